@@ -1,0 +1,132 @@
+/*
+ * sys.h - the narrow port to the operating system: raw system calls, private memory, locks, log, time.
+ *
+ * Everything here works inside a SIGSEGV handler of a foreign process: no malloc, no stdio, no errno, no libc symbol that
+ * anybody can interpose, no managed memory. All functions are thread-safe and async-signal-safe.
+ */
+#ifndef GM_CORE_SYS_H
+#define GM_CORE_SYS_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#define GM_EXPORT __attribute__((visibility("default")))
+
+#define GM_PAGE_SHIFT      12
+#define GM_PAGE_BYTES      ((size_t)1 << GM_PAGE_SHIFT)
+#define GM_BLOCK_SHIFT     21
+#define GM_BLOCK_BYTES     ((size_t)1 << GM_BLOCK_SHIFT)
+#define GM_PAGES_PER_BLOCK 512
+
+#define gm_align_down(x, a) ((x) & ~((uintptr_t)(a)-1))
+#define gm_align_up(x, a)   (((x) + (uintptr_t)(a)-1) & ~((uintptr_t)(a)-1))
+#define gm_min(a, b)        ((a) < (b) ? (a) : (b))
+#define gm_max(a, b)        ((a) > (b) ? (a) : (b))
+#define gm_likely(x)        __builtin_expect(!!(x), 1)
+#define gm_unlikely(x)      __builtin_expect(!!(x), 0)
+#define GM_ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
+
+/* Debug builds check the invariants of docs/architecture.md; release builds cost nothing. */
+#ifdef GM_DEBUG
+#define gm_assert(c) ((c) ? (void)0 : gmi_assert_fail(#c, __FILE__, __LINE__))
+#else
+#define gm_assert(c) ((void)sizeof(c))
+#endif
+GM_EXPORT void gmi_assert_fail(const char *what, const char *file, int line) __attribute__((noreturn));
+
+/*
+ * The one way core and preload enter the kernel. Returns the result or -errno; never touches errno.
+ * It jumps through gmi_gate ("syscall; ret"), so that Syscall User Dispatch can move all of our own calls into its
+ * always-allowed range by changing this one pointer (preload/dispatch.c).
+ */
+GM_EXPORT long gmi_syscall(long nr, ...); /* up to six arguments, each passed as a long */
+GM_EXPORT extern void *gmi_gate;
+
+#define gm_sys0(n)                gmi_syscall((n), 0L, 0L, 0L, 0L, 0L, 0L)
+#define gm_sys1(n, a)             gmi_syscall((n), (long)(a), 0L, 0L, 0L, 0L, 0L)
+#define gm_sys2(n, a, b)          gmi_syscall((n), (long)(a), (long)(b), 0L, 0L, 0L, 0L)
+#define gm_sys3(n, a, b, c)       gmi_syscall((n), (long)(a), (long)(b), (long)(c), 0L, 0L, 0L)
+#define gm_sys4(n, a, b, c, d)    gmi_syscall((n), (long)(a), (long)(b), (long)(c), (long)(d), 0L, 0L)
+#define gm_sys5(n, a, b, c, d, e) gmi_syscall((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0L)
+#define gm_sys6(n, a, b, c, d, e, f)                                                                                   \
+	gmi_syscall((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* mmap and friends on raw addresses. gm_sys_mmap returns an address, or (void *)-errno: test it with gm_is_err. */
+static inline void *gm_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t off)
+{
+	return (void *)gm_sys6(SYS_mmap, addr, len, prot, flags, fd, off);
+}
+static inline bool gm_is_err(const void *p)
+{
+	return (uintptr_t)p >= (uintptr_t)-4095;
+}
+static inline int gm_err(const void *p)
+{
+	return (int)(intptr_t)p;
+}
+static inline int gm_sys_munmap(void *addr, size_t len)
+{
+	return (int)gm_sys2(SYS_munmap, addr, len);
+}
+static inline int gm_sys_mprotect(void *addr, size_t len, int prot)
+{
+	return (int)gm_sys3(SYS_mprotect, addr, len, prot);
+}
+
+/* Private memory of core: raw anonymous pages outside every window, zeroed. NULL when the host is out of memory. */
+GM_EXPORT void *gmi_alloc(size_t bytes);             /* any size; 16-byte aligned, 64 when bytes >= 64 */
+GM_EXPORT void gmi_free(void *p, size_t bytes);      /* bytes as given to gmi_alloc */
+GM_EXPORT size_t gmi_private_bytes(void);            /* what gmi_alloc holds from the kernel now: metadata_bytes */
+
+/*
+ * A futex mutex of four bytes. Not recursive. Code outside our signal handlers must hold gmi_block_signals() while it
+ * holds one (rule 3). The debug build asserts the lock order REGION < BLOCK < DEVICE < PHYS per thread.
+ */
+struct gm_lock {
+	_Atomic uint32_t v; /* 0 free, 1 held, 2 held with waiters */
+};
+GM_EXPORT void gmi_lock(struct gm_lock *l);
+GM_EXPORT bool gmi_trylock(struct gm_lock *l);
+GM_EXPORT void gmi_unlock(struct gm_lock *l);
+
+/* Futex on shared memory (between processes) and private; timeout_ns < 0 waits for ever. 0, -EAGAIN, -EINTR, -ETIMEDOUT */
+GM_EXPORT int gmi_futex_wait(_Atomic uint32_t *w, uint32_t seen, int64_t timeout_ns);
+GM_EXPORT void gmi_futex_wake(_Atomic uint32_t *w, int n);
+
+/* Blocks every signal of this thread and returns the old mask; restore gives it back. Two raw calls, 0.1 us each. */
+typedef uint64_t gm_sigmask;
+GM_EXPORT gm_sigmask gmi_block_signals(void);
+GM_EXPORT void gmi_restore_signals(gm_sigmask old);
+
+GM_EXPORT uint64_t gmi_now_ns(void); /* CLOCK_MONOTONIC through the vDSO */
+GM_EXPORT int gmi_gettid(void);
+
+/* One line to stderr, "gmem: ...", when the level is enabled (GMEM_LOG). Formats %s %d %u %ld %lu %zu %x %lx %p %c only. */
+enum gm_log_level { GM_LOG_NONE, GM_LOG_ERROR, GM_LOG_WARN, GM_LOG_INFO, GM_LOG_DEBUG };
+GM_EXPORT extern int gmi_log_level;
+GM_EXPORT void gmi_log(enum gm_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define gm_log(level, ...) ((int)(level) <= gmi_log_level ? gmi_log(level, __VA_ARGS__) : (void)0)
+/* snprintf with the same small format language; always terminates. */
+GM_EXPORT int gmi_snprintf(char *buf, size_t bytes, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+GM_EXPORT int gmi_vsnprintf(char *buf, size_t bytes, const char *fmt, va_list ap);
+
+/* Moves fd to a high number, close-on-exec, where programs do not look. Returns the new fd; the old one is closed. */
+GM_EXPORT int gmi_fd_raise(int fd);
+/* Is fd one of ours (raised)? Hooks of close/dup2/close_range leave those alone. */
+GM_EXPORT bool gmi_fd_is_ours(int fd);
+GM_EXPORT void gmi_fd_close(int fd); /* closes a raised fd */
+
+/*
+ * Starts a helper program that the process will never see as its child: not in wait(), not by SIGCHLD, in its own
+ * session. argv and envp must be resident. fds[i] becomes descriptor i of the child for each i < nfds (-1: /dev/null);
+ * everything else is closed. Returns the pid or -errno (also when exec failed).
+ */
+GM_EXPORT int gmi_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, int nfds);
+/* Full path of a program installed with libgmem ("gmem-devsim"); looked up beside libgmem.so, in gmem/, ../bin. 0 or -ENOENT */
+GM_EXPORT int gmi_find_helper(const char *name, char *path, size_t bytes);
+
+#endif
