@@ -11,6 +11,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct gm_sim; /* one simulated device: a process with compute workers, an MMU and a memory */
 
@@ -43,6 +44,7 @@ struct gm_launch_result {
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks, const void *args,
 		  size_t args_bytes, struct gm_launch_result *result);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

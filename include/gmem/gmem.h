@@ -19,6 +19,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct gm_as;  /* an address space: a window of virtual addresses and who holds each page of it */
 struct gm_dev; /* a device: an MMU, and perhaps physical memory of its own */
@@ -146,6 +147,7 @@ struct gm_as *gm_as_default(void);
 
 const char *gm_version(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
