@@ -62,6 +62,18 @@ static inline gm_bm gm_bm_range(unsigned first, unsigned end)
 	}
 	return b;
 }
+static inline gm_bm gm_bm_not(gm_bm a)
+{
+	for (int i = 0; i < 8; i++)
+		a.w[i] = ~a.w[i];
+	return a;
+}
+/* Publishes a new value to readers without the lock, word by word. */
+static inline void gm_bm_store(gm_bm *b, gm_bm v)
+{
+	for (int i = 0; i < 8; i++)
+		__atomic_store_n(&b->w[i], v.w[i], __ATOMIC_RELEASE);
+}
 static inline gm_bm gm_bm_zero(void)
 {
 	return (gm_bm){{0}};

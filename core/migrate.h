@@ -17,8 +17,13 @@ int gm_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write);
  * no frame and every victim's lock was busy: drop the block and try again. -ENOMEM.
  */
 int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
-/* Forget contents: device entries unmapped, frames freed, store punched; the pages are NOMAP. The VA is not touched. */
+/*
+ * Forget contents: device entries unmapped, frames freed, store punched, adopted and pinned clear. The VA is not touched: the
+ * caller maps something new over it (or returns it to the reservation) and then says so by gm_block_set_prog(quiet).
+ */
 void gm_block_drop(struct gm_block *b, gm_bm set);
+/* The same, and the pages are fresh private anonymous memory (zeros) with the program's rights: MADV_DONTNEED, purge. */
+int gm_block_discard(struct gm_block *b, gm_bm set);
 /*
  * The program's rights of `set` become prot (PROT_READ|PROT_WRITE bits, 0: none); managed: migratable or foreign/unmapped.
  * Lowers the devices' rights at once; gives the CPU what prot and coherence allow (mprotect), unless quiet: the caller

@@ -34,5 +34,8 @@ GM_EXPORT void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t
 GM_EXPORT int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice);
 /* Contents dropped, mapping kept (extent purge): later reads see zeros; device copies are given up at once. */
 GM_EXPORT int gmi_vm_discard(struct gm_as *as, void *addr, size_t len);
+/* A new block learns prog_r, prog_w and managed of its pages from the region map. Region lock held; called by block.c. */
+struct gm_block;
+void gm_vm_fill_block(struct gm_block *b);
 
 #endif
