@@ -35,10 +35,14 @@ $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC)) core/libgmem.map
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 	rm -f $@; $(AR) rcs $@ $^
 
-WRAP = -Wl,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=mprotect
+# jemalloc's own mapping calls must not meet our hooks; its size table is adjusted once (preload/malloc_libc.c).
+WRAP = -Wl,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=mprotect -Wl,--wrap=je_sz_boot
+JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
+	objcopy --redefine-sym memalign=gmp_je_memalign --redefine-sym aligned_alloc=gmp_je_aligned_alloc \
+	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
 	$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now \
-	    -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem -l:libjemalloc_pic.a -lm -ldl -lpthread
+	    $(WRAP) -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
 
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
 	$(CC) -rdynamic -o $@ $^ -ldl -lpthread -lm
