@@ -20,7 +20,7 @@
 #define GM_PAGE_BYTES      ((size_t)1 << GM_PAGE_SHIFT)
 #define GM_BLOCK_SHIFT     21
 #define GM_BLOCK_BYTES     ((size_t)1 << GM_BLOCK_SHIFT)
-#define GM_PAGES_PER_BLOCK 512
+#define GM_PAGES_PER_BLOCK 512u
 
 #define gm_align_down(x, a) ((x) & ~((uintptr_t)(a)-1))
 #define gm_align_up(x, a)   (((x) + (uintptr_t)(a)-1) & ~((uintptr_t)(a)-1))
@@ -77,18 +77,45 @@ static inline int gm_sys_mprotect(void *addr, size_t len, int prot)
 	return (int)gm_sys3(SYS_mprotect, addr, len, prot);
 }
 
-/* Private memory of core: raw anonymous pages outside every window, zeroed. NULL when the host is out of memory. */
-GM_EXPORT void *gmi_alloc(size_t bytes);             /* any size; 16-byte aligned, 64 when bytes >= 64 */
-GM_EXPORT void gmi_free(void *p, size_t bytes);      /* bytes as given to gmi_alloc */
-GM_EXPORT size_t gmi_private_bytes(void);            /* what gmi_alloc holds from the kernel now: metadata_bytes */
+/* Copies and zeroes alias memory: inline, because memcpy is a symbol that a program may replace. As fast (decisions.md). */
+static inline void gm_copy(void *dst, const void *src, size_t bytes)
+{
+	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(bytes) : : "memory");
+}
+static inline void gm_zero(void *dst, size_t bytes)
+{
+	__asm__ volatile("rep stosb" : "+D"(dst), "+c"(bytes) : "a"(0) : "memory");
+}
 
 /*
- * A futex mutex of four bytes. Not recursive. Code outside our signal handlers must hold gmi_block_signals() while it
- * holds one (rule 3). The debug build asserts the lock order REGION < BLOCK < DEVICE < PHYS per thread.
+ * Private memory of core: raw anonymous pages outside every window, zeroed. NULL when the host is out of memory. Lock-free:
+ * callers need not block signals, and a fork child finds it consistent whatever the other threads were doing.
  */
+GM_EXPORT void *gmi_alloc(size_t bytes);             /* any size; 16-byte aligned, 64 when bytes >= 64 */
+GM_EXPORT void gmi_free(void *p, size_t bytes);      /* bytes as given to gmi_alloc; NULL is ignored */
+GM_EXPORT size_t gmi_private_bytes(void);            /* what gmi_alloc holds from the kernel now: metadata_bytes */
+/* Fault injection by tests: so many calls of gmi_alloc still succeed, then all fail. Negative (the default): no limit. */
+GM_EXPORT extern _Atomic int64_t gmi_alloc_left;
+
+/*
+ * A futex mutex of four bytes. Not recursive. All zeros: free. Code outside our signal handlers must hold
+ * gmi_block_signals() while it holds one (rule 3). The debug build asserts, of locks that were given a rank, that a thread
+ * takes them in ascending order, one of each rank (a second only by gmi_trylock), and with signals blocked.
+ */
+enum gm_rank { GM_RANK_NONE, GM_RANK_REGISTRY, GM_RANK_REGION, GM_RANK_BLOCK, GM_RANK_DEVICE, GM_RANK_PHYS, GM_RANKS };
 struct gm_lock {
 	_Atomic uint32_t v; /* 0 free, 1 held, 2 held with waiters */
+#ifdef GM_DEBUG
+	uint32_t rank; /* enum gm_rank */
+#endif
 };
+#ifdef GM_DEBUG
+#define GM_LOCK_INIT(r)    {.rank = (r)}
+#define gm_lock_rank(l, r) ((void)((l)->rank = (r)))
+#else
+#define GM_LOCK_INIT(r)    {0}
+#define gm_lock_rank(l, r) ((void)(l))
+#endif
 GM_EXPORT void gmi_lock(struct gm_lock *l);
 GM_EXPORT bool gmi_trylock(struct gm_lock *l);
 GM_EXPORT void gmi_unlock(struct gm_lock *l);
@@ -97,24 +124,34 @@ GM_EXPORT void gmi_unlock(struct gm_lock *l);
 GM_EXPORT int gmi_futex_wait(_Atomic uint32_t *w, uint32_t seen, int64_t timeout_ns);
 GM_EXPORT void gmi_futex_wake(_Atomic uint32_t *w, int n);
 
-/* Blocks every signal of this thread and returns the old mask; restore gives it back. Two raw calls, 0.1 us each. */
+/*
+ * Blocks every signal of this thread and returns the old mask; restore gives it back. Two raw calls, 0.1 us each. SIGSEGV,
+ * SIGBUS, SIGILL, SIGFPE, SIGTRAP and SIGSYS keep their state: blocked, a synchronous one kills the process without a word.
+ */
 typedef uint64_t gm_sigmask;
 GM_EXPORT gm_sigmask gmi_block_signals(void);
 GM_EXPORT void gmi_restore_signals(gm_sigmask old);
+GM_EXPORT bool gmi_signals_blocked(void); /* for assertions: as gmi_block_signals() leaves it, or stricter */
 
 GM_EXPORT uint64_t gmi_now_ns(void); /* CLOCK_MONOTONIC through the vDSO */
 GM_EXPORT int gmi_gettid(void);
 
-/* One line to stderr, "gmem: ...", when the level is enabled (GMEM_LOG). Formats %s %d %u %ld %lu %zu %x %lx %p %c only. */
+/*
+ * One line to stderr, "gmem: ...", in one write, when the level is enabled (GMEM_LOG). Formats %s %d %u %x %c %p %%, with l, ll
+ * and z, 0 and a width (%04x), a precision for %s; anything else appears as it stands. A closed pipe raises no SIGPIPE.
+ */
 enum gm_log_level { GM_LOG_NONE, GM_LOG_ERROR, GM_LOG_WARN, GM_LOG_INFO, GM_LOG_DEBUG };
 GM_EXPORT extern int gmi_log_level;
 GM_EXPORT void gmi_log(enum gm_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define gm_log(level, ...) ((int)(level) <= gmi_log_level ? gmi_log(level, __VA_ARGS__) : (void)0)
-/* snprintf with the same small format language; always terminates. */
+/* snprintf with the same small format language; always terminates; returns the length that it would have had. */
 GM_EXPORT int gmi_snprintf(char *buf, size_t bytes, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 GM_EXPORT int gmi_vsnprintf(char *buf, size_t bytes, const char *fmt, va_list ap);
 
-/* Moves fd to a high number, close-on-exec, where programs do not look. Returns the new fd; the old one is closed. */
+/*
+ * Moves fd to a high number, close-on-exec, where programs do not look. Returns the new fd, or -errno (a negative fd comes
+ * back as it is). The old one is closed in any case.
+ */
 GM_EXPORT int gmi_fd_raise(int fd);
 /* Is fd one of ours (raised)? Hooks of close/dup2/close_range leave those alone. */
 GM_EXPORT bool gmi_fd_is_ours(int fd);
@@ -123,8 +160,10 @@ GM_EXPORT void gmi_fd_close(int fd); /* closes a raised fd */
 /*
  * Starts a helper program that the process will never see as its child: not in wait(), not by SIGCHLD, in its own
  * session. argv and envp must be resident. fds[i] becomes descriptor i of the child for each i < nfds (-1: /dev/null);
- * everything else is closed. Returns the pid or -errno (also when exec failed).
+ * everything else is closed. Returns the pid or -errno (also when exec failed). At most GM_SPAWN_FDS descriptors (-EINVAL).
+ * Process 1 of a pid namespace inherits every orphan, so there the helper does become its child.
  */
+#define GM_SPAWN_FDS 16
 GM_EXPORT int gmi_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, int nfds);
 /* Full path of a program installed with libgmem ("gmem-devsim"); looked up beside libgmem.so, in gmem/, ../bin. 0 or -ENOENT */
 GM_EXPORT int gmi_find_helper(const char *name, char *path, size_t bytes);
