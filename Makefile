@@ -57,4 +57,5 @@ unit: $(UNIT)
 clean:
 	rm -rf build build-debug
 .PHONY: all unit clean
+-include bench/bench.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

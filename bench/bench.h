@@ -1,0 +1,100 @@
+/*
+ * bench.h - what every benchmark needs: time, medians, shared memory seen twice, and one way to end.
+ *
+ * A benchmark measures one side of one row, prints one number and exits 0; 77 means that it cannot run here
+ * (the reason on stderr); anything else makes the row invalid. run.sh runs the two sides of a row in turn and
+ * compares medians.
+ */
+#ifndef GM_BENCH_H
+#define GM_BENCH_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BENCH_SKIP   77
+#define BENCH_ROUNDS 7 /* measured rounds inside one process; one more before them warms everything up */
+#define MIB	     ((size_t)1 << 20)
+
+static inline double bench_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+__attribute__((noreturn, format(printf, 2, 3))) static inline void bench_end(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(status);
+}
+#define bench_die(...)	bench_end(1, __VA_ARGS__)
+#define bench_skip(...) bench_end(BENCH_SKIP, __VA_ARGS__)
+
+static inline int bench_compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static inline double bench_median(double *v, size_t n)
+{
+	qsort(v, n, sizeof *v, bench_compare);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+/* The page size of a row: argument i, or 64 KiB. */
+static inline size_t bench_page_arg(int argc, char **argv, int i)
+{
+	size_t bytes = argc > i ? strtoul(argv[i], NULL, 0) : 65536;
+
+	if (bytes < 4096 || bytes > 2 * MIB || (bytes & (bytes - 1)))
+		bench_die("page size %zu: a power of two from 4096 to 2097152 is needed", bytes);
+	return bytes;
+}
+
+/* How much memory a row walks: enough pages for a stable mean, not more than a few hundred MiB. */
+static inline size_t bench_walk_bytes(size_t page)
+{
+	return page == 4096 ? 32 * MIB : 256 * MIB;
+}
+
+static inline int bench_memfd(const char *name, size_t bytes)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)bytes))
+		bench_die("memfd %s of %zu bytes: %s", name, bytes, strerror(errno));
+	return fd;
+}
+
+static inline char *bench_map(void *at, size_t bytes, int prot, int fd)
+{
+	char *p = mmap(at, bytes, prot, MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0), fd, 0);
+
+	if (p == MAP_FAILED)
+		bench_die("mmap of %zu bytes: %s", bytes, strerror(errno));
+	return p;
+}
+
+/* A warm alias: every page of the store present and mapped. */
+static inline char *bench_alias(size_t bytes, int fd, int fill)
+{
+	return memset(bench_map(NULL, bytes, PROT_READ | PROT_WRITE, fd), fill, bytes);
+}
+
+#endif

@@ -1,0 +1,23 @@
+# Included by the Makefile: the benchmarks. Floors and plain programs know nothing of libgmem; the rest is linked with it.
+BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch syscalls
+BENCH_PLAIN = floor_cpu_fault floor_uffd floor_device_fault floor_ring floor_memcpy startup malloc_bench
+BENCH_DIR = $(BUILD)/bench
+BENCH_CC = $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $<
+
+$(BENCH_PLAIN:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c
+	@mkdir -p $(@D)
+	$(BENCH_CC) -lpthread
+$(BENCH_LINKED:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c $(BUILD)/libgmem.so
+	@mkdir -p $(@D)
+	$(BENCH_CC) -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/..' -lpthread
+$(BENCH_DIR)/dgemm: bench/dgemm.c
+	@mkdir -p $(@D)
+	$(BENCH_CC) -lblas -ldl
+$(BENCH_DIR)/kernels.so: bench/kernels.c
+	@mkdir -p $(@D)
+	$(BENCH_CC) -shared
+
+bench-programs: all $(BENCH_PLAIN:%=$(BENCH_DIR)/%) $(BENCH_LINKED:%=$(BENCH_DIR)/%) $(BENCH_DIR)/dgemm $(BENCH_DIR)/kernels.so
+bench:
+	BUILD=$(BUILD) bench/run.sh
+.PHONY: bench bench-programs

@@ -1,0 +1,39 @@
+/*
+ * The kernels of the benchmarks: an empty one, one that walks memory page by page, one that just runs.
+ */
+#include "kernels.h"
+#include <gmem/kernel.h>
+#include <unistd.h>
+
+#define NAP_US 20
+
+GM_KERNEL empty(struct gm_kctx *ctx, const void *args)
+{
+	(void)ctx, (void)args;
+	return 0;
+}
+
+GM_KERNEL walk(struct gm_kctx *ctx, const void *args)
+{
+	const struct walk_args *a = args;
+
+	(void)ctx;
+	for (uint64_t o = 0; o < a->bytes; o += a->step)
+		*(volatile char *)(a->base + o) = 4;
+	return 0;
+}
+
+/* Naps, because on a small machine a spinning kernel would measure the scheduler. */
+GM_KERNEL linger(struct gm_kctx *ctx, const void *args)
+{
+	const struct linger_args *a = args;
+
+	(void)ctx;
+	*a->started = 1;
+	for (uint64_t us = 0; us < a->limit_ms * 1000ull; us += NAP_US) {
+		if (*a->stop)
+			return 0;
+		usleep(NAP_US);
+	}
+	return 1;
+}

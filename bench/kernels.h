@@ -1,0 +1,18 @@
+/*
+ * kernels.h - what the benchmarks' kernel module (kernels.c) takes; shared by both sides.
+ */
+#ifndef GM_BENCH_KERNELS_H
+#define GM_BENCH_KERNELS_H
+
+#include <stdint.h>
+
+struct walk_args { /* kernel "walk": writes one byte every `step` bytes */
+	char *base;
+	uint64_t bytes, step;
+};
+struct linger_args { /* kernel "linger": naps until *stop, so that a kernel is running */
+	volatile uint32_t *stop, *started;
+	uint32_t limit_ms;
+};
+
+#endif
