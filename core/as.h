@@ -1,8 +1,9 @@
 /*
  * as.h - internals of address spaces, devices and their attachments. Only core includes this.
  *
- * Lock order: region (as->region_lock) < block (one at a time; eviction only trylocks a second) < device (dev->lock)
- * < phys (inside phys.c). The as, dev and ctx tables change under gm_registry_lock, taken before all of them.
+ * Lock order: region (as->region_lock) < block (one at a time; eviction only trylocks a second) < device
+ * (dev->lock) < phys (inside phys.c). The as, dev and ctx tables change under gm_registry_lock, taken before
+ * all of them.
  */
 #ifndef GM_CORE_AS_H
 #define GM_CORE_AS_H
@@ -17,36 +18,39 @@
 #define GM_MAX_AS 16
 
 struct gm_store {
-	int fd;          /* raised; -1 before the first device */
-	char *alias;     /* whole store, read-write, outside the window */
-	char *mold;      /* whole store, PROT_NONE: mremap(mold + off, 0, ...) clones a VMA without needing fd */
+	int fd;	     /* raised; -1 before the first device */
+	char *alias; /* whole store, read-write, outside the window */
+	char *mold;  /* whole store, PROT_NONE: mremap(mold + off, 0, ...) clones a VMA without needing fd */
+	char *room;  /* the reservation that alias and mold lie in */
+	size_t room_bytes;
 };
 struct gm_as {
 	uintptr_t base;
 	size_t bytes;
-	unsigned slot;                     /* index in the table of spaces */
+	unsigned slot; /* index in the table of spaces */
 	struct gm_lock region_lock;
-	struct gm_rangemap regions;        /* value: see vm.c */
+	struct gm_rangemap regions; /* value: see vm.c */
 	struct gm_rangemap hints;
-	struct gm_block *_Atomic *table;   /* bytes / 2 MiB pointers, reserved lazily */
+	struct gm_block *_Atomic *table; /* bytes / 2 MiB pointers, reserved lazily */
+	struct gm_block *_Atomic blocks; /* list of all */
 	struct gm_store store;
-	struct gm_ctx *ctx[GM_MAX_DEV];    /* by device index */
+	struct gm_ctx *ctx[GM_MAX_DEV]; /* by device index */
 	struct gm_lock retain_lock;
 	struct gm_block *retain_head, *retain_tail;
-	_Atomic uint64_t retained_bytes;
+	_Atomic int64_t retained_bytes;
 	_Atomic long vma_estimate;
 };
 struct gm_dev {
-	unsigned index;                    /* 0..GM_MAX_DEV-1: gm_block.dev[], gmi_stats->dev[] */
+	unsigned index; /* 0..GM_MAX_DEV-1: gm_block.dev[], gmi_stats->dev[] */
 	const struct gm_mmu *mmu;
 	void *data;
 	uint64_t cap;
-	int hnid;                          /* -1: no memory registered */
+	int hnid; /* -1: no memory registered */
 	struct gm_phys *phys;
 	uint64_t phys_begin;
-	char *aperture;                    /* NULL: copies go through the driver */
-	unsigned page_order;               /* log2(page_bytes / 4 KiB) */
-	struct gm_lock lock;               /* LRU list */
+	char *aperture;				  /* NULL: copies go through the driver */
+	unsigned page_order;			  /* log2(page_bytes / 4 KiB) */
+	struct gm_lock lock;			  /* LRU list */
 	struct gm_block_dev *lru_head, *lru_tail; /* head: coldest */
 	unsigned attached;
 };
@@ -62,10 +66,42 @@ extern struct gm_dev *gm_devs[GM_MAX_DEV];
 struct gm_as *gm_as_find(uintptr_t va); /* lock-free, signal-safe */
 struct gm_dev *gm_dev_by_hnid(int hnid);
 
-/* store.c */
+/* ---- store.c: how a page's VA is backed. Block locked. ---- */
 int gm_store_open(struct gm_as *as); /* memfd, alias, mold; idempotent, under the registry lock */
+void gm_store_close(struct gm_as *as);
 #define gm_alias(as, va) ((as)->store.alias + ((uintptr_t)(va) - (as)->base))
+/* Puts the store under [va, va+len) in one step, inaccessible (to a device's memory) or writable (stays on
+ * the host). */
+int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len);
+int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len);
+/* Gives the store's memory there back to the host. */
+void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len);
+/* Puts private anonymous memory under [va, va+len): filled from the store (copy) or fresh zeros, with prot. 0
+ * or -errno */
+int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy);
+/* Which pages of an unadopted run the program ever touched (present or swapped). All of them when that cannot
+ * be known. */
+gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end);
+/* b's pages moved: stale host copies are retained, the oldest of the space punched beyond GMEM_RETAIN. */
+void gm_retain(struct gm_block *b);
 
-/* state.c, migrate.c, evict.c: see there */
+/* window.c: reserves the default space's window (bases, halving). 0 or -ENOMEM. */
+int gm_window_reserve(uintptr_t *base, size_t *bytes);
+/* A driver's view of a space: base address, length, descriptor of the host store (open once a device is
+ * attached). */
+GM_EXPORT uint64_t gmi_as_base(const struct gm_as *as, uint64_t *bytes, int *store_fd);
+
+/* ---- evict.c ---- */
+/* Frees device memory by sending a cold block home. `own`: the block that the caller has locked; `keep`: its
+ * pages that must stay. 0 freed something; -EAGAIN every candidate was locked; -ENOMEM nothing to evict. */
+int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
+void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd);
+void gm_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);
+
+extern struct gm_lock gm_registry_lock;
+/* Every block that exists, newest first. The list only grows (under the region lock): safe to walk without
+ * it. */
+#define gm_for_each_block(as, b)                                                                             \
+	for ((b) = atomic_load_explicit(&(as)->blocks, memory_order_acquire); (b); (b) = (b)->next)
 
 #endif

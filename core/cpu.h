@@ -9,27 +9,38 @@
 enum gm_cpu_fault_result {
 	GM_CPU_NOT_OURS, /* a fault of the program's own: forward it */
 	GM_CPU_RESOLVED, /* return from the handler, the access is tried again */
-	GM_CPU_LOST,     /* ours, but the bytes cannot be brought home: SIGBUS with this address */
+	GM_CPU_LOST,	 /* ours, but the bytes cannot be brought home: SIGBUS with this address */
 };
 /*
- * Serves a CPU fault. Called in a SIGSEGV handler with every signal blocked. write: REG_ERR & 2. Takes the block's lock,
- * touches no managed memory, calls no libc.
+ * Serves a CPU fault. Called in a SIGSEGV handler with every signal blocked. write: REG_ERR & 2. Takes the
+ * block's lock, touches no managed memory, calls no libc.
  */
 GM_EXPORT enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write);
-/* Makes the whole range accessible to the CPU (write: for writing). For gmi_pin and the driver. Signals blocked. */
+/* Makes the whole range accessible to the CPU (write: for writing). For gmi_pin and the driver. Signals
+ * blocked. */
 GM_EXPORT int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write);
 
 /*
- * Called by core once, before the first page leaves the CPU: the default installs a plain SIGSEGV handler that chains
- * to the previous one; the preload sets its own (selector on, threads kicked). Returns 0 or -errno: then no device runs.
+ * Called by core once, before the first page leaves the CPU: the default installs a plain SIGSEGV handler
+ * that chains to the previous one; the preload sets its own (selector on, threads kicked). Returns 0 or
+ * -errno: then no device runs.
  */
 GM_EXPORT extern int (*gmi_activate_hook)(void);
-int gm_activate(void);
+GM_EXPORT int gmi_activate(void);
 
-/* Starts one of our own threads: signals blocked, small stack, thread->internal set. preload points it at the real one. */
+/* Starts one of our own threads: signals blocked, small stack, thread->internal set. preload points it at the
+ * real one. */
 GM_EXPORT extern int (*gmi_thread_start)(void *(*fn)(void *), void *arg);
 
-/* fork.c: the three atfork parts. prepare freezes every space; the child gets a private heap and no device. */
+/* fork.c: the three atfork parts. prepare freezes every space; the child gets a private heap and no device.
+ */
+/*
+ * Locks a block for the CPU's side. The thread that is inside fork() holds every block already (and in the
+ * child is the only thread): then false, and the caller must not unlock. In the child it first makes the heap
+ * private.
+ */
+struct gm_block;
+bool gm_fork_lock_block(struct gm_block *b);
 GM_EXPORT void gmi_fork_prepare(void);
 GM_EXPORT void gmi_fork_parent(void);
 GM_EXPORT void gmi_fork_child(void);

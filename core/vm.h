@@ -1,9 +1,11 @@
 /*
- * vm.h - mmap, munmap, mprotect, mremap, madvise on a space: the region map, the blocks and the kernel's VMAs together.
+ * vm.h - mmap, munmap, mprotect, mremap, madvise on a space: the region map, the blocks and the kernel's VMAs
+ * together.
  *
- * Called by the preload's hooks and by gm_mmap(). Each blocks signals for its duration, takes the region lock, then each
- * block that exists in the range. Results and -errno are those that the plain system call would have given. Never
- * touches errno. Nothing here may be called from our fault handlers (they use the blocks' prog bitmaps, not this map).
+ * Called by the preload's hooks and by gm_mmap(). Each blocks signals for its duration, takes the region
+ * lock, then each block that exists in the range. Results and -errno are those that the plain system call
+ * would have given. Never touches errno. Nothing here may be called from our fault handlers (they use the
+ * blocks' prog bitmaps, not this map).
  */
 #ifndef GM_CORE_VM_H
 #define GM_CORE_VM_H
@@ -13,28 +15,33 @@
 struct gm_as;
 
 enum gm_region_kind {
-	GM_REGION_HEAP,    /* malloc extents */
-	GM_REGION_ANON,    /* private anonymous mmap */
-	GM_REGION_FOREIGN, /* MAP_FIXED of a file, a shared mapping, PROT_EXEC...: inside the window but never migrated */
+	GM_REGION_HEAP,	   /* malloc extents */
+	GM_REGION_ANON,	   /* private anonymous mmap */
+	GM_REGION_FOREIGN, /* MAP_FIXED of a file, a shared mapping, PROT_EXEC...: inside the window but never
+			      migrated */
 };
 
 /* The process's default space of the preload, or NULL. */
 GM_EXPORT struct gm_as *gmi_vm_space(void);
 GM_EXPORT bool gmi_vm_contains(const void *p); /* in the default space's window: two comparisons */
 
-/* New private anonymous memory anywhere in the window. align 0: 2 MiB when len >= 2 MiB, else a page. Address or -errno. */
-GM_EXPORT void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags, enum gm_region_kind kind,
-			   uintptr_t site);
+/* New private anonymous memory anywhere in the window. align 0: 2 MiB when len >= 2 MiB, else a page. Address
+ * or -errno. */
+GM_EXPORT void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags,
+			   enum gm_region_kind kind, uintptr_t site);
 /* mmap with MAP_FIXED or MAP_FIXED_NOREPLACE on [addr, addr+len) inside the window, of any kind of memory. */
-GM_EXPORT void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, uint64_t off,
-				 uintptr_t site);
+GM_EXPORT void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,
+				 uint64_t off, uintptr_t site);
 GM_EXPORT int gmi_vm_unmap(struct gm_as *as, void *addr, size_t len);
 GM_EXPORT int gmi_vm_protect(struct gm_as *as, void *addr, size_t len, int prot);
-GM_EXPORT void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags, void *new_addr);
+GM_EXPORT void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags,
+			     void *new_addr);
 GM_EXPORT int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice);
-/* Contents dropped, mapping kept (extent purge): later reads see zeros; device copies are given up at once. */
+/* Contents dropped, mapping kept (extent purge): later reads see zeros; device copies are given up at once.
+ */
 GM_EXPORT int gmi_vm_discard(struct gm_as *as, void *addr, size_t len);
-/* A new block learns prog_r, prog_w and managed of its pages from the region map. Region lock held; called by block.c. */
+/* A new block learns prog_r, prog_w and managed of its pages from the region map. Region lock held; called by
+ * block.c. */
 struct gm_block;
 void gm_vm_fill_block(struct gm_block *b);
 

@@ -129,7 +129,7 @@ int hmemcpy(int hnid, void *dest, const void *src, size_t bytes);
 enum gm_where { GM_NOMAP, GM_HOST, GM_DEVICE, GM_DUP, GM_REMOTE };
 struct gm_page_info {
 	uint8_t where;  /* enum gm_where */
-	int8_t hnid;    /* hnode of the (first) device that holds or maps it, or -1 */
+	int16_t hnid;   /* hnode of the (first) device that holds or maps it, or -1 */
 	uint8_t cpu;    /* GM_PROT_* that the CPU has at this moment */
 	uint8_t device; /* GM_PROT_* that that device has */
 	uint8_t pinned;

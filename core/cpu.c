@@ -1,0 +1,94 @@
+/*
+ * cpu.c - starting the machinery: the moment before the first page leaves the CPU. Programs without the
+ * preload get a plain SIGSEGV handler that chains to whatever was there before.
+ */
+#include "cpu.h"
+#include "as.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ucontext.h>
+
+struct kernel_sigaction { /* the kernel's own layout: libc's sigaction() may be somebody's hook */
+	void *handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000
+extern void gm_sigreturn(void); /* gate_x86_64.S */
+static struct kernel_sigaction previous;
+
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;
+
+	if (info->si_code > 0 && gmi_cpu_fault((uintptr_t)info->si_addr, write) == GM_CPU_RESOLVED)
+		return;
+	if (previous.handler == (void *)SIG_DFL || previous.handler == (void *)SIG_IGN) {
+		/* Not ours: the access is tried again without us and dies with its true address. */
+		struct kernel_sigaction dfl = {
+			.handler = NULL, .flags = KERNEL_SA_RESTORER, .restorer = gm_sigreturn};
+		gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
+	} else {
+		((void (*)(int, siginfo_t *, void *))previous.handler)(sig, info, context);
+	}
+}
+
+static int plain_activate(void)
+{
+	struct kernel_sigaction sa = {
+		.handler = (void *)on_segv,
+		.flags = SA_SIGINFO | SA_ONSTACK | KERNEL_SA_RESTORER,
+		.restorer = gm_sigreturn,
+		.mask = ~(uint64_t)(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) |
+				    1ull << (SIGILL - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1)),
+	};
+	int err = (int)gm_sys4(SYS_rt_sigaction, SIGSEGV, &sa, &previous, 8);
+
+	if (!err)
+		err = -pthread_atfork(gmi_fork_prepare, gmi_fork_parent, gmi_fork_child);
+	return err;
+}
+
+int (*gmi_activate_hook)(void) = plain_activate;
+
+int gmi_activate(void)
+{
+	static struct gm_lock lock;
+	static bool done; /* also in a fork child: the handler and the hooks are inherited */
+	int err = 0;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	if (!atomic_load(&gmi_active)) {
+		atomic_store(&gmi_active,
+			     1); /* calls that start from now on pin; the hook deals with earlier ones */
+		err = done && gmi_activate_hook == plain_activate ? 0 : gmi_activate_hook();
+		if (err)
+			atomic_store(&gmi_active, 0);
+		else
+			done = true;
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+static int plain_thread_start(void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	gm_sigmask mask = gmi_block_signals(); /* inherited */
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	gmi_restore_signals(mask);
+	return -err;
+}
+
+int (*gmi_thread_start)(void *(*fn)(void *), void *arg) = plain_thread_start;

@@ -1,0 +1,179 @@
+/*
+ * fault.c - faults: the CPU's (a SIGSEGV handler asks) and a device's (a driver reports).
+ */
+#include "cpu.h"
+#include "migrate.h"
+#include "plan.h"
+#include "prefetch.h"
+#include <errno.h>
+
+/* Near the kernel's limit of VMAs whole blocks move, so that rights do not alternate within them. */
+#define VMA_BUDGET 24000
+
+static bool vmas_short(struct gm_as *as)
+{
+	return atomic_load_explicit(&as->vma_estimate, memory_order_relaxed) > VMA_BUDGET;
+}
+
+/* The pages around page i that belong to the same device page of whoever holds it. */
+static gm_bm granule(const struct gm_block *b, unsigned i)
+{
+	unsigned order = 0;
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && gm_bm_test(&b->dev[d]->valid, i))
+			order = gm_max(order, b->dev[d]->order);
+	unsigned first = i & ~((1u << order) - 1);
+	return gm_bm_range(first, first + (1u << order));
+}
+
+static bool allowed(const gm_bm *r, const gm_bm *w, unsigned i, bool write)
+{
+	return gm_bm_test_relaxed(write ? w : r, i);
+}
+
+/* Pages of `around` that are in the same place as page i: they come home together. */
+static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
+{
+	struct gm_places at;
+	gm_places(b, &at);
+	for (int w = 0; w < GM_STATES; w++)
+		if (gm_bm_test(&at.in[w], i))
+			return gm_bm_and(around, at.in[w]);
+	return around;
+}
+
+/* Block locked. Page i becomes accessible to the CPU. */
+static int bring_home(struct gm_block *b, unsigned i, bool write)
+{
+	gm_bm all = gm_bm_and(gm_bm_range(0, GM_PAGES_PER_BLOCK), b->managed);
+	gm_bm set = vmas_short(b->as) ? all : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
+	int err = gm_migrate_to_cpu(b, set, write);
+
+	if (err == -ENOMEM && !gm_bm_test(write ? &b->cpu_w : &b->cpu_r, i)) {
+		/* Out of VMAs in spite of the budget: one uniform block needs the fewest. */
+		err = gm_migrate_to_cpu(b, all, true);
+	}
+	return err;
+}
+
+enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
+{
+	struct gm_as *as = gm_as_find(addr);
+	struct gm_block *b = as ? gm_block_find(as, addr) : NULL;
+
+	if (!b)
+		return GM_CPU_NOT_OURS;
+	uint64_t start = gmi_now_ns();
+	unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
+	bool locked = gm_fork_lock_block(b);
+	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
+		res = GM_CPU_NOT_OURS;
+	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write)) {
+		GM_COUNT(cpu_faults_spurious, 1); /* somebody else was faster */
+	} else {
+		int err = bring_home(b, i, write);
+		if (err)
+			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
+		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
+		GM_COUNT(cpu_faults, 1);
+	}
+	if (locked)
+		gmi_unlock(&b->lock);
+	if (res == GM_CPU_RESOLVED)
+		gm_hist_add(&gmi_stats->cpu_fault_ns, gmi_now_ns() - start);
+	return res;
+}
+
+int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
+{
+	struct gm_as *as = gm_as_find(addr);
+	int err = 0;
+
+	if (!as || !len)
+		return 0;
+	uintptr_t end = gm_min(addr + len, as->base + as->bytes);
+	for (uintptr_t va = gm_align_down(addr, GM_PAGE_BYTES); va < end && !err; va += GM_PAGE_BYTES) {
+		struct gm_block *b = gm_block_find(as, va);
+		unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+		if (!b) {
+			va = gm_align_down(va, GM_BLOCK_BYTES) + GM_BLOCK_BYTES - GM_PAGE_BYTES;
+			continue;
+		}
+		if (allowed(&b->cpu_r, &b->cpu_w, i, write) || !allowed(&b->prog_r, &b->prog_w, i, write) ||
+		    !gm_bm_test_relaxed(&b->managed, i))
+			continue;
+		bool locked = gm_fork_lock_block(b);
+		if (gm_bm_test(&b->managed, i) && !allowed(&b->cpu_r, &b->cpu_w, i, write))
+			err = bring_home(b, i, write);
+		if (locked)
+			gmi_unlock(&b->lock);
+	}
+	return err;
+}
+
+/* ---- the device's ---- */
+
+/* Block locked: page i and what the prefetcher adds. */
+static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
+{
+	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+	gm_bm page = gm_bm_range(i, i + 1);
+
+	if (!bd)
+		return -ENOMEM;
+	if (!gm_bm_test(&b->prog_r, i) || !gm_bm_test(&b->managed, i))
+		return -EFAULT;
+	if (write && !gm_bm_test(&b->prog_w, i))
+		return -EPERM;
+	gm_bm have = gm_bm_or(bd->valid, bd->remote);
+	gm_bm possible = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
+	gm_bm set;
+	if (gm_bm_test(&have, i)) { /* its entry was forgotten, or it wants to write a copy: the whole device
+				       page again */
+		unsigned first = i & ~((1u << bd->order) - 1);
+		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_range(first, first + (1u << bd->order)));
+	} else {
+		enum gm_prefetch_kind kind = vmas_short(b->as) ? GM_PREFETCH_TREE : gmi_opt.prefetch;
+		unsigned percent = vmas_short(b->as) ? 1 : gmi_opt.prefetch_percent;
+		possible = gm_bm_andnot(possible, gm_bm_andnot(b->pinned, page));
+		set = gmi_prefetch(kind, percent, GM_PAGE_BYTES << bd->order, page, have, possible);
+	}
+	unsigned before = gm_bm_count(bd->valid);
+	int err = gm_migrate_to_dev(b, ctx, set, write);
+	if (err == -ENOMEM && gm_bm_count(set) > 1)
+		err = gm_migrate_to_dev(b, ctx, set = page, write); /* no room for company */
+	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
+	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
+		GM_COUNT(prefetched_pages, moved - asked);
+	return err;
+}
+
+int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint)
+{
+	if (!as || !dev)
+		return -EINVAL;
+	struct gm_ctx *ctx = as->ctx[dev->index];
+	if (!ctx)
+		return -EINVAL;
+	if (addr < as->base || addr - as->base >= as->bytes)
+		return -EFAULT;
+
+	gm_sigmask mask = gmi_block_signals();
+	struct gm_block *b = gm_block_get(as, addr);
+	int err = -ENOMEM;
+	if (b) {
+		unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+		gmi_lock(&b->lock);
+		bool write = hint == GM_HINT_WRITE || (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
+		err = serve(b, ctx, i, write);
+		gmi_unlock(&b->lock);
+	}
+	if (!err) {
+		atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].faults, 1, memory_order_relaxed);
+		if (dev->mmu->account)
+			dev->mmu->account(ctx->pmap, 0, 0, 1);
+	}
+	gmi_restore_signals(mask);
+	return err;
+}

@@ -1,0 +1,512 @@
+/*
+ * migrate.c - where a page changes hands. Carries out plans (plan.h) on one locked block: towards the CPU,
+ * towards a device.
+ *
+ * The order within each is what keeps it coherent: first nobody else can write, then the bytes are copied,
+ * then the new holder may look. A step that fails leaves the page with a holder that has its bytes.
+ */
+#include "migrate.h"
+#include "plan.h"
+#include "rights.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+#define va_of(b, i) ((b)->va + (uintptr_t)(i)*GM_PAGE_BYTES)
+#define bytes_of(n) ((size_t)(n)*GM_PAGE_BYTES)
+
+static struct gm_ctx *ctx_of(struct gm_block *b, int d)
+{
+	return b->as->ctx[d];
+}
+
+static void account(struct gm_ctx *ctx, uint64_t in, uint64_t out)
+{
+	if (ctx->dev->mmu->account)
+		ctx->dev->mmu->account(ctx->pmap, in, out, 0);
+}
+
+/* ---- frames ---- */
+
+static void resident_add(struct gm_dev *dev, int64_t pages)
+{
+	struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
+	if (pages)
+		gmi_gauge_add(&s->resident_bytes, &s->resident_peak_bytes, pages * (int64_t)GM_PAGE_BYTES);
+}
+
+/* Every device page with a page in `set` has a frame, evicting if it must. 0, -EAGAIN, -ENOMEM */
+static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+{
+	struct gm_dev *dev = ctx->dev;
+	struct gm_block_dev *bd = b->dev[dev->index];
+	uint64_t near = GM_PHYS_NONE; /* where page 0 of the block would lie beside its neighbours */
+
+	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK >> bd->order; i++) {
+		unsigned first = i << bd->order;
+		if (bd->frame[i] == GM_NO_FRAME) {
+			if (gm_bm_empty(gm_bm_and(set, gm_bm_range(first, first + (1u << bd->order)))))
+				continue;
+			uint64_t prefer = near == GM_PHYS_NONE ? GM_PHYS_NONE : near + bytes_of(first);
+			uint64_t f;
+			while ((f = gmi_phys_alloc(dev->phys, bd->order, prefer)) == GM_PHYS_NONE) {
+				int err = gm_evict(dev, b, set);
+				if (err)
+					return err;
+			}
+			bd->frame[i] = (uint32_t)(f >> GM_PAGE_SHIFT);
+		}
+		near = bytes_of(bd->frame[i]) - bytes_of(first);
+	}
+	return 0;
+}
+
+/* Frames in which no page is valid any more go back. */
+static void drop_frames(struct gm_block *b, struct gm_dev *dev)
+{
+	struct gm_block_dev *bd = b->dev[dev->index];
+
+	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK >> bd->order; i++) {
+		unsigned first = i << bd->order;
+		if (bd->frame[i] == GM_NO_FRAME ||
+		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_range(first, first + (1u << bd->order)))))
+			continue;
+		gmi_phys_free(dev->phys, bytes_of(bd->frame[i]), bd->order);
+		bd->frame[i] = GM_NO_FRAME;
+	}
+	if (gm_bm_empty(bd->valid))
+		gm_lru_remove(dev, bd);
+}
+
+static void set_valid(struct gm_block *b, struct gm_ctx *ctx, gm_bm valid)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	int64_t before = gm_bm_count(bd->valid), after = gm_bm_count(valid);
+
+	bd->valid = valid;
+	resident_add(ctx->dev, after - before);
+	if (after < before)
+		drop_frames(b, ctx->dev);
+}
+
+/* ---- bytes ---- */
+
+/* Calls fn for runs of `set` that lie side by side in the device's memory. */
+#define for_each_frame_run(set, bd, first, end)                                                              \
+	for (unsigned first = gm_bm_next((set), 0, true), end;                                               \
+	     first < GM_PAGES_PER_BLOCK && ((end) = frame_run_end((set), (bd), first), true);                \
+	     first = gm_bm_next((set), end, true))
+
+static unsigned frame_run_end(const gm_bm *set, const struct gm_block_dev *bd, unsigned i)
+{
+	unsigned j = i + 1;
+	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(set, j) &&
+	       gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i))
+		j++;
+	return j;
+}
+
+static int move(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len)
+{
+	struct gm_dev *dev = ctx->dev;
+
+	if (dev->aperture) {
+		if (kind == GM_OP_ZERO)
+			gm_zero(dev->aperture + pa, len);
+		else if (kind == GM_OP_COPY_IN)
+			gm_copy(dev->aperture + pa, host, len);
+		else
+			gm_copy(host, dev->aperture + pa, len);
+		return 0;
+	}
+	struct gm_ops o = {.ctx = ctx};
+	gm_ops_add(&o, (struct gm_op){.kind = (uint8_t)kind, .host = host, .pa = pa, .len = len});
+	return gm_ops_flush(&o);
+}
+
+static int move_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, gm_bm set, bool from_va)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+
+	for_each_frame_run(&set, bd, first, end)
+	{
+		char *host = from_va ? (char *)va_of(b, first) : gm_alias(b->as, va_of(b, first));
+		int err = move(ctx, kind, host, ctx->dev->phys_begin + bytes_of(gm_frame_of(bd, first)),
+			       bytes_of(end - first));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* `set` from whichever device has it into the host store. The pages are adopted; nobody can write them now.
+ */
+static int fetch_home(struct gm_block *b, gm_bm set)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		if (!b->dev[d])
+			continue;
+		gm_bm here = gm_bm_and(set, b->dev[d]->valid);
+		if (gm_bm_empty(here))
+			continue;
+		int err = move_set(b, ctx_of(b, d), GM_OP_COPY_OUT, here, false);
+		if (err)
+			return err;
+		unsigned pages = gm_bm_count(here);
+		account(ctx_of(b, d), 0, bytes_of(pages));
+		GM_COUNT(d2h_bytes, bytes_of(pages));
+		GM_COUNT(d2h_pages, pages);
+		b->backed = gm_bm_or(b->backed, here);
+		b->host = gm_bm_or(b->host, here);
+		set = gm_bm_andnot(set, here);
+	}
+	return 0;
+}
+
+/* Other holders than `self` (-1: the CPU) lose their entries of `set` (gone), or only the right to write. */
+static int quiet_devices(struct gm_block *b, int self, gm_bm gone, gm_bm readonly)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		if (!b->dev[d] || d == self)
+			continue;
+		int err = gm_dev_unmap(b, ctx_of(b, d), gone);
+		if (!err)
+			err = gm_dev_write_protect(b, ctx_of(b, d), readonly);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void drop_copies(struct gm_block *b, int self, gm_bm set)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && d != self && !gm_bm_empty(gm_bm_and(b->dev[d]->valid, set)))
+			set_valid(b, ctx_of(b, d), gm_bm_andnot(b->dev[d]->valid, set));
+}
+
+/* ---- towards the CPU ---- */
+
+int gm_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
+{
+	struct gm_plan p;
+	int err;
+
+	gm_plan(b, -1, set, write, b->pinned, &p);
+	err = quiet_devices(b, -1, p.revoke, p.protect);
+	if (!err)
+		err = fetch_home(b, gm_bm_andnot(p.copy, b->host));
+	if (err)
+		return err;
+	drop_copies(b, -1, p.revoke);
+	gm_retain(b);
+	/* Copies stay read-only as long as a device has one too. */
+	gm_bm w = gm_bm_andnot(b->prog_w, p.next[GM_DUP]);
+	err = gm_cpu_raise(b, p.map, b->prog_r, w);
+	gm_block_check(b);
+	return err;
+}
+
+/* ---- towards a device ---- */
+
+/* Unadopted pages of `set` move into the store and stay on the host: the kernel may be reading them, so never
+ * absent. */
+static int adopt_on_host(struct gm_block *b, gm_bm set)
+{
+	set = gm_bm_andnot(set, b->adopted);
+	gm_bm_for_each_run (&set, first, end) {
+		gm_bm run = gm_bm_range(first, end);
+		size_t len = bytes_of(end - first);
+		int err = gm_sys_mprotect((void *)va_of(b, first), len, PROT_READ);
+		if (!err) {
+			gm_bm touched = gm_touched(b, first, end);
+			gm_bm_for_each_run (&touched, f, e)
+				gm_copy(gm_alias(b->as, va_of(b, f)), (void *)va_of(b, f), bytes_of(e - f));
+			err = gm_store_map_rw(b->as, va_of(b, first), len);
+		}
+		if (!err) {
+			b->adopted = gm_bm_or(b->adopted, run);
+			b->backed = gm_bm_or(b->backed, run);
+		}
+		/* The hardware has READ (failed) or READ|WRITE (adopted) now; give it what the program asked
+		 * for. */
+		gm_bm_store(&b->cpu_r, gm_bm_andnot(b->cpu_r, run));
+		gm_bm_store(&b->cpu_w, gm_bm_andnot(b->cpu_w, run));
+		int back = gm_cpu_raise(b, run, b->prog_r, b->prog_w);
+		if (err || back)
+			return err ? err : back;
+	}
+	return 0;
+}
+
+int gm_block_adopt(struct gm_block *b, gm_bm set)
+{
+	int err = adopt_on_host(b, set);
+	gm_block_check(b);
+	return err;
+}
+
+/*
+ * Bytes of `copy` into the device's frames. Pages still in private anonymous memory are read at their own VA
+ * (read-only by now, rule 1), and those that were never touched become zeros. Returns the pages really copied
+ * in *moved.
+ */
+static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm *zero, gm_bm *moved)
+{
+	gm_bm anon = gm_bm_and(gm_bm_andnot(copy, b->adopted), b->host);
+	gm_bm_for_each_run (&anon, first, end) {
+		gm_bm untouched = gm_bm_andnot(gm_bm_range(first, end), gm_touched(b, first, end));
+		anon = gm_bm_andnot(anon, untouched);
+		copy = gm_bm_andnot(copy, untouched);
+		*zero = gm_bm_or(*zero, untouched);
+	}
+	/* What only another device has goes through the host store. */
+	int err = fetch_home(b, gm_bm_andnot(copy, b->host));
+	if (!err)
+		err = move_set(b, ctx, GM_OP_COPY_IN, anon, true);
+	if (!err)
+		err = move_set(b, ctx, GM_OP_COPY_IN, gm_bm_andnot(copy, anon), false);
+	if (!err)
+		err = move_set(b, ctx, GM_OP_ZERO, *zero, false);
+	*moved = copy;
+	return err;
+}
+
+/* The CPU loses `set` for good. Store pages: rights. Anonymous pages: the store's VMA comes in their place,
+ * absent. */
+static int leave_cpu(struct gm_block *b, gm_bm set)
+{
+	gm_bm anon = gm_bm_andnot(set, b->adopted);
+
+	gm_bm_for_each_run (&anon, first, end) {
+		int err = gm_store_map_none(b->as, va_of(b, first), bytes_of(end - first));
+		if (err)
+			return err;
+		b->adopted = gm_bm_or(b->adopted, gm_bm_range(first, end));
+	}
+	gm_bm_store(&b->host, gm_bm_andnot(b->host, set));
+	gm_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
+	return 0;
+}
+
+static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
+{
+	int d = (int)ctx->dev->index;
+
+	if (gm_bm_empty(p->map_remote))
+		return 0;
+	int err = quiet_devices(b, -1, gm_bm_and(p->map_remote, p->revoke), gm_bm_zero());
+	if (!err)
+		err = fetch_home(b, gm_bm_andnot(p->fetch, b->host));
+	if (err)
+		return err;
+	drop_copies(b, -1, gm_bm_and(p->map_remote, p->revoke));
+	err = adopt_on_host(b, p->map_remote);
+	if (!err)
+		err = gm_cpu_raise(b, gm_bm_and(p->map_remote, p->revoke), b->prog_r, b->prog_w);
+	if (!err)
+		err = gm_dev_map(b, ctx, p->map_remote, b->prog_w, true);
+	if (!err)
+		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
+					  bytes_of(gm_bm_count(p->map_remote)), memory_order_relaxed);
+	return err;
+}
+
+/* Undo of a failed move: the CPU gets back what it can have of pages that never left. */
+static void give_back(struct gm_block *b, gm_bm set)
+{
+	gm_bm any = gm_bm_zero();
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			any = gm_bm_or(any, b->dev[d]->valid);
+	set = gm_bm_and(set, b->host);
+	gm_cpu_raise(b, set, b->prog_r, gm_bm_andnot(b->prog_w, any));
+}
+
+static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
+{
+	int d = (int)ctx->dev->index;
+	struct gm_block_dev *bd = b->dev[d];
+	gm_bm gets = gm_bm_or(p->copy, p->zero), zero = p->zero, moved;
+	gm_bm down = gm_bm_or(p->revoke, p->protect);
+
+	/* Store pages go dark at once (their bytes are read through the alias); anonymous ones stay readable
+	 * for the copy. */
+	int err = gm_cpu_lower(b, gm_bm_and(down, b->host),
+			       gm_bm_or(p->protect, gm_bm_andnot(p->revoke, b->adopted)));
+	if (!err)
+		err = quiet_devices(b, d, p->revoke, p->protect);
+	if (!err)
+		err = copy_in(b, ctx, p->copy, &zero, &moved);
+	if (!err)
+		err = leave_cpu(b, p->revoke);
+	if (err) {
+		give_back(b, down);
+		drop_frames(b, ctx->dev);
+		return err;
+	}
+	drop_copies(b, d, p->revoke);
+	set_valid(b, ctx, gm_bm_or(bd->valid, gets));
+	unsigned pages = gm_bm_count(moved);
+	account(ctx, bytes_of(pages), 0);
+	GM_COUNT(h2d_bytes, bytes_of(pages));
+	GM_COUNT(h2d_pages, pages);
+	GM_COUNT(zeroed_pages, gm_bm_count(zero));
+	gm_retain(b);
+	gm_lru_touch(ctx->dev, bd);
+	return gm_dev_map(b, ctx, p->map, gm_bm_andnot(b->prog_w, p->next[GM_DUP]), false);
+}
+
+int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+{
+	int d = (int)ctx->dev->index;
+	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+	struct gm_plan p;
+
+	if (!bd)
+		return -ENOMEM;
+	set = gm_bm_and(set, gm_bm_and(b->managed, write ? b->prog_w : b->prog_r));
+	gm_bm pinned = b->pinned;
+	if (!ctx->dev->phys)
+		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK); /* a device without memory works on the host's */
+	gm_plan(b, d, set, write, pinned, &p);
+	int err = take_frames(b, ctx, gm_bm_or(p.copy, p.zero));
+	if (err) {
+		drop_frames(b, ctx->dev);
+		return err;
+	}
+	gm_bm busy = gm_claim(b, gm_bm_and(p.revoke, b->host), gm_bm_and(p.protect, b->host));
+	if (!gm_bm_empty(busy)) /* system calls are using these: the device comes to them */
+		gm_plan(b, d, set, write, gm_bm_or(pinned, busy), &p);
+	err = to_remote(b, ctx, &p);
+	if (err)
+		give_back(b, set);
+	else
+		err = to_local(b, ctx, &p);
+	drop_frames(b, ctx->dev);
+	gm_block_check(b);
+	return err;
+}
+
+/* ---- what the program does to its mappings ---- */
+
+/* Every trace of `set` outside the host goes. */
+static void forget_devices(struct gm_block *b, gm_bm set)
+{
+	quiet_devices(b, -1, set, gm_bm_zero());
+	drop_copies(b, -1, set);
+}
+
+void gm_block_drop(struct gm_block *b, gm_bm set)
+{
+	forget_devices(b, set);
+	gm_bm backed = gm_bm_and(b->backed, set);
+	gm_bm_for_each_run (&backed, first, end)
+		gm_store_punch(b->as, va_of(b, first), bytes_of(end - first));
+	b->backed = gm_bm_andnot(b->backed, set);
+	b->adopted = gm_bm_andnot(b->adopted, set);
+	b->pinned = gm_bm_andnot(b->pinned, set);
+	gm_bm_store(&b->host, gm_bm_or(b->host, set));
+	gm_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
+	gm_retain(b);
+}
+
+/* Runs of uniform program rights within `set`, as PROT_ bits. */
+static unsigned prog_run(const struct gm_block *b, unsigned i, unsigned end, int *prot)
+{
+	bool r = gm_bm_test(&b->prog_r, i), w = gm_bm_test(&b->prog_w, i);
+	unsigned j = i + 1;
+	while (j < end && gm_bm_test(&b->prog_r, j) == r && gm_bm_test(&b->prog_w, j) == w)
+		j++;
+	*prot = (r ? PROT_READ : 0) | (w ? PROT_READ | PROT_WRITE : 0);
+	return j;
+}
+
+/* Private anonymous memory in place of the store's, with the program's rights. */
+static int leave_store(struct gm_block *b, gm_bm set, bool copy)
+{
+	gm_bm_for_each_run (&set, first, end) {
+		int prot, err;
+		for (unsigned i = first, j; i < end; i = j) {
+			j = prog_run(b, i, end, &prot);
+			err = gm_store_unmap(b->as, va_of(b, i), bytes_of(j - i), prot, copy);
+			if (err)
+				return err;
+			gm_bm run = gm_bm_range(i, j), backed = gm_bm_and(b->backed, run);
+			gm_bm_for_each_run (&backed, f, e)
+				gm_store_punch(b->as, va_of(b, f), bytes_of(e - f));
+			b->backed = gm_bm_andnot(b->backed, run);
+			b->adopted = gm_bm_andnot(b->adopted, run);
+			gm_cpu_note(b, run, b->prog_r, b->prog_w);
+		}
+	}
+	return 0;
+}
+
+int gm_block_forget(struct gm_block *b, struct gm_ctx *ctx)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	int err = gm_dev_unmap(b, ctx, gm_bm_range(0, GM_PAGES_PER_BLOCK));
+
+	if (err)
+		return err;
+	set_valid(b, ctx, gm_bm_zero()); /* copies of a DUP page: the host has it too */
+	b->dev[ctx->dev->index] = NULL;
+	gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
+	return 0;
+}
+
+int gm_block_discard(struct gm_block *b, gm_bm set)
+{
+	set = gm_bm_and(set, b->managed);
+	forget_devices(b, set);
+	gm_bm_store(&b->host, gm_bm_or(b->host, set));
+	/* Adopted or not: fresh memory is one mmap, and the program's rights are there again. */
+	int err = leave_store(b, set, false);
+	gm_retain(b);
+	gm_block_check(b);
+	return err;
+}
+
+int gm_block_privatise(struct gm_block *b, gm_bm set)
+{
+	set = gm_bm_and(set, b->managed);
+	gm_bm store = gm_bm_and(set, b->adopted);
+	int err = gm_migrate_to_cpu(b, set, true);
+
+	if (!err)
+		err = quiet_devices(b, -1, set, gm_bm_zero()); /* remote entries */
+	if (!err)
+		err = gm_cpu_lower(b, store, gm_bm_and(store, b->prog_r)); /* nobody writes meanwhile */
+	if (!err)
+		err = leave_store(b, store, true);
+	gm_retain(b);
+	gm_block_check(b);
+	return err;
+}
+
+int gm_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, bool quiet)
+{
+	bool r = prot & (PROT_READ | PROT_WRITE), w = prot & PROT_WRITE;
+	int err = quiet_devices(b, -1, r ? gm_bm_zero() : set, w ? gm_bm_zero() : set);
+
+	if (err)
+		return err;
+	b->prog_r = r ? gm_bm_or(b->prog_r, set) : gm_bm_andnot(b->prog_r, set);
+	b->prog_w = w ? gm_bm_or(b->prog_w, set) : gm_bm_andnot(b->prog_w, set);
+	b->managed = managed ? gm_bm_or(b->managed, set) : gm_bm_andnot(b->managed, set);
+	if (quiet) {
+		gm_cpu_note(b, set, b->prog_r, b->prog_w);
+	} else {
+		struct gm_places at;
+		gm_places(b, &at);
+		gm_bm can_r = gm_bm_and(b->prog_r, b->host), can_w = gm_bm_and(b->prog_w, b->host);
+		can_w = gm_bm_andnot(can_w, at.in[GM_DUP]);
+		gm_bm lose = gm_bm_and(
+			set, gm_bm_or(gm_bm_andnot(b->cpu_r, can_r), gm_bm_andnot(b->cpu_w, can_w)));
+		err = gm_cpu_lower(b, lose, can_r);
+		if (!err)
+			err = gm_cpu_raise(b, set, can_r, can_w);
+	}
+	gm_block_check(b);
+	return err;
+}

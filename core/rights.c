@@ -1,0 +1,210 @@
+/*
+ * rights.c - what the CPU's and the devices' page tables allow for the pages of a block. Block locked.
+ *
+ * Lowering the CPU: the bits go first, then the mprotect (gmi_pin reads the bits without the lock); raising:
+ * the mprotect first. Whoever takes pages calls gm_claim() before that, and learns which of them a system
+ * call is using.
+ */
+#include "rights.h"
+#include "state.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+static unsigned boundaries(gm_bm a)
+{
+	unsigned n = 0, carry = (unsigned)(a.w[0] & 1);
+	for (int i = 0; i < 8; i++) {
+		n += (unsigned)__builtin_popcountll(a.w[i] ^ (a.w[i] << 1 | carry));
+		carry = (unsigned)(a.w[i] >> 63);
+	}
+	return n;
+}
+
+/* Upper estimate of the VMAs that this block costs beyond one; summed up for the space. */
+static void recount_splits(struct gm_block *b)
+{
+	unsigned n = boundaries(b->adopted) + boundaries(b->cpu_r) + boundaries(b->cpu_w);
+	if (n != b->splits)
+		atomic_fetch_add_explicit(&b->as->vma_estimate, (long)n - (long)b->splits,
+					  memory_order_relaxed);
+	b->splits = n;
+}
+
+gm_bm gm_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write)
+{
+	gm_bm r = b->cpu_r, w = b->cpu_w;
+	gm_bm_store(&b->cpu_r, gm_bm_andnot(r, lose_all));
+	gm_bm_store(&b->cpu_w, gm_bm_andnot(w, gm_bm_or(lose_all, lose_write)));
+	atomic_thread_fence(memory_order_seq_cst);
+	gm_bm pins = gm_bm_and(gm_pinned_by_threads(b->va), gm_bm_or(lose_all, lose_write));
+	if (!gm_bm_empty(pins)) { /* their rights were never taken from the hardware: give the bits back */
+		gm_bm_store(&b->cpu_r, gm_bm_or(b->cpu_r, gm_bm_and(r, pins)));
+		gm_bm_store(&b->cpu_w, gm_bm_or(b->cpu_w, gm_bm_and(w, pins)));
+	}
+	return pins;
+}
+
+static int prot_of(const gm_bm *r, const gm_bm *w, unsigned i)
+{
+	return (gm_bm_test(r, i) ? PROT_READ : 0) | (gm_bm_test(w, i) ? PROT_READ | PROT_WRITE : 0);
+}
+
+/* mprotect of `set` to (r, w), on the largest uniform runs. */
+static int protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+{
+	gm_bm_for_each_run (&set, first, end) {
+		for (unsigned i = first, j; i < end; i = j) {
+			int prot = prot_of(&r, &w, i);
+			for (j = i + 1; j < end && prot_of(&r, &w, j) == prot; j++)
+				;
+			int err = gm_sys_mprotect((void *)(b->va + i * GM_PAGE_BYTES),
+						  (j - i) * GM_PAGE_BYTES, prot);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
+{
+	gm_bm_store(&b->cpu_r, gm_bm_andnot(b->cpu_r, gm_bm_andnot(set, keep_read)));
+	gm_bm_store(&b->cpu_w, gm_bm_andnot(b->cpu_w, set));
+	int err = protect_runs(b, set, keep_read, gm_bm_zero());
+	recount_splits(b);
+	return err;
+}
+
+int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+{
+	gm_bm have = gm_bm_not(gm_bm_or(gm_bm_andnot(r, b->cpu_r), gm_bm_andnot(w, b->cpu_w)));
+	int err = protect_runs(b, gm_bm_andnot(set, have), r, w);
+	if (!err) {
+		gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
+		gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
+	}
+	recount_splits(b);
+	return err;
+}
+
+void gm_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+{
+	gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
+	gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
+	recount_splits(b);
+}
+
+/* ---- devices ---- */
+
+static int (*small_step(const struct gm_mmu *mmu, unsigned kind))(void *, const struct gm_op *)
+{
+	switch (kind) {
+	case GM_OP_MAP:
+		return mmu->pmap_enter;
+	case GM_OP_UNMAP:
+		return mmu->pmap_release;
+	case GM_OP_PROTECT:
+		return mmu->pmap_protect;
+	default:
+		return mmu->peer_hmemcpy;
+	}
+}
+
+int gm_ops_flush(struct gm_ops *o)
+{
+	const struct gm_mmu *mmu = o->ctx->dev->mmu;
+	int err = 0;
+
+	if (mmu->batch && o->n)
+		err = mmu->batch(o->ctx->pmap, o->op, o->n);
+	for (unsigned i = 0; !mmu->batch && i < o->n && !err; i++) {
+		err = small_step(mmu, o->op[i].kind)(o->ctx->pmap, &o->op[i]);
+		if (!err && mmu->tlb_invl && (o->op[i].kind == GM_OP_UNMAP || o->op[i].kind == GM_OP_PROTECT))
+			err = mmu->tlb_invl(o->ctx->pmap, o->op[i].va, o->op[i].len);
+	}
+	o->n = 0;
+	o->err = o->err ? o->err : err;
+	return o->err;
+}
+
+int gm_ops_add(struct gm_ops *o, struct gm_op op)
+{
+	if (o->n == GM_ARRAY_LEN(o->op))
+		gm_ops_flush(o);
+	o->op[o->n++] = op;
+	return o->err;
+}
+
+int gm_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	struct gm_ops o = {.ctx = ctx};
+	gm_bm mapped = gm_bm_and(set, bd->map_r);
+
+	gm_bm_for_each_run (&mapped, first, end)
+		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_UNMAP,
+					      .va = b->va + first * GM_PAGE_BYTES,
+					      .len = (end - first) * GM_PAGE_BYTES});
+	int err = gm_ops_flush(&o);
+	if (!err) {
+		bd->map_r = gm_bm_andnot(bd->map_r, set);
+		bd->map_w = gm_bm_andnot(bd->map_w, set);
+		bd->remote = gm_bm_andnot(bd->remote, set);
+	}
+	return err;
+}
+
+int gm_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	struct gm_ops o = {.ctx = ctx};
+	gm_bm writable = gm_bm_and(set, bd->map_w);
+
+	gm_bm_for_each_run (&writable, first, end)
+		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_PROTECT,
+					      .prot = GM_PROT_READ,
+					      .va = b->va + first * GM_PAGE_BYTES,
+					      .len = (end - first) * GM_PAGE_BYTES});
+	int err = gm_ops_flush(&o);
+	if (!err)
+		bd->map_w = gm_bm_andnot(bd->map_w, set);
+	return err;
+}
+
+/* One run of pages whose rights are uniform and whose targets lie side by side. */
+static unsigned map_run(const struct gm_block *b, const struct gm_block_dev *bd, gm_bm set, gm_bm w,
+			bool host, unsigned i)
+{
+	unsigned j = i + 1;
+	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(&set, j) && gm_bm_test(&w, j) == gm_bm_test(&w, i) &&
+	       (host || gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i)))
+		j++;
+	(void)b;
+	return j;
+}
+
+int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	struct gm_ops o = {.ctx = ctx};
+
+	for (unsigned i = gm_bm_next(&set, 0, true), j; i < GM_PAGES_PER_BLOCK;
+	     i = gm_bm_next(&set, j, true)) {
+		j = map_run(b, bd, set, w, host, i);
+		uint64_t pa = host ? b->va - b->as->base + i * GM_PAGE_BYTES
+				   : ctx->dev->phys_begin + gm_frame_of(bd, i) * GM_PAGE_BYTES;
+		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_MAP,
+					      .prot = GM_PROT_READ | (gm_bm_test(&w, i) ? GM_PROT_WRITE : 0),
+					      .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
+					      .va = b->va + i * GM_PAGE_BYTES,
+					      .len = (j - i) * GM_PAGE_BYTES,
+					      .pa = pa});
+	}
+	int err = gm_ops_flush(&o);
+	if (!err) {
+		bd->map_r = gm_bm_or(bd->map_r, set);
+		bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), gm_bm_and(w, set));
+		bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
+	}
+	return err;
+}

@@ -1,0 +1,46 @@
+/*
+ * rights.h - the page tables behind a block: the CPU's (mprotect) and the devices' (gm_mmu ops). Block locked
+ * throughout.
+ */
+#ifndef GM_CORE_RIGHTS_H
+#define GM_CORE_RIGHTS_H
+
+#include "as.h"
+
+/*
+ * Announces that the CPU will lose rights: clears the bits, fences, and returns the pages that system calls
+ * have pinned; those keep their bits and must stay on the host. The hardware is not touched yet.
+ */
+gm_bm gm_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write);
+/* `set` loses write, and read too unless in keep_read: those are readable afterwards, whatever the bits say
+ * (gm_claim). */
+int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read);
+/* `set` gets exactly (r, w); nothing is done where it has at least that already. -ENOMEM: out of VMAs,
+ * nothing noted. */
+int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
+/* The hardware has (r, w) for `set` already. */
+void gm_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
+
+/* A batch of operations on its way to one device's driver. */
+struct gm_ops {
+	struct gm_ctx *ctx;
+	unsigned n;
+	int err;
+	struct gm_op op[32];
+};
+int gm_ops_add(struct gm_ops *o, struct gm_op op);
+int gm_ops_flush(struct gm_ops *o);
+
+/* Device entries of `set`: gone; read-only; made (w: writable ones; host: onto the host store, else onto its
+ * frames). */
+int gm_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+int gm_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
+
+/* Physical page number (4 KiB units, from phys_begin) of page i; its device page must have a frame. */
+static inline uint64_t gm_frame_of(const struct gm_block_dev *bd, unsigned i)
+{
+	return (uint64_t)bd->frame[i >> bd->order] + (i & ((1u << bd->order) - 1));
+}
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * store.c - the host store: how the bytes behind a VA change their home without anybody noticing.
+ *
+ * The store is one sparse memfd, offset = VA - base. Its VMAs come from cloning the mold or the alias with
+ * mremap(old_size 0): atomic, needs no descriptor (programs close those), and linear offsets let neighbours
+ * merge again.
+ */
+#include "as.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+int gm_store_open(struct gm_as *as)
+{
+	if (as->store.alias)
+		return 0;
+	int fd = (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
+	if (fd < 0)
+		return fd;
+	int err = (int)gm_sys2(SYS_ftruncate, fd, as->bytes);
+	if (err)
+		goto close;
+	fd = gmi_fd_raise(fd);
+	/* 2 MiB aligned as the window is, so that large folios line up. */
+	size_t span = as->bytes + GM_BLOCK_BYTES;
+	char *room =
+		gm_sys_mmap(NULL, 2 * span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	err = gm_is_err(room) ? gm_err(room) : 0;
+	if (err)
+		goto close;
+	char *alias = (char *)gm_align_up((uintptr_t)room, GM_BLOCK_BYTES), *mold = alias + span;
+	int shared = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
+	void *a = gm_sys_mmap(alias, as->bytes, PROT_READ | PROT_WRITE, shared, fd, 0);
+	void *m = gm_sys_mmap(mold, as->bytes, PROT_NONE, shared, fd, 0);
+	err = gm_is_err(a) ? gm_err(a) : gm_is_err(m) ? gm_err(m) : 0;
+	if (err) {
+		gm_sys_munmap(room, 2 * span);
+		goto close;
+	}
+	as->store = (struct gm_store){
+		.fd = fd, .alias = alias, .mold = mold, .room = room, .room_bytes = 2 * span};
+	return 0;
+close:
+	gmi_fd_close(fd);
+	return err;
+}
+
+void gm_store_close(struct gm_as *as)
+{
+	if (!as->store.alias)
+		return;
+	gm_sys_munmap(as->store.room, as->store.room_bytes);
+	gmi_fd_close(as->store.fd);
+	as->store = (struct gm_store){.fd = -1};
+}
+
+static int clone_vma(char *of, uintptr_t va, size_t len)
+{
+	void *p = (void *)gm_sys5(SYS_mremap, of, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, va);
+	return gm_is_err(p) ? gm_err(p) : 0;
+}
+
+int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len)
+{
+	return clone_vma(as->store.mold + (va - as->base), va, len);
+}
+
+int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len)
+{
+	return clone_vma(as->store.alias + (va - as->base), va, len);
+}
+
+void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len)
+{
+	gm_sys3(SYS_madvise, gm_alias(as, va), len, MADV_REMOVE);
+}
+
+int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	if (!copy) {
+		void *p = gm_sys_mmap((void *)va, len, prot, flags | MAP_FIXED, -1, 0);
+		return gm_is_err(p) ? gm_err(p) : 0;
+	}
+	/* Filled out of sight, then moved over the VA in one step: no other thread sees half of it. */
+	char *tmp = gm_sys_mmap(NULL, len, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (gm_is_err(tmp))
+		return gm_err(tmp);
+	gm_copy(tmp, gm_alias(as, va), len);
+	int err = gm_sys_mprotect(tmp, len, prot);
+	if (!err) {
+		void *p = (void *)gm_sys5(SYS_mremap, tmp, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, va);
+		err = gm_is_err(p) ? gm_err(p) : 0;
+	}
+	if (err)
+		gm_sys_munmap(tmp, len);
+	return err;
+}
+
+/*
+ * /proc/self/pagemap: bit 63 present, bit 62 swapped. Opened per call: a kept descriptor would show the
+ * parent's memory in a fork child, and the three calls cost 2 us beside a migration of 30.
+ */
+gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end)
+{
+	gm_bm all = gm_bm_range(first, end), touched = gm_bm_zero();
+	uint64_t entry[64];
+	int fd = (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return all;
+	for (unsigned i = first; i < end; i += GM_ARRAY_LEN(entry)) {
+		unsigned n = gm_min((unsigned)GM_ARRAY_LEN(entry), end - i);
+		uint64_t off = (b->va / GM_PAGE_BYTES + i) * sizeof entry[0];
+		if (gm_sys4(SYS_pread64, fd, entry, n * sizeof entry[0], off) !=
+		    (long)(n * sizeof entry[0])) {
+			touched = all;
+			break;
+		}
+		for (unsigned k = 0; k < n; k++)
+			if (entry[k] >> 62)
+				touched.w[(i + k) >> 6] |= 1ull << ((i + k) & 63);
+	}
+	gm_sys1(SYS_close, fd);
+	return touched;
+}
+
+/* What the block retains changed: keep the space's sum true. */
+static void recount(struct gm_block *b)
+{
+	uint32_t pages = gm_bm_count(gm_bm_andnot(b->backed, b->host));
+	int64_t delta = ((int64_t)pages - b->retained_pages) * (int64_t)GM_PAGE_BYTES;
+
+	b->retained_pages = pages;
+	if (delta)
+		atomic_fetch_add_explicit(&b->as->retained_bytes, delta, memory_order_relaxed);
+}
+
+/* Gives the stale host copies of b back. */
+static void punch_stale(struct gm_block *b)
+{
+	gm_bm stale = gm_bm_andnot(b->backed, b->host);
+	gm_bm_for_each_run (&stale, first, end)
+		gm_store_punch(b->as, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES);
+	b->backed = gm_bm_andnot(b->backed, stale);
+	recount(b);
+}
+
+static int64_t over_limit(struct gm_as *as)
+{
+	return atomic_load_explicit(&as->retained_bytes, memory_order_relaxed) -
+	       (int64_t)gmi_opt.retain_bytes;
+}
+
+/*
+ * Blocks with stale copies queue in the order in which they first had some. retained_pages and on_retain
+ * belong to the block's lock, the links to retain_lock. A block at the head that somebody has locked ends the
+ * search: the next caller continues it.
+ */
+void gm_retain(struct gm_block *b)
+{
+	struct gm_as *as = b->as;
+
+	recount(b);
+	if (b->retained_pages && gmi_opt.retain_bytes == 0)
+		punch_stale(b);
+	if ((!b->retained_pages || b->on_retain) && over_limit(as) <= 0)
+		return;
+	gmi_lock(&as->retain_lock);
+	if (b->retained_pages && !b->on_retain) {
+		b->on_retain = true;
+		b->retain_next = NULL;
+		*(as->retain_head ? &as->retain_tail->retain_next : &as->retain_head) = b;
+		as->retain_tail = b;
+	}
+	while (over_limit(as) > 0 && as->retain_head) {
+		struct gm_block *old = as->retain_head;
+		if (old != b && !gmi_trylock(&old->lock))
+			break;
+		as->retain_head = old->retain_next;
+		old->on_retain = false;
+		punch_stale(old);
+		if (old != b)
+			gmi_unlock(&old->lock);
+	}
+	gmi_unlock(&as->retain_lock);
+}
