@@ -2,6 +2,7 @@
 # Builds and runs the benchmarks of rows.txt: both sides of a row in turn, several times, medians compared. Prints the table
 # and writes docs/bench.md. Exit status 0: every row ran (a missed target is a result, not an error).
 # usage: run.sh [ROW-NAME-REGEX]   (with one, docs/bench.md stays as it is). BENCH_REPS: repetitions (5); BUILD: build folder.
+# shellcheck disable=SC2317  # the functions of sides are called by rows.txt
 set -u
 cd "$(dirname "$0")/.." || exit 1
 only=${1:-}
@@ -20,7 +21,7 @@ export tmp
 
 make --no-print-directory -s BUILD="$BUILD" bench-programs || exit 1
 
-# ---- sides that are more than a command -------------------------------------------------------------------------
+# ---- sides that are more than a command (run by rows.txt) ---------------------------------------------------------
 preloaded() { LD_PRELOAD=$PRELOAD "$@"; }
 
 # Geometric mean over the sizes, in million malloc/free pairs a second: malloc_rate LIBRARY THREADS
