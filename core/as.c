@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-struct gm_lock gm_registry_lock;
+struct gm_lock gm_registry_lock = GM_LOCK_INIT(GM_RANK_REGISTRY);
 struct gm_as *_Atomic gm_spaces[GM_MAX_AS];
 struct gm_dev *gm_devs[GM_MAX_DEV];
 static struct gm_as *default_as;
@@ -52,6 +52,7 @@ static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 	as->base = base;
 	as->bytes = bytes;
 	as->slot = slot;
+	gm_lock_rank(&as->region_lock, GM_RANK_REGION);
 	as->store.fd = -1;
 	gmi_rangemap_init(&as->regions, base, base + bytes);
 	gmi_rangemap_init(&as->hints, base, base + bytes);
@@ -167,6 +168,7 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 		if (err)
 			break;
 		dev->index = i;
+		gm_lock_rank(&dev->lock, GM_RANK_DEVICE);
 		dev->mmu = mmu;
 		dev->data = dev_data;
 		dev->cap = cap;

@@ -21,6 +21,7 @@ struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va)
 	gmi_lock(&as->region_lock);
 	b = gm_block_find(as, va);
 	if (!b && (b = gmi_alloc(sizeof *b))) {
+		gm_lock_rank(&b->lock, GM_RANK_BLOCK);
 		b->as = as;
 		b->va = gm_align_down(va, GM_BLOCK_BYTES);
 		gm_vm_fill_block(b);

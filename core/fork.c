@@ -85,7 +85,10 @@ void gmi_fork_prepare(void)
 			continue;
 		gmi_lock(&as->region_lock);
 		gm_for_each_block (as, b) {
-			gmi_lock(&b->lock);
+			/* Holders never wait for a second block, so any order will do: trylock, which knows
+			 * no order. */
+			while (!gmi_trylock(&b->lock))
+				gm_sys0(SYS_sched_yield);
 			any |= !gm_bm_empty(in_use(b));
 		}
 	}
