@@ -1,0 +1,214 @@
+/*
+ * vm_advise.c - madvise, mincore and what the heap needs (discard, forget) on a space.
+ *
+ * Pages that are still the kernel's private anonymous memory get the advice from the kernel. For adopted
+ * pages (the host store's, perhaps on a device) it would mean something else or nothing; the table says what
+ * is done instead.
+ */
+#include "vm_int.h"
+
+enum adopted {
+	PASS,	 /* means the same on the store (or the kernel refuses it anyway) */
+	SKIP,	 /* only about where bytes are cached: no duty */
+	DISCARD, /* contents gone, zeros from now on */
+	HOME,	 /* must be present now */
+	STAY,	 /* a property of the VMA: private anonymous memory again, and never adopted from now on */
+	REFUSE,	 /* -EINVAL, as for any anonymous memory; on the store it would punch the program's bytes */
+};
+
+/* By advice; those not listed are PASS. Numbers where older headers lack the names. */
+static const uint8_t on_adopted[] = {
+	[MADV_DONTNEED] = DISCARD,
+	[MADV_FREE] = DISCARD,
+	[MADV_REMOVE] = REFUSE,
+	[MADV_DONTFORK] = STAY,
+	[MADV_WIPEONFORK] = STAY,
+	[MADV_MERGEABLE] = SKIP,
+	[MADV_COLD] = SKIP,
+	[MADV_PAGEOUT] = SKIP,
+	[MADV_POPULATE_READ] = HOME,
+	[MADV_POPULATE_WRITE] = HOME,
+	[24 /* MADV_DONTNEED_LOCKED */] = DISCARD,
+	[25 /* MADV_COLLAPSE */] = SKIP,
+	[102 /* MADV_GUARD_INSTALL */] = STAY,
+};
+
+static int kernel_advise(uintptr_t lo, uintptr_t hi, int advice)
+{
+	return (int)gm_sys3(SYS_madvise, lo, hi - lo, advice);
+}
+
+static int advise_adopted(struct gm_block *b, gm_bm set, int advice, enum adopted what)
+{
+	switch (what) {
+	case DISCARD:
+		return gm_block_discard(b, set);
+	case HOME:
+		return gm_migrate_to_cpu(b, set, advice == MADV_POPULATE_WRITE);
+	case REFUSE:
+		return -EINVAL;
+	case SKIP:
+	default:
+		return 0;
+	}
+}
+
+/* One block's pages: those adopted as the table says, the others as the kernel does. Block locked. */
+static int advise_block(const struct gm_vm_piece *p, int advice, enum adopted what)
+{
+	gm_bm adopted = gm_bm_and(p->set, p->b->adopted);
+	int err = 0;
+
+	if (what == STAY) {
+		err = gm_block_privatise(p->b, adopted);
+		adopted = gm_bm_zero();
+	}
+	if (what == PASS)
+		adopted = gm_bm_zero();
+	if (!err && !gm_bm_empty(adopted))
+		err = advise_adopted(p->b, adopted, advice, what);
+	gm_bm plain = gm_bm_andnot(p->set, adopted);
+	gm_bm_for_each_run (&plain, first, end) {
+		if (err)
+			break;
+		err = kernel_advise(p->b->va + first * GM_PAGE_BYTES, p->b->va + end * GM_PAGE_BYTES, advice);
+	}
+	if (!err && what == STAY) {
+		p->b->managed = gm_bm_andnot(p->b->managed, p->set);
+		gm_block_check(p->b);
+	}
+	return err;
+}
+
+static int advise_range(struct gm_as *as, const struct gm_range *r, int advice, enum adopted what)
+{
+	struct gm_vm_piece p;
+	int err = 0;
+
+	gm_vm_for_each_piece(as, r->start, r->end, &p)
+	{
+		if (p.b) {
+			gmi_lock(&p.b->lock);
+			err = advise_block(&p, advice, what);
+			gmi_unlock(&p.b->lock);
+		} else {
+			err = kernel_advise(p.lo, p.hi, advice);
+		}
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/* Holes do not end the walk: the kernel advises what is there, and then says -ENOMEM. */
+static int advise_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advice)
+{
+	enum adopted what = (unsigned)advice < GM_ARRAY_LEN(on_adopted) ? on_adopted[advice] : PASS;
+	struct gm_range r;
+	uintptr_t at = lo;
+	bool hole = false;
+
+	gm_vm_for_each_range(as, lo, hi, &r)
+	{
+		bool managed = gm_vm_managed(&r.val);
+		int err = advise_range(as, &r, advice, managed ? what : PASS);
+		if (err)
+			return err;
+		if (managed && what == STAY) {
+			struct gm_range_value v = r.val;
+			v.v[0] |= GM_VM_STAY;
+			err = gm_vm_set_region(as, r.start, r.end, &v);
+			if (err)
+				return err;
+		}
+		hole |= r.start != at;
+		at = r.end;
+	}
+	return hole || at != hi ? -ENOMEM : 0;
+}
+
+int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice)
+{
+	static const struct gm_vm_op op = {.nr = SYS_madvise, .inside = advise_inside, .go_on = true};
+	uintptr_t lo = (uintptr_t)addr, hi = gm_align_up(lo + len, GM_PAGE_BYTES);
+	/* Without a length the kernel checks the rest: unknown advice, an odd address. */
+	int err = (int)gm_sys3(SYS_madvise, lo, 0, advice);
+
+	if (err)
+		return err;
+	if (!len)
+		return 0;
+	if (hi <= lo)
+		return -EINVAL;
+	return gm_vm_spread(as, &op, lo, hi, advice);
+}
+
+/* ---- the heap's own ---- */
+
+int gmi_vm_discard(struct gm_as *as, void *addr, size_t len)
+{
+	struct gm_range r = {.start = (uintptr_t)addr, .end = (uintptr_t)addr + len};
+	gm_sigmask old = gm_vm_enter(as);
+	int err = advise_range(as, &r, MADV_DONTNEED, DISCARD);
+	gm_vm_leave(as, old);
+	return err;
+}
+
+/* Pages of b that some device holds or maps. */
+static gm_bm on_devices(const struct gm_block *b)
+{
+	gm_bm set = gm_bm_zero();
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			set = gm_bm_or(set, gm_bm_or(b->dev[d]->valid, b->dev[d]->remote));
+	return set;
+}
+
+void gmi_vm_forget(struct gm_as *as, void *addr, size_t len)
+{
+	uintptr_t hi = gm_align_down((uintptr_t)addr + len, GM_PAGE_BYTES);
+	struct gm_vm_piece p;
+	gm_sigmask old = gm_vm_enter(as);
+
+	gm_vm_for_each_piece(as, gm_align_up((uintptr_t)addr, GM_PAGE_BYTES), hi, &p)
+	{
+		if (!p.b)
+			continue;
+		gmi_lock(&p.b->lock);
+		gm_bm away = gm_bm_and(p.set, on_devices(p.b));
+		if (!gm_bm_empty(away))
+			gm_block_discard(p.b,
+					 away); /* failing, they stay where they are: slower, not wrong */
+		gmi_unlock(&p.b->lock);
+	}
+	gm_vm_leave(as, old);
+}
+
+/* ---- mincore ---- */
+
+int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec)
+{
+	struct gm_vm_piece p;
+	uintptr_t lo = (uintptr_t)addr, hi = gm_align_up(lo + len, GM_PAGE_BYTES);
+	int err = (int)gm_sys3(SYS_mincore, addr, len, vec);
+
+	if (err)
+		return err;
+	if (!gmi_vm_covered(as, addr, len))
+		return -ENOMEM;
+	for (uintptr_t at = gm_max(lo, as->base); gm_vm_piece(as, at, gm_min(hi, as->base + as->bytes), &p);
+	     at = p.hi) {
+		if (!p.b)
+			continue;
+		gm_sigmask old = gmi_block_signals();
+		gmi_lock(&p.b->lock);
+		gm_bm away = gm_bm_and(p.set, on_devices(p.b));
+		gmi_unlock(&p.b->lock);
+		gmi_restore_signals(old);
+		/* vec is the program's: written without a lock. */
+		gm_bm_for_each_run (&away, first, end)
+			for (unsigned i = first; i < end; i++)
+				vec[(p.b->va + i * GM_PAGE_BYTES - lo) >> GM_PAGE_SHIFT] |= 1;
+	}
+	return 0;
+}

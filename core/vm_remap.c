@@ -1,0 +1,171 @@
+/*
+ * vm_remap.c - mremap on a space. Shrinking and growing in place are munmap and mmap of the tail; moving lets
+ * the kernel move its own anonymous pages, which is why they are brought home first.
+ */
+#include "vm_int.h"
+
+struct remap {
+	uintptr_t old, new_addr;
+	size_t old_len, new_len;
+	int flags;
+	struct gm_range_value val; /* of the region at old */
+};
+
+static bool within(struct gm_as *as, uintptr_t lo, size_t len)
+{
+	return lo >= as->base && lo - as->base <= as->bytes && len <= as->base + as->bytes - lo;
+}
+
+static bool touches(struct gm_as *as, uintptr_t lo, size_t len)
+{
+	return lo < as->base + as->bytes && lo + len > as->base;
+}
+
+/* Are old's pages one mapping, as mremap demands? Call sites do not matter; rights and kind do. */
+static bool one_mapping(struct gm_as *as, struct remap *m)
+{
+	struct gm_range r;
+	uintptr_t at = m->old, end = m->old + gm_max(m->old_len, GM_PAGE_BYTES);
+
+	gm_vm_for_each_range(as, m->old, end, &r)
+	{
+		if (r.start != at || (at != m->old && r.val.v[0] != m->val.v[0]))
+			return false;
+		m->val = r.val;
+		at = r.end;
+	}
+	return at == end;
+}
+
+/*
+ * Moves pages between equally long ranges; what remains at `from` is mapped and empty (DONTUNMAP), so that no
+ * other mapping can take its place. The kernel moves one VMA at a time, and ours may be split where the
+ * program sees one: halve there.
+ */
+static int move_pages(uintptr_t from, uintptr_t to, size_t len)
+{
+	long p = gm_sys5(SYS_mremap, from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	if (p != -EFAULT || len <= GM_PAGE_BYTES)
+		return p < 0 ? (int)p : 0;
+	size_t half = gm_align_up(len / 2, GM_PAGE_BYTES);
+	int err = move_pages(from, to, half);
+	return err ? err : move_pages(from + half, to + half, len - half);
+}
+
+/* Fresh zeros of the old region's kind at [lo, hi), which replace what is there. */
+static int fresh(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
+{
+	struct gm_vm_memory m = {.prot = gm_vm_prot(v),
+				 .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+				 .fd = -1,
+				 .value = v};
+	return lo < hi ? gm_vm_replace(as, lo, hi, &m) : 0;
+}
+
+/* Moves m to a place within the window, replacing what is there. */
+static int move_within(struct gm_as *as, const struct remap *m, uintptr_t to)
+{
+	size_t keep = gm_min(m->old_len, m->new_len);
+	int err = gm_vm_privatise(as, m->old, m->old + keep);
+
+	if (!err) /* room for all of it, in the blocks and the map too; then the pages come over it */
+		err = fresh(as, to, to + m->new_len, &m->val);
+	if (!err)
+		err = move_pages(m->old, to, keep);
+	if (err || m->flags & MREMAP_DONTUNMAP)
+		return err;
+	return gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
+}
+
+/* Foreign mappings, and moves across the window's edge: the kernel's own mremap; then the map and the blocks
+ * follow. */
+static long move_by_kernel(struct gm_as *as, const struct remap *m)
+{
+	bool from_us = touches(as, m->old, m->old_len);
+	int err = from_us ? gm_vm_privatise(as, m->old, m->old + m->old_len) : 0;
+
+	if (err)
+		return err;
+	long p = gm_sys5(SYS_mremap, m->old, m->old_len, m->new_len, m->flags, m->new_addr);
+	if (p < 0)
+		return p;
+	if (touches(as, (uintptr_t)p, m->new_len)) {
+		struct gm_range_value v =
+			from_us ? m->val : gm_vm_value(PROT_READ | PROT_WRITE, GM_REGION_FOREIGN, 0);
+		err = gm_vm_replaced(as, (uintptr_t)p, (uintptr_t)p + m->new_len, &v);
+	}
+	bool gone = from_us && m->old_len && (uintptr_t)p != m->old && !(m->flags & MREMAP_DONTUNMAP);
+	if (gone && !err)
+		err = gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
+	return err ? err : p;
+}
+
+static long grow(struct gm_as *as, const struct remap *m)
+{
+	uintptr_t end = m->old + m->old_len, new_end = m->old + m->new_len;
+	bool room = within(as, m->old, m->new_len) && gmi_rangemap_is_free(&as->regions, end, new_end);
+
+	if (room && !fresh(as, end, new_end, &m->val))
+		return (long)m->old;
+	if (!(m->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	size_t align = m->new_len >= GM_BLOCK_BYTES ? GM_BLOCK_BYTES : GM_PAGE_BYTES;
+	uintptr_t to = gmi_rangemap_find_gap(&as->regions, as->base, m->new_len, align);
+	if (!to)
+		return -ENOMEM;
+	int err = move_within(as, m, to);
+	return err ? err : (long)to;
+}
+
+static long remap_locked(struct gm_as *as, struct remap *m)
+{
+	bool fixed = m->flags & MREMAP_FIXED, dontunmap = m->flags & MREMAP_DONTUNMAP;
+
+	if (!touches(as, m->old, m->old_len)) /* into the window from elsewhere */
+		return move_by_kernel(as, m);
+	if (!within(as, m->old, m->old_len) || !one_mapping(as, m))
+		return -EFAULT;
+	if (gm_vm_kind(&m->val) == GM_REGION_FOREIGN)
+		return m->new_len <= m->old_len || fixed ? move_by_kernel(as, m) : -ENOMEM;
+	if (!m->old_len) /* duplicates shared mappings; to the program this is none */
+		return -EINVAL;
+	if (fixed && !within(as, m->new_addr, m->new_len))
+		return move_by_kernel(as, m);
+	if (fixed) {
+		int err = move_within(as, m, m->new_addr);
+		return err ? err : (long)m->new_addr;
+	}
+	if (dontunmap) {
+		uintptr_t to = gmi_rangemap_find_gap(&as->regions, as->base, m->new_len, GM_PAGE_BYTES);
+		int err = to ? move_within(as, m, to) : -ENOMEM;
+		return err ? err : (long)to;
+	}
+	if (m->new_len > m->old_len)
+		return grow(as, m);
+	int err = m->new_len < m->old_len
+			  ? gm_vm_replace(as, m->old + m->new_len, m->old + m->old_len, &gm_vm_nothing)
+			  : 0;
+	return err ? err : (long)m->old;
+}
+
+void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
+{
+	struct remap m = {.old = (uintptr_t)old,
+			  .new_addr = (uintptr_t)new_addr,
+			  .old_len = gm_align_up(old_len, GM_PAGE_BYTES),
+			  .new_len = gm_align_up(new_len, GM_PAGE_BYTES),
+			  .flags = flags};
+	bool fixed = flags & MREMAP_FIXED, maymove = flags & MREMAP_MAYMOVE,
+	     dontunmap = flags & MREMAP_DONTUNMAP;
+
+	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) ||
+	    ((fixed || dontunmap) && !maymove) || (dontunmap && m.old_len != m.new_len) ||
+	    m.old & (GM_PAGE_BYTES - 1) || !m.new_len ||
+	    (fixed && (m.new_addr & (GM_PAGE_BYTES - 1) ||
+		       (m.new_addr < m.old + m.old_len && m.new_addr + m.new_len > m.old))))
+		return (void *)(intptr_t)-EINVAL;
+	gm_sigmask saved = gm_vm_enter(as);
+	long p = remap_locked(as, &m);
+	gm_vm_leave(as, saved);
+	return (void *)p;
+}
