@@ -27,16 +27,15 @@ static int each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool cre
 	int err = 0;
 
 	for (uintptr_t va = gm_align_down(start, GM_BLOCK_BYTES); va < end && !err; va += GM_BLOCK_BYTES) {
-		struct gm_block *b = create ? gm_block_get(as, va) : gm_block_find(as, va);
-		if (!b && create)
-			return -ENOMEM;
-		if (!b)
-			continue;
 		do {
 			gm_sigmask mask = gmi_block_signals();
-			gmi_lock(&b->lock);
-			err = fn(b, gm_bm_and(pages_of(va, start, end), b->managed), arg);
-			gmi_unlock(&b->lock);
+			struct gm_block *b = create ? gm_block_get(as, va) : gm_block_find(as, va);
+			err = !b && create ? -ENOMEM : 0;
+			if (b) {
+				gmi_lock(&b->lock);
+				err = fn(b, gm_bm_and(pages_of(va, start, end), b->managed), arg);
+				gmi_unlock(&b->lock);
+			}
 			gmi_restore_signals(mask);
 			if (err == -EAGAIN)
 				gm_sys0(SYS_sched_yield);
@@ -250,7 +249,8 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 		}
 		for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 		     i = gm_bm_next(&set, i + 1, true))
-			describe(b, &at, &untouched, i, &info[((va - lo) >> GM_PAGE_SHIFT) + i]);
+			describe(b, &at, &untouched, i,
+				 &info[(va + i * GM_PAGE_BYTES - lo) >> GM_PAGE_SHIFT]);
 		gmi_unlock(&b->lock);
 		gmi_restore_signals(mask);
 	}

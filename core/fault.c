@@ -159,9 +159,12 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	if (addr < as->base || addr - as->base >= as->bytes)
 		return -EFAULT;
 
+	int err = atomic_load_explicit(&gmi_active, memory_order_relaxed) ? 0 : gmi_activate();
+	if (err)
+		return err;
 	gm_sigmask mask = gmi_block_signals();
 	struct gm_block *b = gm_block_get(as, addr);
-	int err = -ENOMEM;
+	err = -ENOMEM;
 	if (b) {
 		unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
 		gmi_lock(&b->lock);

@@ -1,0 +1,158 @@
+/*
+ * fake_dev.h - a device inside the test process: an array for its memory, an array for its page table. Its
+ * accesses go through that table and fault into core like a real device's, so every stale or missing entry
+ * shows as wrong data.
+ */
+#ifndef TEST_FAKE_DEV_H
+#define TEST_FAKE_DEV_H
+
+#include "../../core/as.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct fake_pte {
+	uint8_t prot, mem;
+	uint64_t pa;
+};
+struct fake_dev {
+	struct gm_mmu mmu;
+	struct gm_dev *dev;
+	struct gm_as *as;
+	char *mem;
+	size_t mem_bytes;
+	struct fake_pte *pte; /* per 4 KiB page of the space */
+	size_t npte;
+	unsigned maps, unmaps, faults;
+	int fail_kind,
+		fail_after; /* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
+};
+
+static int fake_op(void *pmap, const struct gm_op *op)
+{
+	struct fake_dev *f = pmap;
+	size_t first = (op->va - f->as->base) / GM_PAGE_BYTES, n = op->len / GM_PAGE_BYTES;
+
+	if (op->kind == f->fail_kind && f->fail_after-- == 0)
+		return -EIO;
+	switch (op->kind) {
+	case GM_OP_MAP:
+		f->maps++;
+		for (size_t i = 0; i < n; i++)
+			f->pte[first + i] = (struct fake_pte){op->prot, op->mem, op->pa + i * GM_PAGE_BYTES};
+		break;
+	case GM_OP_UNMAP:
+		f->unmaps++;
+		memset(&f->pte[first], 0, n * sizeof f->pte[0]);
+		break;
+	case GM_OP_PROTECT:
+		for (size_t i = 0; i < n; i++)
+			f->pte[first + i].prot &= op->prot;
+		break;
+	case GM_OP_COPY_IN:
+		memcpy(f->mem + op->pa, op->host, op->len);
+		break;
+	case GM_OP_COPY_OUT:
+		memcpy(op->host, f->mem + op->pa, op->len);
+		break;
+	case GM_OP_ZERO:
+		memset(f->mem + op->pa, 0, op->len);
+		break;
+	}
+	return 0;
+}
+
+static int fake_pmap_create(void *data, struct gm_as *as, void **pmap)
+{
+	struct fake_dev *f = data;
+
+	f->as = as;
+	f->npte = as->bytes / GM_PAGE_BYTES;
+	f->pte = mmap(NULL, f->npte * sizeof *f->pte, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	*pmap = f;
+	return 0;
+}
+
+static int fake_pmap_destroy(void *pmap)
+{
+	struct fake_dev *f = pmap;
+
+	for (size_t i = 0; i < f->npte; i++)
+		cr_assert_eq(f->pte[i].prot, 0, "a stale entry at page %zu", i);
+	munmap(f->pte, f->npte * sizeof *f->pte);
+	return 0;
+}
+
+static void *fake_aperture(void *data)
+{
+	return ((struct fake_dev *)data)->mem;
+}
+
+static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,
+			     bool aperture)
+{
+	*f = (struct fake_dev){.mem_bytes = mem_bytes, .fail_kind = -1};
+	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	f->mmu = (struct gm_mmu){.name = "fake",
+				 .page_bytes = page_bytes,
+				 .aperture = aperture ? fake_aperture : NULL,
+				 .pmap_create = fake_pmap_create,
+				 .pmap_destroy = fake_pmap_destroy,
+				 .pmap_enter = fake_op,
+				 .pmap_release = fake_op,
+				 .pmap_protect = fake_op,
+				 .peer_hmemcpy = fake_op};
+	cr_assert_eq(gm_dev_create(&f->mmu, f, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &f->dev), 0);
+	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, mem_bytes), 0);
+	cr_assert_eq(gm_as_attach(as, f->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
+}
+
+static inline void fake_close(struct fake_dev *f)
+{
+	cr_assert_eq(gm_as_detach(f->as, f->dev), 0);
+	cr_assert_eq(gm_dev_unregister_physmem(f->dev, gm_dev_hnid(f->dev)), 0);
+	cr_assert_eq(gm_dev_destroy(f->dev), 0);
+	munmap(f->mem, f->mem_bytes);
+}
+
+/* The device touches one byte: its address as the device's page table says, after as many faults as it takes.
+ */
+static int fake_touch(struct fake_dev *f, const void *p, bool write, char **byte)
+{
+	uintptr_t va = (uintptr_t)p;
+	struct fake_pte *e = &f->pte[(va - f->as->base) / GM_PAGE_BYTES];
+	uint8_t need = write ? GM_PROT_WRITE : GM_PROT_READ;
+
+	for (int tries = 0; !(e->prot & need); tries++) {
+		int err = gm_dev_fault(f->as, va, f->dev, write ? GM_HINT_WRITE : GM_HINT_READ);
+		if (err)
+			return err;
+		f->faults++;
+		cr_assert_lt(tries, 4, "a served fault did not map the page");
+	}
+	char *base = e->mem == GM_MEM_HOST ? f->as->store.alias : f->mem;
+	*byte = base + e->pa + va % GM_PAGE_BYTES;
+	return 0;
+}
+
+static inline int fake_read(struct fake_dev *f, const void *p, unsigned char *out)
+{
+	char *byte;
+	int err = fake_touch(f, p, false, &byte);
+	if (!err)
+		*out = (unsigned char)*byte;
+	return err;
+}
+
+static inline int fake_write(struct fake_dev *f, void *p, unsigned char v)
+{
+	char *byte;
+	int err = fake_touch(f, p, true, &byte);
+	if (!err)
+		*byte = (char)v;
+	return err;
+}
+
+#endif

@@ -1,0 +1,391 @@
+/*
+ * Pages between the CPU and an in-process device (fake_dev.h): each behaviour by name, and a randomized
+ * comparison with a model of memory that has no pages at all. The CPU side is real: PROT_NONE pages, SIGSEGV,
+ * our handler.
+ */
+#include "fake_dev.h"
+#include "../../core/vm.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define PAGE GM_PAGE_BYTES
+#define MIB  ((size_t)1 << 20)
+
+static struct gm_as *as;
+static struct fake_dev dev;
+static size_t page_bytes = 65536;
+
+static void open_all(size_t dev_bytes)
+{
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	gmi_opt.retain_bytes = 8 * MIB;
+	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	fake_open(&dev, as, dev_bytes, page_bytes, true);
+}
+
+static void close_all(void)
+{
+	fake_close(&dev);
+	cr_assert_eq(gm_as_destroy(as), 0);
+}
+
+static unsigned char *map(size_t bytes, int prot)
+{
+	void *p = gm_mmap(as, NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(p, MAP_FAILED);
+	return p;
+}
+
+static int where(const void *p)
+{
+	struct gm_page_info info;
+	cr_assert_eq(gm_query((void *)gm_align_down((uintptr_t)p, PAGE), PAGE, &info), 0);
+	return info.where;
+}
+
+static void to_device(void *p, size_t bytes)
+{
+	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, bytes, MADV_PREFETCH), 0);
+}
+
+#define expect_read(p, v)                                                                                    \
+	do {                                                                                                 \
+		unsigned char got_;                                                                          \
+		cr_assert_eq(fake_read(&dev, (p), &got_), 0);                                                \
+		cr_assert_eq(got_, (unsigned char)(v), "device read %u, not %u", got_, (unsigned char)(v));  \
+	} while (0)
+
+Test(migrate, anon_read)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(1024 * PAGE, PROT_READ | PROT_WRITE);
+	for (int i = 2; i < 1024; i++)
+		p[i * PAGE] = (unsigned char)i;
+	cr_assert_eq(where(p), GM_NOMAP);
+	cr_assert_eq(where(p + 2 * PAGE), GM_HOST);
+	for (int i = 0; i < 1024; i++)
+		expect_read(p + i * PAGE, i < 2 ? 0 : i);
+	cr_assert_eq(where(p + 5 * PAGE), GM_DEVICE);
+	cr_assert_eq(dev.faults, 1024 / 16, "one fault per device page");
+	for (int i = 0; i < 1024; i++)
+		cr_assert_eq(p[i * PAGE], i < 2 ? 0 : (unsigned char)i);
+	close_all();
+}
+
+Test(migrate, anon_read_prot)
+{
+	unsigned char c;
+	open_all(32 * MIB);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	memset(p, 7, 64 * PAGE);
+	cr_assert_eq(gmi_vm_protect(as, p, 64 * PAGE, PROT_NONE), 0);
+	cr_assert_eq(fake_read(&dev, p, &c), -EFAULT);
+	cr_assert_eq(where(p), GM_HOST);
+	cr_assert_eq(gmi_vm_protect(as, p, 64 * PAGE, PROT_READ), 0);
+	expect_read(p, 7);
+	cr_assert_eq(p[PAGE], 7);
+	close_all();
+}
+
+Test(migrate, anon_write)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	for (int i = 0; i < 64; i++)
+		cr_assert_eq(fake_write(&dev, p + i * PAGE, (unsigned char)(i + 1)), 0);
+	for (int i = 0; i < 64; i++) {
+		cr_assert_eq(p[i * PAGE], i + 1);
+		cr_assert_eq(p[i * PAGE + 1], 0);
+	}
+	close_all();
+}
+
+Test(migrate, anon_write_prot)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	memset(p, 9, 64 * PAGE);
+	cr_assert_eq(gmi_vm_protect(as, p, 64 * PAGE, PROT_READ), 0);
+	expect_read(p + 3 * PAGE, 9);
+	cr_assert_eq(fake_write(&dev, p + 3 * PAGE, 1), -EPERM);
+	cr_assert_eq(p[3 * PAGE], 9);
+	cr_assert_eq(gmi_vm_protect(as, p, 64 * PAGE, PROT_READ | PROT_WRITE), 0);
+	cr_assert_eq(fake_write(&dev, p + 3 * PAGE, 1), 0);
+	cr_assert_eq(p[3 * PAGE], 1);
+	close_all();
+}
+
+Test(migrate, migrate_multiple)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(1024 * PAGE, PROT_READ | PROT_WRITE);
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < 1024; i++)
+			p[i * PAGE] = (unsigned char)(i + round);
+		to_device(p, 1024 * PAGE);
+		for (int i = 0; i < 1024; i++)
+			expect_read(p + i * PAGE, i + round);
+		if (round % 2)
+			cr_assert_eq(hmadvise(-1, p, 1024 * PAGE, MADV_PREFETCH), 0);
+		for (int i = 0; i < 1024; i++)
+			cr_assert_eq(p[i * PAGE], (unsigned char)(i + round));
+	}
+	close_all();
+}
+
+Test(migrate, granularity)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(4 * MIB, PROT_READ | PROT_WRITE);
+	memset(p, 1, 4 * MIB);
+	to_device(p, 4 * MIB);
+	uint64_t before = gmi_stats->cpu_faults;
+	for (size_t i = 0; i < 4 * MIB; i += PAGE)
+		p[i]++;
+	cr_assert_eq(gmi_stats->cpu_faults - before, 4 * MIB / 65536);
+	close_all();
+}
+
+Test(migrate, prefetch_quiet)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(4 * MIB, PROT_READ | PROT_WRITE);
+	memset(p, 3, 4 * MIB);
+	to_device(p, 4 * MIB);
+	for (size_t i = 0; i < 4 * MIB; i += PAGE)
+		expect_read(p + i, 3);
+	cr_assert_eq(dev.faults, 0);
+	close_all();
+}
+
+Test(migrate, pinned)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	memset(p, 5, 64 * PAGE);
+	cr_assert_eq(hmadvise(-1, p + 16 * PAGE, PAGE, GM_MADV_PINNED), 0);
+	for (int i = 0; i < 64; i++)
+		expect_read(p + i * PAGE, 5);
+	cr_assert_eq(where(p + 16 * PAGE), GM_REMOTE);
+	cr_assert_eq(where(p + 15 * PAGE), GM_DEVICE);
+	cr_assert_eq(fake_write(&dev, p + 16 * PAGE, 6), 0);
+	cr_assert_eq(p[16 * PAGE], 6, "both sides see one page");
+	p[16 * PAGE] = 8;
+	expect_read(p + 16 * PAGE, 8);
+	cr_assert_eq(hmadvise(-1, p + 16 * PAGE, PAGE, GM_MADV_UNPINNED), 0);
+	close_all();
+}
+
+Test(migrate, read_mostly_pages_are_duplicated)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	memset(p, 5, 64 * PAGE);
+	cr_assert_eq(hmadvise(-1, p, 64 * PAGE, GM_MADV_READ_MOSTLY), 0);
+	expect_read(p, 5);
+	cr_assert_eq(where(p), GM_DUP);
+	uint64_t before = gmi_stats->cpu_faults;
+	cr_assert_eq(p[0], 5);
+	cr_assert_eq(gmi_stats->cpu_faults, before, "the CPU reads its own copy");
+	p[0] = 6;
+	cr_assert_eq(where(p), GM_HOST);
+	expect_read(p, 6);
+	cr_assert_eq(fake_write(&dev, p, 7), 0);
+	cr_assert_eq(where(p), GM_DEVICE);
+	cr_assert_eq(p[0], 7);
+	close_all();
+}
+
+Test(migrate, evict)
+{
+	size_t bytes = 36 * MIB;
+	open_all(32 * MIB);
+	unsigned char *p = map(bytes, PROT_READ | PROT_WRITE);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < bytes; i += PAGE)
+			cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / PAGE + round)), 0);
+		for (size_t i = 0; i < bytes; i += PAGE)
+			expect_read(p + i, i / PAGE + round);
+	}
+	for (size_t i = 0; i < bytes; i += PAGE)
+		cr_assert_eq(p[i], (unsigned char)(i / PAGE + 2));
+	cr_assert_gt(gmi_stats->dev[dev.dev->index].evicted_bytes, 0);
+	close_all();
+}
+
+Test(migrate, partial_unmap_fault)
+{
+	size_t offs[] = {0, MIB / 2, MIB};
+	for (int k = 0; k < 3; k++) {
+		open_all(32 * MIB);
+		unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE), c;
+		for (size_t i = 0; i < 2 * MIB; i += PAGE)
+			p[i] = (unsigned char)(i / PAGE);
+		to_device(p, 2 * MIB);
+		cr_assert_eq(gm_munmap(p + offs[k], MIB), 0);
+		for (size_t i = 0; i < 2 * MIB; i += PAGE) {
+			bool gone = i >= offs[k] && i < offs[k] + MIB;
+			if (gone)
+				cr_assert_eq(fake_read(&dev, p + i, &c), -EFAULT);
+			else
+				cr_assert_eq(p[i], (unsigned char)(i / PAGE));
+		}
+		close_all();
+	}
+}
+
+Test(migrate, err_device_copy_fails)
+{
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	fake_open(&dev, as, 32 * MIB, 65536, false);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE), c;
+	memset(p, 4, 64 * PAGE);
+	dev.fail_kind = GM_OP_COPY_IN;
+	dev.fail_after = 0;
+	cr_assert_eq(fake_read(&dev, p, &c), -EIO);
+	cr_assert_eq(p[0], 4, "the page stayed where it was");
+	p[1] = 5;
+	expect_read(p + 1, 5);
+	dev.fail_kind = GM_OP_COPY_OUT;
+	dev.fail_after = 0;
+	cr_assert_eq(hmadvise(-1, p, PAGE, MADV_PREFETCH), -EIO);
+	expect_read(p + 1, 5);
+	cr_assert_eq(p[1], 5);
+	dev.fail_kind = GM_OP_MAP;
+	dev.fail_after = 0;
+	cr_assert_eq(fake_read(&dev, p, &c), -EIO);
+	cr_assert_eq(p[1], 5);
+	close_all();
+}
+
+Test(migrate, bad_args)
+{
+	open_all(32 * MIB);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	int hnid = gm_dev_hnid(dev.dev), local;
+	p[0] = 1;
+	cr_assert_eq(hmadvise(hnid, NULL, PAGE, MADV_PREFETCH), -EINVAL);
+	cr_assert_eq(hmadvise(hnid, (void *)~0ul, (size_t)-1, MADV_PREFETCH), -EINVAL);
+	cr_assert_eq(hmadvise(hnid, &local, 4, MADV_PREFETCH), -EFAULT);
+	cr_assert_eq(hmadvise(hnid, p, 512 * MIB, MADV_PREFETCH), -EFAULT);
+	cr_assert_eq(hmadvise(hnid, p + 64 * PAGE, PAGE, MADV_PREFETCH), -EFAULT);
+	cr_assert_eq(hmadvise(hnid, p, PAGE, 12345), -EINVAL);
+	cr_assert_eq(hmadvise(7, p, PAGE, MADV_PREFETCH), -ENODEV);
+	cr_assert_eq(hmemcpy(hnid, NULL, p, 1), -EINVAL);
+	cr_assert_eq(hmemcpy(hnid, p + 64 * PAGE, p, 1), -EFAULT);
+	cr_assert_eq(gm_query(p + 1, PAGE, NULL), -EINVAL);
+	cr_assert_eq(gm_dev_fault(as, 4096, dev.dev, GM_HINT_READ), -EFAULT);
+	cr_assert_eq(gm_dev_destroy(dev.dev), -EBUSY);
+	cr_assert_eq(gm_as_destroy(as), -EBUSY);
+	cr_assert_eq(hmadvise(hnid, p, 1, MADV_PREFETCH), 0, "rounds outward");
+	cr_assert_eq(where(p), GM_DEVICE);
+	cr_assert_eq(hmadvise(-1, p + 1, PAGE, MADV_DONTNEED), 0, "rounds inward: nothing");
+	cr_assert_eq(p[0], 1);
+	close_all();
+}
+
+/* ---- the model ---- */
+
+#define MODEL_PAGES 2048
+static unsigned char model[MODEL_PAGES]; /* one byte a page, at an offset that depends on the page */
+
+static unsigned char *at(unsigned char *p, unsigned i)
+{
+	return p + i * PAGE + (i * 37) % PAGE;
+}
+
+static void random_step(unsigned char *p, unsigned i, unsigned n)
+{
+	int hnid = gm_dev_hnid(dev.dev);
+	unsigned char c, v = (unsigned char)rand();
+	size_t len = n * PAGE;
+
+	switch (rand() % 12) {
+	case 0 ... 1:
+		*at(p, i) = model[i] = v;
+		break;
+	case 2 ... 3:
+		cr_assert_eq(*at(p, i), model[i], "cpu read page %u", i);
+		break;
+	case 4 ... 5:
+		cr_assert_eq(fake_write(&dev, at(p, i), v), 0);
+		model[i] = v;
+		break;
+	case 6 ... 7:
+		cr_assert_eq(fake_read(&dev, at(p, i), &c), 0);
+		cr_assert_eq(c, model[i], "device read page %u: %u, not %u", i, c, model[i]);
+		break;
+	case 8:
+		cr_assert_eq(hmadvise(rand() % 2 ? hnid : -1, p + i * PAGE, len, MADV_PREFETCH), 0);
+		break;
+	case 9: {
+		static const int hints[] = {GM_MADV_READ_MOSTLY, GM_MADV_UNSET_READ_MOSTLY, GM_MADV_PINNED,
+					    GM_MADV_UNPINNED, GM_MADV_UNPINNED};
+		cr_assert_eq(hmadvise(-1, p + i * PAGE, n / 8 * PAGE + PAGE, hints[rand() % 5]), 0);
+		break;
+	}
+	case 10:
+		cr_assert_eq(hmadvise(-1, p + i * PAGE, len / 4, MADV_DONTNEED), 0);
+		memset(model + i, 0, n / 4);
+		break;
+	case 11:
+		/* A hole is made and filled again; sometimes the rights go and come back. */
+		if (rand() % 2) {
+			cr_assert_eq(gm_munmap(p + i * PAGE, len), 0);
+			cr_assert_eq(gm_mmap(as, p + i * PAGE, len, PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+				     p + i * PAGE);
+			memset(model + i, 0, n);
+		} else {
+			cr_assert_eq(gmi_vm_protect(as, p + i * PAGE, len, PROT_READ), 0);
+			cr_assert_eq(*at(p, i), model[i]);
+			cr_assert_eq(fake_write(&dev, at(p, i), v), -EPERM);
+			cr_assert_eq(gmi_vm_protect(as, p + i * PAGE, len, PROT_NONE), 0);
+			cr_assert_eq(fake_read(&dev, at(p, i), &c), -EFAULT);
+			cr_assert_eq(gmi_vm_protect(as, p + i * PAGE, len, PROT_READ | PROT_WRITE), 0);
+		}
+		break;
+	}
+}
+
+static void compare_with_model(size_t dev_page, enum gm_prefetch_kind prefetch, enum gm_evict_kind evict,
+			       int steps)
+{
+	unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
+
+	printf("# seed %u device page %zu\n", seed, dev_page);
+	srand(seed);
+	page_bytes = dev_page;
+	open_all(6 * MIB); /* smaller than the 8 MiB in use */
+	gmi_opt.prefetch = prefetch;
+	gmi_opt.prefetch_percent = 51;
+	gmi_opt.evict = evict;
+	gmi_opt.retain_bytes = 2 * MIB;
+	memset(model, 0, sizeof model);
+	unsigned char *p = map(MODEL_PAGES * PAGE, PROT_READ | PROT_WRITE);
+	for (int s = 0; s < steps; s++) {
+		unsigned n = 1 + (unsigned)rand() % 100;
+		random_step(p, (unsigned)rand() % (MODEL_PAGES - n), n);
+	}
+	for (unsigned i = 0; i < MODEL_PAGES; i++)
+		cr_assert_eq(*at(p, i), model[i], "at the end, page %u", i);
+	close_all();
+}
+
+Test(migrate, model_64k_tree)
+{
+	compare_with_model(65536, GM_PREFETCH_TREE, GM_EVICT_LRU2M, 60000);
+}
+
+Test(migrate, model_4k_seq64k)
+{
+	compare_with_model(4096, GM_PREFETCH_SEQ64K, GM_EVICT_LRU4K, 60000);
+}
+
+Test(migrate, model_2m_none)
+{
+	compare_with_model(2 * MIB, GM_PREFETCH_NONE, GM_EVICT_LRU2M, 20000);
+}
