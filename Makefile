@@ -39,7 +39,7 @@ $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 WRAP = -Wl,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=mprotect -Wl,--wrap=je_sz_boot
 JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
-	objcopy --redefine-sym memalign=gmp_je_memalign --redefine-sym aligned_alloc=gmp_je_aligned_alloc \
+	objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
 	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
 	$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now \
 	    $(WRAP) -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread

@@ -1,8 +1,8 @@
 /*
  * What libc has beside jemalloc's functions, and where the two differ in ways that a program can see.
  *
- * The link renames the archive's memalign and aligned_alloc to gmp_je_*, so that ours can stand in front of
- * them. malloc, free, calloc, realloc and posix_memalign are jemalloc's own.
+ * The link renames the archive's memalign, aligned_alloc, valloc and realloc to gmp_je_*, so that ours can
+ * stand in front. malloc, free, calloc and posix_memalign are jemalloc's own.
  */
 #include "gmp_malloc.h"
 
@@ -15,6 +15,7 @@
 #include "../core/sys.h"
 
 void *gmp_je_memalign(size_t align, size_t bytes);
+void *gmp_je_realloc(void *p, size_t bytes);
 
 /*
  * glibc gives 16-byte alignment to every block; jemalloc has an 8-byte class. Sizes 0..8 are sent to the next
@@ -34,6 +35,20 @@ void __wrap_je_sz_boot(const struct sc_data *data, bool cache_oblivious)
 			je_sz_size2index_tab[i] = 1;
 }
 
+/* jemalloc 5.3 forgets errno in realloc, memalign and valloc. */
+static void *or_enomem(void *p)
+{
+	if (gm_unlikely(!p))
+		errno = ENOMEM;
+	return p;
+}
+
+GM_EXPORT void *realloc(void *p, size_t bytes)
+{
+	void *q = gmp_je_realloc(p, bytes);
+	return gm_likely(q || (p && !bytes)) ? q : or_enomem(q); /* realloc(p, 0) has freed p: no failure */
+}
+
 /* glibc rounds an alignment up to a power of two (2.36; aligned_alloc is memalign there). jemalloc would
  * refuse it. */
 GM_EXPORT void *memalign(size_t align, size_t bytes)
@@ -45,7 +60,7 @@ GM_EXPORT void *memalign(size_t align, size_t bytes)
 	size_t pow2 = 16;
 	while (pow2 < align)
 		pow2 <<= 1;
-	return gmp_je_memalign(pow2, bytes);
+	return or_enomem(gmp_je_memalign(pow2, bytes));
 }
 
 GM_EXPORT void *aligned_alloc(size_t align, size_t bytes)
@@ -53,22 +68,22 @@ GM_EXPORT void *aligned_alloc(size_t align, size_t bytes)
 	return memalign(align, bytes);
 }
 
+GM_EXPORT void *valloc(size_t bytes)
+{
+	return memalign(GM_PAGE_BYTES, bytes);
+}
+
 GM_EXPORT void *pvalloc(size_t bytes)
 {
-	if (bytes > PTRDIFF_MAX) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return gmp_je_memalign(GM_PAGE_BYTES, gm_align_up(bytes, GM_PAGE_BYTES));
+	return bytes > PTRDIFF_MAX ? or_enomem(NULL)
+				   : memalign(GM_PAGE_BYTES, gm_align_up(bytes, GM_PAGE_BYTES));
 }
 
 GM_EXPORT void *reallocarray(void *p, size_t n, size_t bytes)
 {
 	size_t total;
-	if (__builtin_mul_overflow(n, bytes, &total)) {
-		errno = ENOMEM;
-		return NULL;
-	}
+	if (__builtin_mul_overflow(n, bytes, &total))
+		return or_enomem(NULL);
 	return realloc(p, total);
 }
 
