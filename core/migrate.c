@@ -34,44 +34,58 @@ static void resident_add(struct gm_dev *dev, int64_t pages)
 		gmi_gauge_add(&s->resident_bytes, &s->resident_peak_bytes, pages * (int64_t)GM_PAGE_BYTES);
 }
 
+/* The device pages (first 4 KiB page i, set of pages) that have a page in `set`. */
+#define for_each_device_page(set, order, i)                                                                  \
+	for (unsigned i = gm_bm_next((set), 0, true) & ~0u << (order); i < GM_PAGES_PER_BLOCK;               \
+	     i = gm_bm_next((set), i + (1u << (order)), true) & ~0u << (order))
+
+/* A frame beside those of the neighbours, so that the block maps as one run; GM_PHYS_NONE when it has none.
+ */
+static uint64_t preferred_frame(const struct gm_block_dev *bd, unsigned n)
+{
+	if (n && bd->frame[n - 1] != GM_NO_FRAME)
+		return bytes_of(bd->frame[n - 1] + (1u << bd->order));
+	if (n + 1 < GM_PAGES_PER_BLOCK >> bd->order && bd->frame[n + 1] != GM_NO_FRAME &&
+	    bd->frame[n + 1] >= 1u << bd->order)
+		return bytes_of(bd->frame[n + 1] - (1u << bd->order));
+	return GM_PHYS_NONE;
+}
+
 /* Every device page with a page in `set` has a frame, evicting if it must. 0, -EAGAIN, -ENOMEM */
 static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
 	struct gm_dev *dev = ctx->dev;
 	struct gm_block_dev *bd = b->dev[dev->index];
-	uint64_t near = GM_PHYS_NONE; /* where page 0 of the block would lie beside its neighbours */
 
-	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK >> bd->order; i++) {
-		unsigned first = i << bd->order;
-		if (bd->frame[i] == GM_NO_FRAME) {
-			if (gm_bm_empty(gm_bm_and(set, gm_bm_range(first, first + (1u << bd->order)))))
-				continue;
-			uint64_t prefer = near == GM_PHYS_NONE ? GM_PHYS_NONE : near + bytes_of(first);
-			uint64_t f;
-			while ((f = gmi_phys_alloc(dev->phys, bd->order, prefer)) == GM_PHYS_NONE) {
-				int err = gm_evict(dev, b, set);
-				if (err)
-					return err;
-			}
-			bd->frame[i] = (uint32_t)(f >> GM_PAGE_SHIFT);
+	for_each_device_page(&set, bd->order, i)
+	{
+		unsigned n = i >> bd->order;
+		uint64_t f;
+		if (bd->frame[n] != GM_NO_FRAME)
+			continue;
+		while ((f = gmi_phys_alloc(dev->phys, bd->order, preferred_frame(bd, n))) == GM_PHYS_NONE) {
+			int err = gm_evict(dev, b, set);
+			if (err)
+				return err;
 		}
-		near = bytes_of(bd->frame[i]) - bytes_of(first);
+		bd->frame[n] = (uint32_t)(f >> GM_PAGE_SHIFT);
 	}
 	return 0;
 }
 
-/* Frames in which no page is valid any more go back. */
-static void drop_frames(struct gm_block *b, struct gm_dev *dev)
+/* Frames of `set` in which no page is valid (any more) go back. */
+static void drop_frames(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 {
 	struct gm_block_dev *bd = b->dev[dev->index];
 
-	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK >> bd->order; i++) {
-		unsigned first = i << bd->order;
-		if (bd->frame[i] == GM_NO_FRAME ||
-		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_range(first, first + (1u << bd->order)))))
+	for_each_device_page(&set, bd->order, i)
+	{
+		unsigned n = i >> bd->order;
+		if (bd->frame[n] == GM_NO_FRAME ||
+		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_range(i, i + (1u << bd->order)))))
 			continue;
-		gmi_phys_free(dev->phys, bytes_of(bd->frame[i]), bd->order);
-		bd->frame[i] = GM_NO_FRAME;
+		gmi_phys_free(dev->phys, bytes_of(bd->frame[n]), bd->order);
+		bd->frame[n] = GM_NO_FRAME;
 	}
 	if (gm_bm_empty(bd->valid))
 		gm_lru_remove(dev, bd);
@@ -82,10 +96,11 @@ static void set_valid(struct gm_block *b, struct gm_ctx *ctx, gm_bm valid)
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	int64_t before = gm_bm_count(bd->valid), after = gm_bm_count(valid);
 
+	gm_bm lost = gm_bm_andnot(bd->valid, valid);
 	bd->valid = valid;
 	resident_add(ctx->dev, after - before);
-	if (after < before)
-		drop_frames(b, ctx->dev);
+	if (!gm_bm_empty(lost))
+		drop_frames(b, ctx->dev, lost);
 }
 
 /* ---- bytes ---- */
@@ -341,7 +356,6 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 		err = leave_cpu(b, p->revoke);
 	if (err) {
 		give_back(b, down);
-		drop_frames(b, ctx->dev);
 		return err;
 	}
 	drop_copies(b, d, p->revoke);
@@ -371,7 +385,7 @@ int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wr
 	gm_plan(b, d, set, write, pinned, &p);
 	int err = take_frames(b, ctx, gm_bm_or(p.copy, p.zero));
 	if (err) {
-		drop_frames(b, ctx->dev);
+		drop_frames(b, ctx->dev, set);
 		return err;
 	}
 	gm_bm busy = gm_claim(b, gm_bm_and(p.revoke, b->host), gm_bm_and(p.protect, b->host));
@@ -382,7 +396,8 @@ int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wr
 		give_back(b, set);
 	else
 		err = to_local(b, ctx, &p);
-	drop_frames(b, ctx->dev);
+	if (err || !gm_bm_empty(busy))
+		drop_frames(b, ctx->dev, set); /* those that nothing went into */
 	gm_block_check(b);
 	return err;
 }
