@@ -161,8 +161,8 @@ void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, 
 	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) ||
 	    ((fixed || dontunmap) && !maymove) || (dontunmap && m.old_len != m.new_len) ||
 	    m.old & (GM_PAGE_BYTES - 1) || !m.new_len ||
-	    (fixed && (m.new_addr & (GM_PAGE_BYTES - 1) ||
-		       (m.new_addr < m.old + m.old_len && m.new_addr + m.new_len > m.old))))
+	    ((fixed || dontunmap) && (m.new_addr & (GM_PAGE_BYTES - 1) ||
+				      (m.new_addr < m.old + m.old_len && m.new_addr + m.new_len > m.old))))
 		return (void *)(intptr_t)-EINVAL;
 	gm_sigmask saved = gm_vm_enter(as);
 	long p = remap_locked(as, &m);
