@@ -31,20 +31,28 @@ static bool canonical(const char *path, char *out, size_t bytes)
 	return true;
 }
 
-/* At load time: later a relative name would mean something else, and dladdr takes the loader's lock. */
+static int last_slash(const char *path)
+{
+	int slash = -1;
+
+	for (int i = 0; path[i]; i++)
+		if (path[i] == '/')
+			slash = i;
+	return slash;
+}
+
+/*
+ * At load time: later a relative name would mean something else, and dladdr takes the loader's lock. Linked
+ * into a program, we have no file of our own: the loader calls that one by argv[0], which may be anything.
+ */
 __attribute__((constructor)) static void remember_lib_dir(void)
 {
 	Dl_info info;
-	size_t slash = 0;
 
-	if (!dladdr((void *)(uintptr_t)gmi_find_helper, &info) || !info.dli_fname)
-		return;
-	if (!canonical(info.dli_fname, lib_dir, sizeof lib_dir))
-		gmi_snprintf(lib_dir, sizeof lib_dir, "%s", info.dli_fname);
-	for (size_t i = 0; lib_dir[i]; i++)
-		if (lib_dir[i] == '/')
-			slash = i;
-	lib_dir[slash] = 0;
+	if (!dladdr((void *)(uintptr_t)gmi_find_helper, &info) || !info.dli_fname ||
+	    last_slash(info.dli_fname) < 0 || !canonical(info.dli_fname, lib_dir, sizeof lib_dir))
+		canonical("/proc/self/exe", lib_dir, sizeof lib_dir);
+	lib_dir[gm_max(last_slash(lib_dir), 0)] = 0;
 }
 
 int gmi_find_helper(const char *name, char *path, size_t bytes)
