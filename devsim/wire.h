@@ -1,8 +1,13 @@
 /*
- * wire.h - the protocol between the driver (host process) and gmem-devsim (device process): one shared control area.
+ * wire.h - the protocol between the driver (host process) and gmem-devsim (device process): one shared
+ * control area.
  *
- * Included by both sides; it includes nothing of core or preload. All fields that both sides write are atomic. Futex
- * words are waited on without FUTEX_PRIVATE. Sizes are bytes. The two sides are always of one build (DS_VERSION).
+ * Included by both sides; it includes nothing of core or preload. Fields that both sides touch while the
+ * other runs are atomic. Futex words are waited on without FUTEX_PRIVATE. Sizes are bytes. Both sides are of
+ * one build (DS_VERSION).
+ *
+ * Waking follows one pattern: the sleeper raises its flag, looks again, sleeps; the other side changes the
+ * word, then looks at the flag. Every one of these accesses is sequentially consistent.
  */
 #ifndef GM_DEVSIM_WIRE_H
 #define GM_DEVSIM_WIRE_H
@@ -12,92 +17,136 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_MAGIC    0x56454447u
-#define DS_VERSION  1
-#define DS_WINDOWS  16
-#define DS_CMDS     4096 /* power of two */
-#define DS_SLOTS    64   /* threads of the device that can fault at a time */
-#define DS_LAUNCHES 32
-#define DS_FAULT_MAPS 16
-#define DS_ARGS_MAX 512
-#define DS_NAME_MAX 256
+#define DS_MAGIC      0x56454447u
+#define DS_VERSION    1
+#define DS_WINDOWS    16
+#define DS_CMDS	      4096 /* power of two */
+#define DS_SLOTS      64   /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
+#define DS_LAUNCHES   32
+#define DS_FAULT_MAPS 64
+#define DS_ARGS_MAX   512
+#define DS_NAME_MAX   256
+#define DS_MODULES    32
+#define DS_REPLY_SPAN ((uint64_t)2 << 20) /* a reply's entries lie in the aligned 2 MiB around its address   \
+					   */
 
-/* Descriptors that the device process inherits; everything else is closed (stderr is 2 for its one-line messages). */
-enum { DS_FD_CTL = 3, DS_FD_DEVMEM = 4, DS_FD_SOCK = 5, DS_FD_JOURNAL = 6, DS_FD_STORE0 = 7 /* one per space */ };
+/* The journal is sparse: launch slot i owns [i * DS_JOURNAL_SPAN, (i+1) * DS_JOURNAL_SPAN). */
+#define DS_JOURNAL_SPAN ((uint64_t)64 << 30)
 
-struct ds_map {          /* one run of page-table entries */
-	uint64_t va, len, off; /* off: in the device store or in the space's host store */
-	uint8_t prot;          /* 1 read, 2 write */
-	uint8_t host;          /* 1: host store (remote) */
+/* Descriptors that the device process starts with; everything else is closed (2 is for its one-line
+ * messages). */
+enum { DS_FD_CTL = 3, DS_FD_DEVMEM = 4, DS_FD_SOCK = 5, DS_FD_JOURNAL = 6, DS_FDS = 7 };
+
+struct ds_map { /* one run of page-table entries */
+	uint64_t va, len;
+	uint64_t off; /* in the device store, or in the host store of the window that va lies in */
+	uint8_t prot; /* 1 read, 2 write */
+	uint8_t host; /* 1: host store (remote) */
 	uint8_t pad[6];
 };
 
-enum ds_cmd_kind { DS_CMD_MAP, DS_CMD_UNMAP, DS_CMD_PROTECT };
+/*
+ * The ring. MAP may be late or forgotten: the kernel faults. After UNMAP is applied (cmd_tail passed it) no
+ * thread of the device reaches the range, and no reply to a fault that was given before can bring it back.
+ * WINDOW: the descriptor of the store of window map.va arrives on the socket; windows that exist at start
+ * need no command.
+ */
+enum ds_cmd_kind { DS_CMD_MAP, DS_CMD_UNMAP, DS_CMD_WINDOW, DS_CMD_UNWINDOW, DS_CMD_KINDS };
 struct ds_cmd {
 	uint32_t kind, pad;
 	struct ds_map map;
 };
 
-/* A faulting thread's slot: FREE -> POSTED (device) -> BUSY (host) -> REPLIED or FAILED (host) -> FREE (device);
- * REPLIED -> CANCELLED by the device's own unmap processing. */
-enum ds_fault_state { DS_FREE, DS_POSTED, DS_BUSY, DS_REPLIED, DS_FAILED, DS_CANCELLED };
+/*
+ * A faulting thread's slot.
+ *
+ *	FREE -> CLAIMED -> POSTED (device) -> BUSY -> FILLED -> REPLIED (host) -> FREE (device)
+ *	BUSY -> POSTED (host: later), BUSY | FILLED -> FAILED (host)
+ *	FILLED | REPLIED -> CANCELLED (device: an UNMAP overlaps its entries; it faults again)
+ *
+ * The host fills entries in while it holds core's lock of that block, and an UNMAP of the block comes under
+ *the same lock: whoever applies it sees FILLED with all entries that it must cancel.
+ */
+enum ds_fault_state {
+	DS_FREE,
+	DS_CLAIMED,
+	DS_POSTED,
+	DS_BUSY,
+	DS_FILLED,
+	DS_REPLIED,
+	DS_FAILED,
+	DS_CANCELLED
+};
 struct ds_fault {
 	_Alignas(64) _Atomic uint32_t state; /* futex */
-	_Atomic uint32_t waiting;            /* the worker sleeps: wake it */
+	_Atomic uint32_t waiting;	     /* the worker sleeps: wake it */
 	uint64_t va;
 	uint32_t write;
-	int32_t error;                       /* FAILED: -EFAULT, -EPERM, -ENOMEM */
-	uint32_t launch;                     /* which launch this thread works for; UINT32_MAX: unknown thread */
-	uint32_t nmaps;
+	int32_t error; /* FAILED: -EFAULT, -EPERM, -ENOMEM */
+	_Atomic uint32_t nmaps;
 	struct ds_map map[DS_FAULT_MAPS];
 };
 
+/* The host moves a slot to QUEUED, and back to FREE from DONE; the device does the rest. */
 enum ds_launch_state { DS_L_FREE, DS_L_FILLING, DS_L_QUEUED, DS_L_RUNNING, DS_L_DONE };
 struct ds_launch {
 	_Alignas(64) _Atomic uint32_t state; /* futex */
-	_Atomic uint32_t waiting;
-	uint64_t seq;                        /* order of submission */
-	uint32_t after_cmd;                  /* commands up to here are applied before it starts */
-	uint32_t module, nblocks;
-	uint32_t args_bytes;
-	char kernel[64];
+	_Atomic uint32_t waiting;	     /* the launching thread sleeps: wake it */
+	uint64_t seq;			     /* order of submission */
+	uint32_t after_cmd;		     /* commands before this one are applied before it starts */
+	uint32_t module;		     /* 0: built-in */
+	uint32_t nblocks, args_bytes;
+	char kernel[64]; /* "": only load the module */
 	_Alignas(16) unsigned char args[DS_ARGS_MAX];
 	/* filled by the device */
 	_Atomic uint32_t next_block, blocks_done;
-	_Atomic int32_t error;               /* 0 or -errno */
+	_Atomic int32_t error; /* 0 or -errno, the first one; set after the fields that explain it */
 	int32_t kernel_code;
 	uint64_t fault_addr, start_ns, end_ns;
 	_Atomic uint64_t flops, bytes;
-	/* journal: bytes that an in-place kernel saved before it began to write (restored by the host if it is lost) */
+	char flop_type; /* 's', 'd', 'c', 'z': which peak of the model flops count against */
+	/* What an in-place kernel saved before it began to write. Valid: also when the process is lost. */
+	uint64_t journal_bytes;
 	_Atomic uint32_t journal_valid;
 };
 
 struct ds_ctl {
 	uint32_t magic, version;
-	uint64_t mem_bytes, page_bytes;
-	uint32_t workers, throttle;
+	uint64_t mem_bytes;
+	uint32_t workers, pad;
 	int32_t host_pid;
-	char blas[DS_NAME_MAX];              /* the BLAS library that the program itself uses, or "" */
-	_Atomic uint32_t nwindows;
+	char name[64];
+	char blas[DS_NAME_MAX]; /* the BLAS library that the program itself uses, or "" */
 	struct {
-		uint64_t base, bytes;
+		uint64_t base, bytes;	/* bytes 0: no such window */
+		_Atomic uint32_t state; /* futex, enum ds_window_state */
 	} window[DS_WINDOWS];
-	char module[32][DS_NAME_MAX];        /* paths of loaded modules; 0 is the built-in one */
-	_Atomic uint32_t nmodules;
+	char module[DS_MODULES][DS_NAME_MAX]; /* paths; 0 is the built-in one */
 
 	_Alignas(64) _Atomic uint32_t cmd_head; /* host: next to write */
 	_Alignas(64) _Atomic uint32_t cmd_tail; /* device: all before are applied; futex */
-	_Atomic uint32_t cmd_waiting;           /* a host thread sleeps on cmd_tail */
-	_Alignas(64) _Atomic uint32_t doorbell; /* host rings: commands that are waited for, or a launch; futex */
-	_Atomic uint32_t device_sleeping;
-	_Alignas(64) _Atomic uint32_t fault_bell; /* device rings: a fault was posted or a launch is done; futex */
+	_Atomic uint32_t cmd_waiting;		/* host threads sleep on cmd_tail */
+	_Alignas(64) _Atomic uint32_t cmd_bell; /* host: apply commands now; futex */
+	_Atomic uint32_t mmu_sleeping;
+	_Alignas(64) _Atomic uint32_t launch_bell; /* host: a launch was queued; futex */
+	_Atomic uint32_t workers_sleeping;
+	_Alignas(64) _Atomic uint64_t posted; /* device: one bit for each slot that was POSTED */
+	_Atomic uint32_t fault_bell;	      /* device: posted changed; futex */
 	_Atomic uint32_t host_sleeping;
-	_Alignas(64) _Atomic uint32_t ready;    /* 1: the device process is up; 2: it refused (see its message) */
-	_Atomic uint32_t quit;
+	_Alignas(64) _Atomic uint32_t ready; /* enum ds_ready; futex */
 
 	struct ds_cmd cmd[DS_CMDS];
 	struct ds_fault fault[DS_SLOTS];
 	struct ds_launch launch[DS_LAUNCHES];
 };
+
+enum ds_ready { DS_STARTING, DS_READY, DS_REFUSED /* its message says why */ };
+enum ds_window_state { DS_W_NONE, DS_W_PRESENT, DS_W_TAKEN /* the device has something else there */ };
+
+/* Do [a, a+alen) and [b, b+blen) overlap? */
+static inline bool ds_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
 
 #endif

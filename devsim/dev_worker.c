@@ -1,0 +1,246 @@
+/*
+ * dev_worker.c - the compute workers: launches in order of submission, block by block.
+ *
+ * A launch starts when a worker has applied the commands queued before it and found its kernel; then any
+ * worker joins in until no block is left. The last one to leave reports it done, so that nobody looks at a
+ * slot that the host has reused.
+ */
+#include "dev.h"
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* One idle worker at a time waits awake so long for the next launch: loops of small kernels skip the kernel's
+ * wake-up. */
+#define SPIN_NS 30000
+
+static pthread_mutex_t queue = PTHREAD_MUTEX_INITIALIZER;
+static struct run {
+	gm_kernel_fn *fn;
+	unsigned workers;     /* inside; under the queue lock */
+	bool starting;	      /* one worker prepares it */
+	_Atomic bool failing; /* the first failure describes itself */
+} runs[DS_LAUNCHES];
+static _Atomic(struct ds_launch *) library_launch; /* whose kernel runs library code */
+static atomic_flag spinning = ATOMIC_FLAG_INIT;
+
+static __thread struct {
+	sigjmp_buf out;
+	struct ds_launch *launch; /* NULL: no kernel runs in this thread */
+	bool library;
+} me;
+
+static struct run *run_of(struct ds_launch *l)
+{
+	return &runs[l - ctl->launch];
+}
+
+struct ds_launch *dev_this_launch(void)
+{
+	return me.launch;
+}
+
+void dev_kernel_begin_library(void)
+{
+	me.library = true;
+	atomic_store(&library_launch, me.launch);
+}
+
+void dev_kernel_end_library(void)
+{
+	atomic_store(&library_launch, NULL);
+	me.library = false;
+}
+
+/* Blocks that nobody has begun count as done. */
+static void skip_rest(struct ds_launch *l)
+{
+	uint32_t next = atomic_exchange(&l->next_block, l->nblocks);
+
+	if (next < l->nblocks)
+		atomic_fetch_add(&l->blocks_done, l->nblocks - next);
+}
+
+/* Signal-safe. */
+static void fail(struct ds_launch *l, int err, uint64_t addr, int code)
+{
+	if (atomic_exchange(&run_of(l)->failing, true))
+		return;
+	l->fault_addr = addr;
+	l->kernel_code = code;
+	atomic_store(&l->error, err);
+}
+
+void dev_kernel_fail(int err, uint64_t addr, int code)
+{
+	struct ds_launch *l = me.launch ? me.launch : atomic_load(&library_launch);
+
+	if (l)
+		fail(l, err, addr, code);
+	if (me.launch && !me.library)
+		siglongjmp(me.out, 1);
+	_exit(1); /* the host reports it, with the launch's error, and starts another process */
+}
+
+/* ---- running ---- */
+
+static void run_block(struct ds_launch *l, gm_kernel_fn *fn, uint32_t block, uint32_t worker)
+{
+	struct gm_kctx ctx = {.block = block, .nblocks = l->nblocks, .worker = worker};
+
+	me.launch = l;
+	if (!sigsetjmp(me.out, 0)) {
+		int code = fn(&ctx, l->args);
+		if (code)
+			fail(l, -ECANCELED, 0, code);
+		atomic_fetch_add_explicit(&l->flops, ctx.flops, memory_order_relaxed);
+		atomic_fetch_add_explicit(&l->bytes, ctx.bytes, memory_order_relaxed);
+	}
+	me.launch = NULL;
+	if (atomic_load(&l->error))
+		skip_rest(l);
+}
+
+/* Leaves the launch; the last worker reports its end. Queue locked. */
+static void leave(struct ds_launch *l)
+{
+	if (--run_of(l)->workers || atomic_load(&l->blocks_done) < l->nblocks)
+		return;
+	l->end_ns = dev_now_ns();
+	atomic_store(&l->state, DS_L_DONE);
+	if (atomic_load(&l->waiting))
+		dev_futex_wake(&l->state, INT32_MAX);
+}
+
+static void wake_workers(int n)
+{
+	atomic_fetch_add(&ctl->launch_bell, 1);
+	if (n > 0 && atomic_load(&ctl->workers_sleeping))
+		dev_futex_wake(&ctl->launch_bell, n);
+}
+
+/* The first worker prepares the launch for all. Queue not locked. */
+static void start(struct ds_launch *l)
+{
+	gm_kernel_fn *fn = NULL;
+	char name[sizeof l->kernel];
+
+	if ((int32_t)(l->after_cmd - atomic_load(&ctl->cmd_tail)) > 0)
+		dev_mmu_apply();
+	memcpy(name, l->kernel, sizeof name);
+	name[sizeof name - 1] = 0;
+	int err = dev_module_kernel(l->module, name, &fn);
+	if (err)
+		fail(l, err, 0, 0);
+	if (!fn)
+		skip_rest(l);
+
+	pthread_mutex_lock(&queue);
+	l->start_ns = dev_now_ns();
+	run_of(l)->fn = fn;
+	run_of(l)->starting = false;
+	atomic_store(&l->state, DS_L_RUNNING);
+	pthread_mutex_unlock(&queue);
+	if (fn && l->nblocks > 1)
+		wake_workers((int)l->nblocks - 1);
+}
+
+static bool wants_worker(struct ds_launch *l)
+{
+	uint32_t state = atomic_load(&l->state);
+
+	if (state == DS_L_QUEUED)
+		return !run_of(l)->starting;
+	return state == DS_L_RUNNING && atomic_load(&l->next_block) < l->nblocks;
+}
+
+/* The oldest launch that has work, joined. *fresh: this worker is to start it. */
+static struct ds_launch *join(bool *fresh)
+{
+	struct ds_launch *best = NULL;
+
+	pthread_mutex_lock(&queue);
+	for (struct ds_launch *l = ctl->launch; l < ctl->launch + DS_LAUNCHES; l++)
+		if (wants_worker(l) && (!best || l->seq < best->seq))
+			best = l;
+	if (best) {
+		struct run *r = run_of(best);
+		*fresh = atomic_load(&best->state) == DS_L_QUEUED;
+		r->workers++;
+		if (*fresh) {
+			r->starting = true;
+			atomic_store(&r->failing, false);
+		}
+	}
+	pthread_mutex_unlock(&queue);
+	return best;
+}
+
+static void serve(struct ds_launch *l, bool fresh, uint32_t worker)
+{
+	if (fresh)
+		start(l);
+	for (;;) {
+		uint32_t block = atomic_load(&l->next_block);
+		while (block < l->nblocks && !atomic_compare_exchange_weak(&l->next_block, &block, block + 1))
+			;
+		if (block >= l->nblocks)
+			break;
+		run_block(l, run_of(l)->fn, block, worker);
+		atomic_fetch_add(&l->blocks_done, 1);
+	}
+	pthread_mutex_lock(&queue);
+	leave(l);
+	pthread_mutex_unlock(&queue);
+}
+
+static void wait_for_bell(uint32_t seen)
+{
+	if (!atomic_flag_test_and_set(&spinning)) {
+		uint64_t end = dev_now_ns() + SPIN_NS;
+		while (atomic_load_explicit(&ctl->launch_bell, memory_order_relaxed) == seen &&
+		       dev_now_ns() < end)
+			__builtin_ia32_pause();
+		atomic_flag_clear(&spinning);
+	}
+	atomic_fetch_add(&ctl->workers_sleeping, 1);
+	if (atomic_load(&ctl->launch_bell) == seen)
+		dev_futex_wait(&ctl->launch_bell, seen);
+	atomic_fetch_sub(&ctl->workers_sleeping, 1);
+}
+
+void *dev_worker_thread(void *arg)
+{
+	uint32_t worker = (uint32_t)(uintptr_t)arg;
+
+	for (;;) {
+		uint32_t seen = atomic_load(&ctl->launch_bell);
+		bool fresh = false;
+		struct ds_launch *l = join(&fresh);
+		if (l)
+			serve(l, fresh, worker);
+		else
+			wait_for_bell(seen);
+	}
+	return NULL;
+}
+
+/* ---- the journal ---- */
+
+void *dev_journal_open(struct ds_launch *l, uint64_t bytes)
+{
+	off_t off = (off_t)((uint64_t)(l - ctl->launch) * DS_JOURNAL_SPAN);
+
+	if (bytes > DS_JOURNAL_SPAN)
+		return NULL;
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, DS_FD_JOURNAL, off);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void dev_journal_close(void *at, uint64_t bytes)
+{
+	munmap(at, bytes);
+}
