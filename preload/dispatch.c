@@ -1,0 +1,390 @@
+/*
+ * dispatch.c - Syscall User Dispatch: while the selector is on, every system call made outside gate.S comes
+ * here as a SIGSYS, and is made between pin and unpin of its user buffers.
+ *
+ * The handler runs on the interrupted stack with nothing blocked: a call may wait for ever and be interrupted
+ * by the program's handlers, which make calls of their own. It uses raw calls only and leaves errno alone.
+ *
+ * Calls that cannot be made from inside a handler (they change the stack, the frame, or return twice) go to a
+ * stub of gate.S, one for each place they are made from: `syscall; jmp back`.
+ */
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ucontext.h>
+#include <ucontext.h>
+
+#include "preload.h"
+#include "syscall_table.h"
+
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_OFF	     0
+#define PR_SYS_DISPATCH_ON	     1
+#endif
+#define SYS_USER_DISPATCH_CODE 2 /* si_code */
+
+bool gmp_have_dispatch;
+volatile char gmp_selector;
+void *gmp_stub_back[GMP_NSTUBS];
+static _Atomic unsigned nstubs;
+static struct gm_lock stub_lock;
+
+struct call {
+	ucontext_t *uc;
+	greg_t *g;
+	long nr;
+	long a[6];
+};
+
+/* ---- stubs
+ * ------------------------------------------------------------------------------------------------------- */
+
+#define STUB_BYTES 8
+
+static void *find_stub(void *back, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (gmp_stub_back[i] == back)
+			return gmp_stubs + (size_t)i * STUB_BYTES;
+	return NULL;
+}
+
+static void *stub_for(void *back)
+{
+	void *s = find_stub(back, atomic_load_explicit(&nstubs, memory_order_acquire));
+
+	if (gm_likely(s != NULL))
+		return s;
+	gm_sigmask old = gmi_block_signals();
+	gmi_lock(&stub_lock);
+	unsigned n = atomic_load_explicit(&nstubs, memory_order_relaxed);
+	s = find_stub(back, n);
+	if (!s && n < GMP_NSTUBS) {
+		gmp_stub_back[n] = back;
+		s = gmp_stubs + (size_t)n * STUB_BYTES;
+		atomic_store_explicit(&nstubs, n + 1, memory_order_release);
+	}
+	gmi_unlock(&stub_lock);
+	gmi_restore_signals(old);
+	return s;
+}
+
+/* ---- special calls: each gives the result, or goes on in a stub (RESUME)
+ * -------------------------------------------- */
+
+#define RESUME ((long)1 << 63) /* no result of any call */
+
+static long do_stub(struct call *c)
+{
+	void *s = stub_for((void *)c->g[REG_RIP]);
+
+	if (!s)
+		return -EAGAIN;
+	c->g[REG_RIP] = (greg_t)s;
+	return RESUME;
+}
+
+/* A fork that libc knows nothing of: core must still give the child a heap of its own. */
+static long raw_fork(long flags, struct call *c)
+{
+	gmp_fork_prepare();
+	long r = gm_sys5(SYS_clone, flags, 0, c->a[2], c->a[3], c->a[4]);
+	if (r)
+		gmp_fork_parent();
+	else
+		gmp_fork_child();
+	return r;
+}
+
+static long do_clone(struct call *c)
+{
+	if ((c->a[0] & CLONE_VM) || gmp_in_fork || c->a[1])
+		return do_stub(c);
+	return raw_fork(c->a[0], c);
+}
+
+static long do_fork(struct call *c)
+{
+	struct call none = {.uc = c->uc};
+	return gmp_in_fork ? do_stub(c) : raw_fork(SIGCHLD, &none);
+}
+
+static long do_clone3(struct call *c)
+{
+	return -ENOSYS; /* libc then uses clone */
+}
+
+static long do_execve(struct call *c)
+{
+	return gmp_execveat(AT_FDCWD, (void *)c->a[0], (void *)c->a[1], (void *)c->a[2], 0);
+}
+
+static long do_execveat(struct call *c)
+{
+	return gmp_execveat((int)c->a[0], (void *)c->a[1], (void *)c->a[2], (void *)c->a[3], (int)c->a[4]);
+}
+
+void gmp_sigreturn_plain(ucontext_t *uc);
+static long do_sigreturn(struct call *c)
+{
+	gmp_sigreturn_plain((ucontext_t *)c->g[REG_RSP]);
+	return do_stub(c);
+}
+
+static long do_sigaction(struct call *c)
+{
+	struct gmp_ksigaction act, old;
+
+	if (c->a[3] != 8)
+		return -EINVAL;
+	if (c->a[1] && gmp_copy(&act, (void *)c->a[1], sizeof(act)))
+		return -EFAULT;
+	long r = gmp_sigaction((int)c->a[0], c->a[1] ? &act : NULL, &old);
+	if (!r && c->a[2] && gmp_copy((void *)c->a[2], &old, sizeof(old)))
+		return -EFAULT;
+	return r;
+}
+
+/* The mask that counts is the one in our frame: it becomes the thread's when we return. */
+static long do_sigprocmask(struct call *c)
+{
+	uint64_t set, old, *kmask = (uint64_t *)&c->uc->uc_sigmask;
+
+	if (c->a[3] != 8)
+		return -EINVAL;
+	if (c->a[1] && gmp_copy(&set, (void *)c->a[1], sizeof(set)))
+		return -EFAULT;
+	long r = gmp_sigmask((int)c->a[0], c->a[1] ? &set : NULL, &old, kmask);
+	if (!r && c->a[2] && gmp_copy((void *)c->a[2], &old, sizeof(old)))
+		return -EFAULT;
+	return r;
+}
+
+static long do_sigaltstack(struct call *c)
+{
+	stack_t set, old;
+
+	if (c->a[0] && gmp_copy(&set, (void *)c->a[0], sizeof(set)))
+		return -EFAULT;
+	long r = gmp_sigaltstack(c->a[0] ? &set : NULL, &old, (uintptr_t)c->g[REG_RSP]);
+	if (!r && c->a[1] && gmp_copy((void *)c->a[1], &old, sizeof(old)))
+		return -EFAULT;
+	/* Returning from our handler puts back the altstack that its frame has saved. */
+	if (!r && c->a[0])
+		gm_sys2(SYS_sigaltstack, NULL, &c->uc->uc_stack);
+	return r;
+}
+
+static long plain(struct call *c);
+
+static long do_prctl(struct call *c)
+{
+	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : plain(c); /* as if the kernel had none */
+}
+
+static long do_close(struct call *c)
+{
+	return gmp_close((int)c->a[0]);
+}
+
+static long do_close_range(struct call *c)
+{
+	return gmp_close_range((unsigned)c->a[0], (unsigned)c->a[1], (int)c->a[2]);
+}
+
+static long do_dup2(struct call *c)
+{
+	return gmp_dup3((int)c->a[0], (int)c->a[1], 0, true);
+}
+
+static long do_dup3(struct call *c)
+{
+	return gmp_dup3((int)c->a[0], (int)c->a[1], (int)c->a[2], false);
+}
+
+static bool in_window(const struct call *c)
+{
+	return gmi_vm_contains((void *)c->a[0]);
+}
+
+static long do_munmap(struct call *c)
+{
+	return in_window(c) ? gmi_vm_unmap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1]) : plain(c);
+}
+
+static long do_mprotect(struct call *c)
+{
+	return in_window(c) ? gmi_vm_protect(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2])
+			    : plain(c);
+}
+
+static long do_madvise(struct call *c)
+{
+	return in_window(c) ? gmi_vm_advise(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2])
+			    : plain(c);
+}
+
+static long do_mremap(struct call *c)
+{
+	if (!in_window(c))
+		return plain(c);
+	return (long)gmi_vm_remap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (size_t)c->a[2],
+				  (int)c->a[3], (void *)c->a[4]);
+}
+
+static long do_mmap(struct call *c)
+{
+	if (!in_window(c) || !(c->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+		return plain(c);
+	return (long)gmi_vm_map_fixed(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2],
+				      (int)c->a[3], (int)c->a[4], (uint64_t)c->a[5],
+				      (uintptr_t)c->g[REG_RIP]);
+}
+
+/* ---- all other calls
+ * ------------------------------------------------------------------------------------------------ */
+
+/* A mask that the kernel puts in place during the call must not hold our two signals. */
+struct masks {
+	uint64_t set;
+	struct {
+		const uint64_t *set;
+		size_t bytes;
+	} pair;
+};
+
+static void strip_mask(struct call *c, unsigned i, uint8_t kind, struct masks *m)
+{
+	const void *set = (void *)c->a[i];
+
+	if (!set)
+		return;
+	if (kind == GMP_SIGSET6) {
+		if (gmp_copy(&m->pair, set, sizeof(m->pair)) || !m->pair.set)
+			return;
+		set = m->pair.set;
+	}
+	if (gmp_copy(&m->set, set, sizeof(m->set)))
+		return;
+	m->set &= ~GMP_VIRTUAL;
+	m->pair.set = &m->set;
+	c->a[i] = kind == GMP_SIGSET6 ? (long)&m->pair : (long)&m->set;
+}
+
+long gmp_pinned_syscall(long nr, const long a[6])
+{
+	unsigned token[GMP_RANGES];
+	struct gmp_ranges rs;
+
+	gmp_syscall_ranges(nr, a, &rs);
+	for (unsigned i = 0; i < rs.n; i++)
+		token[i] = gmi_pin((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
+	long r = gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	for (unsigned i = rs.n; i-- > 0;)
+		gmi_unpin(token[i]);
+	return r;
+}
+
+static long plain(struct call *c)
+{
+	const struct gmp_syscall *s = c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
+	struct masks m;
+
+	if (!s || !s->name)
+		return gm_sys6(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+	for (unsigned i = 0; i < 6; i++)
+		if (gm_unlikely(s->arg[i].kind == GMP_SIGSET || s->arg[i].kind == GMP_SIGSET6))
+			strip_mask(c, i, s->arg[i].kind, &m);
+	return gmp_pinned_syscall(c->nr, c->a);
+}
+
+static long (*const special[GMP_SPECIALS])(struct call *) = {
+	[GMP_PLAIN] = plain,
+	[GMP_STUB] = do_stub,
+	[GMP_CLONE] = do_clone,
+	[GMP_CLONE3] = do_clone3,
+	[GMP_FORK] = do_fork,
+	[GMP_VFORK] = do_stub,
+	[GMP_EXECVE] = do_execve,
+	[GMP_EXECVEAT] = do_execveat,
+	[GMP_SIGRETURN] = do_sigreturn,
+	[GMP_SIGACTION] = do_sigaction,
+	[GMP_SIGPROCMASK] = do_sigprocmask,
+	[GMP_SIGALTSTACK] = do_sigaltstack,
+	[GMP_PRCTL] = do_prctl,
+	[GMP_CLOSE] = do_close,
+	[GMP_CLOSE_RANGE] = do_close_range,
+	[GMP_DUP2] = do_dup2,
+	[GMP_DUP3] = do_dup3,
+	[GMP_MUNMAP] = do_munmap,
+	[GMP_MPROTECT] = do_mprotect,
+	[GMP_MADVISE] = do_madvise,
+	[GMP_MREMAP] = do_mremap,
+	[GMP_MMAP] = do_mmap,
+};
+
+void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
+{
+	ucontext_t *uc = ctx;
+	greg_t *g = uc->uc_mcontext.gregs;
+
+	if (info->si_code != SYS_USER_DISPATCH_CODE) {
+		gmp_forward(sig, info, ctx, info->si_code > 0);
+		return;
+	}
+	if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
+		gmp_pin_stack((uintptr_t)g[REG_RSP]);
+	GM_COUNT(syscalls_dispatched, 1);
+	struct call c = {.uc = uc,
+			 .g = g,
+			 .nr = info->si_syscall,
+			 .a = {g[REG_RDI], g[REG_RSI], g[REG_RDX], g[REG_R10], g[REG_R8], g[REG_R9]}};
+	bool known = c.nr >= 0 && c.nr < GMP_NSYSCALLS;
+	long r = info->si_arch != AUDIT_ARCH_X86_64 ? -ENOSYS
+						    : special[known ? gmp_syscalls[c.nr].special : 0](&c);
+	if (r != RESUME)
+		g[REG_RAX] = r;
+}
+
+/* ---- per thread
+ * ------------------------------------------------------------------------------------------------------- */
+
+static long set_dispatch(int on)
+{
+	return on ? gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, gmp_gate_start,
+			    gmp_gate_end - gmp_gate_start, &gmp_selector)
+		  : gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
+}
+
+void gmp_dispatch_arm_thread(void)
+{
+	if (gmp_have_dispatch)
+		set_dispatch(1);
+}
+
+void gmp_dispatch_disarm_thread(void)
+{
+	if (gmp_have_dispatch)
+		set_dispatch(0);
+}
+
+void gmp_dispatch_forked(void)
+{
+	gmp_selector = 0;
+	gmp_dispatch_arm_thread();
+}
+
+void gmp_dispatch_init(void)
+{
+	gmi_gate = gmp_gate;
+	gmi_activate_hook = gmp_activate;
+	gmp_have_dispatch = set_dispatch(1) == 0;
+	if (!gmp_have_dispatch)
+		gm_log(GM_LOG_WARN,
+		       "this kernel has no Syscall User Dispatch: only calls made through libc's exported "
+		       "functions can use memory that is away");
+}

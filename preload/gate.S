@@ -1,0 +1,125 @@
+/*
+ * gate.S - the always-allowed range of Syscall User Dispatch: the gate of all our own calls, the returns from signal
+ * handlers, and stubs for the calls that must be made from the program's own context (clone, vfork, rt_sigreturn, exit).
+ *
+ * All of it is ordinary code of the library: nothing is generated at run time, so no page is writable and executable.
+ */
+#define NR_rt_sigreturn 15
+#define GMP_NSTUBS      384
+
+	.hidden gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
+	.hidden gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded
+	.hidden gmp_sigreturn_plain, gmp_sigreturn_forwarded, gmp_sigreturn_with
+	.hidden gmp_copy, gmp_copy_fail, gmp_copy_end
+	.globl gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
+	.globl gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded, gmp_sigreturn_with
+	.globl gmp_copy, gmp_copy_fail, gmp_copy_end
+
+	.text
+	.balign 4096
+gmp_gate_start:
+	.type gmp_gate, @function
+gmp_gate:
+	.cfi_startproc
+	syscall
+	ret
+	.cfi_endproc
+	.size gmp_gate, . - gmp_gate
+
+/*
+ * Returns from signal handlers. rsp points at the kernel's ucontext; the unwind tables find every register in there
+ * (general registers start 40 bytes into it, in the order of REG_R8...), so debuggers and C++ exceptions see through. The
+ * nop belongs to the function: unwinders look one byte before a return address.
+ */
+	.macro saved reg, greg
+	.cfi_escape 0x10, \reg, 3, 0x77, ((40 + 8 * \greg) & 0x7f) | 0x80, (40 + 8 * \greg) >> 7
+	.endm
+	.macro signal_frame
+	.cfi_startproc simple
+	.cfi_signal_frame
+	.cfi_escape 0x0f, 4, 0x77, (160 & 0x7f) | 0x80, 160 >> 7, 0x06
+	saved 8, 0
+	saved 9, 1
+	saved 10, 2
+	saved 11, 3
+	saved 12, 4
+	saved 13, 5
+	saved 14, 6
+	saved 15, 7
+	saved 5, 8
+	saved 4, 9
+	saved 6, 10
+	saved 3, 11
+	saved 1, 12
+	saved 0, 13
+	saved 2, 14
+	saved 7, 15
+	saved 16, 16
+	nop
+	.endm
+	.macro restorer name, before
+	.balign 16
+	signal_frame
+	.type \name, @function
+\name:
+	.ifnb \before
+	mov %rsp, %rdi
+	call \before
+	.endif
+	mov $NR_rt_sigreturn, %rax
+	syscall
+	.cfi_endproc
+	.size \name, . - \name
+	.endm
+
+	restorer gmp_restore_own
+	restorer gmp_restore_plain, gmp_sigreturn_plain
+	restorer gmp_restore_forwarded, gmp_sigreturn_forwarded
+
+/*
+ * gmp_sigreturn_with(uc, dst, src, n): leaves this stack (dst may lie on it), copies a frame, continues in uc.
+ */
+	.balign 16
+	.type gmp_sigreturn_with, @function
+gmp_sigreturn_with:
+	.cfi_startproc
+	.cfi_undefined rip
+	mov %rdi, %rsp
+	mov %rsi, %rdi
+	mov %rdx, %rsi
+	cld
+	rep movsb
+	mov $NR_rt_sigreturn, %rax
+	syscall
+	.cfi_endproc
+	.size gmp_sigreturn_with, . - gmp_sigreturn_with
+
+/* Stub i: the call, then back to gmp_stub_back[i]. No register or stack is used: clone's child takes the same way. */
+	.balign 16
+gmp_stubs:
+	.set i, 0
+	.rept GMP_NSTUBS
+	syscall
+	jmp *gmp_stub_back + 8 * i(%rip)
+	.set i, i + 1
+	.endr
+	.balign 4096
+gmp_gate_end:
+
+/* int gmp_copy(dst, src, n): the SIGSEGV handler sends a fault inside it to gmp_copy_fail. */
+	.type gmp_copy, @function
+gmp_copy:
+	.cfi_startproc
+	mov %rdx, %rcx
+	cld
+	rep movsb
+	xor %eax, %eax
+	ret
+gmp_copy_end:
+gmp_copy_fail:
+	mov $-14, %eax
+	ret
+	.cfi_endproc
+	.size gmp_copy, . - gmp_copy
+
+	.section .note.GNU-stack, "", @progbits

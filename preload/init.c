@@ -1,0 +1,145 @@
+/*
+ * init.c - before main: options, bypass, then the parts in the order they need each other. After main: the
+ * report.
+ *
+ * Everything here runs once, on the first thread. A bypassed process keeps gmp_on clear; every hook then
+ * calls libc.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "gmp_malloc.h"
+#include "preload.h"
+#include "real.h"
+
+bool gmp_on, gmp_armed;
+
+/* Does a sanitizer's runtime or valgrind watch this process? Weak: bound by the loader, no lookup of ours. */
+extern void __asan_init(void) __attribute__((weak, visibility("default")));
+extern void __tsan_init(void) __attribute__((weak, visibility("default")));
+extern void __msan_init(void) __attribute__((weak, visibility("default")));
+extern void __hwasan_init(void) __attribute__((weak, visibility("default")));
+
+static const char *get(char *const *envp, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; envp && *envp; envp++)
+		if (!strncmp(*envp, name, n) && (*envp)[n] == '=')
+			return *envp + n + 1;
+	return NULL;
+}
+
+static const char *watcher(char *const *envp)
+{
+	const char *preload = get(envp, "LD_PRELOAD");
+
+	if (preload && strstr(preload, "vgpreload"))
+		return "valgrind";
+	if (__asan_init || __hwasan_init)
+		return "the address sanitizer";
+	if (__tsan_init)
+		return "the thread sanitizer";
+	return __msan_init ? "the memory sanitizer" : NULL;
+}
+
+/* GMEM_RESTRICT_EXE: colon-separated; an entry with a slash is a whole path, else a name. */
+static bool is_wanted(const char *list)
+{
+	char exe[4096];
+	long n = gm_sys3(SYS_readlink, "/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (!*list || n < 0)
+		return true;
+	exe[n] = '\0';
+	const char *name = strrchr(exe, '/') + 1;
+	while (*list) {
+		size_t len = strcspn(list, ":");
+		const char *whole = memchr(list, '/', len) ? exe : name;
+		if (len && strlen(whole) == len && !memcmp(whole, list, len))
+			return true;
+		list += len + (list[len] == ':');
+	}
+	return false;
+}
+
+static bool is_us(const char *entry, size_t len)
+{
+	static const char us[] = "libgmem_preload.so";
+	const char *slash = memrchr(entry, '/', len);
+	const char *name = slash ? slash + 1 : entry;
+
+	return len - (size_t)(name - entry) == sizeof(us) - 1 && !memcmp(name, us, sizeof(us) - 1);
+}
+
+/* GMEM_CHILDREN=none: our entry leaves LD_PRELOAD, in place (what is left only gets shorter); others stay. */
+static void leave_children_alone(char *const *envp)
+{
+	char *to = (char *)get(envp, "LD_PRELOAD");
+	const char *from = to;
+
+	if (!to)
+		return;
+	while (*from) {
+		size_t len = strcspn(from, ": ");
+		size_t with = len + (from[len] != '\0');
+		if (!is_us(from, len)) {
+			memmove(to, from, with);
+			to += with;
+		}
+		from += with;
+	}
+	*to = '\0';
+}
+
+static void fail(const char *why)
+{
+	gmi_log_level = GM_LOG_ERROR;
+	gmi_log(GM_LOG_ERROR, "%s", why);
+	gm_sys1(SYS_exit_group, 2);
+}
+
+static bool should_run(char *const *envp)
+{
+	char err[512];
+
+	if (gmi_opt_parse(envp, err, sizeof(err)))
+		fail(err);
+	gmi_log_level = gmi_opt.log;
+	if (gmi_opt.disable || !is_wanted(gmi_opt.restrict_exe))
+		return false;
+	const char *who = watcher(envp);
+	if (who)
+		gm_log(GM_LOG_WARN, "%s is at work here: this process runs without GMEM", who);
+	return !who;
+}
+
+__attribute__((constructor(101))) static void gmp_init(int argc, char **argv, char **envp)
+{
+	gmp_real_resolve();
+	if (!should_run(envp))
+		return;
+	if (gmi_opt.children == GM_CHILDREN_NONE)
+		leave_children_alone(envp);
+	int r = gmp_malloc_init();
+	if (r)
+		gm_log(GM_LOG_WARN, "no managed heap (error %d): memory stays on the host", -r);
+	gmp_process_init();
+	gmp_on = true;
+	gmp_threads_init();
+	if (gmi_opt.ndev > 0) {
+		gmp_armed = true;
+		gmp_signals_init();
+		gmp_dispatch_init();
+		gmp_thread_arm(gmp_self()->vmask);
+	}
+	gmp_malloc_thread_bind();
+	if (gmi_opt.report_given)
+		gmi_report_start();
+}
+
+__attribute__((destructor(101))) static void gmp_fini(void)
+{
+	if (gmp_on)
+		gmi_report_finish();
+}

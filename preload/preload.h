@@ -1,0 +1,166 @@
+/*
+ * preload.h - what the files of the preload share: modes, the thread's part, and who offers what.
+ *
+ * Life: init.c's constructor parses the options and raises gmp_on, then gmp_armed when a device is
+ * configured. From then on SIGSEGV and SIGSYS are ours at kernel level and every thread is born with an
+ * altstack and Syscall User Dispatch on (selector: allow). gmp_activate() is the one step more, taken when
+ * the first page is about to leave the CPU.
+ *
+ * A hook that runs before the constructor, or in a bypassed process, finds gmp_on clear and calls libc.
+ */
+#ifndef GMP_PRELOAD_H
+#define GMP_PRELOAD_H
+
+#include <errno.h>
+#include <signal.h>
+
+#include "../core/cpu.h"
+#include "../core/opt.h"
+#include "../core/stats.h"
+#include "../core/sys.h"
+#include "../core/thread.h"
+#include "../core/vm.h"
+
+#define GMP_HOOK   __attribute__((visibility("default")))
+#define GMP_NSIG   64
+#define gmp_bit(s) (1ull << ((s)-1))
+/* Never really blocked while armed: a page fault or a dispatched call would kill the thread. */
+#define GMP_VIRTUAL (gmp_bit(SIGSEGV) | gmp_bit(SIGSYS))
+
+extern bool gmp_on;    /* hooks are in force */
+extern bool gmp_armed; /* a device is configured: signals claimed, threads armed */
+
+/* Is any byte of [p, p+n) in a managed window? Ends only: no buffer is larger than a window. */
+static inline bool gmp_managed(const void *p, size_t n)
+{
+	return gmi_vm_contains(p) || (n > 1 && gmi_vm_contains((const char *)p + n - 1));
+}
+static inline bool gmp_is_active(void)
+{
+	return atomic_load_explicit(&gmi_active, memory_order_relaxed) != 0;
+}
+/* The result of a raw call as libc gives it. */
+static inline long gmp_ret(long r)
+{
+	if (gm_unlikely((unsigned long)r > -4096ul)) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+/* ---- threads: thread.c, altstack.c
+ * ---------------------------------------------------------------------------- */
+
+struct gmp_thread {
+	stack_t alt;   /* the altstack that the program set; ss_size 0: none */
+	char *own_alt; /* ours, lowest usable byte; NULL: none (not born in our pthread_create) */
+	size_t own_alt_bytes;
+	size_t map_bytes;  /* of the mapping that starts one guard page below own_alt; 0: gmi_alloc */
+	char *scratch;	   /* two signal frames are put together here, signals blocked */
+	uint64_t vmask;	   /* GMP_VIRTUAL signals that the program believes blocked */
+	uint64_t vpending; /* and those of them that arrived meanwhile */
+	siginfo_t held[2];
+	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
+	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
+	void *exec_copy;	  /* process.c: memory of the last exec attempt */
+	size_t exec_copy_bytes;
+};
+extern __thread struct gmp_thread *gmp_tls;
+/* This thread's part; made without an altstack for a thread that no hook of ours started. Signal-safe. */
+struct gmp_thread *gmp_self(void);
+/* Arms the calling thread: altstack, dispatch. Needs gmp_armed. vmask: inherited view of the mask. */
+void gmp_thread_arm(uint64_t vmask);
+void gmp_threads_init(void);
+extern struct gm_lock gmp_threads_lock; /* gm_thread.preload of other threads: read and cleared under it */
+extern bool gmp_threaded;		/* pthread_create was called at least once */
+
+struct gmp_thread *gmp_altstack_make(void); /* NULL: no memory */
+void gmp_altstack_free(struct gmp_thread *t);
+/* Installs our altstack in the kernel for the calling thread. */
+void gmp_altstack_install(struct gmp_thread *t);
+/* sigaltstack(2) as the program sees it; sp: its stack pointer. 0 or -errno. */
+int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp);
+/* A stack pointer was seen: if it lies in the window, its block stays on the host from now on. */
+void gmp_pin_stack(uintptr_t sp);
+
+/*
+ * Around libc functions that block every signal inside (pthread_create, posix_spawn, ...): dispatch must not
+ * be switched on while some thread has SIGSYS really blocked, its next call would kill it. enter waits while
+ * an activation is under way.
+ */
+void gmp_libc_enter(void);
+void gmp_libc_leave(void);
+
+/* ---- signals: signal.c (kernel level), sigview.c (actions), sigmask.c (masks)
+ * ----------------------------------- */
+
+struct gmp_ksigaction { /* struct sigaction of the kernel */
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+#define GMP_SA_RESTORER 0x04000000ul
+
+/* Our kernel-level action of SIGSEGV or SIGSYS; restart: as the program wants its calls. */
+struct gmp_ksigaction gmp_own_action(int sig, bool restart);
+void gmp_signals_init(void);
+/* Takes SIGSEGV and SIGSYS back if somebody replaced our handlers by a raw system call. */
+void gmp_signals_reclaim(void);
+/* rt_sigaction and rt_sigprocmask as the program sees them: 0 or -errno. act, set, old must be accessible. */
+int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old);
+/* kmask: the kernel's mask to edit in place (a signal frame's), NULL: the thread's own. */
+int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask);
+/* Signals held back that the program has now unblocked are sent again. */
+void gmp_sig_release(struct gmp_thread *t);
+/* The program's action for a forward; consumes it when SA_RESETHAND. */
+struct gmp_ksigaction gmp_action_take(int sig);
+/* A signal that is not for us goes to the program, as the kernel would have delivered it. Does not always
+ * return. */
+void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous);
+
+/* gate.S */
+extern char gmp_gate[], gmp_gate_start[], gmp_gate_end[], gmp_stubs[];
+extern char gmp_restore_own[], gmp_restore_plain[], gmp_restore_forwarded[];
+#define GMP_NSTUBS 384
+extern void *gmp_stub_back[GMP_NSTUBS];
+/* Copies n bytes; -EFAULT instead of a signal when either side is not accessible. Only while our SIGSEGV
+ * handler is in. */
+int gmp_copy(void *dst, const void *src, size_t n);
+extern char gmp_copy_fail[], gmp_copy_end[];
+/* Continues in the frame at rsp (its ucontext) after copying a frame; does not return. */
+void gmp_sigreturn_with(void *uc, void *dst, const void *src, size_t n) __attribute__((noreturn));
+
+/* ---- dispatch.c, activate.c
+ * --------------------------------------------------------------------------------------- */
+
+void gmp_dispatch_init(void);
+void gmp_dispatch_arm_thread(void);
+void gmp_dispatch_disarm_thread(void);
+void gmp_dispatch_forked(void); /* in the child: off, armed again */
+void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx);
+/* The call with its managed buffers pinned, through the gate. Result or -errno. */
+long gmp_pinned_syscall(long nr, const long a[6]);
+extern bool gmp_have_dispatch;
+extern volatile char gmp_selector; /* what the kernel looks at: 0 allow, 1 dispatch */
+int gmp_activate(void);		   /* gmi_activate_hook; all signals blocked */
+void gmp_activate_forked(void);
+
+/* ---- process.c
+ * --------------------------------------------------------------------------------------------------- */
+
+void gmp_process_init(void);	  /* atfork handlers: after malloc is up */
+extern __thread bool gmp_in_fork; /* inside libc's fork: core is prepared */
+/* The three parts of a fork, for libc's (atfork) and for raw calls. */
+void gmp_fork_prepare(void);
+void gmp_fork_parent(void);
+void gmp_fork_child(void);
+/* execve with path and vectors copied out of managed memory. -errno, or does not return. */
+long gmp_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+/* close, close_range, dup2/dup3 that leave our descriptors alone. Results or -errno. */
+long gmp_close(int fd);
+long gmp_close_range(unsigned first, unsigned last, int flags);
+long gmp_dup3(int oldfd, int newfd, int flags, bool dup2);
+
+#endif

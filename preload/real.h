@@ -1,0 +1,52 @@
+/*
+ * real.h - libc's own functions behind our hooks.
+ *
+ * GMP_REAL(name) is a pointer of the right type. All are looked up together, at start or by the first hook
+ * that is called before it; never later (dlsym may allocate).
+ */
+#ifndef GMP_REAL_H
+#define GMP_REAL_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <threads.h>
+#include <unistd.h>
+
+#define GMP_REALS(X)                                                                                         \
+	X(read)                                                                                              \
+	X(write) X(pread) X(pwrite) X(readv) X(writev) X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send)   \
+		X(sendto) X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(               \
+			pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) X(pthread_cancel)  \
+			X(sigaction) X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) X(sigrelse)  \
+				X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack)    \
+					X(ppoll) X(pselect) X(epoll_pwait) X(posix_spawn) X(posix_spawnp)    \
+						X(system) X(popen) X(execve) X(fexecve) X(execvpe) X(close)  \
+							X(dup2) X(dup3) X(close_range) X(closefrom)
+
+/* The old signal functions are hooked because programs still call them. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+struct gmp_real {
+#define X(f) __typeof__(f) *p_##f;
+	GMP_REALS(X)
+#undef X
+	void (*p_longjmp)(void *, int) __attribute__((noreturn));
+	void (*p_siglongjmp)(void *, int) __attribute__((noreturn));
+	void (*p___longjmp_chk)(void *, int) __attribute__((noreturn));
+};
+#pragma GCC diagnostic pop
+extern struct gmp_real gmp_real;
+void gmp_real_resolve(void);
+
+#define GMP_REAL(f) (*(gm_likely(gmp_real.p_##f) ? gmp_real.p_##f : (gmp_real_resolve(), gmp_real.p_##f)))
+
+#endif

@@ -1,0 +1,216 @@
+/*
+ * sigmask.c - the program's view of signal masks: SIGSEGV and SIGSYS can be "blocked" for it, per thread,
+ * while the kernel's mask never has them. One that arrives meanwhile is held back; a fault kills, as the
+ * kernel would have done.
+ */
+#include <setjmp.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "preload.h"
+#include "real.h"
+
+#define LIBC_OWN (gmp_bit(32) | gmp_bit(33)) /* SIGCANCEL, SIGSETXID: libc never lets them be blocked */
+
+static bool apply(int how, uint64_t set, uint64_t *mask)
+{
+	switch (how) {
+	case SIG_BLOCK:
+		*mask |= set;
+		return true;
+	case SIG_UNBLOCK:
+		*mask &= ~set;
+		return true;
+	case SIG_SETMASK:
+		*mask = set;
+		return true;
+	default:
+		return false;
+	}
+}
+
+int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
+{
+	struct gmp_thread *t = gmp_self();
+	const uint64_t virtual = gmp_armed ? GMP_VIRTUAL : 0;
+	uint64_t now = 0, view;
+
+	if (kmask)
+		now = *kmask;
+	else
+		gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, 8);
+	now = view = (now & ~virtual) | t->vmask;
+	if (set && !apply(how, *set, &now))
+		return -EINVAL;
+	if (set) {
+		uint64_t real = now & ~virtual;
+		t->vmask = now & virtual;
+		if (kmask)
+			*kmask = real;
+		else
+			gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &real, NULL, 8);
+	}
+	if (old)
+		*old = view;
+	if (gm_unlikely(t->vpending))
+		gmp_sig_release(t);
+	return 0;
+}
+
+/* ---- libc's functions
+ * ---------------------------------------------------------------------------------------------- */
+
+static int change(int how, const sigset_t *set, sigset_t *old)
+{
+	uint64_t in = 0, out;
+
+	if (set) {
+		memcpy(&in, set, sizeof(in));
+		in &= ~LIBC_OWN;
+	}
+	int r = gmp_sigmask(how, set ? &in : NULL, &out, NULL);
+	if (!r && old)
+		memcpy(old, &out, sizeof(out)); /* libc writes the kernel's eight bytes only */
+	return r;
+}
+
+GMP_HOOK int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	if (!gmp_armed)
+		return GMP_REAL(sigprocmask)(how, set, old);
+	return (int)gmp_ret(change(how, set, old));
+}
+
+GMP_HOOK int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	if (!gmp_armed)
+		return GMP_REAL(pthread_sigmask)(how, set, old);
+	return -change(how, set, old);
+}
+
+static int change_one(int how, int sig)
+{
+	uint64_t bit = gmp_bit(sig);
+	return (int)gmp_ret(gmp_sigmask(how, &bit, NULL, NULL));
+}
+
+GMP_HOOK int sighold(int sig)
+{
+	if (!gmp_armed || (sig != SIGSEGV && sig != SIGSYS))
+		return GMP_REAL(sighold)(sig);
+	return change_one(SIG_BLOCK, sig);
+}
+
+GMP_HOOK int sigrelse(int sig)
+{
+	if (!gmp_armed || (sig != SIGSEGV && sig != SIGSYS))
+		return GMP_REAL(sigrelse)(sig);
+	return change_one(SIG_UNBLOCK, sig);
+}
+
+/* 4.2BSD: an int of the first 31 signals. */
+static int bsd(int how, int mask)
+{
+	uint64_t set = (unsigned)mask, old = 0;
+
+	gmp_sigmask(how, how < 0 ? NULL : &set, &old, NULL);
+	return (int)old;
+}
+
+GMP_HOOK int sigblock(int mask)
+{
+	return bsd(SIG_BLOCK, mask);
+}
+
+GMP_HOOK int sigsetmask(int mask)
+{
+	return bsd(SIG_SETMASK, mask);
+}
+
+GMP_HOOK int siggetmask(void)
+{
+	return bsd(-1, 0);
+}
+
+GMP_HOOK int sigpending(sigset_t *set)
+{
+	uint64_t pending = 0;
+
+	if (GMP_REAL(sigpending)(set))
+		return -1;
+	if (gmp_armed) {
+		memcpy(&pending, set, sizeof(pending));
+		pending |= gmp_self()->vpending;
+		memcpy(set, &pending, sizeof(pending));
+	}
+	return 0;
+}
+
+/* ---- masks that the kernel puts in place for the duration of a call: our two bits out
+ * ------------------------------- */
+
+static const sigset_t *real_mask(const sigset_t *set, sigset_t *copy)
+{
+	uint64_t m;
+
+	if (!gmp_armed || !set)
+		return set;
+	memcpy(&m, set, sizeof(m));
+	m &= ~GMP_VIRTUAL;
+	memset(copy, 0, sizeof(*copy));
+	memcpy(copy, &m, sizeof(m));
+	return copy;
+}
+
+GMP_HOOK int sigsuspend(const sigset_t *set)
+{
+	sigset_t copy;
+	return GMP_REAL(sigsuspend)(real_mask(set, &copy));
+}
+
+GMP_HOOK int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *set)
+{
+	sigset_t copy;
+	return GMP_REAL(ppoll)(fds, n, timeout, real_mask(set, &copy));
+}
+
+GMP_HOOK int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout,
+		     const sigset_t *set)
+{
+	sigset_t copy;
+	return GMP_REAL(pselect)(n, r, w, e, timeout, real_mask(set, &copy));
+}
+
+GMP_HOOK int epoll_pwait(int fd, struct epoll_event *ev, int max, int timeout, const sigset_t *set)
+{
+	sigset_t copy;
+	return GMP_REAL(epoll_pwait)(fd, ev, max, timeout, real_mask(set, &copy));
+}
+
+/* ---- jumps that restore a mask: libc does that by a call that no hook sees
+ * ------------------------------------------ */
+
+static void jumping(struct __jmp_buf_tag env[1])
+{
+	uint64_t m;
+
+	if (!gmp_armed || !env->__mask_was_saved)
+		return;
+	memcpy(&m, &env->__saved_mask, sizeof(m));
+	gmp_self()->vmask = m & GMP_VIRTUAL;
+	m &= ~GMP_VIRTUAL;
+	memcpy(&env->__saved_mask, &m, sizeof(m));
+}
+
+/* One definition for all names: they differ only in whether sigsetjmp saved a mask, which the buffer itself
+ * says. */
+#define JUMP(name, real)                                                                                     \
+	GMP_HOOK void name(struct __jmp_buf_tag env[1], int val)                                             \
+	{                                                                                                    \
+		jumping(env);                                                                                \
+		GMP_REAL(real)(env, val);                                                                    \
+	}
+JUMP(longjmp, longjmp)
+JUMP(_longjmp, longjmp)
+JUMP(siglongjmp, siglongjmp)
+JUMP(__longjmp_chk, __longjmp_chk)

@@ -1,0 +1,268 @@
+/*
+ * sigview.c - the program's view of signal actions.
+ *
+ * SIGSEGV and SIGSYS exist twice: our handler in the kernel, the program's action here. The actions of all
+ * other signals are the kernel's, except that SIGSEGV and SIGSYS are taken out of their masks and that they
+ * return through our gate (no dispatch of rt_sigreturn); what the program asked for is remembered and shown
+ * to it again.
+ *
+ * Lock: one for the table, taken with all signals blocked; user memory is never touched under it.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "preload.h"
+#include "real.h"
+
+static struct gm_lock lock;
+static struct gmp_ksigaction view[GMP_NSIG + 1];
+static bool known[GMP_NSIG + 1];
+static uint64_t interrupts; /* siginterrupt(sig, 1): signal() must not set SA_RESTART */
+
+static bool is_virtual(int sig)
+{
+	return sig == SIGSEGV || sig == SIGSYS;
+}
+
+static long kernel_action(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	return gm_sys4(SYS_rt_sigaction, sig, act, old, 8);
+}
+
+static void claim(int sig)
+{
+	struct gmp_ksigaction own = gmp_own_action(sig, view[sig].flags & SA_RESTART);
+	kernel_action(sig, &own, NULL);
+}
+
+void gmp_signals_reclaim(void)
+{
+	static const int sigs[] = {SIGSEGV, SIGSYS};
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
+		struct gmp_ksigaction now, own = gmp_own_action(sigs[i], false);
+		if (!kernel_action(sigs[i], NULL, &now) && now.handler != own.handler) {
+			view[sigs[i]] = now;
+			claim(sigs[i]);
+		}
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+}
+
+void gmp_signals_init(void)
+{
+	uint64_t inherited = 0, ours = GMP_VIRTUAL;
+
+	gmp_signals_reclaim(); /* what was inherited (SIG_IGN) or set by an earlier constructor is the
+				  program's */
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &inherited, 8);
+	gmp_self()->vmask = inherited & GMP_VIRTUAL;
+}
+
+/* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw call). */
+static struct gmp_ksigaction shown(int sig, struct gmp_ksigaction k)
+{
+	return known[sig] && view[sig].handler == k.handler ? view[sig] : k;
+}
+
+static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	struct gmp_ksigaction k, was;
+	bool handler = act && act->handler != (void *)SIG_DFL && act->handler != (void *)SIG_IGN;
+
+	if (act) {
+		k = *act;
+		k.mask &= ~GMP_VIRTUAL;
+		if (handler) {
+			k.flags |= GMP_SA_RESTORER;
+			k.restorer = gmp_restore_plain;
+		}
+	}
+	long r = kernel_action(sig, act ? &k : NULL, &was);
+	if (r)
+		return r;
+	*old = shown(sig, was);
+	if (act) {
+		view[sig] = *act;
+		known[sig] = true;
+	}
+	return 0;
+}
+
+static void set_virtual(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	*old = view[sig];
+	if (!act)
+		return;
+	view[sig] = *act;
+	view[sig].mask &= ~(gmp_bit(SIGKILL) | gmp_bit(SIGSTOP));
+	claim(sig);
+}
+
+int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	struct gmp_ksigaction set, was;
+	long r = 0;
+
+	if (sig < 1 || sig > GMP_NSIG)
+		return -EINVAL;
+	if (act)
+		set = *act;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	if (is_virtual(sig))
+		set_virtual(sig, act ? &set : NULL, &was);
+	else
+		r = set_kernel(sig, act ? &set : NULL, &was);
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	if (!r && old)
+		*old = was;
+	return (int)r;
+}
+
+struct gmp_ksigaction gmp_action_take(int sig)
+{
+	struct gmp_ksigaction act;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	if (is_virtual(sig))
+		act = view[sig];
+	else
+		kernel_action(sig, NULL, &act);
+	if (act.flags & SA_RESETHAND) {
+		struct gmp_ksigaction dfl = {.flags = act.flags & ~(unsigned long)SA_SIGINFO,
+					     .mask = act.mask};
+		if (is_virtual(sig))
+			view[sig] = dfl;
+		else
+			kernel_action(sig, &dfl, NULL);
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	return act;
+}
+
+/* ---- libc's functions
+ * ---------------------------------------------------------------------------------------------- */
+
+#define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
+
+GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	struct gmp_ksigaction set, was;
+
+	if (!gmp_armed || LIBC_OWN(sig))
+		return GMP_REAL(sigaction)(sig, act, old);
+	if (act) {
+		set = (struct gmp_ksigaction){.handler = (void *)act->sa_handler,
+					      .flags = (unsigned)act->sa_flags,
+					      .restorer = (void *)act->sa_restorer};
+		memcpy(&set.mask, &act->sa_mask, sizeof(set.mask));
+	}
+	int r = gmp_sigaction(sig, act ? &set : NULL, &was);
+	if (r)
+		return (int)gmp_ret(r);
+	if (old) {
+		memset(old, 0, sizeof(*old));
+		old->sa_handler = (__sighandler_t)was.handler;
+		old->sa_flags = (int)(was.flags & ~GMP_SA_RESTORER);
+		old->sa_restorer = (void (*)(void))was.restorer;
+		memcpy(&old->sa_mask, &was.mask, sizeof(was.mask));
+	}
+	return 0;
+}
+
+GMP_HOOK int __sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	return sigaction(sig, act, old);
+}
+
+static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long flags, uint64_t mask)
+{
+	struct gmp_ksigaction set = {.handler = (void *)handler, .flags = flags, .mask = mask}, was;
+
+	if (handler == SIG_ERR) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	int r = gmp_sigaction(sig, &set, &was);
+	return r ? (errno = -r, SIG_ERR) : (__sighandler_t)was.handler;
+}
+
+GMP_HOOK __sighandler_t signal(int sig, __sighandler_t handler)
+{
+	if (!gmp_armed || !is_virtual(sig))
+		return GMP_REAL(signal)(sig, handler);
+	return set_simple(sig, handler, interrupts & gmp_bit(sig) ? 0 : SA_RESTART, gmp_bit(sig));
+}
+
+GMP_HOOK __sighandler_t bsd_signal(int sig, __sighandler_t handler)
+{
+	return signal(sig, handler);
+}
+
+GMP_HOOK __sighandler_t ssignal(int sig, __sighandler_t handler)
+{
+	return signal(sig, handler);
+}
+
+GMP_HOOK __sighandler_t sysv_signal(int sig, __sighandler_t handler)
+{
+	if (!gmp_armed || !is_virtual(sig))
+		return GMP_REAL(sysv_signal)(sig, handler);
+	return set_simple(sig, handler, (unsigned)SA_RESETHAND | SA_NODEFER, 0);
+}
+
+GMP_HOOK __sighandler_t __sysv_signal(int sig, __sighandler_t handler)
+{
+	return sysv_signal(sig, handler);
+}
+
+GMP_HOOK __sighandler_t sigset(int sig, __sighandler_t handler)
+{
+	uint64_t bit, was;
+
+	if (!gmp_armed || !is_virtual(sig))
+		return GMP_REAL(sigset)(sig, handler);
+	bit = gmp_bit(sig);
+	if (handler == (__sighandler_t)2) { /* SIG_HOLD */
+		struct gmp_ksigaction now;
+		gmp_sigmask(SIG_BLOCK, &bit, &was, NULL);
+		gmp_sigaction(sig, NULL, &now);
+		return was & bit ? handler : (__sighandler_t)now.handler;
+	}
+	__sighandler_t old = set_simple(sig, handler, 0, 0);
+	if (old == SIG_ERR)
+		return old;
+	gmp_sigmask(SIG_UNBLOCK, &bit, &was, NULL);
+	return was & bit ? (__sighandler_t)2 : old;
+}
+
+GMP_HOOK int sigignore(int sig)
+{
+	if (!gmp_armed || !is_virtual(sig))
+		return GMP_REAL(sigignore)(sig);
+	return set_simple(sig, SIG_IGN, 0, 0) == SIG_ERR ? -1 : 0;
+}
+
+GMP_HOOK int siginterrupt(int sig, int on)
+{
+	struct gmp_ksigaction act;
+
+	if (!gmp_armed || !is_virtual(sig))
+		return GMP_REAL(siginterrupt)(sig, on);
+	gmp_sigaction(sig, NULL, &act);
+	if (on) {
+		interrupts |= gmp_bit(sig);
+		act.flags &= ~(unsigned long)SA_RESTART;
+	} else {
+		interrupts &= ~gmp_bit(sig);
+		act.flags |= SA_RESTART;
+	}
+	return (int)gmp_ret(gmp_sigaction(sig, &act, NULL));
+}

@@ -1,0 +1,235 @@
+/*
+ * thread.c - threads are armed at birth (altstack, dispatch, arena) and taken down at the very end.
+ *
+ * The end is a pthread key's destructor, so that pthread_exit and cancellation come by too. It puts itself
+ * off to the last round of destructors: others may still make system calls with buffers in the heap.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <threads.h>
+
+#include "gmp_malloc.h"
+#include "preload.h"
+#include "real.h"
+
+__thread struct gmp_thread *gmp_tls;
+bool gmp_threaded;
+struct gm_lock gmp_threads_lock;
+static pthread_key_t end_key;
+static __thread int end_round;
+
+struct gmp_thread *gmp_self(void)
+{
+	if (gm_likely(gmp_tls != NULL))
+		return gmp_tls;
+	struct gm_thread *self = gmi_self();
+	struct gmp_thread *t = self->preload;
+	if (!t) {
+		t = gmi_alloc(sizeof(*t) + 32768);
+		if (!t) {
+			gmi_log(GM_LOG_ERROR, "out of memory for a thread's record");
+			gm_sys1(SYS_exit_group, 127);
+			__builtin_unreachable();
+		}
+		t->scratch = (char *)gm_align_up((uintptr_t)(t + 1), 64);
+	}
+	self->preload = t;
+	gmp_tls = t;
+	return t;
+}
+
+/* The dead thread's record may be taken by another thread as soon as gmi_thread_exit() has returned. */
+static void end_thread(void *arg)
+{
+	struct gmp_thread *t = gmp_tls;
+
+	if (!t || ++end_round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		pthread_setspecific(end_key, arg);
+		return;
+	}
+	gmp_dispatch_disarm_thread();
+	gm_sigmask old = gmi_block_signals();
+	gmi_lock(&gmp_threads_lock);
+	gmi_self()->preload = NULL;
+	gmi_unlock(&gmp_threads_lock);
+	gmp_tls = NULL;
+	if (t->exec_copy)
+		gmi_free(t->exec_copy, t->exec_copy_bytes);
+	if (t->map_bytes)
+		gmp_altstack_free(t);
+	gmi_thread_exit();
+	gmi_restore_signals(old);
+}
+
+void gmp_thread_arm(uint64_t vmask)
+{
+	struct gm_thread *self = gmi_self();
+	struct gmp_thread *t = gmp_altstack_make();
+
+	if (t) {
+		stack_t was;
+		gm_sys2(SYS_sigaltstack, NULL, &was);
+		if (was.ss_flags & SS_DISABLE)
+			gmp_altstack_install(t);
+		else
+			t->alt = was; /* set before we came: a constructor of the program's */
+		self->preload = t;
+		gmp_tls = t;
+	} else {
+		t = gmp_self();
+	}
+	t->vmask = vmask;
+	/* libc starts threads with the creator's mask, which an attribute may have set to anything. */
+	uint64_t ours = GMP_VIRTUAL;
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
+	pthread_setspecific(end_key, t);
+	gmp_dispatch_arm_thread();
+}
+
+struct start {
+	union {
+		void *(*pthread)(void *);
+		int (*c11)(void *);
+	} fn;
+	void *arg;
+	uint64_t vmask;
+};
+
+static struct start take(void *p)
+{
+	struct start s = *(struct start *)p;
+
+	gmi_free(p, sizeof(s));
+	if (gmp_armed)
+		gmp_thread_arm(s.vmask);
+	gmp_malloc_thread_bind();
+	return s;
+}
+
+static void *start_pthread(void *p)
+{
+	struct start s = take(p);
+	return s.fn.pthread(s.arg);
+}
+
+static int start_c11(void *p)
+{
+	struct start s = take(p);
+	return s.fn.c11(s.arg);
+}
+
+static struct start *prepare(void *arg)
+{
+	struct start *s = gmi_alloc(sizeof(*s));
+
+	gmp_threaded = true;
+	if (s)
+		*s = (struct start){.arg = arg, .vmask = gmp_tls ? gmp_tls->vmask : 0};
+	return s;
+}
+
+GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	struct start *s;
+
+	if (!gmp_on)
+		return GMP_REAL(pthread_create)(thread, attr, fn, arg);
+	if (!(s = prepare(arg)))
+		return EAGAIN;
+	s->fn.pthread = fn;
+	gmp_libc_enter();
+	int r = GMP_REAL(pthread_create)(thread, attr, start_pthread, s);
+	gmp_libc_leave();
+	if (r)
+		gmi_free(s, sizeof(*s));
+	return r;
+}
+
+GMP_HOOK int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
+{
+	struct start *s;
+
+	if (!gmp_on)
+		return GMP_REAL(thrd_create)(thread, fn, arg);
+	if (!(s = prepare(arg)))
+		return thrd_nomem;
+	s->fn.c11 = fn;
+	gmp_libc_enter();
+	int r = GMP_REAL(thrd_create)(thread, start_c11, s);
+	gmp_libc_leave();
+	if (r != thrd_success)
+		gmi_free(s, sizeof(*s));
+	return r;
+}
+
+/*
+ * Functions of libc that block all signals inside while they look after a thread. Signal-safe as libc's own
+ * are.
+ */
+GMP_HOOK int pthread_kill(pthread_t thread, int sig)
+{
+	gmp_libc_enter();
+	int r = GMP_REAL(pthread_kill)(thread, sig);
+	gmp_libc_leave();
+	return r;
+}
+
+GMP_HOOK int pthread_cancel(pthread_t thread)
+{
+	gmp_libc_enter();
+	int r = GMP_REAL(pthread_cancel)(thread);
+	gmp_libc_leave();
+	return r;
+}
+
+/* ---- our own threads
+ * -------------------------------------------------------------------------------------------- */
+
+struct internal {
+	void *(*fn)(void *);
+	void *arg;
+};
+
+static void *start_internal(void *p)
+{
+	struct internal s = *(struct internal *)p;
+
+	gmi_free(p, sizeof(s));
+	gmi_block_signals();
+	gmi_self()->internal = true;
+	return s.fn(s.arg);
+}
+
+/*
+ * Born with every signal blocked, so the program's handlers never run on it; dispatch stays off (a new
+ * thread's default). pthread_create itself is dispatched: SIGSYS must be open for it, also when our caller
+ * has blocked everything.
+ */
+static int start_own_thread(void *(*fn)(void *), void *arg)
+{
+	struct internal *s = gmi_alloc(sizeof(*s));
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct internal){fn, arg};
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, (size_t)512 << 10);
+	gm_sigmask old = gmi_block_signals();
+	gmi_restore_signals(~GMP_VIRTUAL);
+	int r = GMP_REAL(pthread_create)(&thread, &attr, start_internal, s);
+	gmi_restore_signals(old);
+	pthread_attr_destroy(&attr);
+	if (r)
+		gmi_free(s, sizeof(*s));
+	return -r;
+}
+
+void gmp_threads_init(void)
+{
+	pthread_key_create(&end_key, end_thread);
+	gmi_thread_start = start_own_thread;
+}
