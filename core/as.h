@@ -93,7 +93,7 @@ GM_EXPORT uint64_t gmi_as_base(const struct gm_as *as, uint64_t *bytes, int *sto
 
 /* ---- evict.c ---- */
 /* Frees device memory by sending a cold block home. `own`: the block that the caller has locked; `keep`: its
- * pages that must stay. 0 freed something; -EAGAIN every candidate was locked; -ENOMEM nothing to evict. */
+ * pages that must stay. 0 freed something; -EAGAIN every candidate was locked; -ENOSPC nothing to evict. */
 int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
 void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd);
 void gm_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);

@@ -82,7 +82,7 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	struct gm_block_dev *bd = pick(dev, own, &busy);
 
 	if (!bd)
-		return busy ? -EAGAIN : -ENOMEM;
+		return busy ? -EAGAIN : -ENOSPC;
 	struct gm_block *b = bd->block;
 	gm_bm set = bd->valid;
 	if (b == own) { /* whole device pages that hold nothing of `keep` */
@@ -92,13 +92,13 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 				set = gm_bm_andnot(set, page);
 		}
 	}
-	int err = -ENOMEM;
+	int err = -ENOSPC;
 	if (!gm_bm_empty(set)) {
 		uint64_t before = gmi_phys_used_bytes(dev->phys);
 		set = take[gmi_opt.evict](bd, set);
 		err = gm_migrate_to_cpu(b, set, true);
 		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
-			err = -ENOMEM;
+			err = -ENOSPC;
 		if (!err)
 			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 						  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);

@@ -7,14 +7,6 @@
 #include "prefetch.h"
 #include <errno.h>
 
-/* Near the kernel's limit of VMAs whole blocks move, so that rights do not alternate within them. */
-#define VMA_BUDGET 24000
-
-static bool vmas_short(struct gm_as *as)
-{
-	return atomic_load_explicit(&as->vma_estimate, memory_order_relaxed) > VMA_BUDGET;
-}
-
 /* The pages around page i that belong to the same device page of whoever holds it. */
 static gm_bm granule(const struct gm_block *b, unsigned i)
 {
@@ -46,7 +38,7 @@ static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
 static int bring_home(struct gm_block *b, unsigned i, bool write)
 {
 	gm_bm all = gm_bm_and(gm_bm_range(0, GM_PAGES_PER_BLOCK), b->managed);
-	gm_bm set = vmas_short(b->as) ? all : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
+	gm_bm set = gm_vmas_short(b->as) ? all : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
 	int err = gm_migrate_to_cpu(b, set, write);
 
 	if (err == -ENOMEM && !gm_bm_test(write ? &b->cpu_w : &b->cpu_r, i)) {
@@ -134,15 +126,16 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 		unsigned first = i & ~((1u << bd->order) - 1);
 		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_range(first, first + (1u << bd->order)));
 	} else {
-		enum gm_prefetch_kind kind = vmas_short(b->as) ? GM_PREFETCH_TREE : gmi_opt.prefetch;
-		unsigned percent = vmas_short(b->as) ? 1 : gmi_opt.prefetch_percent;
 		possible = gm_bm_andnot(possible, gm_bm_andnot(b->pinned, page));
-		set = gmi_prefetch(kind, percent, GM_PAGE_BYTES << bd->order, page, have, possible);
+		set = gmi_prefetch(gmi_opt.prefetch, gmi_opt.prefetch_percent, GM_PAGE_BYTES << bd->order,
+				   page, have, possible);
 	}
 	unsigned before = gm_bm_count(bd->valid);
 	int err = gm_migrate_to_dev(b, ctx, set, write);
-	if (err == -ENOMEM && gm_bm_count(set) > 1)
-		err = gm_migrate_to_dev(b, ctx, set = page, write); /* no room for company */
+	if (err == -ENOSPC) /* no room for company */
+		err = gm_migrate_to_dev(b, ctx, page, write);
+	if (err == -ENOSPC) /* no room at all: over the bus */
+		err = gm_map_remote(b, ctx, page, write);
 	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
 	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
 		GM_COUNT(prefetched_pages, moved - asked);

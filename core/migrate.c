@@ -51,7 +51,7 @@ static uint64_t preferred_frame(const struct gm_block_dev *bd, unsigned n)
 	return GM_PHYS_NONE;
 }
 
-/* Every device page with a page in `set` has a frame, evicting if it must. 0, -EAGAIN, -ENOMEM */
+/* Every device page with a page in `set` has a frame, evicting if it must. 0, -EAGAIN, -ENOSPC */
 static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
 	struct gm_dev *dev = ctx->dev;
@@ -370,18 +370,12 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	return gm_dev_map(b, ctx, p->map, gm_bm_andnot(b->prog_w, p->next[GM_DUP]), false);
 }
 
-int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+/* `pinned`: pages that do not migrate. */
+static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, gm_bm pinned)
 {
 	int d = (int)ctx->dev->index;
-	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
 	struct gm_plan p;
 
-	if (!bd)
-		return -ENOMEM;
-	set = gm_bm_and(set, gm_bm_and(b->managed, write ? b->prog_w : b->prog_r));
-	gm_bm pinned = b->pinned;
-	if (!ctx->dev->phys)
-		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK); /* a device without memory works on the host's */
 	gm_plan(b, d, set, write, pinned, &p);
 	int err = take_frames(b, ctx, gm_bm_or(p.copy, p.zero));
 	if (err) {
@@ -400,6 +394,38 @@ int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wr
 		drop_frames(b, ctx->dev, set); /* those that nothing went into */
 	gm_block_check(b);
 	return err;
+}
+
+#define VMA_BUDGET 24000 /* of 65530, in an estimate that counts high */
+
+bool gm_vmas_short(struct gm_as *as)
+{
+	return atomic_load_explicit(&as->vma_estimate, memory_order_relaxed) > VMA_BUDGET;
+}
+
+int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+{
+	gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r), pinned = b->pinned;
+
+	if (!gm_block_dev_get(b, ctx))
+		return -ENOMEM;
+	if (!ctx->dev->phys)
+		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK); /* a device without memory works on the host's */
+	set = gm_bm_and(gm_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
+	int err = to_device(b, ctx, set, write, pinned);
+	if (err == -ENOMEM) /* out of VMAs in spite of the budget: a uniform block needs the fewest */
+		err = to_device(b, ctx, may, write, pinned);
+	return err;
+}
+
+int gm_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+{
+	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+
+	if (!bd)
+		return -ENOMEM;
+	set = gm_bm_and(set, gm_bm_and(b->managed, write ? b->prog_w : b->prog_r));
+	return to_device(b, ctx, set, write, gm_bm_not(bd->valid));
 }
 
 /* ---- what the program does to its mappings ---- */

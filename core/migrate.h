@@ -15,9 +15,14 @@
 int gm_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write);
 /*
  * For a device to read or write `set`: as state.c's table says, by migration, duplication or remote mapping.
- * -EAGAIN: no frame and every victim's lock was busy: drop the block and try again. -ENOMEM.
+ * -EAGAIN: no frame, and every victim's lock was busy: drop the block and try again. -ENOSPC: the device's
+ * memory is full of what must stay. -ENOMEM: the host has no memory or no VMAs left.
  */
 int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/* The same, but what the device does not hold yet stays on the host and is mapped over the bus. */
+int gm_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/* Near the kernel's limit of VMAs: whole blocks should move, so that rights do not alternate within them. */
+bool gm_vmas_short(struct gm_as *as);
 /*
  * Forget contents: device entries unmapped, frames freed, store punched, adopted and pinned clear. The VA is
  * not touched: the caller maps something new over it (or returns it to the reservation) and then says so by

@@ -106,7 +106,7 @@ enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
  * The device touched addr and had no right to: makes the page resident (or maps it remotely) and maps it on the device.
  * hint says how it was touched (NONE: as for a write where the program may write, else a read).
  * 0; -EFAULT no such mapping or PROT_NONE; -EPERM write to read-only memory; -EAGAIN try again (locks are busy);
- * -ENOMEM neither device nor host has room. Callable from a driver's fault thread with all signals blocked.
+ * -ENOMEM the host has no room. Callable from a driver's fault thread with all signals blocked.
  */
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint);
 

@@ -389,3 +389,38 @@ Test(migrate, model_2m_none)
 {
 	compare_with_model(2 * MIB, GM_PREFETCH_NONE, GM_EVICT_LRU2M, 20000);
 }
+
+Test(migrate, err_device_memory_full_of_what_must_stay)
+{
+	/* One 2 MiB frame, two blocks: while the first is locked down by being the only candidate, data stays
+	 * right. */
+	page_bytes = 2 * MIB;
+	open_all(2 * MIB);
+	unsigned char *p = map(6 * MIB, PROT_READ | PROT_WRITE);
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < 6 * MIB; i += MIB) {
+			cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / MIB + round)), 0);
+			expect_read(p + i, i / MIB + round);
+		}
+	for (size_t i = 0; i < 6 * MIB; i += MIB)
+		cr_assert_eq(p[i], (unsigned char)(i / MIB + 2));
+	close_all();
+}
+
+Test(migrate, alternating_pages_do_not_run_out_of_vmas)
+{
+	size_t pages = 80000; /* every second one away would need more VMAs than vm.max_map_count allows */
+	page_bytes = 4096;
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	gmi_opt.retain_bytes = 8 * MIB;
+	cr_assert_eq(gm_as_create(0, 1024 * MIB, &as), 0);
+	fake_open(&dev, as, 512 * MIB, page_bytes, true);
+	unsigned char *p = map(pages * PAGE, PROT_READ | PROT_WRITE);
+	for (size_t i = 0; i < pages; i++)
+		p[i * PAGE] = (unsigned char)i;
+	for (size_t i = 0; i < pages; i += 2)
+		cr_assert_eq(fake_write(&dev, p + i * PAGE, (unsigned char)(i + 1)), 0);
+	for (size_t i = 0; i < pages; i++)
+		cr_assert_eq(p[i * PAGE], (unsigned char)(i % 2 ? i : i + 1));
+	close_all();
+}
