@@ -18,7 +18,7 @@ static bool within(struct gm_as *as, uintptr_t lo, size_t len)
 
 static bool touches(struct gm_as *as, uintptr_t lo, size_t len)
 {
-	return lo < as->base + as->bytes && lo + len > as->base;
+	return lo < as->base + as->bytes && lo + gm_max(len, 1ul) > as->base;
 }
 
 /* Are old's pages one mapping, as mremap demands? Call sites do not matter; rights and kind do. */
