@@ -93,14 +93,29 @@ static unsigned best_page(const struct chunk *c, unsigned order)
 	return 0;
 }
 
+/* The largest order among whole free words of 64 pages; `words` is not 0. */
+static unsigned order_of_words(unsigned words)
+{
+	if (words == 0xff)
+		return 9;
+	if ((words & 0x0f) == 0x0f || (words & 0xf0) == 0xf0)
+		return 8;
+	return words & words >> 1 & 0x55 ? 7 : 6;
+}
+
+/* Called at every change: looks at bits only when no word is free as a whole. */
 static unsigned largest_free(const struct chunk *c)
 {
 	gm_bm frames = gm_bm_not(c->used), bigger;
-	unsigned k = 0;
+	unsigned words = 0, k = 0;
 
+	for (unsigned i = 0; i < 8; i++)
+		words |= (unsigned)!c->used.w[i] << i;
+	if (words)
+		return order_of_words(words);
 	if (gm_bm_empty(frames))
 		return FULL;
-	while (k < GM_PHYS_MAX_ORDER && (bigger = pair_up(frames, k), !gm_bm_empty(bigger))) {
+	while (bigger = pair_up(frames, k), !gm_bm_empty(bigger)) {
 		frames = bigger;
 		k++;
 	}

@@ -13,17 +13,39 @@ static gm_bm grow(gm_bm set, unsigned pages)
 {
 	gm_bm out = set;
 
-	for (unsigned i = 0; pages > 1 && i < GM_PAGES_PER_BLOCK; i += pages) {
-		gm_bm group = gm_bm_range(i, i + pages);
-		if (!gm_bm_empty(gm_bm_and(set, group)))
-			out = gm_bm_or(out, group);
+	if (pages <= 1)
+		return out;
+	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;) {
+		unsigned first = i / pages * pages;
+		out = gm_bm_or(out, gm_bm_range(first, first + pages));
+		i = gm_bm_next(&set, first + pages, true);
 	}
 	return out;
 }
 
-static unsigned leaf_count(const gm_bm *b, unsigned leaf)
+/* The bits of each 16-bit part of x, counted in place: four leaves at once. */
+static uint64_t count_parts(uint64_t x)
 {
-	return (unsigned)__builtin_popcountll(b->w[leaf / 4] >> (leaf % 4 * LEAF_PAGES) & 0xffff);
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (x + (x >> 8)) & 0x00ff00ff00ff00ff;
+}
+
+static void count_leaves(const gm_bm *b, unsigned n[LEAVES])
+{
+	for (unsigned w = 0; w < 8; w++) {
+		uint64_t parts = count_parts(b->w[w]);
+		for (unsigned i = 0; i < 4; i++)
+			n[w * 4 + i] = parts >> (i * 16) & 0xffff;
+	}
+}
+
+/* One level up: the sums of two neighbours move to the front. */
+static void add_pairs(unsigned *n, unsigned pairs)
+{
+	for (unsigned i = 0; i < pairs; i++)
+		n[i] = n[2 * i] + n[2 * i + 1];
 }
 
 /* The union of the largest subtrees around the faults that are more than `percent` full. One pass, counts as
@@ -33,21 +55,17 @@ static gm_bm dense_subtrees(gm_bm fault, gm_bm have, gm_bm all, unsigned percent
 	unsigned fault_n[LEAVES], have_n[LEAVES], all_n[LEAVES];
 	gm_bm out = gm_bm_zero();
 
-	for (unsigned i = 0; i < LEAVES; i++) {
-		fault_n[i] = leaf_count(&fault, i);
-		have_n[i] = leaf_count(&have, i);
-		all_n[i] = leaf_count(&all, i);
-	}
-	for (unsigned leaves = 2; leaves <= LEAVES; leaves *= 2) {
-		for (unsigned i = 0; i < LEAVES / leaves; i++) {
-			/* Level by level the sums of two neighbours move to the front of the arrays. */
-			fault_n[i] = fault_n[2 * i] + fault_n[2 * i + 1];
-			have_n[i] = have_n[2 * i] + have_n[2 * i + 1];
-			all_n[i] = all_n[2 * i] + all_n[2 * i + 1];
-			unsigned first = i * leaves * LEAF_PAGES;
+	count_leaves(&fault, fault_n);
+	count_leaves(&have, have_n);
+	count_leaves(&all, all_n);
+	for (unsigned pages = 2 * LEAF_PAGES; pages <= GM_PAGES_PER_BLOCK; pages *= 2) {
+		unsigned subtrees = GM_PAGES_PER_BLOCK / pages;
+		add_pairs(fault_n, subtrees);
+		add_pairs(have_n, subtrees);
+		add_pairs(all_n, subtrees);
+		for (unsigned i = 0; i < subtrees; i++)
 			if (fault_n[i] && have_n[i] * 100 > all_n[i] * percent)
-				out = gm_bm_or(out, gm_bm_range(first, first + leaves * LEAF_PAGES));
-		}
+				out = gm_bm_or(out, gm_bm_range(i * pages, (i + 1) * pages));
 	}
 	return out;
 }
