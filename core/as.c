@@ -11,12 +11,14 @@
 struct gm_lock gm_registry_lock = GM_LOCK_INIT(GM_RANK_REGISTRY);
 struct gm_as *_Atomic gm_spaces[GM_MAX_AS];
 struct gm_dev *gm_devs[GM_MAX_DEV];
+static _Atomic unsigned nslots; /* slots ever used: what a lookup must look at */
 static struct gm_as *default_as;
 static int next_hnid = 1024; /* above any NUMA node id of a host */
 
 struct gm_as *gm_as_find(uintptr_t va)
 {
-	for (int i = 0; i < GM_MAX_AS; i++) {
+	unsigned n = atomic_load_explicit(&nslots, memory_order_relaxed);
+	for (unsigned i = 0; i < n; i++) {
 		struct gm_as *as = atomic_load_explicit(&gm_spaces[i], memory_order_acquire);
 		if (as && va - as->base < as->bytes)
 			return as;
@@ -57,6 +59,8 @@ static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 	gmi_rangemap_init(&as->regions, base, base + bytes);
 	gmi_rangemap_init(&as->hints, base, base + bytes);
 	atomic_store_explicit(&gm_spaces[slot], as, memory_order_release);
+	if (slot >= nslots)
+		nslots = slot + 1;
 	*out = as;
 	return 0;
 }
