@@ -29,10 +29,15 @@ struct gm_options {
 	uint64_t retain_bytes;         /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;
 	bool report_given;             /* GMEM_REPORT stood in the environment */
-	char report_file[512];
+	char report_file[1024];        /* absolute; each %p in it is already the pid */
 	enum gm_log_level log;
 	enum gm_children_kind children;
 	char restrict_exe[1024];       /* colon-separated names or paths; empty: every program */
+	/*
+	 * GMEM_MAIN_PID: the process that the wrapper becomes. Only that one reports whatever it did; for the others
+	 * report_given is false, so they report once they use a device. 0: every process is a main one.
+	 */
+	int main_pid;
 };
 GM_EXPORT extern struct gm_options gmi_opt;
 
@@ -43,8 +48,13 @@ GM_EXPORT extern struct gm_options gmi_opt;
 GM_EXPORT int gmi_opt_parse(char *const *envp, char *err, size_t err_bytes);
 /* Parses "64K", "1.5G", "4096" into bytes; 0 or -EINVAL. */
 GM_EXPORT int gmi_parse_bytes(const char *s, uint64_t *bytes);
-/* The help text of the table, for a terminal (flags and variables) or as Markdown; writes through out(line). */
+/*
+ * The help text of the table, for a terminal (flags and variables) or as Markdown. out(line) is called for each line,
+ * which has no newline.
+ */
 GM_EXPORT void gmi_opt_help(void (*out)(const char *line), bool markdown);
+/* The variable that a flag of the wrapper stands for ("--blas-min" -> "GMEM_BLAS_MIN"); NULL: no such flag. */
+GM_EXPORT const char *gmi_opt_flag(const char *flag);
 /* Checks one device string; set by the devsim driver, which knows the profiles. NULL: only syntax is checked. */
 GM_EXPORT extern int (*gmi_opt_check_device)(const char *spec, char *err, size_t err_bytes);
 

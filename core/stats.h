@@ -50,7 +50,7 @@ struct gm_stats {
 	_Atomic uint64_t forks, forks_copied_bytes;
 };
 
-/* Points at a private static struct until gmi_stats_share() moved it into the shared mapping. Never NULL. */
+/* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL, never freed. */
 GM_EXPORT extern struct gm_stats *gmi_stats;
 #define GM_COUNT(field, n) ((void)atomic_fetch_add_explicit(&gmi_stats->field, (n), memory_order_relaxed))
 
@@ -72,18 +72,40 @@ static inline void gm_hist_add(struct gm_hist *h, uint64_t ns)
 {
 	atomic_fetch_add_explicit(&h->n[gm_hist_bucket(ns)], 1, memory_order_relaxed);
 }
+/* The value that p (0..1) of the entries do not pass; 0 of an empty histogram. */
+static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
+{
+	uint64_t total = 0, below = 0;
+
+	for (unsigned i = 0; i < GM_HIST_BUCKETS; i++)
+		total += atomic_load_explicit(&h->n[i], memory_order_relaxed);
+	for (unsigned i = 0; i < GM_HIST_BUCKETS && total; i++) {
+		below += atomic_load_explicit(&h->n[i], memory_order_relaxed);
+		if ((double)below >= p * (double)total && below)
+			return gm_hist_value(i);
+	}
+	return 0;
+}
 /* Adds to a gauge and raises its peak. */
 GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
 
 /*
  * report.c: moves the counters into the shared mapping and starts gmem-report --follow, once per process (again in a
- * fork child). Does nothing when GMEM_REPORT=none. Called before main when GMEM_REPORT was given, else when the first
+ * fork child; further calls return 0 at once). Does nothing when GMEM_REPORT=none. Called before main when GMEM_REPORT was given, else when the first
  * device starts. 0 or -errno (then the run goes on without a report; one warning).
  */
 GM_EXPORT int gmi_report_start(void);
 /* Normal end (destructor): final numbers, and wait until the reporter has rendered them. */
 GM_EXPORT void gmi_report_finish(void);
-/* In a fork child: fresh counters, no reporter yet. */
+/* In a fork child: fresh counters, no reporter yet; gauges of what the child has inherited go on. */
 GM_EXPORT void gmi_report_forked(void);
+
+/*
+ * stats.c: moves every count of `from` into `to` (sums and gauges are added, peaks raised), leaving zeros; both may be
+ * counted in meanwhile and nothing is lost. Texts and times are copied where `to` has none.
+ */
+void gm_stats_move(struct gm_stats *to, struct gm_stats *from);
+/* The private struct that gmi_stats points at first. */
+extern struct gm_stats gm_stats_private;
 
 #endif

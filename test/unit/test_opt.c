@@ -1,0 +1,216 @@
+/* The option table: every variable parses as documented, and every slip is answered with one helpful line. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/opt.h"
+
+static char err[600];
+
+static int parse(const char *entry)
+{
+	char *env[] = {(char *)"PATH=/bin", (char *)entry, NULL};
+
+	err[0] = 0;
+	return gmi_opt_parse(env, err, sizeof err);
+}
+
+static void refused(const char *entry, const char *named, const char *valid)
+{
+	cr_assert_neq(parse(entry), 0, "%s was accepted", entry);
+	cr_assert(strstr(err, named), "'%s' does not name %s", err, named);
+	cr_assert(strstr(err, valid), "'%s' does not say %s", err, valid);
+	cr_assert_not(strchr(err, '\n'));
+}
+
+Test(opt, nothing_set_is_the_documented_default)
+{
+	struct gm_options before = gmi_opt;
+	char *env[] = {(char *)"PATH=/bin", NULL};
+
+	cr_assert_eq(gmi_opt_parse(env, err, sizeof err), 0);
+	cr_assert_eq(memcmp(&before, &gmi_opt, sizeof before), 0);
+	cr_assert_eq(gmi_opt.ndev, 1);
+	cr_assert_str_eq(gmi_opt.device[0], "pcie4-gpu");
+	cr_assert_not(gmi_opt.report_given);
+}
+
+/* The defaults that the help shows are those of the static initialiser. */
+Test(opt, shown_defaults_are_the_real_ones)
+{
+	struct gm_options before = gmi_opt;
+	static const char *const shown[] = {
+		"GMEM_DEVICE=pcie4-gpu", "GMEM_OFFLOAD=blas", "GMEM_BLAS_MIN=500",  "GMEM_PREFETCH=tree:51",
+		"GMEM_EVICT=lru2m",	 "GMEM_THROTTLE=0",   "GMEM_RETAIN=64M",    "GMEM_LOG=warn",
+		"GMEM_DISABLE=0",	 "GMEM_CHILDREN=all", "GMEM_RESTRICT_EXE=", "GMEM_FAULT=sigsegv",
+	};
+
+	for (size_t i = 0; i < GM_ARRAY_LEN(shown); i++)
+		cr_assert_eq(parse(shown[i]), 0, "%s: %s", shown[i], err);
+	cr_assert_eq(memcmp(&before, &gmi_opt, sizeof before), 0);
+}
+
+Test(opt, devices)
+{
+	cr_assert_eq(parse("GMEM_DEVICE=none"), 0);
+	cr_assert_eq(gmi_opt.ndev, 0);
+	cr_assert_eq(parse("GMEM_DEVICE=pcie3-gpu,mem=1G,page=64K,workers=2;npu"), 0, "%s", err);
+	cr_assert_eq(gmi_opt.ndev, 2);
+	cr_assert_str_eq(gmi_opt.device[0], "pcie3-gpu,mem=1G,page=64K,workers=2");
+	cr_assert_str_eq(gmi_opt.device[1], "npu");
+	refused("GMEM_DEVICE=", "GMEM_DEVICE", "none, or profile");
+	refused("GMEM_DEVICE=a;", "GMEM_DEVICE", "none, or profile");
+	refused("GMEM_DEVICE=a,mem", "GMEM_DEVICE", "none, or profile");
+	refused("GMEM_DEVICE=a,mem=", "GMEM_DEVICE", "none, or profile");
+	refused("GMEM_DEVICE=a;a;a;a;a;a;a;a;a", "GMEM_DEVICE", "more than 8");
+}
+
+static int no_such_profile(const char *spec, char *e, size_t bytes)
+{
+	gmi_snprintf(e, bytes, "GMEM_DEVICE: no profile %s; valid: x", spec);
+	return -1;
+}
+
+Test(opt, the_driver_has_a_say_in_devices)
+{
+	gmi_opt_check_device = no_such_profile;
+	refused("GMEM_DEVICE=foo", "no profile foo", "valid: x");
+}
+
+Test(opt, words_and_numbers)
+{
+	cr_assert_eq(parse("GMEM_OFFLOAD=none"), 0);
+	cr_assert_not(gmi_opt.offload_blas);
+	cr_assert_eq(parse("GMEM_BLAS_MIN=12.5"), 0);
+	cr_assert_float_eq(gmi_opt.blas_min, 12.5, 1e-9);
+	cr_assert_eq(parse("GMEM_PREFETCH=none"), 0);
+	cr_assert_eq(gmi_opt.prefetch, GM_PREFETCH_NONE);
+	cr_assert_eq(parse("GMEM_PREFETCH=tree:100"), 0);
+	cr_assert_eq(gmi_opt.prefetch, GM_PREFETCH_TREE);
+	cr_assert_eq(gmi_opt.prefetch_percent, 100);
+	cr_assert_eq(parse("GMEM_EVICT=lru4k"), 0);
+	cr_assert_eq(gmi_opt.evict, GM_EVICT_LRU4K);
+	cr_assert_eq(parse("GMEM_THROTTLE=1"), 0);
+	cr_assert(gmi_opt.throttle);
+	cr_assert_eq(parse("GMEM_RETAIN=1.5G"), 0);
+	cr_assert_eq(gmi_opt.retain_bytes, 3ull << 29);
+	cr_assert_eq(parse("GMEM_LOG=debug"), 0);
+	cr_assert_eq(gmi_log_level, GM_LOG_DEBUG);
+	cr_assert_eq(parse("GMEM_DISABLE=1"), 0);
+	cr_assert(gmi_opt.disable);
+	cr_assert_eq(parse("GMEM_CHILDREN=none"), 0);
+	cr_assert_eq(gmi_opt.children, GM_CHILDREN_NONE);
+	cr_assert_eq(parse("GMEM_RESTRICT_EXE=python3:/usr/bin/R"), 0);
+	cr_assert_str_eq(gmi_opt.restrict_exe, "python3:/usr/bin/R");
+}
+
+Test(opt, bad_values_name_the_variable_and_the_valid_ones)
+{
+	refused("GMEM_OFFLOAD=gpu", "GMEM_OFFLOAD=gpu", "blas, none");
+	refused("GMEM_BLAS_MIN=-1", "GMEM_BLAS_MIN", "0 or more");
+	refused("GMEM_BLAS_MIN=5x", "GMEM_BLAS_MIN", "0 or more");
+	refused("GMEM_PREFETCH=tree:0", "GMEM_PREFETCH", "tree:100");
+	refused("GMEM_PREFETCH=tree:101", "GMEM_PREFETCH", "seq64k");
+	refused("GMEM_PREFETCH=tree:", "GMEM_PREFETCH", "seq64k");
+	refused("GMEM_EVICT=fifo", "GMEM_EVICT", "lru2m, lru4k");
+	refused("GMEM_FAULT=uffd", "GMEM_FAULT", "sigsegv");
+	refused("GMEM_THROTTLE=yes", "GMEM_THROTTLE", "0, 1");
+	refused("GMEM_RETAIN=lots", "GMEM_RETAIN", "64K");
+	refused("GMEM_REPORT=report.txt", "GMEM_REPORT", "FILE.json");
+	refused("GMEM_REPORT=.json", "GMEM_REPORT", "FILE.json");
+	refused("GMEM_LOG", "GMEM_LOG", "debug");
+	refused("GMEM_DISABLE=2", "GMEM_DISABLE", "0, 1");
+	refused("GMEM_CHILDREN=some", "GMEM_CHILDREN", "all, none");
+	refused("GMEM_MAIN_PID=me", "GMEM_MAIN_PID", "process id");
+}
+
+Test(opt, unknown_names_get_a_suggestion_and_the_list)
+{
+	refused("GMEM_DEVICES=none", "GMEM_DEVICES is no option", "did you mean GMEM_DEVICE?");
+	refused("GMEM_OFLOAD=none", "GMEM_OFLOAD", "GMEM_OFFLOAD?");
+	refused("GMEM_=1", "GMEM_ is no option", "GMEM_CHILDREN");
+	refused("GMEM_COMPLETELY_ELSE=1", "GMEM_COMPLETELY_ELSE", "valid: GMEM_DEVICE, GMEM_OFFLOAD");
+	cr_assert_null(strstr(err, "did you mean"));
+	cr_assert_eq(parse("GMEMX=1"), 0, "a name that is not ours");
+}
+
+Test(opt, report_files_are_absolute_and_may_name_the_pid)
+{
+	char want[1200], cwd[1024];
+
+	cr_assert_eq(parse("GMEM_REPORT=/tmp/a.json"), 0);
+	cr_assert_str_eq(gmi_opt.report_file, "/tmp/a.json");
+	cr_assert_eq(gmi_opt.report, GM_REPORT_JSON);
+	cr_assert(gmi_opt.report_given);
+	cr_assert(getcwd(cwd, sizeof cwd));
+	cr_assert_eq(parse("GMEM_REPORT=r-%p.json"), 0);
+	snprintf(want, sizeof want, "%s/r-%d.json", cwd, getpid());
+	cr_assert_str_eq(gmi_opt.report_file, want);
+	cr_assert_eq(parse("GMEM_REPORT=none"), 0);
+	cr_assert_eq(gmi_opt.report, GM_REPORT_NONE);
+	char huge[2000] = "GMEM_REPORT=/";
+	memset(huge + strlen(huge), 'x', 1500);
+	strcpy(huge + strlen("GMEM_REPORT=/") + 1500, ".json");
+	refused(huge, "GMEM_REPORT", "longer");
+}
+
+Test(opt, only_the_main_process_reports_whatever_it_did)
+{
+	char *env[] = {(char *)"GMEM_REPORT=text", (char *)"GMEM_MAIN_PID=1", NULL};
+	char self[40];
+
+	cr_assert_eq(gmi_opt_parse(env, err, sizeof err), 0);
+	cr_assert_not(gmi_opt.report_given);
+	snprintf(self, sizeof self, "GMEM_MAIN_PID=%d", getpid());
+	env[1] = self;
+	cr_assert_eq(gmi_opt_parse(env, err, sizeof err), 0);
+	cr_assert(gmi_opt.report_given);
+}
+
+Test(opt, bytes)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {{"0", 0},		{"4096", 4096},	    {"64K", 65536},	{"64k", 65536},
+		    {"1M", 1 << 20},	{"1.5K", 1536},	    {"0.5G", 1u << 29}, {".25M", 1 << 18},
+		    {"2T", 2ull << 40}, {"1.G", 1ull << 30}};
+	static const char *const bad[] = {"",
+					  "K",
+					  ".",
+					  "1.5",
+					  "1KB",
+					  "-1",
+					  "1 K",
+					  "0x10",
+					  "1P",
+					  "99999999999999999999",
+					  "99999999999T"};
+	uint64_t bytes;
+
+	for (size_t i = 0; i < GM_ARRAY_LEN(good); i++) {
+		cr_assert_eq(gmi_parse_bytes(good[i].text, &bytes), 0, "%s", good[i].text);
+		cr_assert_eq(bytes, good[i].bytes, "%s", good[i].text);
+	}
+	for (size_t i = 0; i < GM_ARRAY_LEN(bad); i++)
+		cr_assert_neq(gmi_parse_bytes(bad[i], &bytes), 0, "%s", bad[i]);
+}
+
+static int lines;
+static void count_line(const char *line)
+{
+	lines++;
+	cr_assert_not(strchr(line, '\n'));
+	cr_assert_null(strstr(line, "GMEM_MAIN_PID"));
+}
+
+Test(opt, help_has_every_option_and_flags_lead_to_variables)
+{
+	gmi_opt_help(count_line, true);
+	cr_assert_eq(lines, 2 + 13);
+	lines = 0;
+	gmi_opt_help(count_line, false);
+	cr_assert_eq(lines, 3 * 13);
+	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
+	cr_assert_null(gmi_opt_flag("--blas"));
+}
