@@ -35,8 +35,8 @@ $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC)) core/libgmem.map
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 	rm -f $@; $(AR) rcs $@ $^
 
-# jemalloc's own mapping calls must not meet our hooks; its size table is adjusted once (preload/malloc_libc.c).
-WRAP = -Wl,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=mprotect -Wl,--wrap=je_sz_boot
+# jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/malloc*.c).
+WRAP = -Wl,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=mprotect -Wl,--wrap=je_sz_boot,--wrap=je_pa_dalloc
 JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
 	objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \

@@ -164,13 +164,29 @@ static gm_bm on_devices(const struct gm_block *b)
 	return set;
 }
 
+/* A look without locks, for the common case that no device has any of it. A device that takes pages at this
+ * very moment uses memory that is being freed: then they stay there, which is slower, not wrong. */
+static bool any_away(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	for (uintptr_t at = gm_align_down(lo, GM_BLOCK_BYTES); at < hi; at += GM_BLOCK_BYTES) {
+		struct gm_block *b = gm_block_find(as, at);
+		for (int d = 0; b && d < GM_MAX_DEV; d++)
+			if (__atomic_load_n(&b->dev[d], __ATOMIC_RELAXED))
+				return true;
+	}
+	return false;
+}
+
 void gmi_vm_forget(struct gm_as *as, void *addr, size_t len)
 {
-	uintptr_t hi = gm_align_down((uintptr_t)addr + len, GM_PAGE_BYTES);
+	uintptr_t lo = gm_max(gm_align_up((uintptr_t)addr, GM_PAGE_BYTES), as->base);
+	uintptr_t hi = gm_min(gm_align_down((uintptr_t)addr + len, GM_PAGE_BYTES), as->base + as->bytes);
 	struct gm_vm_piece p;
-	gm_sigmask old = gm_vm_enter(as);
 
-	gm_vm_for_each_piece(as, gm_align_up((uintptr_t)addr, GM_PAGE_BYTES), hi, &p)
+	if (lo >= hi || !any_away(as, lo, hi))
+		return;
+	gm_sigmask old = gm_vm_enter(as);
+	gm_vm_for_each_piece(as, lo, hi, &p)
 	{
 		if (!p.b)
 			continue;

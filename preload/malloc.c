@@ -12,6 +12,7 @@
 #include <jemalloc/jemalloc.h>
 #include <sys/mman.h>
 
+#include "../core/thread.h"
 #include "../core/vm.h"
 
 /* Our words of last resort: parsed by jemalloc after the program's MALLOC_CONF, so that nothing can undo
@@ -39,6 +40,8 @@ static _Atomic uint32_t next_thread;
 
 /* Growth of the retained pool is geometric; unbounded it would map gigabytes at a time for a big heap. */
 static const size_t retain_grow_limit = 256ul << 20;
+
+#define TRIAL_BYTES (1ul << 20) /* large, and no multiple of odd size classes */
 
 static struct gm_as *space;
 
@@ -134,6 +137,46 @@ static uint32_t cpu_count(void)
 	return gm_max(n, 1u);
 }
 
+/*
+ * Extents go back to an arena through je_pa_dalloc, and may be handed out again at once. What a device has of
+ * them would then come home page by page, by faults, only to be overwritten: so it is given up here. The
+ * address and size stand in jemalloc's edata_t (5.3: e_bits, e_addr, e_size_esn), which no header publishes;
+ * a trial block shows whether they do.
+ */
+struct edata {
+	uint64_t bits;
+	uintptr_t addr;	 /* the low bits are a random offset, against cache aliasing */
+	size_t size_esn; /* the low bits are a serial number */
+};
+static uintptr_t trial_addr;
+static bool edata_known;
+void __real_je_pa_dalloc(void *tsdn, void *shard, struct edata *e, bool *deferred);
+void __wrap_je_pa_dalloc(void *tsdn, void *shard, struct edata *e, bool *deferred);
+void __wrap_je_pa_dalloc(void *tsdn, void *shard, struct edata *e, bool *deferred)
+{
+	uintptr_t lo = gm_align_down(e->addr, GM_PAGE_BYTES);
+	size_t bytes = gm_align_down(e->size_esn, GM_PAGE_BYTES);
+
+	if (edata_known && atomic_load_explicit(&gmi_active, memory_order_relaxed))
+		gmi_vm_forget(space, (void *)lo, bytes);
+	else if (gm_unlikely(trial_addr))
+		edata_known = trial_addr - lo < GM_PAGE_BYTES && bytes - TRIAL_BYTES <= GM_PAGE_BYTES;
+	__real_je_pa_dalloc(tsdn, shard, e, deferred);
+}
+
+static void learn_edata(void)
+{
+	void *p = mallocx(TRIAL_BYTES, MALLOCX_TCACHE_NONE);
+	if (!p)
+		return;
+	trial_addr = (uintptr_t)p;
+	dallocx(p, MALLOCX_TCACHE_NONE);
+	trial_addr = 0;
+	if (!edata_known)
+		gm_log(GM_LOG_INFO,
+		       "this jemalloc is not 5.3: freed memory stays on the device until it is reused");
+}
+
 int gmp_malloc_init(void)
 {
 	uint32_t first;
@@ -143,6 +186,7 @@ int gmp_malloc_init(void)
 	int err = arena_make(&first);
 	if (err)
 		return err;
+	learn_edata();
 	narenas = gm_min(4 * cpu_count(), (uint32_t)MAX_ARENAS);
 	atomic_store_explicit(&arenas[0], first, memory_order_release);
 	return 0;
