@@ -1,5 +1,5 @@
 /*
- * api.c - what programs linked with libgmem call: hints, copies, queries, opt-in allocation (gmem.h says what
+ * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says what
  * each means).
  */
 #include "as.h"
@@ -172,28 +172,6 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 		return lo < hi ? each_block(as, lo, hi, a->create, a->fn, NULL) : 0;
 	}
 	return -EINVAL;
-}
-
-int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
-{
-	struct gm_as *as;
-	int err = 0;
-
-	if (hnid < -1 || !dest || !src || (uintptr_t)dest + bytes < (uintptr_t)dest ||
-	    (uintptr_t)src + bytes < (uintptr_t)src)
-		return -EINVAL;
-	if (hnid != -1 && !gm_dev_by_hnid(hnid))
-		return -ENODEV;
-	if (gm_as_of(src))
-		err = check_range(src, bytes, &as);
-	if (!err && (gm_as_of(dest) || hnid != -1))
-		err = check_range(dest, bytes, &as);
-	if (err || !bytes)
-		return err;
-	/* By the CPU, through the program's own mapping: pages come home as they are touched, and rights are
-	 * checked. */
-	__builtin_memmove(dest, src, bytes);
-	return hnid == -1 ? 0 : hmadvise(hnid, dest, bytes, MADV_PREFETCH);
 }
 
 static int hnid_of(const struct gm_block *b, int d)

@@ -122,7 +122,12 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 #define GM_MADV_DISCARD                 0x108
 /* hnid == -1: the host. MADV_PREFETCH rounds outward, MADV_DONTNEED (4) inward. -EINVAL, -EFAULT, -ENODEV. */
 int hmadvise(int hnid, void *start, size_t len, int behavior);
-/* Copies; the destination's pages end on hnode hnid (-1: the host). -EINVAL, -EFAULT, -ENODEV. */
+/*
+ * Copies bytes (memmove: ranges may overlap); the destination's pages end on hnode hnid (-1: the host), the source's stay where
+ * they are. Either side may also be ordinary memory outside every space; the destination then only with hnid == -1.
+ * 0; -EINVAL null or overflowing; -ENODEV no such node; -EFAULT not mapped; -EPERM destination read-only; -ENOMEM. On an
+ * error part of the bytes may have been copied.
+ */
 int hmemcpy(int hnid, void *dest, const void *src, size_t bytes);
 
 /* Where a page is, for gm_query(). */

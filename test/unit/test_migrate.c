@@ -287,6 +287,44 @@ Test(migrate, bad_args)
 	close_all();
 }
 
+Test(migrate, hmemcpy_in_all_combinations)
+{
+	enum { HOST, DEVICE, OUTSIDE, SIDES };
+	static unsigned char outside[3 * 65536], check[sizeof outside];
+	size_t bytes = sizeof outside - 5000;
+
+	open_all(32 * MIB);
+	for (int from = 0; from < SIDES; from++)
+		for (int to = 0; to < SIDES; to++) {
+			unsigned char *src = from == OUTSIDE ? outside : map(4 * MIB, PROT_READ | PROT_WRITE);
+			unsigned char *dst = to == OUTSIDE ? check : map(4 * MIB, PROT_READ | PROT_WRITE);
+			src += from == OUTSIDE ? 0 : 2 * MIB - 70000; /* across two blocks */
+			dst += to == OUTSIDE ? 0 : 2 * MIB - 100;
+			for (size_t i = 0; i < bytes; i++)
+				src[i] = (unsigned char)(i * 7 + (size_t)from);
+			if (from == DEVICE)
+				to_device(src, bytes);
+			int hnid = to == DEVICE ? gm_dev_hnid(dev.dev) : -1;
+			cr_assert_eq(hmemcpy(hnid, dst, src, bytes), 0, "%d -> %d", from, to);
+			if (from == DEVICE)
+				cr_assert_eq(where(src + bytes / 2), GM_DEVICE, "the source stays");
+			if (to == DEVICE)
+				cr_assert_eq(where(dst + bytes / 2), GM_DEVICE, "the destination arrives");
+			for (size_t i = 0; i < bytes; i++)
+				cr_assert_eq(dst[i], (unsigned char)(i * 7 + (size_t)from), "%d -> %d at %zu",
+					     from, to, i);
+		}
+	unsigned char *p = map(MIB, PROT_READ | PROT_WRITE);
+	for (size_t i = 0; i < MIB / 2; i++)
+		p[i] = (unsigned char)(i * 13);
+	cr_assert_eq(hmemcpy(gm_dev_hnid(dev.dev), p + 100000, p, MIB / 2), 0);
+	for (size_t i = 0; i < MIB / 2; i++)
+		cr_assert_eq(p[100000 + i], (unsigned char)(i * 13), "overlapping ranges, at %zu", i);
+	cr_assert_eq(gmi_vm_protect(as, p, MIB, PROT_READ), 0);
+	cr_assert_eq(hmemcpy(-1, p, outside, 10), -EPERM);
+	close_all();
+}
+
 /* ---- the model ---- */
 
 #define MODEL_PAGES 2048
