@@ -135,8 +135,8 @@ struct gmp_ksigaction gmp_action_take(int sig)
 	else
 		kernel_action(sig, NULL, &act);
 	if (act.flags & SA_RESETHAND) {
-		struct gmp_ksigaction dfl = {.flags = act.flags & ~(unsigned long)SA_SIGINFO,
-					     .mask = act.mask};
+		struct gmp_ksigaction dfl = act;
+		dfl.handler = (void *)SIG_DFL;
 		if (is_virtual(sig))
 			view[sig] = dfl;
 		else
@@ -150,6 +150,7 @@ struct gmp_ksigaction gmp_action_take(int sig)
 /* ---- libc's functions
  * ---------------------------------------------------------------------------------------------- */
 
+/* As libc does, actions say SA_RESTORER: programs that compare flags see the same ones. */
 #define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
 
 GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
@@ -160,8 +161,8 @@ GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *o
 		return GMP_REAL(sigaction)(sig, act, old);
 	if (act) {
 		set = (struct gmp_ksigaction){.handler = (void *)act->sa_handler,
-					      .flags = (unsigned)act->sa_flags,
-					      .restorer = (void *)act->sa_restorer};
+					      .flags = (unsigned)act->sa_flags | GMP_SA_RESTORER,
+					      .restorer = gmp_restore_plain};
 		memcpy(&set.mask, &act->sa_mask, sizeof(set.mask));
 	}
 	int r = gmp_sigaction(sig, act ? &set : NULL, &was);
@@ -170,7 +171,7 @@ GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *o
 	if (old) {
 		memset(old, 0, sizeof(*old));
 		old->sa_handler = (__sighandler_t)was.handler;
-		old->sa_flags = (int)(was.flags & ~GMP_SA_RESTORER);
+		old->sa_flags = (int)was.flags;
 		old->sa_restorer = (void (*)(void))was.restorer;
 		memcpy(&old->sa_mask, &was.mask, sizeof(was.mask));
 	}
@@ -184,7 +185,10 @@ GMP_HOOK int __sigaction(int sig, const struct sigaction *act, struct sigaction 
 
 static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long flags, uint64_t mask)
 {
-	struct gmp_ksigaction set = {.handler = (void *)handler, .flags = flags, .mask = mask}, was;
+	struct gmp_ksigaction set = {.handler = (void *)handler,
+				     .flags = flags | GMP_SA_RESTORER,
+				     .mask = mask},
+			      was;
 
 	if (handler == SIG_ERR) {
 		errno = EINVAL;

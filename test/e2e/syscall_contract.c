@@ -1,6 +1,6 @@
 /*
- * syscall_contract.c - system calls on buffers that are away: by hooks, by libc's own calls, and raw. Every line of output
- * is the result and the errno that a plain run gives too.
+ * syscall_contract.c - system calls on buffers that are away: by hooks, by libc's own calls, and raw. Every
+ * line of output is the result and the errno that a plain run gives too.
  */
 #include <dirent.h>
 #include <errno.h>
