@@ -54,7 +54,10 @@ static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 		return 0;
 	/* What the program may write arrives writable; read-only pages in a second step. */
 	gm_bm rw = gm_bm_and(todo, b->prog_w), ro = gm_bm_andnot(todo, rw);
-	int err = gm_bm_empty(rw) ? 0 : gm_migrate_to_dev(b, ctx, rw, gm_bm_empty(b->read_mostly));
+	int err = gm_bm_empty(rw) ? 0
+				  : gm_migrate_to_dev(b, ctx, rw,
+						      gm_bm_empty(b->read_mostly) &&
+							      ctx->mode != GM_MMU_MODE_REPLICATE);
 	if (!err && !gm_bm_empty(ro))
 		err = gm_migrate_to_dev(b, ctx, ro, false);
 	if (!err)

@@ -409,8 +409,8 @@ int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wr
 
 	if (!gm_block_dev_get(b, ctx))
 		return -ENOMEM;
-	if (!ctx->dev->phys)
-		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK); /* a device without memory works on the host's */
+	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) /* works on the host's memory */
+		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
 	set = gm_bm_and(gm_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
 	int err = to_device(b, ctx, set, write, pinned);
 	if (err == -ENOMEM) /* out of VMAs in spite of the budget: a uniform block needs the fewest */

@@ -32,6 +32,17 @@ static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
 	p->next[t.next] = gm_bm_or(p->next[t.next], s);
 }
 
+/* Pages whose readers get copies: by hint, or because a device is attached in the mode that replicates. */
+static gm_bm duplicated(const struct gm_block *b, int dev)
+{
+	gm_bm dup = b->read_mostly;
+
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && b->as->ctx[d]->mode == GM_MMU_MODE_REPLICATE)
+			dup = gm_bm_or(dup, d == dev ? gm_bm_range(0, GM_PAGES_PER_BLOCK) : b->dev[d]->valid);
+	return dup;
+}
+
 void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pinned, struct gm_plan *plan)
 {
 	enum gm_actor actor = dev < 0 ? GM_ACTOR_CPU : GM_ACTOR_DEVICE;
@@ -42,8 +53,9 @@ void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pin
 	*plan = (struct gm_plan){0};
 	gm_places(b, &at);
 	policy[GM_POLICY_REMOTE] = pinned;
-	policy[GM_POLICY_DUPLICATE] = gm_bm_andnot(b->read_mostly, pinned);
-	policy[GM_POLICY_MIGRATE] = gm_bm_not(gm_bm_or(b->read_mostly, pinned));
+	gm_bm dup = duplicated(b, dev);
+	policy[GM_POLICY_DUPLICATE] = gm_bm_andnot(dup, pinned);
+	policy[GM_POLICY_MIGRATE] = gm_bm_not(gm_bm_or(dup, pinned));
 	for (int w = 0; w < GM_STATES; w++) {
 		gm_bm here = gm_bm_and(set, at.in[w]);
 		if (gm_bm_empty(here))

@@ -94,6 +94,10 @@ int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **as);
 /* -EBUSY while devices are attached; unmaps everything. */
 int gm_as_destroy(struct gm_as *as);
 
+/*
+ * What a device's touch does: SHARE: the page stays on the host, the device maps it there; COHERENT_EXCLUSIVE: it moves to the
+ * device; REPLICATE: readers get copies, a writer becomes exclusive.
+ */
 enum gm_mmu_mode { GM_MMU_MODE_SHARE, GM_MMU_MODE_COHERENT_EXCLUSIVE, GM_MMU_MODE_REPLICATE };
 int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, int activate, struct gm_ctx **ctx);
 /* Brings the device's pages home first. */

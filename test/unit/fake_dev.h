@@ -94,8 +94,8 @@ static void *fake_aperture(void *data)
 	return ((struct fake_dev *)data)->mem;
 }
 
-static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,
-			     bool aperture)
+static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,
+				  bool aperture, enum gm_mmu_mode mode)
 {
 	*f = (struct fake_dev){.mem_bytes = mem_bytes, .fail_kind = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -110,7 +110,13 @@ static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_by
 				 .peer_hmemcpy = fake_op};
 	cr_assert_eq(gm_dev_create(&f->mmu, f, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &f->dev), 0);
 	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, mem_bytes), 0);
-	cr_assert_eq(gm_as_attach(as, f->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
+	cr_assert_eq(gm_as_attach(as, f->dev, mode, 1, NULL), 0);
+}
+
+static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,
+			     bool aperture)
+{
+	fake_open_mode(f, as, mem_bytes, page_bytes, aperture, GM_MMU_MODE_COHERENT_EXCLUSIVE);
 }
 
 static inline void fake_close(struct fake_dev *f)
