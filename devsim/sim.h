@@ -1,6 +1,6 @@
 /*
- * sim.h - the driver's side of a simulated device, for the preload's offload code (beyond the public
- * device.h).
+ * sim.h - the driver's side of a simulated device, for the preload's offload code and the tools (beyond the
+ * public device.h). None of these may be called from a signal handler.
  */
 #ifndef GM_DEVSIM_SIM_H
 #define GM_DEVSIM_SIM_H
@@ -15,12 +15,20 @@ GM_EXPORT struct gm_sim *gmi_sim_default(int i);
  */
 GM_EXPORT void gmi_sim_set_blas(const char *path);
 
-/* A journalled launch: like gm_sim_launch; when the device is lost after it began to write, *journal points
- * to the bytes that it had saved (journal_bytes, in the layout the kernel defined) until
- * gmi_sim_journal_done(). NULL: nothing saved. */
+/*
+ * A launch of a built-in kernel that saves what it overwrites. Like gm_sim_launch; but when it fails after
+ * the kernel began to write (the device was lost), *journal points to what had been saved, in the layout that
+ * the kernel defines (blas_wire.h), until gmi_sim_journal_done(sim, *slot). NULL: the memory is as it was
+ * before the launch, or nothing needed saving; then there is nothing to be done.
+ */
 GM_EXPORT int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t nblocks,
 					const void *args, size_t args_bytes, struct gm_launch_result *result,
 					int *slot, const void **journal);
 GM_EXPORT void gmi_sim_journal_done(struct gm_sim *sim, int slot);
+
+/* Pid of the device process, 0: not running now. For tests, tools and the report. */
+GM_EXPORT int gmi_sim_pid(struct gm_sim *sim);
+/* Lists the profiles with their sources, and the keys that override them. */
+GM_EXPORT void gmi_sim_help(void (*out)(const char *line));
 
 #endif

@@ -1,0 +1,41 @@
+/*
+ * sim_model.h - what a device is modelled to be, and how long things take on it. Pure functions; no locks.
+ *
+ * Virtual time stands beside measured time and never mixes with it: kernels take max(flops / peak, bytes /
+ * bandwidth) plus a launch, far faults a fixed latency each, transfers what was measured for their size.
+ */
+#ifndef GM_DEVSIM_SIM_MODEL_H
+#define GM_DEVSIM_SIM_MODEL_H
+
+#include "../core/sys.h"
+
+#define SIM_LINK_POINTS 8
+#define SIM_MAX_WORKERS 64
+
+struct sim_point { /* a transfer of so many bytes takes so long */
+	double bytes, ns;
+};
+struct sim_model {
+	char name[32];
+	uint64_t mem_bytes, page_bytes;
+	unsigned workers;
+	double fault_ns, launch_ns;
+	double gflops[4]; /* s, d, c, z; equal to flops per ns */
+	double mem_bw;	  /* bytes per ns, i.e. GB/s */
+	struct sim_point link[SIM_LINK_POINTS];
+	unsigned nlink;
+};
+
+/* sim_profile.c: "profile[,key=value]..." into *m. 0, or -EINVAL with one line in err that says what would be
+ * valid. */
+int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err_bytes);
+
+/* sim_model.c */
+uint64_t sim_transfer_ns(const struct sim_model *m, uint64_t bytes);
+/* type: 's', 'd', 'c', 'z'; anything else counts as 'd'. */
+uint64_t sim_kernel_ns(const struct sim_model *m, char type, uint64_t flops, uint64_t bytes);
+/* Waits in real time (GMEM_THROTTLE). Signal-safe; short waits spin, for the scheduler's granularity is
+ * coarser. */
+void sim_wait_ns(uint64_t ns);
+
+#endif
