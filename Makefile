@@ -1,4 +1,7 @@
-# GMEM in user space. Targets: all (default), deps, demo, test, bench, check, install, clean. See README.md.
+# GMEM in user space. Targets: all (default), demo, test, bench, check, install, uninstall, docs, deps, clean. See README.md.
+# Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread.
+VERSION = 0.1.0
+comma = ,
 CC ?= gcc
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -7,55 +10,155 @@ WARN = -Wall -Wextra -Werror -Wno-unused-parameter
 OPT = -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -I.
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-omit-frame-pointer \
-	     -fno-common $(CFLAGS)
+	     -fno-common $(SANITIZE_FLAGS) $(CFLAGS)
 ifeq ($(DEBUG),1)
 BUILD := build-debug
 CPPFLAGS += -DGM_DEBUG
 OPT = -O1 -g3
 endif
+ifneq ($(SANITIZE),)
+BUILD := build-sanitize
+CPPFLAGS += -DGM_DEBUG
+OPT = -O1 -g
+SANITIZE_FLAGS = -fsanitize=$(if $(filter 1,$(SANITIZE)),address$(comma)undefined,$(SANITIZE)) -fno-sanitize-recover=all
+endif
 
-CORE_SRC = $(wildcard core/*.c) $(wildcard core/*.S) $(wildcard devsim/sim_*.c)
+# init.c reads the environment of programs that link libgmem.so: not for tests and tools, and last in the link.
+CORE_SRC = $(filter-out core/init.c,$(wildcard core/*.c)) $(wildcard core/*.S) $(wildcard devsim/sim_*.c)
+INIT_SRC = core/init.c
 DEV_SRC = $(wildcard devsim/dev_*.c)
 PRELOAD_SRC = $(wildcard preload/*.c) $(wildcard preload/*.S)
+TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
-all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim
+all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report
 
-$(BUILD)/%.o: %.c
+# ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
+deps:
+	@scripts/deps.sh build run test check
+deps-%:
+	@scripts/deps.sh $*
+.PHONY: deps
+
+# ---- objects and libraries ----------------------------------------------------------------------------------------
+$(BUILD)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-$(BUILD)/%.o: %.S
+$(BUILD)/%.o: %.S | deps-build
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c $< -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(BUILD)/libgmem.so: $(call obj,$(CORE_SRC)) core/libgmem.map
-	$(CC) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map -Wl,-z,now -o $@ $(call obj,$(CORE_SRC)) -lpthread
+$(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
+	$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map -Wl,-z,now -o $@ \
+	    $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
 
-# All of core with hidden symbols visible, for unit tests.
+# All of core with hidden symbols visible, for unit tests and the tool.
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 	rm -f $@; $(AR) rcs $@ $^
 
 # jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/malloc*.c).
-WRAP = -Wl,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=mprotect -Wl,--wrap=je_sz_boot,--wrap=je_pa_dalloc
+WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc \
+	    $(patsubst %,je_ehooks_default_%_impl,alloc purge_lazy purge_forced decommit zero)
+WRAP = $(patsubst %,-Wl$(comma)--wrap=%,$(WRAP_SYMS))
 JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
 	objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
 	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
-	$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now \
+	$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
 	    $(WRAP) -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
 
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
-	$(CC) -rdynamic -o $@ $^ -ldl -lpthread -lm
+	$(CC) $(SANITIZE_FLAGS) -rdynamic -o $@ $^ -ldl -lpthread -lm
 
+# The only user of jansson; static, so that the reporter starts fast and installs alone.
+$(call obj,$(TOOL_SRC)): CPPFLAGS += -DGMEM_VERSION='"$(VERSION)"'
+$(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
+	$(CC) $(SANITIZE_FLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
+	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lpthread
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+# test/unit: Criterion, linked with all of core. test/device: Criterion, linked with libgmem.so, with a device process.
+# test/e2e: run.sh and *_test.sh, whole programs. Folders may add rules in a *.mk of their own.
 UNIT = $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
-$(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a
+DEVICE_TESTS = $(patsubst test/device/%.c,$(BUILD)/test/device/%,$(wildcard test/device/test_*.c))
+E2E = $(wildcard test/e2e/run.sh test/e2e/*_test.sh)
+SHARED_GMEM = -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/../..'
+
+$(BUILD)/test/unit/%: TEST_LIBS = $(BUILD)/libgmem_core.a
+$(BUILD)/test/unit/test_report: TEST_LIBS = $(SHARED_GMEM) # starts the reporter, which is found beside the library
+$(BUILD)/test/unit/test_report: $(BUILD)/libgmem.so $(BUILD)/gmem-report
+$(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a | deps-test
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(BUILD)/libgmem_core.a -lcriterion -lpthread -ldl
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(TEST_LIBS) -lcriterion -lpthread -ldl -lm
+$(BUILD)/test/device/%: test/device/%.c $(BUILD)/libgmem.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report | deps-test
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(SHARED_GMEM) -lcriterion -lpthread -ldl -lm
+
+-include $(wildcard test/*/*.mk)
+
 unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@BUILD=$(BUILD) test/run.sh $(UNIT)
+device: all $(DEVICE_TESTS)
+	@BUILD=$(BUILD) test/run.sh $(DEVICE_TESTS)
+e2e: all | deps-run deps-test
+	@BUILD=$(BUILD) test/run.sh $(E2E)
+test: all $(UNIT) $(DEVICE_TESTS) | deps-run deps-test
+	@BUILD=$(BUILD) test/run.sh $(UNIT) $(DEVICE_TESTS) $(E2E)
+.PHONY: all unit device e2e test
+
+demo: all | deps-run
+	BUILD=$(BUILD) scripts/run-with-gmem.sh --report text -- /usr/bin/python3 examples/numpy_demo.py
+.PHONY: demo
+
+include bench/bench.mk
+
+# ---- checks ---------------------------------------------------------------------------------------------------------
+SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] examples/*.[ch] \
+	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch])
+SCRIPTS = $(wildcard scripts/*.sh bench/*.sh test/*.sh test/*/*.sh) .ci/run
+
+check: | deps-build deps-test deps-check
+	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-gcc check-clang
+check-format:
+	clang-format --dry-run -Werror $(SOURCES)
+check-scripts:
+	shellcheck $(SCRIPTS)
+check-cpp:
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -I. -Iinclude \
+	    -D_GNU_SOURCE -D__x86_64__ --suppressions-list=.cppcheck core devsim preload tools
+check-gcc check-clang: check-%:
+	@$(MAKE) --no-print-directory -s CC=$* BUILD=build-$* all compile-tests
+	@echo "$*: no warnings"
+compile-tests: $(UNIT) $(DEVICE_TESTS)
+.PHONY: check check-format check-scripts check-cpp check-gcc check-clang compile-tests
+
+# ---- documentation --------------------------------------------------------------------------------------------------
+docs: docs/options.md
+docs/options.md: $(BUILD)/gmem-report docs/options.head.md
+	{ cat docs/options.head.md; $(BUILD)/gmem-report --options-markdown; \
+	  printf '\n## Devices\n\n`gmem-report --profiles` prints:\n\n```\n'; $(BUILD)/gmem-report --profiles; \
+	  printf '```\n'; } >$@.tmp && mv $@.tmp $@
+.PHONY: docs
+
+# ---- installation ---------------------------------------------------------------------------------------------------
+D = $(DESTDIR)$(PREFIX)
+INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim bin/gmem-report bin/run-with-gmem.sh \
+	    lib/pkgconfig/gmem.pc $(patsubst include/%,include/%,$(wildcard include/gmem/*.h)) $(MAN_PAGES)
+MAN_PAGES = $(foreach m,$(notdir $(wildcard docs/man/*.[1-9])),share/man/man$(patsubst .%,%,$(suffix $(m)))/$(m))
+install: all
+	install -d $(D)/lib/gmem $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
+	install -m 755 $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(D)/lib/
+	install -m 755 $(BUILD)/gmem-devsim $(D)/lib/gmem/
+	install -m 755 $(BUILD)/gmem-report scripts/run-with-gmem.sh $(D)/bin/
+	install -m 644 include/gmem/*.h $(D)/include/gmem/
+	for m in $(wildcard docs/man/*.[1-9]); do install -m 644 $$m $(D)/share/man/man$${m##*.}/ || exit 1; done
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in >$(D)/lib/pkgconfig/gmem.pc
+uninstall:
+	rm -f $(addprefix $(D)/,$(INSTALLED))
+	-rmdir $(D)/lib/gmem $(D)/include/gmem 2>/dev/null
+.PHONY: install uninstall
 
 clean:
-	rm -rf build build-debug
-.PHONY: all unit clean
--include bench/bench.mk
+	rm -rf build build-debug build-sanitize build-gcc build-clang
+.PHONY: clean
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

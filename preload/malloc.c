@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <jemalloc/jemalloc.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "../core/thread.h"
@@ -25,29 +26,44 @@ const char *malloc_conf_2_conf_harder =
 	"dss:disabled,"		   /* sbrk is the program's */
 	"zero_realloc:free,"	   /* realloc(p, 0) frees and returns NULL, as glibc's does */
 	"hpa:false,"		   /* takes memory past the extent hooks */
-	"abort_conf:false";	   /* somebody else's MALLOC_CONF is no reason to die */
+	"san_guard_small:0,"	   /* guard pages would be protected past core's back */
+	"san_guard_large:0,"
+	"abort_conf:false"; /* somebody else's MALLOC_CONF is no reason to die */
 
 /*
- * The managed arenas: as many as jemalloc itself would make (4 a core), made when a thread first needs one. A
- * slot holds the arena's index, 0 for "not made yet" (index 0 is never ours) or MAKING; slot 0 is always
- * made.
+ * Arena 0 serves what runs before init and jemalloc's own bookkeeping; all others are managed, and every
+ * thread is bound to one of them. They are jemalloc's automatic arenas, not some made by arenas.create:
+ * jemalloc keeps a locked list of the large blocks of those, two mutexes a malloc/free pair.
  */
-#define MAX_ARENAS 256
-#define MAKING	   UINT32_MAX
-static _Atomic uint32_t arenas[MAX_ARENAS];
-static uint32_t narenas = 1;
+#define FIRST_MANAGED 1
+static bool managed; /* the window is there */
 static _Atomic uint32_t next_thread;
 
-/* Growth of the retained pool is geometric; unbounded it would map gigabytes at a time for a big heap. */
-static const size_t retain_grow_limit = 256ul << 20;
+#define TRIAL_BYTES (1ul << 20)
 
-#define TRIAL_BYTES (1ul << 20) /* large, and no multiple of odd size classes */
+/* Growth of the retained pool is geometric; unbounded it would map gigabytes at a time for a big heap. */
+#define RETAIN_GROW_LIMIT (256ul << 20)
 
 static struct gm_as *space;
 
-static void *extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t bytes, size_t align, bool *zero,
-			  bool *commit, unsigned arena)
+/*
+ * ---- extent hooks ----
+ *
+ * jemalloc's default hooks, replaced at link time (--wrap), not extent_hooks_t of its API: those cost two
+ * changes of the thread's state around every split and merge, a third of a big malloc. The default ones also
+ * zero by discarding, while with API hooks jemalloc writes zeros itself, with its locks held. Metadata goes
+ * past all of these, straight to mmap.
+ */
+#define WRAP(ret, name, ...)                                                                                 \
+	ret __real_je_##name(__VA_ARGS__);                                                                   \
+	ret __wrap_je_##name(__VA_ARGS__);                                                                   \
+	ret __wrap_je_##name(__VA_ARGS__)
+
+WRAP(void *, ehooks_default_alloc_impl, void *tsdn, void *new_addr, size_t bytes, size_t align, bool *zero,
+     bool *commit, unsigned arena)
 {
+	if (arena < FIRST_MANAGED || !managed)
+		return __real_je_ehooks_default_alloc_impl(tsdn, new_addr, bytes, align, zero, commit, arena);
 	if (new_addr) /* growing in place happens within the retained pool; beyond it jemalloc can move */
 		return NULL;
 	/* Whole 2 MiB blocks: two arenas then never share a block, and huge pages fit. */
@@ -62,79 +78,32 @@ static void *extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t bytes, s
 	return p;
 }
 
-static bool extent_purge_forced(extent_hooks_t *hooks, void *addr, size_t bytes, size_t offset, size_t length,
-				unsigned arena)
+/* These three return true for "not done". */
+WRAP(bool, ehooks_default_purge_forced_impl, void *addr, size_t offset, size_t bytes)
 {
-	return gmi_vm_discard(space, (char *)addr + offset, length) != 0;
+	if (!gmi_vm_contains(addr))
+		return __real_je_ehooks_default_purge_forced_impl(addr, offset, bytes);
+	return gmi_vm_discard(space, (char *)addr + offset, bytes) != 0;
 }
 
-/* Extents are only ranges of one window: any two neighbours may be one, any one may be two. */
-static bool extent_split(extent_hooks_t *hooks, void *addr, size_t bytes, size_t a, size_t b, bool committed,
-			 unsigned arena)
+/* MADV_FREE means nothing for pages that a device holds; jemalloc then purges by force. */
+WRAP(bool, ehooks_default_purge_lazy_impl, void *addr, size_t offset, size_t bytes)
 {
-	return false;
-}
-static bool extent_merge(extent_hooks_t *hooks, void *a, size_t a_bytes, void *b, size_t b_bytes,
-			 bool committed, unsigned arena)
-{
-	return false;
+	return gmi_vm_contains(addr) || __real_je_ehooks_default_purge_lazy_impl(addr, offset, bytes);
 }
 
-/*
- * No dalloc: memory is retained (and purged) instead of unmapped. No commit and decommit: the window is
- * overcommitted. No purge_lazy: MADV_FREE is undefined for pages that a device holds; jemalloc falls back to
- * purge_forced.
- */
-static extent_hooks_t hooks = {
-	.alloc = extent_alloc,
-	.purge_forced = extent_purge_forced,
-	.split = extent_split,
-	.merge = extent_merge,
-};
-
-/* The experimental call's argument (jemalloc 5.3): its type stands in no public header. */
-struct arena_config {
-	extent_hooks_t *extent_hooks;
-	bool metadata_use_hooks;
-};
-
-static int arena_make(uint32_t *index)
+/* Would map over the window without its owner's knowledge; matters where overcommit is off. */
+WRAP(bool, ehooks_default_decommit_impl, void *addr, size_t offset, size_t bytes)
 {
-	unsigned i;
-	size_t i_bytes = sizeof(i), limit = retain_grow_limit, mib[3], miblen = 3;
-	struct arena_config config = {.extent_hooks = &hooks, .metadata_use_hooks = false};
-	int err = mallctl("experimental.arenas_create_ext", &i, &i_bytes, &config, sizeof(config));
-	if (err)
-		return -err;
-	if (!mallctlnametomib("arena.0.retain_grow_limit", mib, &miblen)) {
-		mib[1] = i;
-		mallctlbymib(mib, miblen, NULL, NULL, &limit,
-			     sizeof(limit)); /* only a size; the default works */
-	}
-	*index = i;
-	return 0;
+	return gmi_vm_contains(addr) || __real_je_ehooks_default_decommit_impl(addr, offset, bytes);
 }
 
-/* The arena of a slot. While another thread is making it, slot 0's: nobody waits inside malloc's start-up. */
-static uint32_t arena_of(uint32_t slot)
+WRAP(void, ehooks_default_zero_impl, void *addr, size_t bytes)
 {
-	uint32_t i = atomic_load_explicit(&arenas[slot], memory_order_acquire);
-	if (i == 0 && atomic_compare_exchange_strong(&arenas[slot], &i, MAKING)) {
-		if (arena_make(&i))
-			i = arenas[0];
-		atomic_store_explicit(&arenas[slot], i, memory_order_release);
-	}
-	return i == MAKING ? arenas[0] : i;
-}
-
-static uint32_t cpu_count(void)
-{
-	unsigned long mask[128] = {0}; /* 8192 CPUs */
-	long bytes = gm_sys3(SYS_sched_getaffinity, 0, sizeof(mask), mask);
-	uint32_t n = 0;
-	for (long i = 0; i < bytes / (long)sizeof(mask[0]); i++)
-		n += (uint32_t)__builtin_popcountl(mask[i]);
-	return gm_max(n, 1u);
+	if (!gmi_vm_contains(addr))
+		__real_je_ehooks_default_zero_impl(addr, bytes);
+	else if (gmi_vm_discard(space, addr, bytes))
+		memset(addr, 0, bytes); /* locked pages (mlockall) cannot be discarded */
 }
 
 /*
@@ -150,9 +119,7 @@ struct edata {
 };
 static uintptr_t trial_addr;
 static bool edata_known;
-void __real_je_pa_dalloc(void *tsdn, void *shard, struct edata *e, bool *deferred);
-void __wrap_je_pa_dalloc(void *tsdn, void *shard, struct edata *e, bool *deferred);
-void __wrap_je_pa_dalloc(void *tsdn, void *shard, struct edata *e, bool *deferred)
+WRAP(void, pa_dalloc, void *tsdn, void *shard, struct edata *e, bool *deferred)
 {
 	uintptr_t lo = gm_align_down(e->addr, GM_PAGE_BYTES);
 	size_t bytes = gm_align_down(e->size_esn, GM_PAGE_BYTES);
@@ -177,28 +144,50 @@ static void learn_edata(void)
 		       "this jemalloc is not 5.3: freed memory stays on the device until it is reused");
 }
 
+/* ---- arenas ---- */
+
+/* As many as jemalloc would make, and arena 0. Called while jemalloc starts, options read, arenas not yet
+ * counted. */
+extern unsigned je_opt_narenas;
+void gmp_malloc_count_arenas(void)
+{
+	unsigned long mask[128] = {0}; /* 8192 CPUs */
+	unsigned cpus = 0;
+
+	if (!je_opt_narenas) {
+		long bytes = gm_sys3(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+		for (long i = 0; i < bytes / (long)sizeof(mask[0]); i++)
+			cpus += (unsigned)__builtin_popcountl(mask[i]);
+		je_opt_narenas = cpus > 1 ? 4 * cpus : 1;
+	}
+	je_opt_narenas += FIRST_MANAGED;
+}
+
 int gmp_malloc_init(void)
 {
-	uint32_t first;
 	space = gmi_vm_space();
 	if (!space)
 		return -ENOMEM;
-	int err = arena_make(&first);
-	if (err)
-		return err;
 	learn_edata();
-	narenas = gm_min(4 * cpu_count(), (uint32_t)MAX_ARENAS);
-	atomic_store_explicit(&arenas[0], first, memory_order_release);
+	managed = true;
 	return 0;
 }
 
 void gmp_malloc_thread_bind(void)
 {
-	if (!atomic_load_explicit(&arenas[0], memory_order_acquire))
+	size_t mib[3], miblen = 3, limit = RETAIN_GROW_LIMIT;
+
+	if (!managed)
 		return;
 	int saved = errno;
-	unsigned i = arena_of(atomic_fetch_add_explicit(&next_thread, 1, memory_order_relaxed) % narenas);
-	if (!mallctl("thread.arena", NULL, NULL, &i, sizeof(i)))
+	unsigned nth = atomic_fetch_add_explicit(&next_thread, 1, memory_order_relaxed);
+	unsigned arena = FIRST_MANAGED + nth % (je_opt_narenas - FIRST_MANAGED);
+	if (!mallctl("thread.arena", NULL, NULL, &arena, sizeof(arena))) {
 		mallctl("thread.tcache.flush", NULL, NULL, NULL, 0); /* blocks cached before are unmanaged */
+		if (!mallctlnametomib("arena.0.retain_grow_limit", mib, &miblen)) {
+			mib[1] = arena;
+			mallctlbymib(mib, miblen, NULL, NULL, &limit, sizeof(limit)); /* only a size */
+		}
+	}
 	errno = saved;
 }

@@ -30,6 +30,7 @@ void __wrap_je_sz_boot(const struct sc_data *data, bool cache_oblivious);
 void __wrap_je_sz_boot(const struct sc_data *data, bool cache_oblivious)
 {
 	__real_je_sz_boot(data, cache_oblivious);
+	gmp_malloc_count_arenas();
 	for (int i = 0; i < LOOKUP_SMALLEST; i++)
 		if (je_sz_index2size_tab[je_sz_size2index_tab[i]] == 8 && je_sz_index2size_tab[1] == 16)
 			je_sz_size2index_tab[i] = 1;
