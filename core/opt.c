@@ -417,7 +417,8 @@ static unsigned distance(const char *a, size_t n, const char *b)
 static void unknown(const char *name, size_t n, char *err, size_t err_bytes)
 {
 	const struct option *best = NULL;
-	unsigned least = 5;
+	size_t suffix = n > 5 ? n - 5 : 0;
+	unsigned least = (unsigned)gm_min(suffix / 2 + 1, (size_t)5); /* further away is no slip */
 	char list[400];
 	size_t at = 0;
 

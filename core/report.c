@@ -120,12 +120,12 @@ static int choose_file(char *path, size_t bytes, int *lock)
  * ---------------------------------------------------------------------------------------------------- */
 
 struct channel {
-	int memfd, ours, theirs, lock;
+	int memfd, ours, theirs, lock, pidfd;
 };
 
 static void close_channel(struct channel *c)
 {
-	const int fds[] = {c->memfd, c->ours, c->theirs, c->lock};
+	const int fds[] = {c->memfd, c->ours, c->theirs, c->lock, c->pidfd};
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
@@ -150,6 +150,7 @@ static int open_channel(struct channel *c, struct gm_stats **map)
 	if (gm_is_err(p))
 		return gm_err(p);
 	*map = p;
+	c->pidfd = (int)gm_sys2(SYS_pidfd_open, gm_sys0(SYS_getpid), 0); /* none before Linux 5.3 */
 	return 0;
 }
 
@@ -159,10 +160,8 @@ static int spawn_reporter(const struct channel *c, char *file)
 	char verb[] = "--follow", *env[] = {(char[]){"LC_ALL=C"}, NULL};
 	char *argv[] = {path, verb, pid, gmi_opt.report == GM_REPORT_JSON ? file : NULL, NULL};
 	const int fds[] = {
-		[GM_REPORT_FD_SOCK] = c->theirs,
-		[GM_REPORT_FD_STATS] = c->memfd,
-		[GM_REPORT_FD_STDERR] = 2,
-		[GM_REPORT_FD_LOCK] = c->lock,
+		[GM_REPORT_FD_SOCK] = c->theirs, [GM_REPORT_FD_STATS] = c->memfd, [GM_REPORT_FD_STDERR] = 2,
+		[GM_REPORT_FD_LOCK] = c->lock,	 [GM_REPORT_FD_PID] = c->pidfd,
 	};
 	int r = gmi_find_helper("gmem-report", path, sizeof path);
 
@@ -187,7 +186,7 @@ static void switch_to(struct gm_stats *map)
 
 static int start(void)
 {
-	struct channel c = {-1, -1, -1, -1};
+	struct channel c = {-1, -1, -1, -1, -1};
 	struct gm_stats *map = NULL;
 	char file[sizeof gmi_opt.report_file + 16] = "";
 	int r = open_channel(&c, &map);
@@ -249,6 +248,14 @@ static void wait_for_reporter(int fd)
 	}
 }
 
+/* Core's private memory is not counted as it changes. It hardly ever shrinks: its end is about its peak. */
+static void note_metadata(void)
+{
+	uint64_t now = gmi_private_bytes(), before = atomic_load(&gmi_stats->metadata_bytes);
+
+	gmi_gauge_add(&gmi_stats->metadata_bytes, &gmi_stats->metadata_peak_bytes, (int64_t)(now - before));
+}
+
 void gmi_report_finish(void)
 {
 	if (atomic_load(&gmi_stats->pid) != (int32_t)gm_sys0(SYS_getpid))
@@ -257,6 +264,7 @@ void gmi_report_finish(void)
 	if (fd < 0)
 		return;
 	gm_stats_move(gmi_stats, &gm_stats_private);
+	note_metadata();
 	atomic_store(&gmi_stats->end_ns, gmi_now_ns());
 	atomic_store(&gmi_stats->final, 1);
 	gm_sigmask old = gmi_block_signals();

@@ -14,6 +14,7 @@ enum {
 	GM_REPORT_FD_STATS,  /* memfd of struct gm_stats */
 	GM_REPORT_FD_STDERR, /* the program's own */
 	GM_REPORT_FD_LOCK,   /* locked FILE.lock, removed by the reporter; or /dev/null */
+	GM_REPORT_FD_PID,    /* pidfd of the process; or /dev/null */
 };
 #define GM_REPORT_DONE 'd'
 

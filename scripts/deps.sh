@@ -1,0 +1,87 @@
+#!/bin/sh
+# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test check; -n: only list)
+# One table says what shows that a package is there, so that nothing is asked of apt when nothing is missing (a few ms).
+# As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
+set -u
+
+# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, py:MODULE | package
+table='
+build cmd:gcc                        gcc
+build cmd:objcopy                    binutils
+build hdr:stdio.h                    libc6-dev
+build lib:libjemalloc_pic.a          libjemalloc-dev
+build hdr:libunwind.h                libunwind-dev
+build hdr:jansson.h                  libjansson-dev
+run   cmd:python3                    python3
+run   py:numpy                       python3-numpy
+run   lib:libopenblas.so.0           libopenblas0-pthread
+test  hdr:criterion/criterion.h      libcriterion-dev
+test  lib:libblas.so                 libopenblas-dev
+test  lib:libjemalloc.so.2           libjemalloc2
+test  py:scipy                       python3-scipy
+test  cmd:redis-server               redis-server
+test  cmd:redis-benchmark            redis-tools
+test  cmd:sqlite3                    sqlite3
+test  cmd:Rscript                    r-base-core
+test  cmd:octave-cli                 octave
+check cmd:clang                      clang
+check cmd:clang-format               clang-format
+check cmd:cppcheck                   cppcheck
+check cmd:shellcheck                 shellcheck
+'
+
+any() { # does one of the files exist?
+	for file; do
+		[ -e "$file" ] && return 0
+	done
+	return 1
+}
+
+there() {
+	case $1 in
+	cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
+	hdr:*) any /usr/include/"${1#hdr:}" /usr/include/*-linux-gnu/"${1#hdr:}" /usr/local/include/"${1#hdr:}" ;;
+	lib:*) any /usr/lib/*-linux-gnu/"${1#lib:}" /usr/lib/"${1#lib:}" /usr/lib64/"${1#lib:}" \
+		/usr/local/lib/"${1#lib:}" ;;
+	py:*) any /usr/lib/python3/dist-packages/"${1#py:}" /usr/local/lib/python3*/dist-packages/"${1#py:}" \
+		/usr/lib/python3*/site-packages/"${1#py:}" ;;
+	esac
+}
+
+list_only=
+[ "${1-}" = -n ] && { list_only=1; shift; }
+[ $# -gt 0 ] || set -- build run test check
+
+missing=$(echo "$table" | while read -r set probe package; do
+	case " $* " in
+	*" $set "*) there "$probe" || echo "$package" ;;
+	esac
+done | tr '\n' ' ')
+missing=${missing% }
+[ -n "$missing" ] || exit 0
+if [ -n "$list_only" ]; then
+	echo "$missing"
+	exit 0
+fi
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	printf 'Missing: the equivalents of these Debian packages (no apt-get here; please install them):\n  %s\n' \
+		"$missing" >&2
+	exit 1
+elif [ "$(id -u)" = 0 ]; then
+	as_root=
+elif command -v sudo >/dev/null 2>&1; then
+	as_root=sudo
+else
+	printf 'Missing packages, and neither root nor sudo to install them. As root:\n  apt-get install %s\n' \
+		"$missing" >&2
+	exit 1
+fi
+echo "Installing: $missing"
+# sudo drops the environment; $missing is a list of words
+# shellcheck disable=SC2086
+install() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; }
+install || { $as_root apt-get update -q && install; } || {
+	printf 'apt-get failed. What is needed:\n  apt-get install %s\n' "$missing" >&2
+	exit 1
+}

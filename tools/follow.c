@@ -1,0 +1,192 @@
+/*
+ * follow.c - the reporter: waits for the end of one process, then renders its counters.
+ *
+ * Started by core/report.c with the descriptors of core/report.h and nothing else open, in a session of its
+ * own.
+ */
+#include "view.h"
+#include "core/report.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PF_EXITING 4 /* linux/sched.h */
+
+/* /proc/PID/NAME, with a final NUL; the length or 0. */
+static size_t read_proc(int pid, const char *name, char *buf, size_t bytes)
+{
+	char path[64];
+	ssize_t n = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buf, bytes - 1);
+		close(fd);
+	}
+	buf[n > 0 ? n : 0] = 0;
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void read_command(int pid, char *buf, size_t bytes)
+{
+	size_t n = read_proc(pid, "cmdline", buf, bytes);
+
+	while (n && !buf[n - 1])
+		n--;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)buf[i] < ' ' || buf[i] == 127)
+			buf[i] = ' ';
+}
+
+/* True when the process said that it ends, false when the socket only hung up. */
+static bool wait_for_end(void)
+{
+	char byte = 0;
+	ssize_t n;
+
+	while ((n = read(GM_REPORT_FD_SOCK, &byte, 1)) < 0 && errno == EINTR)
+		;
+	return n == 1 && byte == GM_REPORT_DONE;
+}
+
+/* Linux 6.15: a pidfd still knows the exit code when the parent has fetched it. Older headers lack the names.
+ */
+struct gm_pidfd_info {
+	uint64_t mask, cgroup;
+	uint32_t ids[11];
+	int32_t exit_code;
+};
+#define GM_PIDFD_GET_INFO  _IOWR(0xFF, 11, struct gm_pidfd_info)
+#define GM_PIDFD_INFO_EXIT (1u << 3)
+#define DEATH_TIMEOUT_MS   1000 /* it has closed its descriptors: only a core dump may come between */
+
+/* The wait status, or -1. */
+static int status_of_pidfd(void)
+{
+	struct gm_pidfd_info info = {.mask = GM_PIDFD_INFO_EXIT};
+	struct pollfd p = {.fd = GM_REPORT_FD_PID, .events = POLLIN};
+
+	poll(&p, 1, DEATH_TIMEOUT_MS);
+	if (ioctl(GM_REPORT_FD_PID, GM_PIDFD_GET_INFO, &info) != 0 || !(info.mask & GM_PIDFD_INFO_EXIT))
+		return -1;
+	return info.exit_code;
+}
+
+/* Fields 9 and 52 of /proc/PID/stat; false when the process is gone. */
+static bool read_stat(int pid, unsigned long *flags, int *status)
+{
+	char stat[2048];
+	int field = 3;
+
+	if (!read_proc(pid, "stat", stat, sizeof stat))
+		return false;
+	char *at = strrchr(stat, ')');
+	for (char *word = at ? strtok(at + 1, " \n") : NULL; word; word = strtok(NULL, " \n"), field++) {
+		if (field == 9)
+			*flags = strtoul(word, NULL, 10);
+		if (field == 52)
+			*status = atoi(word);
+	}
+	return field > 52;
+}
+
+/*
+ * How a process that said nothing has ended. Its descriptors are closed after its exit code is set and before
+ * its parent hears of it, so that /proc may still know; afterwards only the pidfd does, if the kernel is new
+ * enough.
+ */
+static void find_cause(int pid, struct view *v)
+{
+	unsigned long flags = PF_EXITING;
+	int status = -1;
+
+	strcpy(v->ended, "unknown");
+	if (read_stat(pid, &flags, &status) && !(flags & PF_EXITING)) {
+		strcpy(v->ended, "exec"); /* close-on-exec */
+		return;
+	}
+	int from_pidfd = status_of_pidfd();
+	if (from_pidfd >= 0)
+		status = from_pidfd;
+	if (status < 0)
+		return;
+	strcpy(v->ended, WIFSIGNALED(status) ? "signal" : "exit");
+	v->signal = WIFSIGNALED(status) ? (uint64_t)WTERMSIG(status) : 0;
+}
+
+/* In one write, so that lines of others do not come between. */
+static void print(const struct view *v)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *mem = open_memstream(&text, &bytes);
+
+	if (!mem)
+		return;
+	view_text(v, mem);
+	if (fclose(mem) == 0)
+		for (size_t done = 0; done < bytes;) {
+			ssize_t n = write(GM_REPORT_FD_STDERR, text + done, bytes - done);
+			if (n > 0)
+				done += (size_t)n;
+			else if (n == 0 || errno == EAGAIN) { /* the program made its stderr non-blocking */
+				struct pollfd p = {.fd = GM_REPORT_FD_STDERR, .events = POLLOUT};
+				poll(&p, 1, -1);
+			} else if (errno != EINTR)
+				break;
+		}
+	free(text);
+}
+
+static void save(const struct view *v, const char *file)
+{
+	char lock[4096];
+	struct stat st;
+	int err = view_write_json(v, file);
+
+	if (err)
+		dprintf(GM_REPORT_FD_STDERR, "gmem: cannot write the report %s: %s\n", file, strerror(-err));
+	if (fstat(GM_REPORT_FD_LOCK, &st) == 0 && S_ISREG(st.st_mode)) {
+		snprintf(lock, sizeof lock, "%s.lock", file);
+		unlink(lock);
+	}
+}
+
+int follow(int pid, const char *file)
+{
+	static struct view v;
+
+	signal(SIGPIPE, SIG_IGN);
+	const struct gm_stats *s =
+		mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, GM_REPORT_FD_STATS, 0);
+	if (s == MAP_FAILED || chdir("/") != 0) /* hold no file system busy */
+		return 1;
+	read_command(pid, v.command, sizeof v.command);
+	if (wait_for_end())
+		strcpy(v.ended, "exit");
+	else
+		find_cause(pid, &v);
+	if (s->magic != GM_STATS_MAGIC || s->version != GM_STATS_VERSION) {
+		if (s->magic) /* 0: it died before it had begun to count */
+			dprintf(GM_REPORT_FD_STDERR,
+				"gmem: gmem-report and libgmem are of different builds\n");
+		return 1;
+	}
+	if (!atomic_load(&s->final))
+		atomic_store((_Atomic uint64_t *)&s->end_ns, gmi_now_ns());
+	view_from_stats(&v, s);
+	if (file)
+		save(&v, file);
+	else if (v.ndev || strcmp(v.ended, "exec") != 0)
+		print(&v);
+	return 0;
+}

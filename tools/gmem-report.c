@@ -1,0 +1,126 @@
+/*
+ * gmem-report.c - shows reports, and serves libgmem and run-with-gmem.sh in what needs the option table.
+ */
+#include "view.h"
+#include "devsim/sim.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct verb {
+	const char *name;
+	int nargs; /* at least */
+	int (*run)(int n, char **args);
+	const char *help; /* NULL: internal */
+};
+
+static void put(const char *line)
+{
+	puts(line);
+}
+
+static int show_options(int n, char **args)
+{
+	gmi_opt_help(put, false);
+	return 0;
+}
+
+static int show_options_markdown(int n, char **args)
+{
+	gmi_opt_help(put, true);
+	return 0;
+}
+
+static int show_profiles(int n, char **args)
+{
+	gmi_sim_help(put);
+	return 0;
+}
+
+static int show_version(int n, char **args)
+{
+	return printf("gmem-report %s\n", GMEM_VERSION) < 0;
+}
+
+static int do_follow(int n, char **args)
+{
+	return follow(atoi(args[0]), n > 1 ? args[1] : NULL);
+}
+
+static int do_check_elf(int n, char **args)
+{
+	char why[1024];
+	int r = check_target(args[0], why, sizeof why);
+
+	if (r)
+		fprintf(stderr, "gmem-report: %s\n", why);
+	return r;
+}
+
+static int do_check_loaded(int n, char **args)
+{
+	return dlopen(args[0], RTLD_LAZY | RTLD_NOLOAD) ? 0 : 1;
+}
+
+static int do_run(int n, char **args)
+{
+	return run(args[0], args[1], args + 2);
+}
+
+static int show_help(int n, char **args);
+
+static const struct verb verbs[] = {
+	{"--options", 0, show_options, "the options of run-with-gmem.sh and their GMEM_ variables"},
+	{"--options-markdown", 0, show_options_markdown, "the same for docs/options.md"},
+	{"--profiles", 0, show_profiles,
+	 "the devices that can be simulated, and the keys that override their properties"},
+	{"--check-elf", 1, do_check_elf,
+	 "FILE: can the library be preloaded into this program? 0, or 126, 127 and why"},
+	{"--help", 0, show_help, "this text"},
+	{"--version", 0, show_version, "the version"},
+	{"--follow", 1, do_follow, NULL},
+	{"--check-loaded", 1, do_check_loaded, NULL},
+	{"--run", 2, do_run, NULL},
+};
+
+static int show_help(int n, char **args)
+{
+	puts("Usage: gmem-report FILE.json...   shows saved reports of gmem as text");
+	for (unsigned i = 0; i < GM_ARRAY_LEN(verbs); i++)
+		if (verbs[i].help)
+			printf("       gmem-report %-18s %s\n", verbs[i].name, verbs[i].help);
+	return 0;
+}
+
+static int show_files(int n, char **files)
+{
+	static struct view v;
+	int status = 0;
+
+	for (int i = 0; i < n; i++)
+		if (view_read_json(&v, files[i]) == 0)
+			view_text(&v, stdout);
+		else
+			status = 1;
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fputs("gmem-report: no file given (see --help)\n", stderr);
+		return 2;
+	}
+	for (unsigned i = 0; i < GM_ARRAY_LEN(verbs); i++)
+		if (!strcmp(argv[1], verbs[i].name)) {
+			if (argc - 2 >= verbs[i].nargs)
+				return verbs[i].run(argc - 2, argv + 2);
+			fprintf(stderr, "gmem-report: %s needs %d arguments\n", argv[1], verbs[i].nargs);
+			return 2;
+		}
+	if (argv[1][0] == '-') {
+		fprintf(stderr, "gmem-report: unknown option %s (see --help)\n", argv[1]);
+		return 2;
+	}
+	return show_files(argc - 1, argv + 1);
+}

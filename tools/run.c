@@ -1,0 +1,228 @@
+/*
+ * run.c - run-with-gmem.sh behind its shell part: flags become variables, the target and the library are
+ * checked, then this process becomes the program, so that its exit status and every signal are its own.
+ */
+#include "view.h"
+#include <errno.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NAME	    "run-with-gmem.sh"
+#define USAGE	    2
+#define OWN_FAILURE 125 /* as env, nohup, timeout */
+#define NOT_FOUND   127
+
+extern char **environ;
+
+static void put(const char *line)
+{
+	puts(line);
+}
+
+static int help(void)
+{
+	puts("Usage: " NAME " [flags] [--] program [arguments]\n\n"
+	     "Runs an unmodified program with its heap in a unified address space of the CPU and simulated\n"
+	     "accelerators, its BLAS-3 calls on them, and reports what moved.\n\n"
+	     "Flags (each is a variable of the environment as well; the flag wins):");
+	gmi_opt_help(put, false);
+	puts("  --help, --version\n\n"
+	     "Exit status: the program's own; 2 wrong usage, 125 the library cannot be loaded, 126 the "
+	     "program cannot\n"
+	     "be run under gmem, 127 it was not found.");
+	return 0;
+}
+
+__attribute__((format(printf, 2, 3))) static int fail(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs(NAME ": ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+/* ---- flags
+ * ----------------------------------------------------------------------------------------------------- */
+
+/* --device adds to the --device before it, not to what the environment says. */
+static void set_option(const char *name, const char *value, bool *device_given)
+{
+	char *joined = NULL;
+
+	if (!strcmp(name, "GMEM_DEVICE")) {
+		if (*device_given && asprintf(&joined, "%s;%s", getenv(name), value) > 0)
+			value = joined;
+		*device_given = true;
+	}
+	setenv(name, value, 1);
+	free(joined);
+}
+
+/* One flag at args[0], with its value in args[1] or behind '='. Returns how many words it took, 0 after an
+ * error. */
+static int take_flag(char **args, bool *device_given)
+{
+	char flag[64];
+	const char *equals = strchr(args[0], '='), *value = equals ? equals + 1 : args[1];
+
+	snprintf(flag, sizeof flag, "%.*s", (int)(equals ? equals - args[0] : (long)strlen(args[0])),
+		 args[0]);
+	const char *name = gmi_opt_flag(flag);
+	if (!name) {
+		fail(USAGE, "unknown flag %s (see --help)", flag);
+		return 0;
+	}
+	if (!value) {
+		fail(USAGE, "%s needs a value (see --help)", flag);
+		return 0;
+	}
+	set_option(name, value, device_given);
+	return equals ? 1 : 2;
+}
+
+/* args moves on to the program. -1: go on, else the exit status. */
+static int take_flags(char ***args)
+{
+	bool device_given = false;
+
+	while (**args && ***args == '-') {
+		if (!strcmp(**args, "--")) {
+			++*args;
+			break;
+		}
+		if (!strcmp(**args, "--help") || !strcmp(**args, "-h"))
+			return help();
+		if (!strcmp(**args, "--version"))
+			return printf(NAME " %s\n", GMEM_VERSION) < 0;
+		int n = take_flag(*args, &device_given);
+		if (!n)
+			return USAGE;
+		*args += n;
+	}
+	return **args ? -1
+		      : fail(USAGE, "no program given\nUsage: " NAME " [flags] [--] program [arguments]");
+}
+
+/* ---- the environment
+ * -------------------------------------------------------------------------------------------- */
+
+/* A relative FILE.json means this directory, also for children that have gone elsewhere. */
+static void absolute_report(void)
+{
+	const char *report = getenv("GMEM_REPORT");
+	char *cwd, *path;
+
+	if (*report == '/' || !strcmp(report, "text") || !strcmp(report, "none") || !(cwd = getcwd(NULL, 0)))
+		return;
+	if (asprintf(&path, "%s/%s", cwd, report) > 0) {
+		setenv("GMEM_REPORT", path, 1);
+		free(path);
+	}
+	free(cwd);
+}
+
+/* 0, or an exit status. */
+static int check_options(void)
+{
+	char err[1024], pid[16];
+
+	setenv("GMEM_REPORT", "text", 0);
+	snprintf(pid, sizeof pid, "%d", getpid());
+	setenv("GMEM_MAIN_PID", pid, 1);
+	if (gmi_opt_parse(environ, err, sizeof err) != 0)
+		return fail(USAGE, "%s", err);
+	absolute_report();
+	return 0;
+}
+
+/* ---- target and library
+ * ------------------------------------------------------------------------------------------- */
+
+/* As execvp would find it. The result is allocated; NULL: nowhere. */
+static char *find_program(const char *name)
+{
+	const char *path = getenv("PATH");
+	char *found = NULL;
+
+	if (strchr(name, '/'))
+		return strdup(name);
+	for (path = path ? path : "/bin:/usr/bin"; *name; path++) {
+		size_t n = strcspn(path, ":");
+		struct stat st;
+		if (asprintf(&found, "%.*s%s%s", (int)n, path, n ? "/" : "./", name) < 0)
+			return NULL;
+		if (stat(found, &st) == 0 && S_ISREG(st.st_mode) && access(found, X_OK) == 0)
+			return found;
+		free(found);
+		path += n;
+		if (!*path)
+			break;
+	}
+	return NULL;
+}
+
+/* Starts this program with the library alone and lets it look whether it is there: ld.so would only warn. */
+static bool loads(const char *self, const char *lib)
+{
+	char *preload = NULL, *path = NULL;
+	const char *lib_path = getenv("LD_LIBRARY_PATH");
+	pid_t pid;
+	int status = 0;
+
+	if (asprintf(&preload, "LD_PRELOAD=%s", lib) < 0 ||
+	    asprintf(&path, "LD_LIBRARY_PATH=%s", lib_path ? lib_path : "") < 0)
+		return false;
+	char *env[] = {preload, (char[]){"GMEM_DISABLE=1"}, path, NULL};
+	char *argv[] = {(char *)self, (char[]){"--check-loaded"}, (char *)lib, NULL};
+	bool ok = posix_spawn(&pid, self, NULL, NULL, argv, env) == 0 && waitpid(pid, &status, 0) == pid &&
+		  WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	free(preload);
+	free(path);
+	return ok;
+}
+
+static int preload(const char *self, const char *lib)
+{
+	const char *old = getenv("LD_PRELOAD");
+	char *all;
+
+	if (strpbrk(lib, " :"))
+		return fail(OWN_FAILURE, "%s: the loader takes no path with a space or a colon", lib);
+	if (!loads(self, lib))
+		return fail(OWN_FAILURE, "%s cannot be loaded", lib);
+	if (asprintf(&all, old && *old ? "%s:%s" : "%s", lib, old) < 0)
+		return OWN_FAILURE;
+	setenv("LD_PRELOAD", all, 1);
+	free(all);
+	return 0;
+}
+
+int run(const char *self, const char *lib, char **args)
+{
+	char why[1024];
+	int r = take_flags(&args);
+
+	if (r >= 0)
+		return r;
+	if ((r = check_options()))
+		return r;
+	char *path = find_program(args[0]);
+	if (!path)
+		return fail(NOT_FOUND, "%s: command not found", args[0]);
+	if ((r = check_target(path, why, sizeof why)))
+		r = fail(r, "%s", why);
+	else if (!(r = preload(self, lib))) {
+		execve(path, args, environ);
+		r = fail(126, "%s: %s", path, strerror(errno));
+	}
+	free(path);
+	return r;
+}

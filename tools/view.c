@@ -1,0 +1,56 @@
+/* view.c - the counters of a run as plain numbers. */
+#include "view.h"
+#include <string.h>
+
+static uint64_t get(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+static void device(struct view_dev *to, const struct gm_dev_stats *d)
+{
+	snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof d->name - 1, d->name);
+	to->mem_bytes = get(&d->mem_bytes);
+	to->page_bytes = get(&d->page_bytes);
+	to->kernels = get(&d->kernels);
+	to->kernels_failed = get(&d->kernels_failed);
+	to->faults = get(&d->faults);
+	to->fault_batches = get(&d->fault_batches);
+	to->resident_peak_bytes = get(&d->resident_peak_bytes);
+	to->evicted_bytes = get(&d->evicted_bytes);
+	to->remote_bytes = get(&d->remote_bytes);
+	to->restarts = get(&d->restarts);
+	to->modelled_s = (double)get(&d->modelled_ns) / 1e9;
+}
+
+void view_from_stats(struct view *v, const struct gm_stats *s)
+{
+	uint64_t start = get(&s->start_ns), end = get(&s->end_ns);
+	uint64_t ndev = atomic_load(&s->ndev);
+
+	snprintf(v->program, sizeof v->program, "%.*s", (int)sizeof s->program - 1, s->program);
+	v->pid = (uint64_t)atomic_load(&s->pid);
+	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
+	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);
+	for (unsigned d = 0; d < v->ndev; d++)
+		device(&v->dev[d], &s->dev[d]);
+	v->h2d_bytes = get(&s->h2d_bytes);
+	v->d2h_bytes = get(&s->d2h_bytes);
+	v->h2d_pages = get(&s->h2d_pages);
+	v->d2h_pages = get(&s->d2h_pages);
+	v->prefetched_pages = get(&s->prefetched_pages);
+	v->zeroed_pages = get(&s->zeroed_pages);
+	v->cpu_faults = get(&s->cpu_faults);
+	v->cpu_faults_spurious = get(&s->cpu_faults_spurious);
+	v->p50_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.5);
+	v->p99_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.99);
+	v->managed_peak_bytes = get(&s->managed_peak_bytes);
+	v->metadata_bytes = get(&s->metadata_peak_bytes);
+	v->blas_calls = get(&s->blas_calls);
+	v->blas_device = get(&s->blas_device);
+	v->blas_host = get(&s->blas_host);
+	v->syscalls_pinned = get(&s->syscalls_pinned);
+	v->syscalls_dispatched = get(&s->syscalls_dispatched);
+	v->forks = get(&s->forks);
+	v->forks_copied_bytes = get(&s->forks_copied_bytes);
+}

@@ -1,0 +1,55 @@
+/*
+ * view.h - one report as plain numbers: made from the counters of a run or from a saved JSON, shown as text
+ * or JSON.
+ *
+ * Measured times (wall_s, p50_ns, p99_ns) and times of the device model (modelled_s) are never added or
+ * compared.
+ */
+#ifndef GM_TOOLS_VIEW_H
+#define GM_TOOLS_VIEW_H
+
+#include <stdio.h>
+#include "core/stats.h"
+
+struct view_dev {
+	char name[64];
+	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, fault_batches, resident_peak_bytes,
+		evicted_bytes, remote_bytes, restarts;
+	double modelled_s;
+};
+struct view {
+	char program[256];  /* the executable */
+	char command[1024]; /* the command line; may be empty */
+	char ended[16];	    /* exit, exec, signal, unknown */
+	uint64_t pid, signal;
+	double wall_s;
+	uint64_t ndev;
+	struct view_dev dev[GM_MAX_DEV];
+	uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages, zeroed_pages;
+	uint64_t cpu_faults, p50_ns, p99_ns, cpu_faults_spurious;
+	uint64_t managed_peak_bytes, metadata_bytes;
+	uint64_t blas_calls, blas_device, blas_host;
+	uint64_t syscalls_pinned, syscalls_dispatched;
+	uint64_t forks, forks_copied_bytes;
+};
+
+/* ended, command and signal are the caller's. */
+void view_from_stats(struct view *v, const struct gm_stats *s);
+void view_text(const struct view *v, FILE *out);
+/* Writes file atomically (a temporary beside it, renamed). 0 or -errno. */
+int view_write_json(const struct view *v, const char *file);
+/* 0, or -1 after a line to stderr. */
+int view_read_json(struct view *v, const char *file);
+
+/* follow.c: the reporter process; file NULL: text to stderr. Returns the exit status. */
+int follow(int pid, const char *file);
+
+/*
+ * target.c: can a library be preloaded into this program? 0, or the exit status for a shell (126, 127) with
+ * one line in why.
+ */
+int check_target(const char *path, char *why, size_t bytes);
+/* run.c: run-with-gmem.sh. Does not return when the program starts. */
+int run(const char *self, const char *lib, char **args);
+
+#endif

@@ -1,0 +1,164 @@
+/* view_text.c - the report for people: a label, one number, and what it means. */
+#include "view.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- units: three significant digits
+ * ----------------------------------------------------------------------------- */
+
+struct unit {
+	double size;
+	const char *name;
+};
+static const struct unit byte_units[] = {
+	{1ull << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}};
+static const struct unit time_units[] = {{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
+
+struct shown {
+	char text[32];
+};
+
+static struct shown scaled(double v, const struct unit *u, size_t n, const char *smallest)
+{
+	struct shown s;
+
+	/* 0.9995: what would be rounded up to 1000 of the next smaller unit */
+	while (n > 1 && v < u->size * 0.9995)
+		u++, n--;
+	double x = v / u->size;
+	if (v < u->size * 0.9995)
+		snprintf(s.text, sizeof s.text, "%.0f %s", smallest ? v : x, smallest ? smallest : u->name);
+	else if (x == (double)(uint64_t)x && x < 1e9)
+		snprintf(s.text, sizeof s.text, "%.0f %s", x, u->name);
+	else
+		snprintf(s.text, sizeof s.text, "%.*f %s", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x, u->name);
+	return s;
+}
+
+static struct shown bytes(uint64_t v)
+{
+	return scaled((double)v, byte_units, GM_ARRAY_LEN(byte_units), "B");
+}
+
+static struct shown seconds(double v)
+{
+	return scaled(v, time_units, GM_ARRAY_LEN(time_units), NULL);
+}
+
+/* 1234567 -> 1,234,567 */
+static struct shown count(uint64_t v)
+{
+	struct shown s;
+	char plain[24];
+	int n = snprintf(plain, sizeof plain, "%llu", (unsigned long long)v), at = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (i && (n - i) % 3 == 0)
+			s.text[at++] = ',';
+		s.text[at++] = plain[i];
+	}
+	s.text[at] = 0;
+	return s;
+}
+
+static struct shown percent(uint64_t part, uint64_t whole)
+{
+	struct shown s;
+	double p = whole ? 100.0 * (double)part / (double)whole : 0;
+
+	snprintf(s.text, sizeof s.text, "%.*f %%", p >= 10 || p == 0 ? 0 : p >= 0.1 ? 1 : 3, p);
+	return s;
+}
+
+#define B(v)	   bytes(v).text
+#define S(v)	   seconds(v).text
+#define N(v)	   count(v).text
+#define PART(p, w) percent(p, w).text
+
+/* ---- lines
+ * ---------------------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 4, 5))) static void row(FILE *out, const char *label, const char *value,
+						      const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(out, "  %-16s %11s", label, value);
+	if (*fmt)
+		fputs("   ", out);
+	va_start(ap, fmt);
+	vfprintf(out, fmt, ap);
+	va_end(ap);
+	fputc('\n', out);
+}
+
+static void head(const struct view *v, FILE *out)
+{
+	fprintf(out, "gmem: %s\n", *v->command ? v->command : v->program);
+	fprintf(out, "  pid %llu, ", (unsigned long long)v->pid);
+	if (!strcmp(v->ended, "exit"))
+		fputs("ended", out);
+	else if (!strcmp(v->ended, "exec"))
+		fputs("became another program (exec)", out);
+	else if (!strcmp(v->ended, "signal"))
+		fprintf(out, "killed by signal %llu (%s)", (unsigned long long)v->signal,
+			strsignal((int)v->signal));
+	else
+		fputs("ended without a word (killed, or exit_group)", out);
+	fprintf(out, " after %s\n", S(v->wall_s));
+}
+
+static void device(const struct view_dev *d, FILE *out)
+{
+	fprintf(out, "  device %s, %s memory, %s pages\n", d->name, B(d->mem_bytes), B(d->page_bytes));
+	row(out, "  kernels", N(d->kernels), "%s", "");
+	if (d->kernels_failed)
+		row(out, "  kernels failed", N(d->kernels_failed), "%s", "");
+	row(out, "  page faults", N(d->faults), "%s", "");
+	row(out, "  modelled time", S(d->modelled_s), "what the modelled hardware would need; not measured");
+	row(out, "  resident", B(d->resident_peak_bytes), "at the peak, %s of its memory",
+	    PART(d->resident_peak_bytes, d->mem_bytes));
+	if (d->evicted_bytes)
+		row(out, "  evicted", B(d->evicted_bytes), "sent home to make room");
+	if (d->remote_bytes)
+		row(out, "  remote", B(d->remote_bytes), "used over the bus instead of moved");
+	if (d->restarts)
+		row(out, "  restarts", N(d->restarts), "its process was lost");
+}
+
+static void moved(const struct view *v, FILE *out)
+{
+	row(out, "moved to device", B(v->h2d_bytes), "%s pages of 4 KiB, %s of them prefetched",
+	    N(v->h2d_pages), PART(v->prefetched_pages, v->h2d_pages + v->zeroed_pages));
+	if (v->zeroed_pages)
+		row(out, "given as zeros", B(v->zeroed_pages * 4096),
+		    "%s pages never written, nothing copied", N(v->zeroed_pages));
+	row(out, "moved home", B(v->d2h_bytes), "%s pages", N(v->d2h_pages));
+	if (v->cpu_faults)
+		row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s", S((double)v->p50_ns / 1e9),
+		    S((double)v->p99_ns / 1e9));
+	else
+		row(out, "CPU page faults", "0", "%s", "");
+}
+
+void view_text(const struct view *v, FILE *out)
+{
+	head(v, out);
+	for (unsigned d = 0; d < v->ndev; d++)
+		device(&v->dev[d], out);
+	if (v->ndev)
+		moved(v, out);
+	else
+		fputs("  no device was used\n", out);
+	row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
+	    B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));
+	if (v->blas_calls)
+		row(out, "BLAS-3 calls", N(v->blas_calls), "%s on the device, %s on the host",
+		    N(v->blas_device), N(v->blas_host));
+	if (v->syscalls_pinned || v->syscalls_dispatched)
+		row(out, "system calls", N(v->syscalls_dispatched),
+		    "looked at; %s of all pinned their buffers", N(v->syscalls_pinned));
+	if (v->forks_copied_bytes)
+		row(out, "copied for forks", B(v->forks_copied_bytes), "%s forks", N(v->forks));
+}
