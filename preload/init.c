@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gmp_malloc.h"
+#include "gmp_mmap.h"
 #include "preload.h"
 #include "real.h"
 
@@ -134,6 +135,7 @@ __attribute__((constructor(101))) static void gmp_init(int argc, char **argv, ch
 		gmp_thread_arm(gmp_self()->vmask);
 	}
 	gmp_malloc_thread_bind();
+	gmp_mmap_init();
 	if (gmi_opt.report_given)
 		gmi_report_start();
 }
