@@ -198,8 +198,10 @@ static int spawn_active(pid_t *pid, const struct spawn_args *from)
 	if (!c.base)
 		return ENOMEM;
 	r = copy_spawn(&c, &to, from);
+	gmp_libc_enter(); /* active, but the selector may not be on yet */
 	if (!r)
 		r = -GMP_REAL(posix_spawn)(&child, to.x.path, to.actions, to.attr, to.x.argv, to.x.envp);
+	gmp_libc_leave();
 	gmi_free(c.base, bytes);
 	if (!r && pid)
 		*pid = child;
@@ -308,14 +310,17 @@ GMP_HOOK FILE *popen(const char *command, const char *mode)
 	size_t bytes;
 	char *copy;
 
-	if (!gmp_on || !gmp_is_active())
+	if (!gmp_on)
 		return GMP_REAL(popen)(command, mode);
 	if (!(copy = private_string(command, &bytes))) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	pin_environment();
+	if (gmp_is_active())
+		pin_environment();
+	gmp_libc_enter();
 	FILE *f = GMP_REAL(popen)(copy, mode);
+	gmp_libc_leave();
 	gmi_free(copy, bytes);
 	return f;
 }

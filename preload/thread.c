@@ -220,7 +220,9 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	pthread_attr_setstacksize(&attr, (size_t)512 << 10);
 	gm_sigmask old = gmi_block_signals();
 	gmi_restore_signals(~GMP_VIRTUAL);
+	gmp_libc_enter();
 	int r = GMP_REAL(pthread_create)(&thread, &attr, start_internal, s);
+	gmp_libc_leave();
 	gmi_restore_signals(old);
 	pthread_attr_destroy(&attr);
 	if (r)

@@ -3,6 +3,7 @@
  * dispatch on, so that each system call of a whole program comes through the SIGSYS handler, with pages that
  * can be sent away.
  *
+ * ACTIVATE_LATE=1: the switch waits for the first page that is sent away, as in a real run.
  * ACTIVATE_STORM=N: a thread sends N random pages of the heap away every millisecond, for ever.
  * Linked against libgmem_preload.so, whose constructor therefore runs first. Use:
  * LD_PRELOAD=libgmem_preload.so:this.so
@@ -83,7 +84,8 @@ __attribute__((constructor)) static void begin(void)
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (gm_dev_create(&mmu, NULL, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &dev) ||
 	    gm_dev_register_physmem(dev, 0, MEM_BYTES) ||
-	    gm_as_attach(gmi_vm_space(), dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL) || gmi_activate()) {
+	    gm_as_attach(gmi_vm_space(), dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL) ||
+	    (!getenv("ACTIVATE_LATE") && gmi_activate())) {
 		fprintf(stderr, "activate_now: no device\n");
 		_exit(99);
 	}

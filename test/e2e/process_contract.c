@@ -1,0 +1,279 @@
+/*
+ * process_contract.c - fork, vfork, exec and spawn with strings and pages that are away; descriptors; waiting
+ * for children. Started again with an argument it only tells what it was given.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "away.h"
+
+extern char **environ;
+int close_range(unsigned first, unsigned last, int flags);
+static char *self;
+static char **volatile bad_vector = (char **)8;
+
+static char *far_string(const char *s)
+{
+	char *p = aligned_alloc(PAGE, PAGE);
+	strcpy(p, s);
+	away(p, PAGE);
+	return p;
+}
+
+static char **far_vector(const char *a, const char *b, const char *c)
+{
+	char **v = aligned_alloc(PAGE, PAGE);
+	v[0] = (char *)a, v[1] = (char *)b, v[2] = (char *)c, v[3] = NULL;
+	away(v, PAGE);
+	return v;
+}
+
+static int status_of(pid_t pid)
+{
+	int status = -1;
+	if (waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static char **args(const char *what)
+{
+	return far_vector(far_string("child"), far_string("tell"), far_string(what));
+}
+
+static char **env(void)
+{
+	char *preload = getenv("LD_PRELOAD"), *entry = aligned_alloc(PAGE, PAGE);
+	snprintf(entry, PAGE, "LD_PRELOAD=%s", preload ? preload : "");
+	away(entry, PAGE);
+	return far_vector(far_string("FAR=away"), entry, NULL);
+}
+
+static void forks(void)
+{
+	char *p = absent(64, 1);
+	unsigned want;
+
+	for (int i = 0; i < 3; i++) {
+		away(p, 64 * PAGE);
+		pid_t pid = fork();
+		if (!pid) {
+			unsigned s = sum(p, 64 * PAGE);
+			memset(p, 'c', 64 * PAGE);
+			_exit((int)(s % 200));
+		}
+		memset(p, i, 10 * PAGE); /* the child must not see this */
+		printf("fork child %d\n", status_of(pid));
+	}
+	want = sum(p, 64 * PAGE);
+	away(p, 64 * PAGE);
+	pid_t pid = (pid_t)syscall(SYS_fork);
+	if (!pid) {
+		memset(p, 'd', 64 * PAGE);
+		syscall(SYS_exit_group, 5);
+	}
+	printf("raw fork %d\n", status_of(pid));
+	printf("parent keeps %d\n", sum(p, 64 * PAGE) == want);
+	pid = fork();
+	if (!pid) {
+		pid_t inner = fork(); /* a grandchild; memory goes on working */
+		if (!inner) {
+			char *q = malloc(100000);
+			memset(q, 1, 100000);
+			_exit((int)(sum(p, 64 * PAGE) == want) + 20);
+		}
+		_exit(status_of(inner));
+	}
+	printf("grandchild %d\n", status_of(pid));
+}
+
+static void *allocate(void *arg)
+{
+	for (int i = 0; !*(volatile int *)arg; i++) {
+		char *p = malloc((size_t)(i % 100) * 1000 + 1);
+		p[0] = 1;
+		if (i % 64 == 0)
+			away(p, 1);
+		free(p);
+	}
+	return NULL;
+}
+
+static void forks_with_threads(void)
+{
+	int stop = 0, bad = 0;
+	pthread_t t[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, allocate, &stop);
+	for (int i = 0; i < 40; i++) {
+		pid_t pid = fork();
+		if (!pid) {
+			char *q = malloc(50000);
+			memset(q, i, 50000);
+			free(q);
+			_exit(i);
+		}
+		bad += status_of(pid) != i;
+	}
+	*(volatile int *)&stop = 1;
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	printf("forks with threads, bad %d\n", bad);
+}
+
+static void execs(void)
+{
+	pid_t pid = vfork();
+
+	if (!pid) {
+		execve(self, args("vfork+execve"), env());
+		_exit(99);
+	}
+	printf("vfork %d\n", status_of(pid));
+	if (!(pid = fork())) {
+		execv(self, args("fork+execv"));
+		_exit(99);
+	}
+	printf("fork %d\n", status_of(pid));
+	if (!(pid = vfork())) {
+		execlp(far_string("sh"), far_string("sh"), far_string("-c"),
+		       far_string("echo execlp; exit 6"), NULL);
+		_exit(99);
+	}
+	printf("execlp %d\n", status_of(pid));
+	if (!(pid = vfork())) {
+		execl(self, far_string("x"), far_string("tell"), far_string("execl"), NULL);
+		_exit(99);
+	}
+	printf("execl %d\n", status_of(pid));
+	if (!(pid = fork())) {
+		syscall(SYS_execve, self, args("raw execve"), env());
+		_exit(99);
+	}
+	printf("raw %d\n", status_of(pid));
+	if (!(pid = vfork())) {
+		execve(far_string("/nonexistent"), args("none"), env());
+		_exit(errno);
+	}
+	printf("missing %d\n", status_of(pid));
+	if (!(pid = vfork())) {
+		execve(self, bad_vector, env());
+		_exit(errno);
+	}
+	printf("bad argv %d\n", status_of(pid));
+}
+
+static void spawns(void)
+{
+	posix_spawn_file_actions_t *fa = aligned_alloc(PAGE, PAGE);
+	posix_spawnattr_t *attr = aligned_alloc(PAGE, PAGE);
+	char name[] = "/tmp/process_contract.XXXXXX", line[100] = "";
+	int fd = mkstemp(name), err;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(fa);
+	posix_spawn_file_actions_addopen(fa, 1, far_string(name), O_WRONLY | O_TRUNC, 0600);
+	posix_spawn_file_actions_adddup2(fa, 1, 9);
+	posix_spawn_file_actions_addchdir_np(fa, far_string("/usr"));
+	posix_spawnattr_init(attr);
+	away(fa, PAGE), away(attr, PAGE);
+	err = posix_spawn(&pid, self, fa, attr, args("posix_spawn"), env());
+	printf("posix_spawn %d", err);
+	printf(" %d\n", status_of(pid));
+	printf("its output %ld: ", (long)pread(fd, line, 99, 0));
+	printf("%s", line);
+	err = posix_spawnp(
+		&pid, far_string("sh"), NULL, NULL,
+		far_vector(far_string("sh"), far_string("-c"), far_string("pwd >/dev/null; exit 8")),
+		environ);
+	printf("posix_spawnp %d", err);
+	printf(" %d\n", status_of(pid));
+	printf("missing %d\n",
+	       posix_spawnp(&pid, far_string("no-such-program"), NULL, NULL, args("x"), environ));
+	printf("missing path %d\n",
+	       posix_spawn(&pid, far_string("/no/such"), NULL, NULL, args("x"), environ));
+	unlink(name);
+	close(fd);
+	setenv("FAR_VARIABLE", far_string("from afar"), 1);
+	away(environ, PAGE);
+	printf("system %d\n", WEXITSTATUS(system(far_string("echo \"$FAR_VARIABLE\"; exit 3"))));
+	FILE *f = popen(far_string("echo \"popen $FAR_VARIABLE\""), "r");
+	printf("popen %s", fgets(line, sizeof(line), f));
+	printf("pclose %d\n", pclose(f));
+}
+
+static void descriptors(void)
+{
+	int p[2], bad = 0;
+
+	if (pipe(p))
+		return;
+	printf("dup2 %d\n", dup2(p[0], 50));
+	printf("dup3 %d\n", dup3(p[0], 51, O_CLOEXEC));
+	errno = 0;
+	int r = dup2(p[0], -1);
+	printf("dup2 bad %d %d\n", r, errno);
+	r = close(-1);
+	printf("close bad %d %d\n", r, errno);
+	r = close_range(60, 40, 0);
+	printf("close_range bad %d %d\n", r, errno);
+	for (int fd = 3; fd < 4096; fd++)
+		close(fd);
+	for (int fd = 3; fd < 100; fd++)
+		bad += fcntl(fd, F_GETFD) != -1;
+	printf("all closed, left %d\n", bad);
+	r = open("/dev/null", O_RDONLY);
+	printf("next %d\n", r);
+	printf("close_range %d\n", close_range(3, ~0u, 0));
+	r = open("/dev/null", O_RDONLY);
+	closefrom(3);
+	printf("closefrom %d\n", fcntl(r, F_GETFD));
+	/* and the device still works */
+	char *q = absent(16, 7);
+	printf("after %u\n", sum(q, 16 * PAGE));
+}
+
+static int in_clone(void *arg)
+{
+	return (int)(sum(arg, PAGE) % 100);
+}
+
+static void clones(void)
+{
+	char *stack = malloc(65536), *p = absent(1, 2);
+	int status = 0;
+
+	pid_t pid = clone(in_clone, stack + 65536, CLONE_VM | CLONE_VFORK | SIGCHLD, p);
+	printf("clone %d\n", status_of(pid));
+	errno = 0;
+	pid = waitpid(-1, &status, __WALL | WNOHANG);
+	printf("no other children %d %d\n", pid, errno);
+	printf("sud %d\n", prctl(4 /* PR_SET_DUMPABLE */, 1));
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 2 && !strcmp(argv[1], "tell")) {
+		const char *far = getenv("FAR");
+		printf("%s: I am %s, %s\n", argv[2], argv[0], far ? far : "-");
+		return 4;
+	}
+	self = far_string("/proc/self/exe");
+	forks();
+	forks_with_threads();
+	execs();
+	spawns();
+	clones();
+	descriptors();
+	return 0;
+}
