@@ -1,0 +1,61 @@
+/*
+ * A kernel module for the device tests (built as kernels.so beside them).
+ */
+#include "kernels.h"
+#include <gmem/kernel.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+GM_KERNEL walk_list(struct gm_kctx *ctx, const void *args)
+{
+	const struct list_args *a = args;
+
+	for (struct node *n = a->head; n; n = n->next) {
+		a->head->sum += n->value;
+		n->value = -n->value;
+	}
+	ctx->flops = 1;
+	return 0;
+}
+
+GM_KERNEL count_blocks(struct gm_kctx *ctx, const void *args)
+{
+	const struct count_args *a = args;
+
+	atomic_fetch_add(&a->per_block[ctx->block], 1);
+	atomic_fetch_or(a->workers, 1u << ctx->worker);
+	return 0;
+}
+
+GM_KERNEL refuse(struct gm_kctx *ctx, const void *args)
+{
+	return ctx->block == ctx->nblocks / 2 ? 42 : 0;
+}
+
+GM_KERNEL divide(struct gm_kctx *ctx, const void *args)
+{
+	volatile int one = 1, zero = 0;
+
+	return one / zero;
+}
+
+GM_KERNEL trap(struct gm_kctx *ctx, const void *args)
+{
+	__builtin_trap();
+}
+
+/* Increments every word until the memory says stop; for tests that do something to the device meanwhile. */
+GM_KERNEL churn(struct gm_kctx *ctx, const void *args)
+{
+	const struct churn_args *a = args;
+
+	for (uint64_t turn = 0; turn < a->turns; turn++)
+		for (uint64_t i = 0; i < a->words; i += a->step)
+			a->data[i]++;
+	return 0;
+}
+
+GM_KERNEL leave(struct gm_kctx *ctx, const void *args)
+{
+	_exit(3);
+}

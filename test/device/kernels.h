@@ -1,0 +1,25 @@
+/*
+ * kernels.h - arguments of the kernels in kernels.c; shared by both sides.
+ */
+#ifndef GM_TEST_KERNELS_H
+#define GM_TEST_KERNELS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct node {
+	struct node *next;
+	long value, sum;
+};
+struct list_args {
+	struct node *head;
+};
+struct count_args {
+	_Atomic uint32_t *per_block, *workers;
+};
+struct churn_args {
+	volatile uint64_t *data;
+	uint64_t words, step, turns;
+};
+
+#endif

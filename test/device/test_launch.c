@@ -1,0 +1,156 @@
+/*
+ * Launching: every block runs once, results and errors come back, a kernel that fails never harms the
+ * program.
+ */
+#include "device.h"
+#include "kernels.h"
+#include <pthread.h>
+
+static struct gm_sim *sim;
+static int module;
+
+static void set_up(void)
+{
+	sim = open_device("pcie4-gpu,mem=64M,workers=3");
+	cr_assert_eq(gm_sim_load(sim, beside_program("kernels.so"), &module), 0);
+}
+static void tear_down(void)
+{
+	cr_expect_eq(gm_sim_close(sim), 0);
+}
+TestSuite(launch, .init = set_up, .fini = tear_down, .timeout = 60);
+
+Test(launch, every_block_runs_once)
+{
+	enum { BLOCKS = 1000 };
+	_Atomic uint32_t *counts = managed(BLOCKS * sizeof *counts + sizeof *counts);
+	struct count_args a = {counts, counts + BLOCKS};
+
+	cr_assert_eq(gm_sim_launch(sim, module, "count_blocks", BLOCKS, &a, sizeof a, NULL), 0);
+	for (int i = 0; i < BLOCKS; i++)
+		cr_assert_eq(counts[i], 1, "block %d ran %u times", i, counts[i]);
+	cr_expect_lt(counts[BLOCKS], 1u << 3);
+}
+
+Test(launch, pointers_inside_data_are_valid_on_the_device)
+{
+	enum { NODES = 5000 };
+	struct node *nodes = managed(NODES * sizeof *nodes);
+	struct list_args a = {nodes};
+	long sum = 0;
+
+	for (int i = 0; i < NODES;
+	     i++) { /* 1009 is prime to 5000: a chain through all of them, all over the pages */
+		nodes[(i * 1009) % NODES] =
+			(struct node){i + 1 < NODES ? &nodes[((i + 1) * 1009) % NODES] : NULL, i + 1, 0};
+		sum += i + 1;
+	}
+	cr_assert_eq(gm_sim_launch(sim, module, "walk_list", 1, &a, sizeof a, NULL), 0);
+	cr_expect_eq(nodes[0].sum, sum);
+	for (int i = 0; i < NODES; i++)
+		cr_assert_lt(nodes[i].value, 0);
+}
+
+Test(launch, unknown_kernels_and_modules_are_errors)
+{
+	int m = 7;
+	char path[4096];
+
+	cr_expect_eq(gm_sim_launch(sim, 0, "no_such_kernel", 1, NULL, 0, NULL), -ENOENT);
+	cr_expect_eq(gm_sim_launch(sim, module, "no_such_kernel", 1, NULL, 0, NULL), -ENOENT);
+	cr_expect_eq(gm_sim_launch(sim, 31, "walk_list", 1, NULL, 0, NULL), -ENOENT);
+	cr_expect_eq(gm_sim_load(sim, "/no/such/module.so", &m), -ENOENT);
+	cr_expect_eq(m, -1);
+	cr_expect_eq(gm_sim_load(sim, "/proc/self/cmdline", &m), -ENOEXEC);
+	snprintf(path, sizeof path, "%s", beside_program("kernels.so"));
+	cr_expect_eq(gm_sim_load(sim, path, &m), 0);
+	cr_expect_eq(m, module, "the same module twice");
+}
+
+Test(launch, bad_arguments)
+{
+	char big[GM_LAUNCH_ARGS_MAX + 1] = "";
+	struct gm_sim *other;
+	int m;
+
+	cr_expect_eq(gm_sim_launch(NULL, 0, "memset", 1, NULL, 0, NULL), -EINVAL);
+	cr_expect_eq(gm_sim_launch(sim, 0, NULL, 1, NULL, 0, NULL), -EINVAL);
+	cr_expect_eq(gm_sim_launch(sim, 0, "memset", 0, NULL, 0, NULL), -EINVAL);
+	cr_expect_eq(gm_sim_launch(sim, 0, "memset", 1, NULL, 8, NULL), -EINVAL);
+	cr_expect_eq(gm_sim_launch(sim, 0, "memset", 1, big, sizeof big, NULL), -EINVAL);
+	cr_expect_eq(gm_sim_launch(sim, -1, "memset", 1, NULL, 0, NULL), -EINVAL);
+	cr_expect_eq(gm_sim_load(sim, "", &m), -EINVAL);
+	cr_expect_eq(gm_sim_open("no-such-device", &other), -EINVAL);
+	cr_expect_eq(gm_sim_attach(sim, gm_as_default()), -EEXIST);
+	cr_expect_null(gm_sim_dev(NULL));
+	cr_expect_eq(gm_sim_close(NULL), -EINVAL);
+}
+
+Test(launch, a_failing_block_fails_the_launch)
+{
+	struct gm_launch_result r;
+
+	cr_expect_eq(gm_sim_launch(sim, module, "refuse", 100, NULL, 0, &r), -ECANCELED);
+	cr_expect_eq(r.kernel_code, 42);
+	cr_expect_eq(gm_sim_launch(sim, module, "divide", 1, NULL, 0, &r), -ECANCELED);
+	cr_expect_eq(r.kernel_code, 128 + SIGFPE);
+	cr_expect_eq(gm_sim_launch(sim, module, "trap", 5, NULL, 0, &r), -ECANCELED);
+	cr_expect_eq(r.kernel_code, 128 + SIGILL);
+	device_set(sim, managed(PAGE), 1, PAGE);
+}
+
+Test(launch, bad_address)
+{
+	static char outside[64];
+	char *p = managed(4 * MIB);
+	struct gm_launch_result r;
+	int pid = gmi_sim_pid(sim);
+	struct ds_mem_args a = {.dst = outside, .bytes = 1};
+
+	cr_expect_eq(launch_mem(sim, "memset", 1, a, &r), -EFAULT);
+	cr_expect_eq(r.fault_addr, (uintptr_t)outside);
+	gm_munmap(p + 2 * MIB, MIB);
+	a = (struct ds_mem_args){.dst = p, .bytes = 4 * MIB, .value = 3};
+	cr_expect_eq(launch_mem(sim, "memset", 1, a, &r), -EFAULT);
+	cr_expect_eq(r.fault_addr & ~(PAGE - 1), (uintptr_t)p + 2 * MIB);
+	cr_expect(all_bytes(p, 3, 2 * MIB));
+	cr_expect_eq(gmi_sim_pid(sim), pid, "the process lives on");
+}
+
+static void *launch_many(void *arg)
+{
+	char *p = managed(MIB);
+
+	for (int i = 1; i <= 50; i++) {
+		device_set(sim, p, i, MIB);
+		cr_assert(all_bytes(p, i, MIB));
+	}
+	return arg;
+}
+
+Test(launch, from_several_threads)
+{
+	pthread_t t[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, launch_many, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+Test(launch, work_is_counted_and_modelled)
+{
+	char *p = managed(MIB);
+	struct gm_launch_result r;
+	struct gm_dev_stats *s = &gmi_stats->dev[0];
+	uint64_t kernels = s->kernels, modelled = s->modelled_ns;
+
+	device_set(sim, p, 1, MIB);
+	struct ds_mem_args a = {.dst = p, .bytes = MIB, .value = 2};
+	cr_assert_eq(launch_mem(sim, "memset", 1, a, &r), 0);
+	cr_expect_eq(s->kernels, kernels + 2);
+	/* a launch (4 us) and 1 MiB at 1555 GB/s */
+	cr_expect_eq(r.modelled_ns, 4000 + (uint64_t)(1048576 / 1555.0));
+	cr_expect_gt(s->modelled_ns, modelled + 2 * r.modelled_ns);
+	cr_expect_gt(r.wall_ns, 0);
+}
