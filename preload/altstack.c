@@ -79,7 +79,8 @@ static long set_alt(struct gmp_thread *t, const stack_t *set)
 	if (r < 0)
 		return r;
 	/* The old range stays pinned: it may share pages with another. Altstacks are few and live long. */
-	t->alt = off ? (stack_t){.ss_flags = SS_DISABLE} : *set;
+	const stack_t none = {.ss_flags = SS_DISABLE};
+	t->alt = off ? none : *set;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
  * stub of gate.S, one for each place they are made from: `syscall; jmp back`.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/audit.h>
 #include <sched.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static void *stub_for(void *back)
 /* ---- special calls: each gives the result, or goes on in a stub (RESUME)
  * -------------------------------------------- */
 
-#define RESUME ((long)1 << 63) /* no result of any call */
+#define RESUME LONG_MIN /* no result of any call */
 
 static long do_stub(struct call *c)
 {
@@ -356,7 +357,7 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 static long set_dispatch(int on)
 {
 	return on ? gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, gmp_gate_start,
-			    gmp_gate_end - gmp_gate_start, &gmp_selector)
+			    (uintptr_t)gmp_gate_end - (uintptr_t)gmp_gate_start, &gmp_selector)
 		  : gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
 }
 

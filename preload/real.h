@@ -23,14 +23,17 @@
 
 #define GMP_REALS(X)                                                                                         \
 	X(read)                                                                                              \
-	X(write) X(pread) X(pwrite) X(readv) X(writev) X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send)   \
-		X(sendto) X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(               \
-			pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) X(pthread_cancel)  \
-			X(sigaction) X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) X(sigrelse)  \
-				X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack)    \
-					X(ppoll) X(pselect) X(epoll_pwait) X(posix_spawn) X(posix_spawnp)    \
-						X(system) X(popen) X(execve) X(fexecve) X(execvpe) X(close)  \
-							X(dup2) X(dup3) X(close_range) X(closefrom)
+	X(write)                                                                                             \
+	X(pread) X(pwrite) X(readv) X(writev) X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send) X(sendto)  \
+		X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(pthread_create)          \
+			X(thrd_create) X(pthread_sigmask) X(pthread_kill) X(pthread_cancel) X(sigaction)     \
+				X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) X(sigrelse)       \
+					X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend)           \
+						X(sigaltstack) X(ppoll) X(pselect) X(epoll_pwait)            \
+							X(posix_spawn) X(posix_spawnp) X(system) X(popen)    \
+								X(execve) X(fexecve) X(execvpe) X(close)     \
+									X(dup2) X(dup3) X(close_range)       \
+										X(closefrom)
 
 /* The old signal functions are hooked because programs still call them. */
 #pragma GCC diagnostic push
@@ -39,9 +42,9 @@ struct gmp_real {
 #define X(f) __typeof__(f) *p_##f;
 	GMP_REALS(X)
 #undef X
-	void (*p_longjmp)(void *, int) __attribute__((noreturn));
-	void (*p_siglongjmp)(void *, int) __attribute__((noreturn));
-	void (*p___longjmp_chk)(void *, int) __attribute__((noreturn));
+	void (*p_longjmp)(void *, int);
+	void (*p_siglongjmp)(void *, int);
+	void (*p___longjmp_chk)(void *, int);
 };
 #pragma GCC diagnostic pop
 extern struct gmp_real gmp_real;
