@@ -209,6 +209,7 @@ static void jumping(struct __jmp_buf_tag env[1])
 	{                                                                                                    \
 		jumping(env);                                                                                \
 		GMP_REAL(real)(env, val);                                                                    \
+		__builtin_unreachable();                                                                     \
 	}
 JUMP(longjmp, longjmp)
 JUMP(_longjmp, longjmp)

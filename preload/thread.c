@@ -210,7 +210,7 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 {
 	struct internal *s = gmi_alloc(sizeof(*s));
 	pthread_attr_t attr;
-	pthread_t thread;
+	pthread_t thread = 0;
 
 	if (!s)
 		return -ENOMEM;
