@@ -1,0 +1,122 @@
+/*
+ * The device model: what a device string means, what is wrong with a bad one, and how long things take.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include "devsim/sim_int.h"
+
+static struct sim_model parsed(const char *spec)
+{
+	struct sim_model m;
+	char err[256] = "";
+
+	cr_assert_eq(sim_model_parse(spec, &m, err, sizeof err), 0, "%s: %s", spec, err);
+	return m;
+}
+
+Test(model, the_default_device)
+{
+	struct sim_model m = parsed("pcie4-gpu");
+
+	cr_expect_str_eq(m.name, "pcie4-gpu");
+	cr_expect_eq(m.mem_bytes, (uint64_t)4 << 30);
+	cr_expect_eq(m.page_bytes, 65536);
+	cr_expect_eq(m.workers, 2);
+}
+
+Test(model, keys_override_the_profile)
+{
+	struct sim_model m = parsed("pcie3-gpu,mem=1G,page=2M,workers=7,fault=20.5us");
+
+	cr_expect_eq(m.mem_bytes, (uint64_t)1 << 30);
+	cr_expect_eq(m.page_bytes, 2 << 20);
+	cr_expect_eq(m.workers, 7);
+	cr_expect_eq(m.fault_ns, 20500);
+}
+
+Test(model, bandwidth_keeps_the_latency)
+{
+	struct sim_model was = parsed("pcie4-gpu"), m = parsed("pcie4-gpu,bw=5G");
+	uint64_t small = sim_transfer_ns(&was, 1), gib = (uint64_t)1 << 30;
+
+	cr_expect_float_eq((double)sim_transfer_ns(&m, gib) - (double)small, (double)gib / 5, 100);
+}
+
+/* REFERENCE: 1.76 us for 4 KiB, 5.56 us for 60 KiB, 81.8 us for 1020 KiB; between them a straight line. */
+Test(model, measured_transfer_times)
+{
+	struct sim_model m = parsed("pascal-pcie3");
+
+	cr_expect_eq(sim_transfer_ns(&m, 0), 0);
+	cr_expect_eq(sim_transfer_ns(&m, 4 << 10), 1760);
+	cr_expect_eq(sim_transfer_ns(&m, 60 << 10), 5560);
+	cr_expect_eq(sim_transfer_ns(&m, 1020 << 10), 81800);
+	cr_expect_eq(sim_transfer_ns(&m, 32 << 10), (1760 + 5560) / 2);
+	cr_expect_eq(m.fault_ns, 45000);
+	for (uint64_t b = 1; b < 8 << 20; b += 4097)
+		cr_assert_leq(sim_transfer_ns(&m, b), sim_transfer_ns(&m, b + 4097));
+}
+
+Test(model, a_kernel_is_bound_by_compute_or_by_memory)
+{
+	struct sim_model m = parsed("pcie4-gpu");
+
+	cr_expect_eq(sim_kernel_ns(&m, 'd', 0, 0), (uint64_t)m.launch_ns);
+	cr_expect_eq(sim_kernel_ns(&m, 'd', 9700000000, 8), (uint64_t)m.launch_ns + 1000000);
+	cr_expect_eq(sim_kernel_ns(&m, 's', 19500000000, 8), (uint64_t)m.launch_ns + 1000000);
+	cr_expect_eq(sim_kernel_ns(&m, 'z', 9700000000, 8), (uint64_t)m.launch_ns + 1000000);
+	cr_expect_eq(sim_kernel_ns(&m, 'd', 1, 1555000000), (uint64_t)m.launch_ns + 1000000);
+}
+
+Test(model, bad_strings_are_named_with_what_is_valid)
+{
+	static const struct {
+		const char *spec, *says, *also;
+	} bad[] = {
+		{"voodoo", "'voodoo'", "pcie4-gpu"},
+		{"pcie4", "'pcie4'", "pcie4-gpu"},
+		{"pcie4-gpu,page=8K", "'page=8K'", "4K, 64K or 2M"},
+		{"pcie4-gpu,mem=1000", "'mem=1000'", "multiple of 2M"},
+		{"pcie4-gpu,mem=0", "'mem=0'", "multiple of 2M"},
+		{"pcie4-gpu,workers=0", "'workers=0'", "1 to 64"},
+		{"pcie4-gpu,workers=65", "'workers=65'", "1 to 64"},
+		{"pcie4-gpu,workers=1.5", "'workers=1.5'", "1 to 64"},
+		{"pcie4-gpu,workers=x", "'workers=x'", "1 to 64"},
+		{"pcie4-gpu,fault=45", "'fault=45'", "45us"},
+		{"pcie4-gpu,bw=0", "'bw=0'", "12G"},
+		{"pcie4-gpu,color=red", "'color'", "mem, page, workers, bw, fault"},
+		{"pcie4-gpu,mem", "'mem'", "multiple of 2M"},
+		{"pcie4-gpu,", "''", "mem, page"},
+		{"", "''", "pcie4-gpu"},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(bad); i++) {
+		struct sim_model m;
+		char err[256] = "";
+		cr_assert_eq(sim_model_parse(bad[i].spec, &m, err, sizeof err), -EINVAL, "%s", bad[i].spec);
+		cr_expect(strstr(err, bad[i].says), "%s: %s", bad[i].spec, err);
+		cr_expect(strstr(err, bad[i].also), "%s: %s", bad[i].spec, err);
+	}
+}
+
+Test(model, the_option_table_asks_the_driver)
+{
+	char err[256] = "";
+
+	cr_assert_not_null(gmi_opt_check_device);
+	cr_expect_eq(gmi_opt_check_device("pcie5-gpu,mem=2G", err, sizeof err), 0);
+	cr_expect_eq(gmi_opt_check_device("pcie6-gpu", err, sizeof err), -EINVAL);
+}
+
+static unsigned lines;
+static void count_line(const char *line)
+{
+	lines++;
+	cr_expect_gt(strlen(line), 10);
+}
+Test(model, help_names_every_profile_and_key)
+{
+	gmi_sim_help(count_line);
+	cr_expect_eq(lines, 6 + 5);
+}
