@@ -288,23 +288,6 @@ static char *private_string(const char *s, size_t *bytes)
 	return copy ? memcpy(copy, s, *bytes) : NULL;
 }
 
-GMP_HOOK int system(const char *command)
-{
-	size_t bytes;
-	char *copy;
-
-	if (!gmp_on || !gmp_is_active() || !command)
-		return GMP_REAL(system)(command);
-	if (!(copy = private_string(command, &bytes))) {
-		errno = ENOMEM;
-		return -1;
-	}
-	pin_environment();
-	int r = GMP_REAL(system)(copy);
-	gmi_free(copy, bytes);
-	return r;
-}
-
 GMP_HOOK FILE *popen(const char *command, const char *mode)
 {
 	size_t bytes;

@@ -215,3 +215,40 @@ JUMP(longjmp, longjmp)
 JUMP(_longjmp, longjmp)
 JUMP(siglongjmp, siglongjmp)
 JUMP(__longjmp_chk, __longjmp_chk)
+
+/* Contexts: their mask is put in place in the same hidden way. */
+static void switching(const ucontext_t *uc)
+{
+	uint64_t m;
+
+	if (!gmp_armed)
+		return;
+	memcpy(&m, &uc->uc_sigmask, sizeof(m));
+	gmp_self()->vmask = m & GMP_VIRTUAL;
+	if (m & GMP_VIRTUAL) {
+		m &= ~GMP_VIRTUAL;
+		memcpy((void *)&uc->uc_sigmask, &m, sizeof(m));
+	}
+}
+
+GMP_HOOK int setcontext(const ucontext_t *uc)
+{
+	switching(uc);
+	return GMP_REAL(setcontext)(uc);
+}
+
+GMP_HOOK int swapcontext(ucontext_t *old, const ucontext_t *uc)
+{
+	switching(uc);
+	return GMP_REAL(swapcontext)(old, uc);
+}
+
+/* gate.S, makecontext: where to go on. A stack in the heap stays on the host: signal frames are pushed onto
+ * it. */
+void *gmp_before_makecontext(const ucontext_t *uc);
+void *gmp_before_makecontext(const ucontext_t *uc)
+{
+	if (gmp_armed && gmp_managed(uc->uc_stack.ss_sp, uc->uc_stack.ss_size))
+		gmi_pin_range(uc->uc_stack.ss_sp, uc->uc_stack.ss_size, true);
+	return (void *)&GMP_REAL(makecontext);
+}

@@ -129,6 +129,16 @@ static struct start *prepare(void *arg)
 	return s;
 }
 
+/* A stack of the program's own making stays on the host: signal frames are pushed onto it. */
+static void pin_given_stack(const pthread_attr_t *attr)
+{
+	void *base = NULL;
+	size_t bytes = 0;
+
+	if (gmp_armed && attr && !pthread_attr_getstack(attr, &base, &bytes) && gmp_managed(base, bytes))
+		gmi_pin_range(base, bytes, true);
+}
+
 GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
 	struct start *s;
@@ -138,6 +148,7 @@ GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void 
 	if (!(s = prepare(arg)))
 		return EAGAIN;
 	s->fn.pthread = fn;
+	pin_given_stack(attr);
 	gmp_libc_enter();
 	int r = GMP_REAL(pthread_create)(thread, attr, start_pthread, s);
 	gmp_libc_leave();

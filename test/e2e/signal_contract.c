@@ -482,6 +482,48 @@ static void cancel(void)
 	printf("cancelled %d\n", r == PTHREAD_CANCELED);
 }
 
+/* Stacks in the heap, away when they are used: a context's and a thread's. Signals and calls push frames onto
+ * them. */
+static ucontext_t main_uc, co_uc;
+static void coroutine(int a, int b)
+{
+	for (int i = 0; i < 3; i++) {
+		raise(SIGUSR1);
+		printf("coroutine %d %d\n", a + i, b);
+		swapcontext(&co_uc, &main_uc);
+	}
+}
+
+static void heap_stacks(void)
+{
+	size_t bytes = 64 * PAGE;
+	pthread_attr_t attr;
+	pthread_t t;
+	void *r;
+
+	signal(SIGUSR1, simple_return);
+	getcontext(&co_uc);
+	co_uc.uc_stack.ss_sp = absent(64, 1);
+	co_uc.uc_stack.ss_size = bytes;
+	co_uc.uc_link = &main_uc;
+	makecontext(&co_uc, (void (*)(void))coroutine, 2, 10, 20);
+	for (int i = 0; i < 3; i++) {
+		away(co_uc.uc_stack.ss_sp, bytes);
+		swapcontext(&main_uc, &co_uc);
+	}
+	char *stack = absent(64, 2);
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, stack, bytes);
+	pthread_create(&t, &attr, thread, NULL);
+	for (int i = 0; i < 10; i++) {
+		away(stack, bytes);
+		pthread_kill(t, SIGUSR1);
+	}
+	pthread_join(t, &r);
+	printf("heap stack %u\n", (unsigned)(uintptr_t)r);
+	signal(SIGUSR1, SIG_DFL);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -498,5 +540,6 @@ int main(void)
 	all_deaths();
 	threads();
 	cancel();
+	heap_stacks();
 	return 0;
 }
