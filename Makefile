@@ -1,5 +1,5 @@
 # GMEM in user space. Targets: all (default), demo, test, bench, check, install, uninstall, docs, deps, clean. See README.md.
-# Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread.
+# Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; V=1 (show the commands); DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread.
 VERSION = 0.1.0
 comma = ,
 CC ?= gcc
@@ -36,25 +36,30 @@ all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUIL
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
 	@scripts/deps.sh build run test check
-deps-%:
+deps-build deps-run deps-test deps-check: deps-%:
 	@scripts/deps.sh $*
-.PHONY: deps
+.PHONY: deps deps-build deps-run deps-test deps-check
+need_build := $(if $(shell scripts/deps.sh -n build),deps-build)
+need_test := $(if $(shell scripts/deps.sh -n test),deps-test)
+
+# One short line for each command, unless V=1.
+Q = $(if $(V),,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)';)
 
 # ---- objects and libraries ----------------------------------------------------------------------------------------
-$(BUILD)/%.o: %.c | deps-build
+$(BUILD)/%.o: %.c | $(need_build)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-$(BUILD)/%.o: %.S | deps-build
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/%.o: %.S | $(need_build)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
-	$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map -Wl,-z,now -o $@ \
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map -Wl,-z,now -o $@ \
 	    $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
 
 # All of core with hidden symbols visible, for unit tests and the tool.
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
-	rm -f $@; $(AR) rcs $@ $^
+	$(call Q,AR )rm -f $@; $(AR) rcs $@ $^
 
 # jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/malloc*.c).
 WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc \
@@ -62,18 +67,18 @@ WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc \
 WRAP = $(patsubst %,-Wl$(comma)--wrap=%,$(WRAP_SYMS))
 JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
-	objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
+	@objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
 	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
-	$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
+	$(call Q,LD )$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
 	    $(WRAP) -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
 
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
-	$(CC) $(SANITIZE_FLAGS) -rdynamic -o $@ $^ -ldl -lpthread -lm
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -rdynamic -o $@ $^ -ldl -lpthread -lm
 
 # The only user of jansson; static, so that the reporter starts fast and installs alone.
 $(call obj,$(TOOL_SRC)): CPPFLAGS += -DGMEM_VERSION='"$(VERSION)"'
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
-	$(CC) $(SANITIZE_FLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
 	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lpthread
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
@@ -87,12 +92,12 @@ SHARED_GMEM = -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/../..'
 $(BUILD)/test/unit/%: TEST_LIBS = $(BUILD)/libgmem_core.a
 $(BUILD)/test/unit/test_report: TEST_LIBS = $(SHARED_GMEM) # starts the reporter, which is found beside the library
 $(BUILD)/test/unit/test_report: $(BUILD)/libgmem.so $(BUILD)/gmem-report
-$(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a | deps-test
+$(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a | $(need_test)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(TEST_LIBS) -lcriterion -lpthread -ldl -lm
-$(BUILD)/test/device/%: test/device/%.c $(BUILD)/libgmem.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report | deps-test
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(TEST_LIBS) -lcriterion -lpthread -ldl -lm
+$(BUILD)/test/device/%: test/device/%.c $(BUILD)/libgmem.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report | $(need_test)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(SHARED_GMEM) -lcriterion -lpthread -ldl -lm
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(SHARED_GMEM) -lcriterion -lpthread -ldl -lm
 
 -include $(wildcard test/*/*.mk)
 

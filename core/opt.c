@@ -16,7 +16,7 @@ struct gm_options gmi_opt = {
 	.prefetch = GM_PREFETCH_TREE,
 	.prefetch_percent = 51,
 	.evict = GM_EVICT_LRU2M,
-	.retain_bytes = (uint64_t)64 << 20,
+	.retain_bytes = (uint64_t)512 << 20,
 	.report = GM_REPORT_TEXT,
 	.log = GM_LOG_WARN,
 	.children = GM_CHILDREN_ALL,
@@ -140,7 +140,7 @@ struct option {
 	const struct word *words;
 };
 
-#define FIELD(o, type) ((type *)((char *)&gmi_opt + (o)->offset))
+#define FIELD(o, type) ((type *)(void *)((char *)&gmi_opt + (o)->offset))
 
 static const struct word *find_word(const struct word *w, const char *value)
 {
@@ -255,29 +255,39 @@ static bool device_syntax(const char *s)
 	return !*s;
 }
 
+/* One entry of n characters. */
+static int add_device(const struct option *o, const char *entry, size_t n, char *err, size_t err_bytes)
+{
+	char why[400] = "";
+
+	if (gmi_opt.ndev >= GM_MAX_DEV) {
+		gmi_snprintf(err, err_bytes, "%s names more than %d devices", o->name, GM_MAX_DEV);
+		return -EINVAL;
+	}
+	char *spec = gmi_opt.device[gmi_opt.ndev++];
+	if (!copy(spec, sizeof gmi_opt.device[0], entry, n) || !device_syntax(spec))
+		return -EINVAL;
+	if (gmi_opt_check_device && gmi_opt_check_device(spec, why, sizeof why) != 0) {
+		gmi_snprintf(err, err_bytes, "%s: %s", o->name, why);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int parse_device(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	gmi_opt.ndev = 0;
 	if (same(value, "none"))
 		return 0;
 	for (const char *s = value;; s++) {
-		char *spec = gmi_opt.device[gmi_opt.ndev];
 		size_t n = 0;
 
 		while (s[n] && s[n] != ';')
 			n++;
-		if (gmi_opt.ndev == GM_MAX_DEV) {
-			gmi_snprintf(err, err_bytes, "%s names more than %d devices", o->name, GM_MAX_DEV);
-			return -EINVAL;
-		}
-		if (!copy(spec, sizeof gmi_opt.device[0], s, n) || !device_syntax(spec))
-			return -EINVAL;
-		if (gmi_opt_check_device && gmi_opt_check_device(spec, err, err_bytes) != 0)
-			return -EINVAL;
-		gmi_opt.ndev++;
+		int r = add_device(o, s, n, err, err_bytes);
+		if (r || !s[n])
+			return r;
 		s += n;
-		if (!*s)
-			return 0;
 	}
 }
 
@@ -361,7 +371,7 @@ static const struct option options[] = {
 	 parse_only_word, 0, fault_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
-	{"GMEM_RETAIN", "--retain", "BYTES", "64M", "bytes: 0, 4096, 64K, 1.5G",
+	{"GMEM_RETAIN", "--retain", "BYTES", "512M", "bytes: 0, 4096, 64K, 1.5G",
 	 "host memory kept behind for pages that went to a device, so that coming home costs less",
 	 parse_size, AT(retain_bytes)},
 	{"GMEM_REPORT", "--report", "WHERE", "text", "none, text, FILE.json (%p in it: the pid)",

@@ -28,6 +28,22 @@ static struct gm_stats *shared; /* the mapping that gmi_stats points at, or NULL
 /* ---- who this is
  * ---------------------------------------------------------------------------------------------- */
 
+/* /proc/self/cmdline has a NUL behind each argument. */
+static void read_command(char *to, size_t bytes)
+{
+	long fd = gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+	long n = fd < 0 ? 0 : gm_sys3(SYS_read, fd, to, bytes - 1);
+
+	if (fd >= 0)
+		gm_sys1(SYS_close, fd);
+	while (n > 0 && !to[n - 1])
+		n--;
+	for (long i = 0; i < n; i++)
+		if ((unsigned char)to[i] < ' ' || to[i] == 127)
+			to[i] = ' ';
+	to[n > 0 ? n : 0] = 0;
+}
+
 static void describe(struct gm_stats *s)
 {
 	s->magic = GM_STATS_MAGIC;
@@ -35,6 +51,7 @@ static void describe(struct gm_stats *s)
 	atomic_store(&s->pid, (int32_t)gm_sys0(SYS_getpid));
 	long n = gm_sys3(SYS_readlink, "/proc/self/exe", s->program, sizeof s->program - 1);
 	s->program[n > 0 ? n : 0] = 0;
+	read_command(s->command, sizeof s->command);
 }
 
 /* ---- where the JSON goes

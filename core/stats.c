@@ -100,6 +100,7 @@ void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
 	uint32_t ndev = atomic_exchange(&from->ndev, 0);
 
 	move_text(to->program, from->program, sizeof to->program);
+	move_text(to->command, from->command, sizeof to->command);
 	move_once(&to->start_ns, &from->start_ns);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
 		move_device(&to->dev[d], &from->dev[d]);

@@ -1,17 +1,17 @@
 /*
  * stats.h - every number of the report, counted where the thing happens.
  *
- * One struct in a shared mapping (memfd) that outlives the process: the reporter (gmem-report --follow) maps it too and
- * renders it when the process is gone, however it ended. All fields are updated with relaxed atomic adds (GM_COUNT).
- * The layout is private to one build: version is checked by the reporter.
+ * One struct in a shared mapping (memfd) that outlives the process: the reporter (gmem-report --follow) maps
+ * it too and renders it when the process is gone, however it ended. All fields are updated with relaxed
+ * atomic adds (GM_COUNT). The layout is private to one build: version is checked by the reporter.
  */
 #ifndef GM_CORE_STATS_H
 #define GM_CORE_STATS_H
 
 #include "opt.h"
 
-#define GM_STATS_MAGIC   0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 1
+#define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
+#define GM_STATS_VERSION 2
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -21,27 +21,28 @@ struct gm_hist {
 struct gm_dev_stats {
 	char name[64];
 	_Atomic uint64_t mem_bytes, page_bytes;
-	_Atomic uint64_t kernels;          /* launches that ran to their end */
+	_Atomic uint64_t kernels; /* launches that ran to their end */
 	_Atomic uint64_t kernels_failed;
-	_Atomic uint64_t faults;           /* far faults served for this device */
+	_Atomic uint64_t faults; /* far faults served for this device */
 	_Atomic uint64_t fault_batches;
-	_Atomic uint64_t modelled_ns;      /* virtual time: kernels + faults + transfers */
+	_Atomic uint64_t modelled_ns; /* virtual time: kernels + faults + transfers */
 	_Atomic uint64_t resident_bytes, resident_peak_bytes;
 	_Atomic uint64_t evicted_bytes;
-	_Atomic uint64_t restarts;         /* device processes lost */
-	_Atomic uint64_t remote_bytes;     /* mapped over the bus instead of moved */
+	_Atomic uint64_t restarts;     /* device processes lost */
+	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
 };
 struct gm_stats {
 	uint32_t magic, version;
 	_Atomic int32_t pid;
-	_Atomic uint32_t final;            /* 1: the process told its end itself */
-	char program[256];
+	_Atomic uint32_t final;		   /* 1: the process told its end itself */
+	char program[256];		   /* its executable */
+	char command[1024];		   /* its arguments, with spaces between */
 	_Atomic uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
 	_Atomic uint32_t ndev;
 	struct gm_dev_stats dev[GM_MAX_DEV];
 	_Atomic uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages; /* pages are 4 KiB */
-	_Atomic uint64_t zeroed_pages;     /* given to the device as zeros, nothing copied */
-	_Atomic uint64_t cpu_faults;       /* SIGSEGVs that brought pages home or restored rights */
+	_Atomic uint64_t zeroed_pages; /* given to the device as zeros, nothing copied */
+	_Atomic uint64_t cpu_faults;   /* SIGSEGVs that brought pages home or restored rights */
 	_Atomic uint64_t cpu_faults_spurious;
 	struct gm_hist cpu_fault_ns;
 	_Atomic uint64_t managed_bytes, managed_peak_bytes, metadata_bytes, metadata_peak_bytes;
@@ -50,7 +51,8 @@ struct gm_stats {
 	_Atomic uint64_t forks, forks_copied_bytes;
 };
 
-/* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL, never freed. */
+/* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL,
+ * never freed. */
 GM_EXPORT extern struct gm_stats *gmi_stats;
 #define GM_COUNT(field, n) ((void)atomic_fetch_add_explicit(&gmi_stats->field, (n), memory_order_relaxed))
 
@@ -90,9 +92,10 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
 GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
 
 /*
- * report.c: moves the counters into the shared mapping and starts gmem-report --follow, once per process (again in a
- * fork child; further calls return 0 at once). Does nothing when GMEM_REPORT=none. Called before main when GMEM_REPORT was given, else when the first
- * device starts. 0 or -errno (then the run goes on without a report; one warning).
+ * report.c: moves the counters into the shared mapping and starts gmem-report --follow, once per process
+ * (again in a fork child; further calls return 0 at once). Does nothing when GMEM_REPORT=none. Called before
+ * main when GMEM_REPORT was given, else when the first device starts. 0 or -errno (then the run goes on
+ * without a report; one warning).
  */
 GM_EXPORT int gmi_report_start(void);
 /* Normal end (destructor): final numbers, and wait until the reporter has rendered them. */
@@ -101,8 +104,8 @@ GM_EXPORT void gmi_report_finish(void);
 GM_EXPORT void gmi_report_forked(void);
 
 /*
- * stats.c: moves every count of `from` into `to` (sums and gauges are added, peaks raised), leaving zeros; both may be
- * counted in meanwhile and nothing is lost. Texts and times are copied where `to` has none.
+ * stats.c: moves every count of `from` into `to` (sums and gauges are added, peaks raised), leaving zeros;
+ * both may be counted in meanwhile and nothing is lost. Texts and times are copied where `to` has none.
  */
 void gm_stats_move(struct gm_stats *to, struct gm_stats *from);
 /* The private struct that gmi_stats points at first. */

@@ -42,7 +42,7 @@ for program; do
 	[ "$s" = 0 ] || printf ', %d skipped' "$s"
 	printf '   %d s\n' $((SECONDS - start))
 	if [ "$f" != 0 ]; then
-		tail -n 200 "$log" | sed 's/^/    /'
+		tail -n 80 "$log" | sed 's/^/    /'
 	else
 		grep '^skip ' "$log" | sed 's/^/    /'
 	fi

@@ -36,17 +36,6 @@ static size_t read_proc(int pid, const char *name, char *buf, size_t bytes)
 	return n > 0 ? (size_t)n : 0;
 }
 
-static void read_command(int pid, char *buf, size_t bytes)
-{
-	size_t n = read_proc(pid, "cmdline", buf, bytes);
-
-	while (n && !buf[n - 1])
-		n--;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)buf[i] < ' ' || buf[i] == 127)
-			buf[i] = ' ';
-}
-
 /* True when the process said that it ends, false when the socket only hung up. */
 static bool wait_for_end(void)
 {
@@ -170,7 +159,6 @@ int follow(int pid, const char *file)
 		mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, GM_REPORT_FD_STATS, 0);
 	if (s == MAP_FAILED || chdir("/") != 0) /* hold no file system busy */
 		return 1;
-	read_command(pid, v.command, sizeof v.command);
 	if (wait_for_end())
 		strcpy(v.ended, "exit");
 	else

@@ -29,6 +29,7 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	uint64_t ndev = atomic_load(&s->ndev);
 
 	snprintf(v->program, sizeof v->program, "%.*s", (int)sizeof s->program - 1, s->program);
+	snprintf(v->command, sizeof v->command, "%.*s", (int)sizeof s->command - 1, s->command);
 	v->pid = (uint64_t)atomic_load(&s->pid);
 	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
 	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);

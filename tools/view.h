@@ -33,7 +33,7 @@ struct view {
 	uint64_t forks, forks_copied_bytes;
 };
 
-/* ended, command and signal are the caller's. */
+/* ended and signal are the caller's. */
 void view_from_stats(struct view *v, const struct gm_stats *s);
 void view_text(const struct view *v, FILE *out);
 /* Writes file atomically (a temporary beside it, renamed). 0 or -errno. */

@@ -77,7 +77,7 @@ static json_t *text(const char *s)
 
 static json_t *value(const struct field *f, const void *from)
 {
-	const char *at = (const char *)from + f->offset;
+	const void *at = (const char *)from + f->offset;
 
 	switch (f->kind) {
 	case COUNT:
@@ -151,7 +151,7 @@ free_root:
 static void read_field(const struct field *f, const json_t *root, void *to)
 {
 	const json_t *j = json_object_get(f->group ? json_object_get(root, f->group) : root, f->key);
-	char *at = (char *)to + f->offset;
+	void *at = (char *)to + f->offset;
 
 	switch (f->kind) {
 	case COUNT:

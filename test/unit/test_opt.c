@@ -41,7 +41,7 @@ Test(opt, shown_defaults_are_the_real_ones)
 	struct gm_options before = gmi_opt;
 	static const char *const shown[] = {
 		"GMEM_DEVICE=pcie4-gpu", "GMEM_OFFLOAD=blas", "GMEM_BLAS_MIN=500",  "GMEM_PREFETCH=tree:51",
-		"GMEM_EVICT=lru2m",	 "GMEM_THROTTLE=0",   "GMEM_RETAIN=64M",    "GMEM_LOG=warn",
+		"GMEM_EVICT=lru2m",	 "GMEM_THROTTLE=0",   "GMEM_RETAIN=512M",    "GMEM_LOG=warn",
 		"GMEM_DISABLE=0",	 "GMEM_CHILDREN=all", "GMEM_RESTRICT_EXE=", "GMEM_FAULT=sigsegv",
 	};
 
@@ -67,14 +67,14 @@ Test(opt, devices)
 
 static int no_such_profile(const char *spec, char *e, size_t bytes)
 {
-	gmi_snprintf(e, bytes, "GMEM_DEVICE: no profile %s; valid: x", spec);
+	gmi_snprintf(e, bytes, "no profile %s; valid: x", spec);
 	return -1;
 }
 
 Test(opt, the_driver_has_a_say_in_devices)
 {
 	gmi_opt_check_device = no_such_profile;
-	refused("GMEM_DEVICE=foo", "no profile foo", "valid: x");
+	refused("GMEM_DEVICE=foo", "GMEM_DEVICE: no profile foo", "valid: x");
 }
 
 Test(opt, words_and_numbers)
