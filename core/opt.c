@@ -23,8 +23,7 @@ struct gm_options gmi_opt = {
 };
 int (*gmi_opt_check_device)(const char *spec, char *err, size_t err_bytes);
 
-/* ---- small string functions
- * ---------------------------------------------------------------------------------- */
+/* ---- small string functions -------------------------------------------------------------------- */
 
 static size_t length(const char *s)
 {
@@ -119,8 +118,7 @@ int gmi_parse_bytes(const char *s, uint64_t *bytes)
 	return 0;
 }
 
-/* ---- one parser a type: 0, or -EINVAL and perhaps a message of its own
- * ------------------------------------------ */
+/* ---- one parser a type: 0, or -EINVAL and perhaps a message of its own ------------------------- */
 
 struct option;
 typedef int parser(const struct option *o, const char *value, char *err, size_t err_bytes);
@@ -334,8 +332,7 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 	return fits ? 0 : -EINVAL;
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------- */
 
 static const struct word offload_words[] = {{"blas", 1}, {"none", 0}, {NULL, 0}};
 static const struct word prefetch_words[] = {
@@ -493,8 +490,7 @@ const char *gmi_opt_flag(const char *flag)
 	return NULL;
 }
 
-/* ---- help
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- help -------------------------------------------------------------------------------------- */
 
 static void help_terminal(const struct option *o, void (*out)(const char *line))
 {
