@@ -3,9 +3,11 @@
  * and mprotect. Usage: floor_cpu_fault [PAGE_BYTES]. Prints microseconds per fault, everything warm.
  */
 #include "bench.h"
+#include <fcntl.h>
 #include <signal.h>
 
 static size_t page;
+static int host_fd, cold;
 static char *window, *host, *device;
 static volatile size_t faults;
 
@@ -26,6 +28,8 @@ static double round_us(size_t bytes)
 
 	if (mprotect(window, bytes, PROT_NONE))
 		bench_die("mprotect: %s", strerror(errno));
+	if (cold && fallocate(host_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes))
+		bench_die("fallocate: %s", strerror(errno));
 	faults = 0;
 	start = bench_now();
 	for (size_t o = 0; o < bytes; o += page)
@@ -43,9 +47,9 @@ int main(int argc, char **argv)
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	double us[BENCH_ROUNDS];
 	size_t bytes;
-	int host_fd;
 
 	page = bench_page_arg(argc, argv, 1);
+	cold = argc > 2;
 	bytes = bench_walk_bytes(page);
 	sigaltstack(&altstack, NULL);
 	sigaction(SIGSEGV, &action, NULL);

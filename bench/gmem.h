@@ -73,17 +73,21 @@ static inline void bench_walk(struct bench_device *d, char *p, size_t bytes, siz
  */
 static inline void bench_expect(const char *p, size_t bytes, enum gm_where where)
 {
-	size_t n = bytes / 4096, wrong = 0;
+	size_t n = bytes / 4096, wrong = 0, first = 0;
 	struct gm_page_info *info = malloc(n * sizeof *info);
 
 	if (!info)
 		bench_die("no memory for the query");
 	bench_check(gm_query(p, bytes, info));
-	for (size_t i = 0; i < n; i++)
-		wrong += info[i].where != where;
-	free(info);
+	for (size_t i = n; i-- > 0;)
+		if (info[i].where != where) {
+			wrong++;
+			first = i;
+		}
 	if (wrong)
-		bench_die("%zu of %zu pages are not in state %d", wrong, n, (int)where);
+		bench_die("%zu of %zu pages are not in state %d; page %zu is in state %d", wrong, n,
+			  (int)where, first, (int)info[first].where);
+	free(info);
 }
 
 static inline uint64_t bench_cpu_faults(void)

@@ -14,7 +14,8 @@ PRELOAD=$PWD/$BUILD/libgmem_preload.so
 JEMALLOC=${JEMALLOC:-$(ldconfig -p | awk '/libjemalloc\.so\.2/ {print $NF; exit}')}
 JEMALLOC=${JEMALLOC:-libjemalloc.so.2}
 unset "${!GMEM_@}" LD_PRELOAD
-export GMEM_REPORT=none B PRELOAD JEMALLOC CPUS
+WARM="env GMEM_RETAIN=2G"
+export GMEM_REPORT=none WARM B PRELOAD JEMALLOC CPUS
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 export tmp
