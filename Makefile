@@ -123,13 +123,13 @@ SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h t
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh test/*.sh test/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check
-	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-gcc check-clang
+	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
 check-format:
-	clang-format --dry-run -Werror $(SOURCES)
+	@clang-format --dry-run -Werror $(SOURCES)
 check-scripts:
-	shellcheck $(SCRIPTS)
+	@shellcheck $(SCRIPTS)
 check-cpp:
-	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -I. -Iinclude \
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -I. -Iinclude \
 	    -D_GNU_SOURCE -D__x86_64__ --suppressions-list=.cppcheck core devsim preload tools
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory -s CC=$* BUILD=build-$* all compile-tests
@@ -138,12 +138,21 @@ compile-tests: $(UNIT) $(DEVICE_TESTS)
 .PHONY: check check-format check-scripts check-cpp check-gcc check-clang compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------
-docs: docs/options.md
-docs/options.md: $(BUILD)/gmem-report docs/options.head.md
-	{ cat docs/options.head.md; $(BUILD)/gmem-report --options-markdown; \
-	  printf '\n## Devices\n\n`gmem-report --profiles` prints:\n\n```\n'; $(BUILD)/gmem-report --profiles; \
-	  printf '```\n'; } >$@.tmp && mv $@.tmp $@
-.PHONY: docs
+# Generated, and kept in the repository; make check sees to it that they are fresh.
+DOCS = docs/options.md docs/man/run-with-gmem.1
+docs: $(DOCS:%=$(BUILD)/%)
+	for d in $(DOCS); do cp $(BUILD)/$$d $$d || exit 1; done
+check-docs: $(DOCS:%=$(BUILD)/%)
+	@for d in $(DOCS); do cmp $(BUILD)/$$d $$d || { echo "$$d is stale: run make docs" >&2; exit 1; }; done
+$(BUILD)/docs/options.md: docs/options.head.md $(BUILD)/gmem-report
+	@mkdir -p $(@D)
+	{ cat $<; $(BUILD)/gmem-report --options-markdown; \
+	  printf '\n## Devices\n\n`gmem-report --profiles` prints:\n\n'; $(BUILD)/gmem-report --profiles | sed 's/^/    /'; } >$@
+$(BUILD)/docs/man/%.1: docs/man/%.1.in $(BUILD)/gmem-report
+	@mkdir -p $(@D)
+	$(BUILD)/gmem-report --options | sed 's/^  --/.TP\n.B --/; s/^  *//; s/-/\\-/g; s/ *valid:/.br\nValid:/' >$@.options
+	sed -e '/@OPTIONS@/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< >$@
+.PHONY: docs check-docs
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 D = $(DESTDIR)$(PREFIX)

@@ -24,8 +24,7 @@ struct gm_phys {
 	struct chunk chunk[];
 };
 
-/* ---- bits of one chunk
- * -------------------------------------------------------------------------------------- */
+/* ---- bits of one chunk ------------------------------------------------------------------------- */
 
 /* runs[k]: a bit at the start of every aligned free frame of order k. */
 struct free_frames {
@@ -129,8 +128,7 @@ static gm_bm bits_of(uint64_t frame, unsigned order)
 	return gm_bm_range(page, page + (1u << order));
 }
 
-/* ---- lists of chunks
- * ---------------------------------------------------------------------------------------- */
+/* ---- lists of chunks --------------------------------------------------------------------------- */
 
 static void list_remove(struct gm_phys *p, uint32_t i)
 {
@@ -165,8 +163,7 @@ static void relist(struct gm_phys *p, uint32_t i)
 	list_push(p, i, of);
 }
 
-/* ---- policy
- * ------------------------------------------------------------------------------------------------- */
+/* ---- policy ------------------------------------------------------------------------------------ */
 
 /* Is the wished-for frame free? Anything may be wished for: callers compute it from a neighbour's frame. */
 static bool wish_is_free(const struct gm_phys *p, uint64_t frame, unsigned order)
@@ -227,8 +224,7 @@ void gmi_phys_free(struct gm_phys *p, uint64_t frame, unsigned order)
 	gmi_unlock(&p->lock);
 }
 
-/* ---- the rest
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------- */
 
 static size_t phys_size(uint64_t nchunks)
 {

@@ -20,8 +20,7 @@ struct spare {
 	node *n[2];
 };
 
-/* ---- the treap
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the treap --------------------------------------------------------------------------------- */
 
 static uint64_t priority(const node *n)
 {
@@ -108,8 +107,7 @@ static void truncate_last(node *t, uintptr_t end)
 	update(t);
 }
 
-/* ---- nodes and the map's sums
- * ------------------------------------------------------------------------------- */
+/* ---- nodes and the map's sums ------------------------------------------------------------------ */
 
 static void spare_free(struct spare *s)
 {
@@ -180,8 +178,7 @@ static bool inside(const struct gm_rangemap *m, uintptr_t start, uintptr_t end)
 	return start < end && start >= m->lo && end <= m->hi;
 }
 
-/* ---- changing
- * ----------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------------- */
 
 void gmi_rangemap_init(struct gm_rangemap *m, uintptr_t lo, uintptr_t hi)
 {
@@ -286,8 +283,7 @@ int gmi_rangemap_assign(struct gm_rangemap *m, uintptr_t start, uintptr_t end, c
 	return 0;
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------ */
 
 bool gmi_rangemap_next(const struct gm_rangemap *m, uintptr_t addr, struct gm_range *out)
 {

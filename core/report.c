@@ -25,8 +25,7 @@ static _Atomic int sock = -1;	/* our end; >= 0: this process has a reporter */
 static _Atomic bool tried;	/* started, or failed to: never again in this process */
 static struct gm_stats *shared; /* the mapping that gmi_stats points at, or NULL */
 
-/* ---- who this is
- * ---------------------------------------------------------------------------------------------- */
+/* ---- who this is ------------------------------------------------------------------------------- */
 
 /* /proc/self/cmdline has a NUL behind each argument. */
 static void read_command(char *to, size_t bytes)
@@ -54,8 +53,7 @@ static void describe(struct gm_stats *s)
 	read_command(s->command, sizeof s->command);
 }
 
-/* ---- where the JSON goes
- * -------------------------------------------------------------------------------------- */
+/* ---- where the JSON goes ----------------------------------------------------------------------- */
 
 /* FILE.json -> FILE.<pid>.json */
 static void name_by_pid(char *path, size_t bytes, const char *file)
@@ -133,8 +131,7 @@ static int choose_file(char *path, size_t bytes, int *lock)
 	return 0;
 }
 
-/* ---- start
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------------- */
 
 struct channel {
 	int memfd, ours, theirs, lock, pidfd;
@@ -243,8 +240,7 @@ int gmi_report_start(void)
 	return r;
 }
 
-/* ---- end
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- end --------------------------------------------------------------------------------------- */
 
 /* The reporter closes its end when the report is written. */
 static void wait_for_reporter(int fd)

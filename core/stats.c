@@ -25,8 +25,7 @@ void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delt
 	raise_to(peak, v);
 }
 
-/* ---- moving
- * --------------------------------------------------------------------------------------------------- */
+/* ---- moving ------------------------------------------------------------------------------------ */
 
 static void move_sum(_Atomic uint64_t *to, _Atomic uint64_t *from)
 {

@@ -41,8 +41,8 @@ GM_EXPORT int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice
 /* Contents dropped, mapping kept (extent purge): later reads see zeros; device copies are given up at once.
  */
 GM_EXPORT int gmi_vm_discard(struct gm_as *as, void *addr, size_t len);
-/* The bytes of [addr, addr+len) are of no use any more (a freed heap block): whole pages that a device has come back as zeros,
- * without a copy. All others keep their contents. */
+/* The bytes of [addr, addr+len) are of no use any more (a freed heap block): whole pages that a device has
+ * come back as zeros, without a copy. All others keep their contents. */
 GM_EXPORT void gmi_vm_forget(struct gm_as *as, void *addr, size_t len);
 /* Is all of the range, as far as it lies in the window, mapped? (mlock, msync, mincore: else -ENOMEM) */
 GM_EXPORT bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len);
@@ -53,7 +53,8 @@ GM_EXPORT int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned 
 struct gm_block;
 void gm_vm_fill_block(struct gm_block *b);
 
-/* window.c: finds and reserves the default window: 4 TiB at 0x200000000000, or what there is, down to 64 GiB. 0 or -ENOMEM */
+/* window.c: finds and reserves the default window: 4 TiB at 0x200000000000, or what there is, down to 64 GiB.
+ * 0 or -ENOMEM */
 int gm_window_reserve(uintptr_t *base, size_t *bytes);
 /* A new block learns prog_r, prog_w and managed of its pages from the region map. Region lock held; called by
  * block.c. */

@@ -25,9 +25,9 @@ static gm_kernel_fn *builtin(const char *name)
 /* Locked. */
 static int load(unsigned module)
 {
-	const char *path = ctl->module[module];
+	const char *path = module < DS_MODULES ? ctl->module[module] : "";
 
-	if (module >= DS_MODULES || !path[0] || (strchr(path, '/') && access(path, R_OK)))
+	if (!path[0] || (strchr(path, '/') && access(path, R_OK)))
 		return -ENOENT;
 	handles[module] = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (handles[module])

@@ -13,8 +13,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define START_TRIES 3 /* a window may be taken by chance in the new process: another layout, another chance  \
-		       */
+#define START_TRIES                                                                                          \
+	3 /* a window may be taken by chance in the new process: another layout, another chance              \
+	   */
 
 static char blas_path[DS_NAME_MAX];
 
@@ -81,18 +82,15 @@ static void fill_env(struct start_args *a)
 
 static int send_store(int sock, uint32_t index, int fd)
 {
-	struct {
+	union {
 		struct cmsghdr h;
-		int fd;
-	} control = {{.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS},
-		     fd};
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {{.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
 	struct iovec iov = {&index, sizeof index};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = CMSG_SPACE(sizeof fd)};
-	_Static_assert(sizeof control >= CMSG_SPACE(sizeof(int)), "room for one descriptor");
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 
+	__builtin_memcpy(CMSG_DATA(&control.h), &fd, sizeof fd);
 	long r = gm_sys3(SYS_sendmsg, sock, &msg, MSG_NOSIGNAL);
 	return r < 0 ? (int)r : 0;
 }

@@ -41,8 +41,7 @@ struct call {
 	long a[6];
 };
 
-/* ---- stubs
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- stubs ------------------------------------------------------------------------------------- */
 
 #define STUB_BYTES 8
 
@@ -74,8 +73,7 @@ static void *stub_for(void *back)
 	return s;
 }
 
-/* ---- special calls: each gives the result, or goes on in a stub (RESUME)
- * -------------------------------------------- */
+/* ---- special calls: each gives the result, or goes on in a stub (RESUME) ----------------------- */
 
 #define RESUME LONG_MIN /* no result of any call */
 
@@ -246,8 +244,7 @@ static long do_mmap(struct call *c)
 				      (uintptr_t)c->g[REG_RIP]);
 }
 
-/* ---- all other calls
- * ------------------------------------------------------------------------------------------------ */
+/* ---- all other calls --------------------------------------------------------------------------- */
 
 /* A mask that the kernel puts in place during the call must not hold our two signals. */
 struct masks {
@@ -351,8 +348,7 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 		g[REG_RAX] = r;
 }
 
-/* ---- per thread
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- per thread -------------------------------------------------------------------------------- */
 
 static long set_dispatch(int on)
 {

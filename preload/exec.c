@@ -142,8 +142,7 @@ EXECL(execl, execve, )
 EXECL(execlp, execvpe, )
 EXECL(execle, execve, envp = va_arg(ap, char **))
 
-/* ---- posix_spawn: everything that its child reads in user mode, where our handler is gone
- * --------------------------- */
+/* ---- posix_spawn: everything that its child reads in user mode, where our handler is gone ------ */
 
 struct spawn_args {
 	struct exec_args x;
@@ -268,8 +267,7 @@ GMP_HOOK int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_a
 	return posix_spawn(pid, file, actions, attr, argv, envp);
 }
 
-/* ---- system, popen: libc spawns a shell by itself, with our environment
- * --------------------------------------------- */
+/* ---- system, popen: libc spawns a shell by itself, with our environment ------------------------ */
 
 /* The environment goes to every child: once it had to be read by one, it stays on the host. */
 static void pin_environment(void)

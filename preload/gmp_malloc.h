@@ -12,8 +12,8 @@
 #ifndef GMP_MALLOC_H
 #define GMP_MALLOC_H
 
-/* Memory comes from the window from now on. Once, before main, after the options are parsed. 0, or -errno: the
- * heap stays unmanaged. */
+/* Memory comes from the window from now on. Once, before main, after the options are parsed. 0, or -errno:
+ * the heap stays unmanaged. */
 int gmp_malloc_init(void);
 /*
  * The calling thread allocates from a managed arena from now on. For the main thread after gmp_malloc_init(),

@@ -49,8 +49,7 @@ static inline long gmp_ret(long r)
 	return r;
 }
 
-/* ---- threads: thread.c, altstack.c
- * ---------------------------------------------------------------------------- */
+/* ---- threads: thread.c, altstack.c ------------------------------------------------------------- */
 
 struct gmp_thread {
 	stack_t alt;   /* the altstack that the program set; ss_size 0: none */
@@ -92,8 +91,7 @@ void gmp_pin_stack(uintptr_t sp);
 void gmp_libc_enter(void);
 void gmp_libc_leave(void);
 
-/* ---- signals: signal.c (kernel level), sigview.c (actions), sigmask.c (masks)
- * ----------------------------------- */
+/* ---- signals: signal.c (kernel level), sigview.c (actions), sigmask.c (masks) ------------------ */
 
 struct gmp_ksigaction { /* struct sigaction of the kernel */
 	void *handler;
@@ -132,8 +130,7 @@ extern char gmp_copy_fail[], gmp_copy_end[];
 /* Continues in the frame at rsp (its ucontext) after copying a frame; does not return. */
 void gmp_sigreturn_with(void *uc, void *dst, const void *src, size_t n) __attribute__((noreturn));
 
-/* ---- dispatch.c, activate.c
- * --------------------------------------------------------------------------------------- */
+/* ---- dispatch.c, activate.c -------------------------------------------------------------------- */
 
 void gmp_dispatch_init(void);
 void gmp_dispatch_arm_thread(void);
@@ -147,8 +144,7 @@ extern volatile char gmp_selector; /* what the kernel looks at: 0 allow, 1 dispa
 int gmp_activate(void);		   /* gmi_activate_hook; all signals blocked */
 void gmp_activate_forked(void);
 
-/* ---- process.c
- * --------------------------------------------------------------------------------------------------- */
+/* ---- process.c --------------------------------------------------------------------------------- */
 
 void gmp_process_init(void);	  /* atfork handlers: after malloc is up */
 extern __thread bool gmp_in_fork; /* inside libc's fork: core is prepared */

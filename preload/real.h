@@ -22,19 +22,18 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define GMP_REALS(X)                                                                                         \
-	X(read)                                                                                              \
-	X(write)                                                                                             \
-	X(pread)                                                                                             \
-	X(pwrite) X(readv) X(writev) X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send) X(sendto) X(        \
-		sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(pthread_create)            \
-		X(thrd_create) X(pthread_sigmask) X(pthread_kill) X(pthread_cancel) X(sigaction) X(signal)   \
-			X(sysv_signal) X(sigset) X(sigignore) X(sighold) X(sigrelse) X(siginterrupt)         \
-				X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) X(setcontext)      \
-					X(swapcontext) X(makecontext) X(ppoll) X(pselect) X(epoll_pwait)     \
-						X(posix_spawn) X(posix_spawnp) X(system) X(popen) X(execve)  \
-							X(fexecve) X(execvpe) X(close) X(dup2) X(dup3)       \
-								X(close_range) X(closefrom)
+/* clang-format off */
+#define GMP_REALS(X) \
+	X(read) X(write) X(pread) X(pwrite) X(readv) X(writev) \
+	X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send) X(sendto) \
+	X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) \
+	X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) X(pthread_cancel) X(sigaction) \
+	X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) X(sigrelse) \
+	X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) X(setcontext) \
+	X(swapcontext) X(makecontext) X(ppoll) X(pselect) X(epoll_pwait) X(posix_spawn) \
+	X(posix_spawnp) X(system) X(popen) X(execve) X(fexecve) X(execvpe) \
+	X(close) X(dup2) X(dup3) X(close_range) X(closefrom)
+/* clang-format on */
 
 /* The old signal functions are hooked because programs still call them. */
 #pragma GCC diagnostic push

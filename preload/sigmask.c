@@ -57,8 +57,7 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 	return 0;
 }
 
-/* ---- libc's functions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- libc's functions -------------------------------------------------------------------------- */
 
 static int change(int how, const sigset_t *set, sigset_t *old)
 {
@@ -146,8 +145,7 @@ GMP_HOOK int sigpending(sigset_t *set)
 	return 0;
 }
 
-/* ---- masks that the kernel puts in place for the duration of a call: our two bits out
- * ------------------------------- */
+/* ---- masks that the kernel puts in place for the duration of a call: our two bits out ---------- */
 
 static const sigset_t *real_mask(const sigset_t *set, sigset_t *copy)
 {
@@ -187,8 +185,7 @@ GMP_HOOK int epoll_pwait(int fd, struct epoll_event *ev, int max, int timeout, c
 	return GMP_REAL(epoll_pwait)(fd, ev, max, timeout, real_mask(set, &copy));
 }
 
-/* ---- jumps that restore a mask: libc does that by a call that no hook sees
- * ------------------------------------------ */
+/* ---- jumps that restore a mask: libc does that by a call that no hook sees --------------------- */
 
 static void jumping(struct __jmp_buf_tag env[1])
 {

@@ -166,8 +166,7 @@ void gmp_sig_release(struct gmp_thread *t)
 	}
 }
 
-/* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits
- * ------------------------ */
+/* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits ---- */
 
 void gmp_sigreturn_plain(ucontext_t *uc)
 {
@@ -189,8 +188,7 @@ void gmp_sigreturn_forwarded(ucontext_t *uc)
 	gmp_sig_release(t);
 }
 
-/* ---- the handler
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the handler ------------------------------------------------------------------------------- */
 
 /* Our own reading of a bad pointer of the program's ends in gmp_copy's error return. */
 static bool fix_copy(greg_t *g)

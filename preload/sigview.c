@@ -147,8 +147,7 @@ struct gmp_ksigaction gmp_action_take(int sig)
 	return act;
 }
 
-/* ---- libc's functions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- libc's functions -------------------------------------------------------------------------- */
 
 /* As libc does, actions say SA_RESTORER: programs that compare flags see the same ones. */
 #define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */

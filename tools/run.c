@@ -49,8 +49,7 @@ __attribute__((format(printf, 2, 3))) static int fail(int status, const char *fm
 	return status;
 }
 
-/* ---- flags
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- flags ------------------------------------------------------------------------------------- */
 
 /* --device adds to the --device before it, not to what the environment says. */
 static void set_option(const char *name, const char *value, bool *device_given)
@@ -111,8 +110,7 @@ static int take_flags(char ***args)
 		      : fail(USAGE, "no program given\nUsage: " NAME " [flags] [--] program [arguments]");
 }
 
-/* ---- the environment
- * -------------------------------------------------------------------------------------------- */
+/* ---- the environment --------------------------------------------------------------------------- */
 
 /* A relative FILE.json means this directory, also for children that have gone elsewhere. */
 static void absolute_report(void)
@@ -143,8 +141,7 @@ static int check_options(void)
 	return 0;
 }
 
-/* ---- target and library
- * ------------------------------------------------------------------------------------------- */
+/* ---- target and library ------------------------------------------------------------------------ */
 
 /* As execvp would find it. The result is allocated; NULL: nowhere. */
 static char *find_program(const char *name)

@@ -57,8 +57,7 @@ static const struct field per_device[] = {
 	{NULL, "restarts", COUNT, AT(view_dev, restarts)},
 };
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------- */
 
 /* A name that is not UTF-8 is shown byte by byte rather than dropped. */
 static json_t *text(const char *s)
@@ -145,8 +144,7 @@ free_root:
 	return err;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------- */
 
 static void read_field(const struct field *f, const json_t *root, void *to)
 {

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- units: three significant digits
- * ----------------------------------------------------------------------------- */
+/* ---- units: three significant digits ----------------------------------------------------------- */
 
 struct unit {
 	double size;
@@ -76,8 +75,7 @@ static struct shown percent(uint64_t part, uint64_t whole)
 #define N(v)	   count(v).text
 #define PART(p, w) percent(p, w).text
 
-/* ---- lines
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 4, 5))) static void row(FILE *out, const char *label, const char *value,
 						      const char *fmt, ...)

@@ -5,8 +5,8 @@
 #ifndef TEST_RANDOM_H
 #define TEST_RANDOM_H
 
-#include <criterion/logging.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -31,7 +31,7 @@ static inline void rng_seed(const char *test)
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	rng_state = given ? strtoull(given, NULL, 0) : (uint64_t)t.tv_sec * 1000000007u + (uint64_t)t.tv_nsec;
-	cr_log_warn("%s: TEST_SEED=%llu", test, (unsigned long long)rng_state);
+	fprintf(stderr, "%s: TEST_SEED=%llu\n", test, (unsigned long long)rng_state);
 }
 
 #endif

@@ -26,7 +26,8 @@ static struct gm_page_info query(void *p)
 
 static unsigned char device_read(struct fake_dev *f, void *p)
 {
-	unsigned char c;
+	unsigned char c = 0;
+
 	cr_assert_eq(fake_read(f, p, &c), 0);
 	return c;
 }

@@ -76,7 +76,7 @@ Test(migrate, anon_read)
 
 Test(migrate, anon_read_prot)
 {
-	unsigned char c;
+	unsigned char c = 0;
 	open_all(32 * MIB);
 	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
 	memset(p, 7, 64 * PAGE);

@@ -238,8 +238,7 @@ Test(spawn, from_several_threads_at_once)
 	check_childless();
 }
 
-/* ---- where helpers are
- * -------------------------------------------------------------------------------------- */
+/* ---- where helpers are ------------------------------------------------------------------------- */
 
 Test(helper, is_found_beside_the_library_and_in_its_folders)
 {

@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- system calls
- * ------------------------------------------------------------------------------------------- */
+/* ---- system calls ------------------------------------------------------------------------------ */
 
 Test(sys, syscall_returns_the_error_and_leaves_errno)
 {
@@ -84,8 +83,7 @@ Test(sys, a_debugger_sees_through_the_gate)
 	cr_assert(unwound);
 }
 
-/* ---- private memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- private memory ---------------------------------------------------------------------------- */
 
 static bool all_zero(const char *p, size_t n)
 {
@@ -243,8 +241,7 @@ Test(alloc, double_free_is_found, .signal = SIGABRT)
 }
 #endif
 
-/* ---- locks and futexes
- * -------------------------------------------------------------------------------------- */
+/* ---- locks and futexes ------------------------------------------------------------------------- */
 
 static struct gm_lock lock;
 static volatile long counter;
@@ -326,8 +323,7 @@ Test(futex, wakes_another_process_and_times_out)
 	waitpid(pid, NULL, 0);
 }
 
-/* ---- signals, time
- * ------------------------------------------------------------------------------------------ */
+/* ---- signals, time ----------------------------------------------------------------------------- */
 
 Test(signals, all_but_the_synchronous_ones_are_blocked)
 {
@@ -367,8 +363,7 @@ Test(time, is_the_monotonic_clock)
 	}
 }
 
-/* ---- text
- * --------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------- */
 
 #define same_text(room, ...)                                                                                 \
 	do {                                                                                                 \
@@ -435,8 +430,7 @@ Test(text, log_into_a_closed_pipe_kills_nobody)
 	cr_assert(!sigismember(&pending, SIGPIPE));
 }
 
-/* ---- descriptors
- * -------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------- */
 
 static void check_raise(void)
 {

@@ -86,7 +86,7 @@ static void expect_bytes(unsigned char *p, size_t first, size_t end, int add)
 Test(vm, partial_unmap_fault)
 {
 	for (size_t at = 0; at <= MIB; at += MIB / 2) {
-		unsigned char c;
+		unsigned char c = 0;
 		open_all(65536);
 		unsigned char *p = away(512);
 		size_t lo = at / PAGE, hi = lo + MIB / PAGE;
@@ -106,7 +106,7 @@ Test(vm, partial_unmap_fault)
 Test(vm, remap_fault)
 {
 	for (int flags = MREMAP_MAYMOVE; flags <= 7; flags += MREMAP_DONTUNMAP) {
-		unsigned char c;
+		unsigned char c = 0;
 		open_all(65536);
 		unsigned char *p = away(700), *to = map(1000 * PAGE, PROT_NONE) + 3 * PAGE;
 		cr_assert_eq(
@@ -148,7 +148,7 @@ Test(vm, grow_and_shrink_on_the_device)
 Test(vm, huge_free)
 {
 	static const int advice[] = {MADV_DONTNEED, MADV_FREE};
-	unsigned char c;
+	unsigned char c = 0;
 
 	open_all(65536);
 	for (int k = 0; k < 2; k++) {
@@ -180,7 +180,7 @@ Test(vm, a_freed_block_leaves_the_device_without_a_copy)
 
 Test(vm, foreign_memory_in_the_window_is_never_taken)
 {
-	unsigned char c;
+	unsigned char c = 0;
 
 	open_all(65536);
 	unsigned char *p = away(64);
@@ -412,7 +412,7 @@ static void op_forget(struct span s)
 {
 	gmi_vm_forget(as, va(s.lo), bytes(s));
 	for (unsigned i = s.lo; i < s.hi; i++) { /* old bytes or zeros: look which */
-		unsigned char c;
+		unsigned char c = 0;
 		if (!model[i].mapped || model[i].foreign || !model[i].prot) {
 			continue;
 		}
