@@ -78,11 +78,26 @@ static inline int gm_sys_mprotect(void *addr, size_t len, int prot)
 	return (int)gm_sys3(SYS_mprotect, addr, len, prot);
 }
 
-/* Copies and zeroes alias memory: inline, because memcpy is a symbol that a program may replace. As fast
- * (decisions.md). */
-static inline void gm_copy(void *dst, const void *src, size_t bytes)
+/*
+ * Copies and zeroes alias memory: inline, because memcpy is a symbol that a program may replace. From 16 KiB
+ * on whole pages are copied past the caches, several at a time: 1.6 times as fast, and what is not used
+ * evicts nothing (decisions.md).
+ */
+#define GM_STREAM_BYTES ((size_t)4 * GM_PAGE_BYTES)
+void gm_copy_stream(void *dst, const void *src,
+		    size_t bytes); /* page-aligned, a multiple of GM_STREAM_BYTES */
+static inline void gm_copy_cached(void *dst, const void *src, size_t bytes)
 {
 	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(bytes) : : "memory");
+}
+static inline void gm_copy(void *dst, const void *src, size_t bytes)
+{
+	if (bytes >= GM_STREAM_BYTES && !(((uintptr_t)dst | (uintptr_t)src) % GM_PAGE_BYTES)) {
+		size_t n = gm_align_down(bytes, GM_STREAM_BYTES);
+		gm_copy_stream(dst, src, n);
+		dst = (char *)dst + n, src = (const char *)src + n, bytes -= n;
+	}
+	gm_copy_cached(dst, src, bytes);
 }
 static inline void gm_zero(void *dst, size_t bytes)
 {
