@@ -148,10 +148,10 @@ static void push(struct gm_sim *sim, const struct ds_cmd *cmd)
 	sim->has_pending = true;
 }
 
-/* After the pushes: unlocks, and does what a running kernel requires. */
+/* After the pushes: unlocks, and does what a running kernel requires. A fault's reply alone wakes nobody. */
 static void settle(struct gm_sim *sim, bool wait)
 {
-	bool running = sim->alive && sim->active;
+	bool running = sim->alive && sim->active && sim->has_pending;
 	uint32_t pos = running ? sim_publish(sim) : 0, generation = sim->generation;
 
 	gmi_unlock(&sim->cmd_lock);
