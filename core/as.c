@@ -3,6 +3,7 @@
  */
 #include "as.h"
 #include "cpu.h"
+#include "frames.h"
 #include "migrate.h"
 #include "vm.h"
 #include <errno.h>
@@ -196,6 +197,7 @@ int gm_dev_destroy(struct gm_dev *dev)
 	if (!dev->attached) {
 		err = 0;
 		gm_devs[dev->index] = NULL;
+		gm_frames_free(dev);
 		gmi_phys_destroy(dev->phys);
 		gmi_free(dev, sizeof *dev);
 	}
@@ -265,6 +267,7 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
 			err = bring_all_home(gm_spaces[i], dev);
 	if (!err) {
+		gm_frames_free(dev);
 		gmi_phys_destroy(dev->phys);
 		dev->phys = NULL;
 		dev->hnid = -1;

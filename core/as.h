@@ -11,6 +11,7 @@
 #include "../include/gmem/gmem.h"
 #include "block.h"
 #include "phys.h"
+#include "policy.h"
 #include "rangemap.h"
 #include "stats.h"
 #include "thread.h"
@@ -52,6 +53,10 @@ struct gm_dev {
 	unsigned page_order;			  /* log2(page_bytes / 4 KiB) */
 	struct gm_lock lock;			  /* LRU list */
 	struct gm_block_dev *lru_head, *lru_tail; /* head: coldest */
+	uint32_t evictions;			  /* counts them; atomic */
+	uint32_t clock;				  /* counts uses: gm_block_dev.used */
+	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
+	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached;
 };
 struct gm_ctx {
@@ -59,6 +64,7 @@ struct gm_ctx {
 	struct gm_dev *dev;
 	void *pmap;
 	enum gm_mmu_mode mode;
+	struct gm_choice choice[GM_POLICY_KINDS]; /* before the device's own: atomic */
 };
 
 extern struct gm_as *_Atomic gm_spaces[GM_MAX_AS];
@@ -95,7 +101,8 @@ GM_EXPORT uint64_t gmi_as_base(const struct gm_as *as, uint64_t *bytes, int *sto
 /* Frees device memory by sending a cold block home. `own`: the block that the caller has locked; `keep`: its
  * pages that must stay. 0 freed something; -EAGAIN every candidate was locked; -ENOSPC nothing to evict. */
 int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
-void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd);
+/* The device asked for `set` of the block just now. */
+void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
 void gm_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);
 
 extern struct gm_lock gm_registry_lock;

@@ -22,7 +22,9 @@
 struct gm_as;
 struct gm_ctx;
 
-#define GM_NO_FRAME UINT32_MAX
+#define GM_NO_FRAME   UINT32_MAX
+#define GM_LEAF_PAGES 16u /* 64 KiB: what prefetching, eviction and thrashing count in */
+#define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
 
 struct gm_block_dev {
 	gm_bm valid;	    /* the device's memory holds the current bytes */
@@ -31,8 +33,12 @@ struct gm_block_dev {
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;
-	uint8_t order;	  /* frames are 4 KiB << order */
-	uint32_t frame[]; /* physical page number (4 KiB units) per device page, or GM_NO_FRAME */
+	uint8_t order;		  /* frames are 4 KiB << order */
+	uint8_t heat;		  /* how often the device was found using it; counts down again (evict.c) */
+	uint32_t asked;		  /* dev->evictions when it was last asked about its use */
+	uint32_t now;		  /* dev->clock when the device last asked for a page of it; device's lock */
+	uint32_t used[GM_LEAVES]; /* the same for each 64 KiB */
+	uint32_t frame[];	  /* physical page number (4 KiB units) per device page, or GM_NO_FRAME */
 };
 
 struct gm_block {

@@ -127,8 +127,11 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_range(first, first + (1u << bd->order)));
 	} else {
 		possible = gm_bm_andnot(possible, gm_bm_andnot(b->pinned, page));
-		set = gmi_prefetch(gmi_opt.prefetch, gmi_opt.prefetch_percent, GM_PAGE_BYTES << bd->order,
-				   page, have, possible);
+		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << bd->order,
+				      .fault = page,
+				      .resident = have,
+				      .possible = possible};
+		set = gm_policy_along(ctx, &in);
 	}
 	unsigned before = gm_bm_count(bd->valid);
 	int err = gm_migrate_to_dev(b, ctx, set, write);

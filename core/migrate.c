@@ -6,6 +6,7 @@
  * then the new holder may look. A step that fails leaves the page with a holder that has its bytes.
  */
 #include "migrate.h"
+#include "frames.h"
 #include "plan.h"
 #include "rights.h"
 #include <errno.h>
@@ -84,6 +85,7 @@ static void drop_frames(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 		if (bd->frame[n] == GM_NO_FRAME ||
 		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_range(i, i + (1u << bd->order)))))
 			continue;
+		gm_frames_gone(dev, bd->frame[n]);
 		gmi_phys_free(dev->phys, bytes_of(bd->frame[n]), bd->order);
 		bd->frame[n] = GM_NO_FRAME;
 	}
@@ -366,7 +368,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	GM_COUNT(h2d_pages, pages);
 	GM_COUNT(zeroed_pages, gm_bm_count(zero));
 	gm_retain(b);
-	gm_lru_touch(ctx->dev, bd);
+	gm_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));
 	return gm_dev_map(b, ctx, p->map, gm_bm_andnot(b->prog_w, p->next[GM_DUP]), false);
 }
 
@@ -409,7 +411,8 @@ int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wr
 
 	if (!gm_block_dev_get(b, ctx))
 		return -ENOMEM;
-	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) /* works on the host's memory */
+	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE || /* works on the host's memory */
+	    gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_REMOTE)
 		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
 	set = gm_bm_and(gm_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
 	int err = to_device(b, ctx, set, write, pinned);

@@ -4,6 +4,7 @@
  * Runs before main in foreign processes: no malloc, no stdio, no locale, nothing of libc.
  */
 #include "opt.h"
+#include "policy.h"
 #include <errno.h>
 
 #define DEFAULT_DEVICE "pcie4-gpu"
@@ -16,6 +17,8 @@ struct gm_options gmi_opt = {
 	.prefetch = GM_PREFETCH_TREE,
 	.prefetch_percent = 51,
 	.evict = GM_EVICT_LRU2M,
+	.evict_percent = 50,
+	.thrash = GM_THRASH_PIN,
 	.retain_bytes = (uint64_t)512 << 20,
 	.report = GM_REPORT_TEXT,
 	.log = GM_LOG_WARN,
@@ -136,6 +139,7 @@ struct option {
 	parser *parse;
 	size_t offset; /* of the field, for the generic parsers */
 	const struct word *words;
+	enum gm_policy_kind policy; /* for parse_policy */
 };
 
 #define FIELD(o, type) ((type *)(void *)((char *)&gmi_opt + (o)->offset))
@@ -209,18 +213,18 @@ static int parse_pid(const struct option *o, const char *value, char *err, size_
 	return 0;
 }
 
-static int parse_prefetch(const struct option *o, const char *value, char *err, size_t err_bytes)
+/* The name of a policy; the option's field gets its index in policy.c's table. */
+static int parse_policy(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
-	const char *percent = after(value, "tree:");
-	uint64_t whole, part, scale;
+	struct gm_choice choice;
 
-	if (!percent)
-		return parse_word(o, value, err, err_bytes);
-	percent = decimal(percent, &whole, &part, &scale);
-	if (!percent || *percent || scale != 1 || whole < 1 || whole > 100)
+	if (gmi_policy_parse(o->policy, value, &choice))
 		return -EINVAL;
-	gmi_opt.prefetch = GM_PREFETCH_TREE;
-	gmi_opt.prefetch_percent = (unsigned)whole;
+	*FIELD(o, int) = (int)gm_policy_index(o->policy, choice.def);
+	if (o->policy == GM_POLICY_PREFETCH && choice.def->percent)
+		gmi_opt.prefetch_percent = choice.percent;
+	if (o->policy == GM_POLICY_EVICT && choice.def->percent)
+		gmi_opt.evict_percent = choice.percent;
 	return 0;
 }
 
@@ -335,9 +339,6 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 /* ---- the table --------------------------------------------------------------------------------- */
 
 static const struct word offload_words[] = {{"blas", 1}, {"none", 0}, {NULL, 0}};
-static const struct word prefetch_words[] = {
-	{"none", GM_PREFETCH_NONE}, {"seq64k", GM_PREFETCH_SEQ64K}, {"tree", GM_PREFETCH_TREE}, {NULL, 0}};
-static const struct word evict_words[] = {{"lru2m", GM_EVICT_LRU2M}, {"lru4k", GM_EVICT_LRU4K}, {NULL, 0}};
 static const struct word fault_words[] = {{"sigsegv", 0}, {NULL, 0}};
 static const struct word report_words[] = {{"none", GM_REPORT_NONE}, {"text", GM_REPORT_TEXT}, {NULL, 0}};
 static const struct word log_words[] = {{"none", GM_LOG_NONE}, {"error", GM_LOG_ERROR}, {"warn", GM_LOG_WARN},
@@ -360,12 +361,24 @@ static const struct option options[] = {
 	{"GMEM_PREFETCH", "--prefetch", "HOW", "tree:51", "none, seq64k, tree, tree:1 .. tree:100",
 	 "what a device fault brings along; tree: the largest subtree of 2 MiB that is fuller than so many "
 	 "percent",
-	 parse_prefetch, AT(prefetch), prefetch_words},
-	{"GMEM_EVICT", "--evict", "HOW", "lru2m", "lru2m, lru4k",
-	 "what goes home when the device is full: whole 2 MiB blocks, or pages", parse_word, AT(evict),
-	 evict_words},
+	 parse_policy, AT(prefetch), .policy = GM_POLICY_PREFETCH},
+	{"GMEM_EVICT", "--evict", "HOW", "lru2m", "lru2m, lru4k, tree, tree:1 .. tree:100, access",
+	 "what goes home when the device is full: the oldest 2 MiB, or pages; tree: the oldest 64 KiB and "
+	 "what "
+	 "is then emptier than so many percent; access: 2 MiB that the device does not use",
+	 parse_policy, AT(evict), .policy = GM_POLICY_EVICT},
+	{"GMEM_PLACEMENT", "--placement", "HOW", "migrate",
+	 "migrate, first-use, remote, duplicate, copy, counted",
+	 "where a page is after a device's touch: there; there for good; on the host, over the bus; readers' "
+	 "copies; copied in and out by each launch; on the host until it is hot",
+	 parse_policy, AT(placement), .policy = GM_POLICY_PLACEMENT},
+	{"GMEM_THRASH", "--thrash", "HOW", "pin", "none, throttle, pin",
+	 "pages that go back and forth within 500 us: let them; slow them down; and keep the worst on the "
+	 "host "
+	 "for 150 ms",
+	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
 	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv", "how the CPU's page faults are caught",
-	 parse_only_word, 0, fault_words},
+	 parse_only_word, .offset = 0, .words = fault_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
 	{"GMEM_RETAIN", "--retain", "BYTES", "512M", "bytes: 0, 4096, 64K, 1.5G",
@@ -426,7 +439,7 @@ static void unknown(const char *name, size_t n, char *err, size_t err_bytes)
 	const struct option *best = NULL;
 	size_t suffix = n > 5 ? n - 5 : 0;
 	unsigned least = (unsigned)gm_min(suffix / 2 + 1, (size_t)5); /* further away is no slip */
-	char list[400];
+	char list[600];
 	size_t at = 0;
 
 	list[0] = 0;

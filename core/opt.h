@@ -13,7 +13,16 @@
 #define GM_MAX_DEV 8
 
 enum gm_prefetch_kind { GM_PREFETCH_NONE, GM_PREFETCH_SEQ64K, GM_PREFETCH_TREE };
-enum gm_evict_kind { GM_EVICT_LRU2M, GM_EVICT_LRU4K };
+enum gm_evict_kind { GM_EVICT_LRU2M, GM_EVICT_LRU4K, GM_EVICT_TREE, GM_EVICT_ACCESS };
+enum gm_placement_kind {
+	GM_PLACE_MIGRATE,
+	GM_PLACE_FIRST_USE,
+	GM_PLACE_REMOTE,
+	GM_PLACE_DUPLICATE,
+	GM_PLACE_COPY,
+	GM_PLACE_COUNTED
+};
+enum gm_thrash_kind { GM_THRASH_NONE, GM_THRASH_THROTTLE, GM_THRASH_PIN };
 enum gm_report_kind { GM_REPORT_NONE, GM_REPORT_TEXT, GM_REPORT_JSON };
 enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
 
@@ -26,6 +35,9 @@ struct gm_options {
 	enum gm_prefetch_kind prefetch;
 	unsigned prefetch_percent; /* tree:1..100, default 51 */
 	enum gm_evict_kind evict;
+	unsigned evict_percent; /* tree:1..100, default 50 */
+	enum gm_placement_kind placement;
+	enum gm_thrash_kind thrash;
 	bool throttle;	       /* GMEM_THROTTLE=1 */
 	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;

@@ -32,13 +32,19 @@ static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
 	p->next[t.next] = gm_bm_or(p->next[t.next], s);
 }
 
+static bool replicates(const struct gm_ctx *ctx)
+{
+	return ctx->mode == GM_MMU_MODE_REPLICATE ||
+	       gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
+}
+
 /* Pages whose readers get copies: by hint, or because a device is attached in the mode that replicates. */
 static gm_bm duplicated(const struct gm_block *b, int dev)
 {
 	gm_bm dup = b->read_mostly;
 
 	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && b->as->ctx[d]->mode == GM_MMU_MODE_REPLICATE)
+		if (b->dev[d] && replicates(b->as->ctx[d]))
 			dup = gm_bm_or(dup, d == dev ? gm_bm_range(0, GM_PAGES_PER_BLOCK) : b->dev[d]->valid);
 	return dup;
 }

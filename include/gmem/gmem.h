@@ -76,6 +76,11 @@ struct gm_mmu {
 	int (*tlb_invl)(void *pmap, uint64_t va, uint64_t len);	 /* after releases and protects. Optional */
 	/* Takes a whole batch in order instead of the small callbacks. Optional. */
 	int (*batch)(void *pmap, const struct gm_op *ops, unsigned n);
+	/*
+	 * Access counter: sets the bit of each 4 KiB page of [va, va + len) that the device touched since it was
+	 * last asked; coarser than a page where the hardware is. Optional.
+	 */
+	int (*accessed)(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap);
 	/* Accounting: core moved bytes over the link (in: towards the device); a fault was served. Optional.
 	 */
 	void (*account)(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults);

@@ -26,7 +26,8 @@ struct fake_dev {
 	struct fake_pte *pte; /* per 4 KiB page of the space */
 	size_t npte;
 	_Atomic unsigned maps, unmaps, faults;
-	pthread_mutex_t lock; /* an access and a change of the table exclude each other, as in an MMU */
+	pthread_mutex_t lock;	/* an access and a change of the table exclude each other, as in an MMU */
+	unsigned char *touched; /* per page, since the access counter was read */
 	int fail_kind,
 		fail_after; /* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
 };
@@ -75,6 +76,8 @@ static int fake_pmap_create(void *data, struct gm_as *as, void **pmap)
 	f->npte = as->bytes / GM_PAGE_BYTES;
 	f->pte = mmap(NULL, f->npte * sizeof *f->pte, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	f->touched = mmap(NULL, f->npte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			  -1, 0);
 	*pmap = f;
 	return 0;
 }
@@ -85,7 +88,23 @@ static int fake_pmap_destroy(void *pmap)
 
 	for (size_t i = 0; i < f->npte; i++)
 		cr_assert_eq(f->pte[i].prot, 0, "a stale entry at page %zu", i);
+	munmap(f->touched, f->npte);
 	munmap(f->pte, f->npte * sizeof *f->pte);
+	return 0;
+}
+
+static int fake_accessed(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap)
+{
+	struct fake_dev *f = pmap;
+	size_t first = (va - f->as->base) / GM_PAGE_BYTES;
+
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < len / GM_PAGE_BYTES; i++)
+		if (f->touched[first + i]) {
+			bitmap[i / 64] |= 1ull << i % 64;
+			f->touched[first + i] = 0;
+		}
+	pthread_mutex_unlock(&f->lock);
 	return 0;
 }
 
@@ -107,7 +126,8 @@ static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t m
 				 .pmap_enter = fake_op,
 				 .pmap_release = fake_op,
 				 .pmap_protect = fake_op,
-				 .peer_hmemcpy = fake_op};
+				 .peer_hmemcpy = fake_op,
+				 .accessed = fake_accessed};
 	cr_assert_eq(gm_dev_create(&f->mmu, f, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &f->dev), 0);
 	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, mem_bytes), 0);
 	cr_assert_eq(gm_as_attach(as, f->dev, mode, 1, NULL), 0);
@@ -148,6 +168,7 @@ static inline int fake_touch(struct fake_dev *f, const void *p, bool write,
 			return err;
 		f->faults += !err;
 	}
+	f->touched[(va - f->as->base) / GM_PAGE_BYTES] = 1;
 	char *base = e->mem == GM_MEM_HOST ? f->as->store.alias : f->mem;
 	fn((unsigned char *)base + e->pa + va % GM_PAGE_BYTES, arg);
 	pthread_mutex_unlock(&f->lock);

@@ -54,7 +54,7 @@ Test(opt, shown_defaults_are_the_real_ones)
 	struct gm_options before = gmi_opt;
 
 	gmi_opt_help(parse_shown_default, true);
-	cr_assert_eq(shown, 11);
+	cr_assert_eq(shown, 13);
 	cr_assert_eq(memcmp(&before, &gmi_opt, sizeof before), 0);
 }
 
@@ -121,6 +121,9 @@ Test(opt, bad_values_name_the_variable_and_the_valid_ones)
 	refused("GMEM_PREFETCH=tree:101", "GMEM_PREFETCH", "seq64k");
 	refused("GMEM_PREFETCH=tree:", "GMEM_PREFETCH", "seq64k");
 	refused("GMEM_EVICT=fifo", "GMEM_EVICT", "lru2m, lru4k");
+	refused("GMEM_EVICT=lru4k:50", "GMEM_EVICT", "lru2m, lru4k");
+	refused("GMEM_PLACEMENT=here", "GMEM_PLACEMENT", "migrate, first-use");
+	refused("GMEM_THRASH=maybe", "GMEM_THRASH", "none, throttle");
 	refused("GMEM_FAULT=uffd", "GMEM_FAULT", "sigsegv");
 	refused("GMEM_THROTTLE=yes", "GMEM_THROTTLE", "0, 1");
 	refused("GMEM_RETAIN=lots", "GMEM_RETAIN", "64K");
@@ -215,10 +218,10 @@ static void count_line(const char *line)
 Test(opt, help_has_every_option_and_flags_lead_to_variables)
 {
 	gmi_opt_help(count_line, true);
-	cr_assert_eq(lines, 2 + 13);
+	cr_assert_eq(lines, 2 + 15);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 13);
+	cr_assert_eq(lines, 3 * 15);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }

@@ -1,0 +1,281 @@
+/* Policies by name: who follows which, and what each one moves. */
+#include "fake_dev.h"
+#include "core/victims.h"
+#include <gmem/policy.h>
+
+#define PAGE GM_PAGE_BYTES
+#define MIB  ((size_t)1 << 20)
+
+static struct gm_as *as;
+static struct fake_dev dev;
+
+static void open_all(size_t dev_bytes, size_t page_bytes)
+{
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	gmi_opt.retain_bytes = 8 * MIB;
+	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	fake_open(&dev, as, dev_bytes, page_bytes, true);
+}
+
+static void close_all(void)
+{
+	fake_close(&dev);
+	cr_assert_eq(gm_as_destroy(as), 0);
+}
+
+static unsigned char *map(size_t bytes)
+{
+	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(p, MAP_FAILED);
+	return p;
+}
+
+static int where(const void *p)
+{
+	struct gm_page_info info;
+	cr_assert_eq(gm_query((void *)gm_align_down((uintptr_t)p, PAGE), PAGE, &info), 0);
+	return info.where;
+}
+
+static void touch(unsigned char *p, size_t bytes, size_t step)
+{
+	for (size_t i = 0; i < bytes; i += step)
+		cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / step + 1)), 0);
+}
+
+static void choose(enum gm_policy_kind kind, const char *name)
+{
+	cr_assert_eq(gm_policy_set(NULL, dev.dev, kind, name), 0, "%s", name);
+}
+
+/* ---- names ---- */
+
+Test(policy, every_policy_can_be_chosen_by_its_name)
+{
+	open_all(8 * MIB, 65536);
+	for (unsigned kind = 0; kind < GM_POLICY_KINDS; kind++) {
+		struct gm_policy_info info;
+		unsigned n = 0;
+		for (; gm_policy_list(kind, n, &info) == 0; n++) {
+			cr_assert_eq(gm_policy_set(NULL, dev.dev, kind, info.name), 0);
+			cr_expect_str_eq(gm_policy_get(NULL, dev.dev, kind), info.name);
+			cr_expect_gt(strlen(info.meaning), 10);
+		}
+		cr_expect_geq(n, 3);
+		cr_assert_eq(gm_policy_set(NULL, dev.dev, kind, NULL), 0);
+	}
+	cr_expect_str_eq(gm_policy_get(NULL, dev.dev, GM_POLICY_EVICT), "lru2m");
+	close_all();
+}
+
+Test(policy, the_space_comes_before_the_device_and_the_device_before_the_environment)
+{
+	open_all(8 * MIB, 65536);
+	cr_expect_str_eq(gm_policy_get(as, dev.dev, GM_POLICY_PREFETCH), "none");
+	choose(GM_POLICY_PREFETCH, "tree:30");
+	cr_expect_str_eq(gm_policy_get(as, dev.dev, GM_POLICY_PREFETCH), "tree");
+	cr_assert_eq(gm_policy_set(as, dev.dev, GM_POLICY_PREFETCH, "seq64k"), 0);
+	cr_expect_str_eq(gm_policy_get(as, dev.dev, GM_POLICY_PREFETCH), "seq64k");
+	cr_expect_str_eq(gm_policy_get(NULL, dev.dev, GM_POLICY_PREFETCH), "tree");
+	choose(GM_POLICY_PREFETCH, "none");
+	cr_expect_str_eq(gm_policy_get(as, dev.dev, GM_POLICY_PREFETCH), "none", "all spaces");
+	close_all();
+}
+
+Test(policy, bad_arguments)
+{
+	static const char *const bad[] = {
+		"", "tre", "trees", "tree:", "tree:0", "tree:101", "tree:5x", "none:5"};
+	struct gm_policy_info info;
+	struct gm_as *other;
+
+	open_all(8 * MIB, 65536);
+	for (unsigned i = 0; i < GM_ARRAY_LEN(bad); i++)
+		cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_PREFETCH, bad[i]), -EINVAL, "%s", bad[i]);
+	cr_expect_eq(gm_policy_set(NULL, NULL, GM_POLICY_PREFETCH, "tree"), -EINVAL);
+	cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_KINDS, "tree"), -EINVAL);
+	cr_expect_eq(gm_policy_set(as, dev.dev, GM_POLICY_EVICT, "lru4k"), -EINVAL, "the device's own");
+	cr_assert_eq(gm_as_create(0, 2 * MIB, &other), 0);
+	cr_expect_eq(gm_policy_set(other, dev.dev, GM_POLICY_PREFETCH, "tree"), -ENODEV);
+	cr_expect_null(gm_policy_get(other, dev.dev, GM_POLICY_PREFETCH));
+	cr_assert_eq(gm_as_destroy(other), 0);
+	cr_expect_eq(gm_policy_list(GM_POLICY_KINDS, 0, &info), -EINVAL);
+	cr_expect_eq(gm_policy_list(GM_POLICY_EVICT, 100, &info), -ENOENT);
+	close_all();
+}
+
+/* ---- prefetch ---- */
+
+Test(policy, prefetch_is_per_space)
+{
+	static const struct {
+		const char *name;
+		unsigned faults; /* of one sequential pass over 2 MiB with 4 KiB device pages */
+	} expect[] = {{"none", 512}, {"seq64k", 32}, {"tree", 6}, {"tree:1", 1}};
+
+	open_all(32 * MIB, PAGE);
+	for (unsigned i = 0; i < GM_ARRAY_LEN(expect); i++) {
+		unsigned char *p = map(2 * MIB);
+		cr_assert_eq(gm_policy_set(as, dev.dev, GM_POLICY_PREFETCH, expect[i].name), 0);
+		dev.faults = 0;
+		touch(p, 2 * MIB, PAGE);
+		cr_expect_eq(dev.faults, expect[i].faults, "%s: %u faults", expect[i].name, dev.faults);
+	}
+	close_all();
+}
+
+/* ---- eviction ---- */
+
+Test(policy, lru2m_evicts_whole_blocks_in_the_order_of_their_last_faults)
+{
+	open_all(8 * MIB, PAGE);
+	unsigned char *p = map(10 * MIB);
+	touch(p, 7 * MIB, PAGE);
+	cr_assert_eq(fake_write(&dev, p + 7 * MIB, 1), 0);
+	cr_assert_eq(hmadvise(-1, p, PAGE, MADV_PREFETCH), 0);
+	cr_assert_eq(fake_write(&dev, p, 9), 0); /* the first block is the hottest now */
+	touch(p + 7 * MIB, 2 * MIB, PAGE);
+	cr_expect_eq(where(p), GM_DEVICE);
+	cr_expect_eq(where(p + 2 * MIB), GM_HOST);
+	cr_expect_eq(where(p + 4 * MIB - PAGE), GM_HOST, "all of it");
+	cr_expect_eq(where(p + 4 * MIB), GM_DEVICE);
+	cr_expect_eq(p[2 * MIB], 1, "pages are numbered from 1 again at 512 mod 256");
+	close_all();
+}
+
+Test(policy, lru4k_evicts_single_pages_in_the_order_of_their_last_faults)
+{
+	open_all(4 * MIB, PAGE);
+	choose(GM_POLICY_EVICT, "lru4k");
+	unsigned char *p = map(6 * MIB);
+	touch(p, 4 * MIB, PAGE);
+	/* Pages 0 and 1 go home and come again: hottest. */
+	cr_assert_eq(hmadvise(-1, p, 2 * PAGE, MADV_PREFETCH), 0);
+	touch(p, 2 * PAGE, PAGE);
+	touch(p + 4 * MIB, 10 * PAGE, PAGE);
+	cr_expect_eq(where(p), GM_DEVICE);
+	cr_expect_eq(where(p + PAGE), GM_DEVICE);
+	for (int i = 2; i < 12; i++)
+		cr_expect_eq(where(p + i * PAGE), GM_HOST, "page %d", i);
+	cr_expect_eq(where(p + 12 * PAGE), GM_DEVICE);
+	/* A working set of exactly the device's size behind it: strictly first in, first out. */
+	touch(p + 4 * MIB, 2 * MIB, PAGE);
+	cr_expect_eq(where(p + 500 * PAGE), GM_HOST);
+	cr_expect_eq(where(p + PAGE), GM_DEVICE);
+	cr_expect_eq(where(p + 600 * PAGE), GM_DEVICE);
+	for (size_t i = 12; i < 1024; i++)
+		cr_assert_eq(p[i * PAGE], (unsigned char)(i + 1));
+	close_all();
+}
+
+Test(policy, a_change_to_lru4k_finds_pages_that_came_before)
+{
+	open_all(4 * MIB, 65536);
+	unsigned char *p = map(8 * MIB);
+	touch(p, 4 * MIB, 65536);
+	choose(GM_POLICY_EVICT, "lru4k");
+	touch(p + 4 * MIB, 4 * MIB, 65536);
+	for (size_t i = 0; i < 128; i++)
+		cr_assert_eq(p[i * 65536], (unsigned char)((i & 63) + 1));
+	close_all();
+}
+
+/* ISCA'19, on a block of which 512 KiB take part, full. Leaves leave in the order 1, 3, 0, ... */
+Test(policy, tree_victims_follow_the_published_rule)
+{
+	struct gm_block b = {0};
+	struct gm_block_dev *bd = gmi_alloc(sizeof *bd);
+	gm_bm part = gm_bm_range(0, 128); /* 8 leaves take part */
+	static const unsigned order[] = {1, 3, 0, 2, 4, 5, 6, 7}, want[] = {1, 1, 2};
+
+	b.prog_r = b.managed = bd->valid = part;
+	bd->block = &b;
+	bd->now = 100;
+	for (unsigned i = 0; i < 8; i++)
+		bd->used[order[i]] = i + 1;
+	/*
+	 * 1 goes: 7/8, 3/4 and 1/2 of its subtrees stay, and 1/2 is not less than half. 3 goes: again 1/2 each, 2/4, 6/8.
+	 * 0 goes: 1/4 of the first four is less than half, so 2 goes with it, and 4/8 stay: not less than half.
+	 */
+	for (unsigned i = 0; i < 3; i++) {
+		gm_bm out = gm_victims_tree(bd, bd->valid, 50);
+		cr_assert_eq(gm_bm_count(out), want[i] * GM_LEAF_PAGES, "eviction %u: %u pages", i,
+			     gm_bm_count(out));
+		cr_assert(gm_bm_test(&out, order[i] * GM_LEAF_PAGES));
+		bd->valid = gm_bm_andnot(bd->valid, out);
+	}
+	/* 4 goes: 3/8 stay, so everything does. */
+	gm_bm out = gm_victims_tree(bd, bd->valid, 50);
+	cr_assert_eq(gm_bm_count(out), 4 * GM_LEAF_PAGES);
+	gmi_free(bd, sizeof *bd);
+}
+
+Test(policy, tree_evicts_a_leaf_and_what_it_leaves_nearly_empty)
+{
+	open_all(4 * MIB, PAGE);
+	choose(GM_POLICY_EVICT, "tree");
+	unsigned char *p = map(8 * MIB);
+	touch(p, 4 * MIB, PAGE);
+	touch(p + 4 * MIB, PAGE, PAGE);
+	cr_expect_eq(where(p), GM_HOST);
+	cr_expect_eq(where(p + 15 * PAGE), GM_HOST);
+	cr_expect_eq(where(p + 16 * PAGE), GM_DEVICE);
+	touch(p + 4 * MIB, 4 * MIB, PAGE);
+	for (size_t i = 0; i < 2048; i++)
+		cr_assert_eq(p[i * PAGE], (unsigned char)((i & 1023) + 1));
+	close_all();
+}
+
+Test(policy, access_spares_blocks_that_the_device_uses)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_EVICT, "access");
+	unsigned char *p = map(64 * MIB), c;
+	touch(p, 2 * MIB, 65536); /* the hot block: never faults again, but is read all the time */
+	for (size_t i = 2 * MIB; i < 64 * MIB; i += 65536) {
+		cr_assert_eq(fake_write(&dev, p + i, 3), 0);
+		cr_assert_eq(fake_read(&dev, p + MIB, &c), 0);
+	}
+	/* By the order of faults it would go home every third block; here once, before anything is known of it. */
+	cr_expect_leq(dev.faults, 64 * 16 + 1, "%u faults", dev.faults);
+	cr_expect_eq(where(p + MIB), GM_DEVICE);
+	cr_expect_eq(where(p + 2 * MIB), GM_HOST);
+	for (size_t i = 0; i < 64 * MIB; i += 65536)
+		cr_assert_eq(p[i], i < 2 * MIB ? (unsigned char)(i / 65536 + 1) : 3);
+	close_all();
+}
+
+/* ---- placement ---- */
+
+Test(policy, remote_placement_leaves_pages_on_the_host)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, "remote");
+	unsigned char *p = map(MIB);
+	p[0] = 4;
+	touch(p, 65536, PAGE);
+	cr_expect_eq(where(p), GM_REMOTE);
+	uint64_t faults = gmi_stats->cpu_faults;
+	cr_expect_eq(p[PAGE], 2);
+	p[PAGE] = 8;
+	cr_expect_eq(gmi_stats->cpu_faults, faults, "both have it");
+	unsigned char c;
+	cr_assert_eq(fake_read(&dev, p + PAGE, &c), 0);
+	cr_expect_eq(c, 8);
+	close_all();
+}
+
+Test(policy, duplicate_placement_gives_readers_copies)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, "duplicate");
+	unsigned char *p = map(MIB), c;
+	p[0] = 4;
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
+	cr_expect_eq(c, 4);
+	cr_expect_eq(where(p), GM_DUP);
+	cr_assert_eq(fake_write(&dev, p, 5), 0);
+	cr_expect_eq(where(p), GM_DEVICE);
+	cr_expect_eq(p[0], 5);
+	close_all();
+}
