@@ -178,17 +178,18 @@ static const struct routine {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void *library;
 static void (*set_threads)(int);
-static int threads_set;
 static any_fn *entry[DS_BLAS_OPS][4];
 static const char types[] = "sdcz";
 
 static bool open_library(void)
 {
-	const char *const names[] = {ctl->blas, "libopenblas.so.0", "libblas.so.3"};
+	const char *const any[] = {"libopenblas.so.0", "libblas.so.3"};
 
-	for (unsigned i = 0; i < DEV_ARRAY_LEN(names) && !library; i++)
-		if (names[i][0])
-			library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+	/* The program's own, or none: another's results would not be the same bits. */
+	if (ctl->blas[0])
+		library = dlopen(ctl->blas, RTLD_NOW | RTLD_LOCAL);
+	for (unsigned i = 0; i < DEV_ARRAY_LEN(any) && !library && !ctl->blas[0]; i++)
+		library = dlopen(any[i], RTLD_NOW | RTLD_LOCAL);
 	if (!library)
 		dev_say("no BLAS library: %s", dlerror());
 	else
@@ -213,10 +214,8 @@ static any_fn *find_entry(int op, char type)
 
 static void use_threads(int n)
 {
-	if (n <= 0 || n == threads_set || !set_threads)
-		return;
-	set_threads(n);
-	threads_set = n;
+	if (n > 0 && set_threads) /* each time: builds with OpenMP keep the number by thread */
+		set_threads(n);
 }
 
 /* ---- the kernel ---- */

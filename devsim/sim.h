@@ -11,7 +11,9 @@
 /* The device of GMEM_DEVICE entry i, opened and attached to the default space on first use; NULL: none or it
  * cannot run. */
 GM_EXPORT struct gm_sim *gmi_sim_default(int i);
-/* Which BLAS the device should load, before its process starts: the file the program's own calls resolve to.
+/*
+ * Which BLAS the device loads, told before its first "blas" kernel: the file that the program's own calls resolve
+ * to. Without it: libopenblas.so.0 or libblas.so.3.
  */
 GM_EXPORT void gmi_sim_set_blas(const char *path);
 

@@ -294,6 +294,8 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation)
 	gmi_lock(&sim->process_lock);
 	if (!sim->alive)
 		err = start(sim);
+	if (!sim->ctl->blas[0]) /* told after the start, before the first call: the library is opened then */
+		gmi_snprintf(sim->ctl->blas, sizeof sim->ctl->blas, "%s", blas_path);
 	*generation = sim->generation;
 	gmi_unlock(&sim->process_lock);
 	gmi_restore_signals(mask);
