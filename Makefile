@@ -62,14 +62,14 @@ $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 	$(call Q,AR )rm -f $@; $(AR) rcs $@ $^
 
 # jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/malloc*.c).
-WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc \
+WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc $(patsubst %,je_large_%,malloc palloc ralloc) \
 	    $(patsubst %,je_ehooks_default_%_impl,alloc purge_lazy purge_forced decommit zero)
 WRAP = $(patsubst %,-Wl$(comma)--wrap=%,$(WRAP_SYMS))
 JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
 	@objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
 	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
-	$(call Q,LD )$(CC) -shared -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
+	$(call Q,LD )$(CC) -shared -static-libgcc -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
 	    $(WRAP) -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
 
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))

@@ -58,6 +58,7 @@ struct gm_block {
 	struct gm_block *retain_next; /* as->retain list */
 	bool on_retain;
 	uint32_t retained_pages; /* backed but stale */
+	_Atomic uint8_t site;	 /* call site of most of its pages (site.h) */
 	uint32_t splits;	 /* VMA boundaries inside the block, part of as->vma_estimate */
 };
 

@@ -5,6 +5,7 @@
 #include "migrate.h"
 #include "plan.h"
 #include "prefetch.h"
+#include "site.h"
 #include <errno.h>
 
 /* The pages around page i that belong to the same device page of whoever holds it. */
@@ -69,6 +70,7 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
 		GM_COUNT(cpu_faults, 1);
+		GM_COUNT_SITE(b->site, cpu_faults, 1);
 	}
 	if (locked)
 		gmi_unlock(&b->lock);
@@ -170,6 +172,7 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	}
 	if (!err) {
 		atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].faults, 1, memory_order_relaxed);
+		GM_COUNT_SITE(b->site, device_faults, 1);
 		if (dev->mmu->account)
 			dev->mmu->account(ctx->pmap, 0, 0, 1);
 	}

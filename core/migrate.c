@@ -9,6 +9,7 @@
 #include "frames.h"
 #include "plan.h"
 #include "rights.h"
+#include "site.h"
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -172,6 +173,7 @@ static int fetch_home(struct gm_block *b, gm_bm set)
 		account(ctx_of(b, d), 0, bytes_of(pages));
 		GM_COUNT(d2h_bytes, bytes_of(pages));
 		GM_COUNT(d2h_pages, pages);
+		GM_COUNT_SITE(b->site, d2h_bytes, bytes_of(pages));
 		b->backed = gm_bm_or(b->backed, here);
 		b->host = gm_bm_or(b->host, here);
 		set = gm_bm_andnot(set, here);
@@ -366,6 +368,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	account(ctx, bytes_of(pages), 0);
 	GM_COUNT(h2d_bytes, bytes_of(pages));
 	GM_COUNT(h2d_pages, pages);
+	GM_COUNT_SITE(b->site, h2d_bytes, bytes_of(pages));
 	GM_COUNT(zeroed_pages, gm_bm_count(zero));
 	gm_retain(b);
 	gm_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));

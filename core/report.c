@@ -9,6 +9,7 @@
  *GM_REPORT_FD_*.
  */
 #include "report.h"
+#include "site.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -305,6 +306,7 @@ void gmi_report_forked(void)
 	atomic_store(&own->start_ns, gmi_now_ns());
 	gmi_gauge_add(&own->managed_bytes, &own->managed_peak_bytes, (int64_t)managed);
 	gmi_gauge_add(&own->metadata_bytes, &own->metadata_peak_bytes, (int64_t)metadata);
+	gm_sites_inherit(own, parent);
 	gmi_stats = own;
 	if (shared)
 		gm_sys_munmap(shared, sizeof *shared);

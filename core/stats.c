@@ -77,6 +77,13 @@ static const size_t dev_sums[] = {
 	offsetof(struct gm_dev_stats, restarts),    offsetof(struct gm_dev_stats, remote_bytes),
 };
 
+static const size_t site_sums[] = {
+	offsetof(struct gm_site_stats, h2d_bytes),
+	offsetof(struct gm_site_stats, d2h_bytes),
+	offsetof(struct gm_site_stats, cpu_faults),
+	offsetof(struct gm_site_stats, device_faults),
+};
+
 static void move_at(void *to, void *from, const size_t *offsets, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -94,6 +101,13 @@ static void move_device(struct gm_dev_stats *to, struct gm_dev_stats *from)
 		   &from->resident_peak_bytes);
 }
 
+static void move_site(struct gm_site_stats *to, struct gm_site_stats *from)
+{
+	move_text(to->module, from->module, sizeof to->module);
+	move_once(&to->offset, &from->offset);
+	move_at(to, from, site_sums, GM_ARRAY_LEN(site_sums));
+}
+
 void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
 {
 	uint32_t ndev = atomic_exchange(&from->ndev, 0);
@@ -106,6 +120,8 @@ void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
 	if (ndev > atomic_load(&to->ndev))
 		atomic_store(&to->ndev, ndev);
 	move_at(to, from, sums, GM_ARRAY_LEN(sums));
+	for (unsigned i = 0; i < GM_SITES; i++)
+		move_site(&to->site[i], &from->site[i]);
 	for (unsigned i = 0; i < GM_HIST_BUCKETS; i++)
 		move_sum(&to->cpu_fault_ns.n[i], &from->cpu_fault_ns.n[i]);
 	move_gauge(&to->managed_bytes, &from->managed_bytes, &to->managed_peak_bytes,

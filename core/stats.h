@@ -11,7 +11,7 @@
 #include "opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 2
+#define GM_STATS_VERSION 3
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -31,6 +31,12 @@ struct gm_dev_stats {
 	_Atomic uint64_t restarts;     /* device processes lost */
 	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
 };
+#define GM_SITES 128
+struct gm_site_stats {		 /* one call site: site.h; [0]: all other memory */
+	char module[112];	 /* file; "" and offset an address: code made at run time */
+	_Atomic uint64_t offset; /* of the return address in it; 0: no such site */
+	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
+};
 struct gm_stats {
 	uint32_t magic, version;
 	_Atomic int32_t pid;
@@ -49,6 +55,7 @@ struct gm_stats {
 	_Atomic uint64_t blas_calls, blas_device, blas_host;
 	_Atomic uint64_t syscalls_pinned, syscalls_dispatched;
 	_Atomic uint64_t forks, forks_copied_bytes;
+	struct gm_site_stats site[GM_SITES];
 };
 
 /* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL,

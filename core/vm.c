@@ -7,6 +7,7 @@
  * exists the change is made under its lock, 2 MiB at a time, because faults only take that lock.
  */
 #include "vm_int.h"
+#include "site.h"
 
 #define RESERVATION    (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 #define PLACEMENT      (MAP_FIXED | MAP_FIXED_NOREPLACE)
@@ -92,21 +93,64 @@ static bool counts(const struct gm_range_value *v)
 	return gm_vm_managed(v) && gm_vm_prot(v);
 }
 
+/* What moves is counted by block: the site of its largest region gets it. */
+static void note_site(struct gm_block *b)
+{
+	struct gm_range r;
+	size_t largest = 0;
+	uint64_t site = 0;
+
+	gm_vm_for_each_range(b->as, b->va, b->va + GM_BLOCK_BYTES, &r)
+	{
+		if (r.end - r.start <= largest)
+			continue;
+		largest = r.end - r.start;
+		site = r.val.v[1];
+	}
+	atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
+}
+
 int gm_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
 {
 	struct gm_range r;
+	struct gm_vm_piece p;
 	int64_t delta = v && counts(v) ? (int64_t)(hi - lo) : 0;
 
 	gm_vm_for_each_range(as, lo, hi, &r) if (counts(&r.val)) delta -= (int64_t)(r.end - r.start);
 	int err = v ? gmi_rangemap_assign(&as->regions, lo, hi, v) : gmi_rangemap_clear(&as->regions, lo, hi);
-	if (!err && delta)
+	if (err)
+		return err;
+	if (delta)
 		gmi_gauge_add(&gmi_stats->managed_bytes, &gmi_stats->managed_peak_bytes, delta);
+	gm_vm_for_each_piece(as, lo, hi, &p) if (p.b) note_site(p.b);
+	return 0;
+}
+
+int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, uintptr_t pc)
+{
+	uintptr_t lo = (uintptr_t)addr, hi = lo + len;
+	struct gm_range r;
+	int err = 0;
+
+	gm_sigmask old = gm_vm_enter(as);
+	unsigned site = gm_site(pc);
+	gm_vm_for_each_range(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES), &r)
+	{
+		struct gm_range_value v = r.val;
+		v.v[1] = site;
+		err = gm_vm_set_region(as, r.start, r.end, &v);
+		if (err)
+			break;
+	}
+	gm_vm_leave(as, old);
 	return err;
 }
 
 void gm_vm_fill_block(struct gm_block *b)
 {
 	struct gm_range r;
+
+	note_site(b);
 
 	gm_vm_for_each_range(b->as, b->va, b->va + GM_BLOCK_BYTES, &r)
 	{
@@ -289,7 +333,7 @@ static uintptr_t map_anywhere(struct gm_as *as, size_t len, size_t align, const 
 void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags, enum gm_region_kind kind,
 		 uintptr_t site)
 {
-	struct gm_range_value v = gm_vm_value(prot, kind, site);
+	struct gm_range_value v = gm_vm_value(prot, kind, gm_site(site));
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = -1, .value = &v};
 
 	if (!len)
@@ -326,7 +370,7 @@ static int map_outside(uintptr_t at, uintptr_t lo, uintptr_t hi, const struct gm
 void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, uint64_t off,
 		       uintptr_t site)
 {
-	struct gm_range_value v = gm_vm_value(prot, kind_of(prot, flags), site);
+	struct gm_range_value v = gm_vm_value(prot, kind_of(prot, flags), gm_site(site));
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = fd, .off = off, .value = &v};
 	uintptr_t at = (uintptr_t)addr, hi = gm_align_up(at + len, GM_PAGE_BYTES);
 	uintptr_t begin = gm_max(at, as->base), end = gm_min(hi, as->base + as->bytes);

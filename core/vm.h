@@ -5,7 +5,7 @@
  * Called by the preload's hooks and by gm_mmap(). Each blocks signals for its duration, takes the region
  * lock, then each block that exists in the range. Results and -errno are those that the plain system call
  * would have given. Never touches errno. Nothing here may be called from our fault handlers (they use the
- * blocks' prog bitmaps, not this map).
+ * blocks' prog bitmaps, not this map). `site`: the return address of the program's call, or 0.
  */
 #ifndef GM_CORE_VM_H
 #define GM_CORE_VM_H
@@ -33,6 +33,8 @@ GM_EXPORT void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot,
 /* mmap with MAP_FIXED or MAP_FIXED_NOREPLACE on [addr, addr+len) inside the window, of any kind of memory. */
 GM_EXPORT void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,
 				 uint64_t off, uintptr_t site);
+/* [addr, addr+len), inside regions, was handed out by the call that returns to pc (0: to nobody). -ENOMEM: not noted. */
+GM_EXPORT int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, uintptr_t pc);
 GM_EXPORT int gmi_vm_unmap(struct gm_as *as, void *addr, size_t len);
 GM_EXPORT int gmi_vm_protect(struct gm_as *as, void *addr, size_t len, int prot);
 GM_EXPORT void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags,

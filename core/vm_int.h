@@ -14,7 +14,7 @@
 #include "migrate.h"
 #include "vm.h"
 
-/* A region's value: what the program asked for. v[0] as below, v[1] the call site, v[2] unused (0). */
+/* A region's value: what the program asked for. v[0] as below, v[1] the call site's index (site.h), v[2] unused (0). */
 #define GM_VM_PROT	 0x7 /* PROT_READ | PROT_WRITE | PROT_EXEC */
 #define GM_VM_KIND_SHIFT 8   /* enum gm_region_kind */
 #define GM_VM_STAY                                                                                           \

@@ -28,7 +28,8 @@
 #define DS_NAME_MAX   256
 #define DS_MODULES    32
 #define DS_REPLY_SPAN                                                                                        \
-	((uint64_t)2 << 20) /* a reply's entries lie in the aligned 2 MiB around its address                 \
+	((uint64_t)2                                                                                         \
+	 << 20) /* a reply's entries lie in the aligned 2 MiB around its address                 \
 			     */
 
 /* The journal is sparse: launch slot i owns [i * DS_JOURNAL_SPAN, (i+1) * DS_JOURNAL_SPAN). */

@@ -128,6 +128,8 @@ WRAP(void, pa_dalloc, void *tsdn, void *shard, struct edata *e, bool *deferred)
 		gmi_vm_forget(space, (void *)lo, bytes);
 	else if (gm_unlikely(trial_addr))
 		edata_known = trial_addr - lo < GM_PAGE_BYTES && bytes - TRIAL_BYTES <= GM_PAGE_BYTES;
+	if (edata_known && bytes >= GM_BLOCK_BYTES && gmi_vm_contains((void *)lo))
+		gmi_vm_note_site(space, (void *)lo, bytes, 0);
 	__real_je_pa_dalloc(tsdn, shard, e, deferred);
 }
 

@@ -10,7 +10,6 @@ build cmd:gcc                        gcc
 build cmd:objcopy                    binutils
 build hdr:stdio.h                    libc6-dev
 build lib:libjemalloc_pic.a          libjemalloc-dev
-build hdr:libunwind.h                libunwind-dev
 build hdr:jansson.h                  libjansson-dev
 run   cmd:python3                    python3
 run   py:numpy                       python3-numpy
@@ -21,6 +20,7 @@ test  lib:libjemalloc.so.2           libjemalloc2
 test  py:scipy                       python3-scipy
 test  cmd:redis-server               redis-server
 test  cmd:redis-benchmark            redis-tools
+test  cmd:jq                         jq
 test  cmd:sqlite3                    sqlite3
 test  cmd:Rscript                    r-base-core
 test  cmd:octave-cli                 octave

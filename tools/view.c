@@ -1,5 +1,6 @@
 /* view.c - the counters of a run as plain numbers. */
 #include "view.h"
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t get(const _Atomic uint64_t *c)
@@ -21,6 +22,38 @@ static void device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->remote_bytes = get(&d->remote_bytes);
 	to->restarts = get(&d->restarts);
 	to->modelled_s = (double)get(&d->modelled_ns) / 1e9;
+}
+
+static uint64_t moved(const struct view_site *s)
+{
+	return s->h2d_bytes + s->d2h_bytes;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	uint64_t x = moved(a), y = moved(b);
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void sites(struct view *v, const struct gm_stats *s)
+{
+	for (unsigned i = 0; i < GM_SITES; i++) {
+		const struct gm_site_stats *from = &s->site[i];
+		struct view_site *to = &v->site[v->nsites];
+		to->h2d_bytes = get(&from->h2d_bytes);
+		to->d2h_bytes = get(&from->d2h_bytes);
+		to->cpu_faults = get(&from->cpu_faults);
+		to->device_faults = get(&from->device_faults);
+		if (!moved(to) && !to->cpu_faults && !to->device_faults)
+			continue;
+		if (i)
+			symbol_name(from->module, get(&from->offset), to->where, sizeof to->where);
+		else
+			snprintf(to->where, sizeof to->where, "other");
+		v->nsites++;
+	}
+	qsort(v->site, v->nsites, sizeof v->site[0], by_bytes);
 }
 
 void view_from_stats(struct view *v, const struct gm_stats *s)
@@ -54,4 +87,5 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->syscalls_dispatched = get(&s->syscalls_dispatched);
 	v->forks = get(&s->forks);
 	v->forks_copied_bytes = get(&s->forks_copied_bytes);
+	sites(v, s);
 }

@@ -17,6 +17,10 @@ struct view_dev {
 		evicted_bytes, remote_bytes, restarts;
 	double modelled_s;
 };
+struct view_site {
+	char where[512]; /* function and line if known, else file+offset; "other": everything else */
+	uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
+};
 struct view {
 	char program[256];  /* the executable */
 	char command[1024]; /* the command line; may be empty */
@@ -31,10 +35,14 @@ struct view {
 	uint64_t blas_calls, blas_device, blas_host;
 	uint64_t syscalls_pinned, syscalls_dispatched;
 	uint64_t forks, forks_copied_bytes;
+	uint64_t nsites; /* of which something moved, most bytes first */
+	struct view_site site[GM_SITES];
 };
 
 /* ended and signal are the caller's. */
 void view_from_stats(struct view *v, const struct gm_stats *s);
+/* symbol.c: names the code at offset of the file as well as its symbols allow. */
+void symbol_name(const char *module, uint64_t offset, char *out, size_t bytes);
 void view_text(const struct view *v, FILE *out);
 /* Writes file atomically (a temporary beside it, renamed). 0 or -errno. */
 int view_write_json(const struct view *v, const char *file);

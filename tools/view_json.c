@@ -57,6 +57,14 @@ static const struct field per_device[] = {
 	{NULL, "restarts", COUNT, AT(view_dev, restarts)},
 };
 
+static const struct field per_site[] = {
+	{NULL, "where", TEXT, AT(view_site, where)},
+	{NULL, "h2d_bytes", COUNT, AT(view_site, h2d_bytes)},
+	{NULL, "d2h_bytes", COUNT, AT(view_site, d2h_bytes)},
+	{NULL, "cpu_faults", COUNT, AT(view_site, cpu_faults)},
+	{NULL, "device_faults", COUNT, AT(view_site, device_faults)},
+};
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 /* A name that is not UTF-8 is shown byte by byte rather than dropped. */
@@ -104,18 +112,29 @@ static void add_fields(json_t *root, const struct field *f, size_t n, const void
 		json_object_set_new(group_of(root, f->group), f->key, value(f, from));
 }
 
+static void add_list(json_t *root, const char *key, const struct field *f, size_t nfields, const void *items,
+		     size_t n, size_t item_bytes)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *item = json_object();
+		add_fields(item, f, nfields, (const char *)items + i * item_bytes);
+		json_array_append_new(list, item);
+	}
+	json_object_set_new(root, key, list);
+}
+#define ADD_LIST(root, key, fields, items, n)                                                                \
+	add_list((root), (key), (fields), GM_ARRAY_LEN(fields), (items), (n), sizeof *(items))
+
 static json_t *to_json(const struct view *v)
 {
-	json_t *root = json_object(), *devices = json_array();
+	json_t *root = json_object();
 
-	for (unsigned d = 0; d < v->ndev; d++) {
-		json_t *dev = json_object();
-		add_fields(dev, per_device, GM_ARRAY_LEN(per_device), &v->dev[d]);
-		json_array_append_new(devices, dev);
-	}
 	add_fields(root, top, 6, v); /* who and how long, then the devices, then the rest */
-	json_object_set_new(root, "devices", devices);
+	ADD_LIST(root, "devices", per_device, v->dev, v->ndev);
 	add_fields(root, top + 6, GM_ARRAY_LEN(top) - 6, v);
+	ADD_LIST(root, "sites", per_site, v->site, v->nsites);
 	return root;
 }
 
@@ -170,6 +189,18 @@ static void read_fields(const struct field *f, size_t n, const json_t *root, voi
 		read_field(f, root, to);
 }
 
+static uint64_t read_list(const json_t *list, const struct field *f, size_t nfields, void *items, size_t max,
+			  size_t item_bytes)
+{
+	size_t n = gm_min(json_array_size(list), max);
+
+	for (size_t i = 0; i < n; i++)
+		read_fields(f, nfields, json_array_get(list, i), (char *)items + i * item_bytes);
+	return n;
+}
+#define READ_LIST(list, fields, items)                                                                       \
+	read_list((list), (fields), GM_ARRAY_LEN(fields), (items), GM_ARRAY_LEN(items), sizeof *(items))
+
 int view_read_json(struct view *v, const char *file)
 {
 	json_error_t err;
@@ -184,10 +215,10 @@ int view_read_json(struct view *v, const char *file)
 		json_decref(root);
 		return -1;
 	}
-	*v = (struct view){.ndev = gm_min(json_array_size(devices), (size_t)GM_MAX_DEV)};
+	*v = (struct view){0};
 	read_fields(top, GM_ARRAY_LEN(top), root, v);
-	for (unsigned d = 0; d < v->ndev; d++)
-		read_fields(per_device, GM_ARRAY_LEN(per_device), json_array_get(devices, d), &v->dev[d]);
+	v->ndev = READ_LIST(devices, per_device, v->dev);
+	v->nsites = READ_LIST(json_object_get(root, "sites"), per_site, v->site);
 	json_decref(root);
 	return 0;
 }

@@ -140,6 +140,25 @@ static void moved(const struct view *v, FILE *out)
 		row(out, "CPU page faults", "0", "%s", "");
 }
 
+#define SITES_SHOWN 8
+
+static void sites(const struct view *v, FILE *out)
+{
+	if (!v->nsites)
+		return;
+	fputs("  moved by the allocations of (blocks of 2 MiB and more; to device, home, faults of the "
+	      "device, of the "
+	      "CPU)\n",
+	      out);
+	for (unsigned i = 0; i < v->nsites && i < SITES_SHOWN; i++) {
+		const struct view_site *s = &v->site[i];
+		fprintf(out, "    %10s %10s %9s %9s  %s\n", B(s->h2d_bytes), B(s->d2h_bytes),
+			N(s->device_faults), N(s->cpu_faults), s->where);
+	}
+	if (v->nsites > SITES_SHOWN)
+		fprintf(out, "    and %u more\n", (unsigned)v->nsites - SITES_SHOWN);
+}
+
 void view_text(const struct view *v, FILE *out)
 {
 	head(v, out);
@@ -149,6 +168,7 @@ void view_text(const struct view *v, FILE *out)
 		moved(v, out);
 	else
 		fputs("  no device was used\n", out);
+	sites(v, out);
 	row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
 	    B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));
 	if (v->blas_calls)

@@ -1,0 +1,37 @@
+#!/bin/bash
+# The report's call sites: what two known allocations moved, by the names of the functions.
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${BUILD:-build}
+case $build in /*) ;; *) build=$top/$build ;; esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -g -o "$work/prog" "$top/test/e2e/sites_contract.c" || exit 1
+LD_PRELOAD=$build/libgmem_preload.so GMEM_REPORT=$work/report.json "$work/prog" || exit 1
+
+# Of the site whose name matches: one line "h2d d2h CPU faults".
+site() {
+	jq -r --arg f "$1" '.sites[] | select(.where | test($f)) | "\(.h2d_bytes) \(.d2h_bytes) \(.cpu_faults)"' "$work/report.json"
+}
+
+expect() { # what, want, got
+	if [ "$2" = "$3" ]; then
+		echo "ok $1"
+	else
+		echo "not ok $1: '$3' instead of '$2'"
+		jq .sites "$work/report.json"
+		failed=1
+	fi
+}
+
+where='where it was asked for'
+if ! command -v addr2line >/dev/null; then
+	echo "skip functions by name: addr2line is not installed"
+	exit 77
+fi
+expect "malloc, $where" "$((16 << 20)) $((16 << 20)) 256" "$(site '^take_by_malloc .*sites_contract.c:')"
+expect "mmap, $where" "$((8 << 20)) $((8 << 20)) 128" "$(site '^take_by_mmap .*sites_contract.c:')"
+expect "all of it" "$(jq .migrated.h2d_bytes "$work/report.json")" "$(jq '[.sites[].h2d_bytes] | add' "$work/report.json")"
+exit $failed
