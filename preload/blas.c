@@ -14,8 +14,7 @@
 /* So many launches in a row that fail, and the device is left alone. */
 #define MAX_FAILURES 3
 
-static struct gmp_blas_lib
-	*_Atomic device_lib; /* whose calls the device takes: the first that has one for it */
+static struct gmp_blas_lib *_Atomic device_lib; /* what the device loads: the first that has a call for it */
 static _Atomic bool path_told;
 static _Atomic unsigned failures; /* in a row */
 
@@ -48,17 +47,23 @@ static bool is_managed(const struct ds_blas_args *a)
 	return true;
 }
 
+/* Thin libraries over one OpenBLAS (Debian's libblas.so.3 is one) find the same function in it. */
+static bool is_same_blas(const struct gmp_blas_lib *a, const struct gmp_blas_lib *b)
+{
+	return a == b || (a->get_threads && a->get_threads == b->get_threads);
+}
+
 /* The device loads one BLAS library; calls to another would not give its bits. */
 static bool may_use_device(struct gmp_blas_lib *lib)
 {
-	struct gmp_blas_lib *none = NULL;
+	struct gmp_blas_lib *taken = NULL;
 
 	if (!lib->usable || atomic_load_explicit(&failures, memory_order_relaxed) >= MAX_FAILURES)
 		return false;
-	if (atomic_load(&device_lib) != lib && !atomic_compare_exchange_strong(&device_lib, &none, lib))
+	if (!atomic_compare_exchange_strong(&device_lib, &taken, lib) && !is_same_blas(lib, taken))
 		return false;
 	if (!atomic_load(&path_told)) { /* two threads at once store the same bytes */
-		gmi_sim_set_blas(lib->path);
+		gmi_sim_set_blas((taken ? taken : lib)->path);
 		atomic_store(&path_told, true);
 	}
 	return true;
@@ -101,19 +106,27 @@ static bool run_on_device(struct gm_sim *sim, const struct ds_blas_args *a)
 	return false;
 }
 
-static bool offload(unsigned symbol, const gmp_word w[], const double x[2], struct gmp_blas_lib *lib)
+/* Runs the call on the device, or says why it is the host's. */
+static const char *offload(unsigned symbol, const gmp_word w[], const double x[2], struct gmp_blas_lib *lib)
 {
 	const double min = gmi_opt.blas_min;
 	struct ds_blas_args a;
 
-	if (!gmi_opt.offload_blas || gmi_opt.ndev < 1 || !gmp_blas_decode(symbol, w, x, &a) ||
-	    gmp_blas_work(&a) < min * min * min || !is_managed(&a) || !may_use_device(lib))
-		return false;
+	if (!gmi_opt.offload_blas || gmi_opt.ndev < 1)
+		return "offload is off";
+	if (!gmp_blas_decode(symbol, w, x, &a))
+		return "nothing to compute, or bad arguments";
+	if (gmp_blas_work(&a) < min * min * min)
+		return "below GMEM_BLAS_MIN";
+	if (!is_managed(&a))
+		return "a matrix lies outside the managed memory";
+	if (!may_use_device(lib))
+		return "the device cannot use this BLAS library";
 	struct gm_sim *sim = gmi_sim_default(0);
 	if (!sim)
-		return false;
+		return "no device";
 	a.threads = lib->get_threads ? lib->get_threads() : 0;
-	return run_on_device(sim, &a);
+	return run_on_device(sim, &a) ? NULL : "it failed on the device";
 }
 
 static bool count_and_offload(unsigned symbol, const gmp_word w[], const double x[2],
@@ -122,13 +135,15 @@ static bool count_and_offload(unsigned symbol, const gmp_word w[], const double 
 	int err = errno;
 
 	GM_COUNT(blas_calls, 1);
-	bool done = offload(symbol, w, x, host->lib);
-	if (done)
-		GM_COUNT(blas_device, 1);
-	else
+	const char *why = offload(symbol, w, x, host->lib);
+	if (why) {
 		GM_COUNT(blas_host, 1);
+		gm_log(GM_LOG_DEBUG, "%s runs on the host: %s", gmp_blas_name(symbol), why);
+	} else {
+		GM_COUNT(blas_device, 1);
+	}
 	errno = err;
-	return done;
+	return !why;
 }
 
 static inline __attribute__((always_inline)) void hook(unsigned symbol, const void *caller, GMP_BLAS_PARAMS)

@@ -85,5 +85,6 @@ struct gmp_blas_host {
  * Remembered by calling object.
  */
 struct gmp_blas_host gmp_blas_find(unsigned symbol, const void *caller);
+const char *gmp_blas_name(unsigned symbol);
 
 #endif

@@ -32,6 +32,11 @@ static const char *const names[GMP_BLAS_SYMBOLS] = {
 #undef X
 };
 
+const char *gmp_blas_name(unsigned symbol)
+{
+	return names[symbol];
+}
+
 #define PUSH(list, e)                                                                                        \
 	do                                                                                                   \
 		(e)->next = atomic_load(&(list));                                                            \
