@@ -108,8 +108,11 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 
 /* ---- the device's ---- */
 
-/* Block locked: page i and what the prefetcher adds. */
-static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
+/*
+ * Block locked: page i and what the prefetcher adds. *merged: the device had been given the page since it
+ * faulted (for another of its threads), so that this is no far fault of its own.
+ */
+static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write, bool *merged)
 {
 	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
 	gm_bm page = gm_bm_range(i, i + 1);
@@ -120,6 +123,7 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 		return -EFAULT;
 	if (write && !gm_bm_test(&b->prog_w, i))
 		return -EPERM;
+	*merged = gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
 	gm_bm have = gm_bm_or(bd->valid, bd->remote);
 	gm_bm possible = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
 	gm_bm set;
@@ -162,18 +166,20 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 		return err;
 	gm_sigmask mask = gmi_block_signals();
 	struct gm_block *b = gm_block_get(as, addr);
+	bool merged = false;
 	err = -ENOMEM;
 	if (b) {
 		unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
 		gmi_lock(&b->lock);
 		bool write = hint == GM_HINT_WRITE || (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
-		err = serve(b, ctx, i, write);
+		err = serve(b, ctx, i, write, &merged);
 		gmi_unlock(&b->lock);
 	}
 	if (!err) {
-		atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].faults, 1, memory_order_relaxed);
-		GM_COUNT_SITE(b->site, device_faults, 1);
-		if (dev->mmu->account)
+		struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
+		atomic_fetch_add_explicit(merged ? &s->faults_merged : &s->faults, 1, memory_order_relaxed);
+		GM_COUNT_SITE(b->site, device_faults, !merged);
+		if (dev->mmu->account && !merged)
 			dev->mmu->account(ctx->pmap, 0, 0, 1);
 	}
 	gmi_restore_signals(mask);

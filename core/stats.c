@@ -71,10 +71,11 @@ static const size_t sums[] = {
 	offsetof(struct gm_stats, forks_copied_bytes),
 };
 static const size_t dev_sums[] = {
-	offsetof(struct gm_dev_stats, kernels),	    offsetof(struct gm_dev_stats, kernels_failed),
-	offsetof(struct gm_dev_stats, faults),	    offsetof(struct gm_dev_stats, fault_batches),
-	offsetof(struct gm_dev_stats, modelled_ns), offsetof(struct gm_dev_stats, evicted_bytes),
-	offsetof(struct gm_dev_stats, restarts),    offsetof(struct gm_dev_stats, remote_bytes),
+	offsetof(struct gm_dev_stats, kernels),	      offsetof(struct gm_dev_stats, kernels_failed),
+	offsetof(struct gm_dev_stats, faults),	      offsetof(struct gm_dev_stats, faults_merged),
+	offsetof(struct gm_dev_stats, fault_batches), offsetof(struct gm_dev_stats, modelled_ns),
+	offsetof(struct gm_dev_stats, evicted_bytes), offsetof(struct gm_dev_stats, restarts),
+	offsetof(struct gm_dev_stats, remote_bytes),
 };
 
 static const size_t site_sums[] = {

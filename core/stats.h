@@ -23,7 +23,8 @@ struct gm_dev_stats {
 	_Atomic uint64_t mem_bytes, page_bytes;
 	_Atomic uint64_t kernels; /* launches that ran to their end */
 	_Atomic uint64_t kernels_failed;
-	_Atomic uint64_t faults; /* far faults served for this device */
+	_Atomic uint64_t faults;	/* far faults served for this device */
+	_Atomic uint64_t faults_merged; /* faults on pages that another thread's had just brought */
 	_Atomic uint64_t fault_batches;
 	_Atomic uint64_t modelled_ns; /* virtual time: kernels + faults + transfers */
 	_Atomic uint64_t resident_bytes, resident_peak_bytes;
