@@ -3,6 +3,7 @@
  */
 #include "as.h"
 #include "cpu.h"
+#include "cpu_mmu.h"
 #include "frames.h"
 #include "migrate.h"
 #include "vm.h"
@@ -303,6 +304,8 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 	}
 	gmi_unlock(&gm_registry_lock);
 	gmi_restore_signals(mask);
+	if (!err)
+		gm_cpu_start();
 	(void)activate; /* spaces are always active: the flag selects a context on hardware that switches them
 			 */
 	return err;

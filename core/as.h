@@ -80,6 +80,12 @@ void gm_store_close(struct gm_as *as);
  * the host). */
 int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len);
 int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len);
+/*
+ * Memory behind [va, va+len) of the store (or behind p, of any shared mapping of ours) now, so that writing there
+ * cannot fail later. 0, or -ENOMEM: the host has none.
+ */
+int gm_store_populate(struct gm_as *as, uintptr_t va, size_t len);
+int gm_populate(void *p, size_t len);
 /* Gives the store's memory there back to the host. */
 void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len);
 /* Puts private anonymous memory under [va, va+len): filled from the store (copy) or fresh zeros, with prot. 0

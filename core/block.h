@@ -54,6 +54,7 @@ struct gm_block {
 	gm_bm backed; /* the host store has memory there (maybe stale: retained for ping-pong) */
 	gm_bm pinned; /* MADV_PINNED, altstacks, stacks in the window */
 	gm_bm read_mostly;
+	gm_bm unwatched; /* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
 	struct gm_block_dev *dev[GM_MAX_DEV];
 	struct gm_block *retain_next; /* as->retain list */
 	bool on_retain;

@@ -28,6 +28,9 @@ GM_EXPORT int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write);
 GM_EXPORT extern int (*gmi_activate_hook)(void);
 GM_EXPORT int gmi_activate(void);
 
+/* The back end in use, "sigsegv" or "uffd" (cpu_mmu.h); chosen when the first device is attached. */
+GM_EXPORT const char *gmi_cpu_backend(void);
+
 /* Starts one of our own threads: signals blocked, small stack, thread->internal set. preload points it at the
  * real one. */
 GM_EXPORT extern int (*gmi_thread_start)(void *(*fn)(void *), void *arg);

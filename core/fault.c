@@ -5,6 +5,7 @@
 #include "migrate.h"
 #include "plan.h"
 #include "prefetch.h"
+#include "rights.h"
 #include "site.h"
 #include <errno.h>
 
@@ -65,13 +66,15 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write)) {
 		GM_COUNT(cpu_faults_spurious, 1); /* somebody else was faster */
 	} else {
+		GM_COUNT(cpu_faults, 1); /* before the touch can go on */
+		GM_COUNT_SITE(b->site, cpu_faults, 1);
 		int err = bring_home(b, i, write);
 		if (err)
 			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
-		GM_COUNT(cpu_faults, 1);
-		GM_COUNT_SITE(b->site, cpu_faults, 1);
 	}
+	if (res == GM_CPU_RESOLVED)
+		gm_cpu_settle(b, i);
 	if (locked)
 		gmi_unlock(&b->lock);
 	if (res == GM_CPU_RESOLVED)

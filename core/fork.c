@@ -68,8 +68,7 @@ static void freeze(struct gm_block *b)
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d])
 			gm_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));
-	gm_bm writable = gm_bm_and(b->adopted, b->cpu_w);
-	gm_cpu_lower(b, writable, writable);
+	gm_cpu_freeze(b);
 }
 
 void gmi_fork_prepare(void)
@@ -137,7 +136,7 @@ static void thaw(struct gm_block *b)
 		if (b->dev[d])
 			any = gm_bm_or(any, b->dev[d]->valid);
 	gm_bm set = gm_bm_and(b->adopted, b->host);
-	gm_cpu_raise(b, set, b->prog_r, gm_bm_andnot(b->prog_w, any));
+	gm_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
 }
 
 void gmi_fork_parent(void)

@@ -240,12 +240,10 @@ static int adopt_on_host(struct gm_block *b, gm_bm set)
 			gm_bm touched = gm_touched(b, first, end);
 			gm_bm_for_each_run (&touched, f, e)
 				gm_copy(gm_alias(b->as, va_of(b, f)), (void *)va_of(b, f), bytes_of(e - f));
-			err = gm_store_map_rw(b->as, va_of(b, first), len);
+			err = gm_cpu_adopt(b, first, end, true);
 		}
-		if (!err) {
-			b->adopted = gm_bm_or(b->adopted, run);
+		if (!err)
 			b->backed = gm_bm_or(b->backed, run);
-		}
 		/* The hardware has READ (failed) or READ|WRITE (adopted) now; give it what the program asked
 		 * for. */
 		gm_bm_store(&b->cpu_r, gm_bm_andnot(b->cpu_r, run));
@@ -297,10 +295,9 @@ static int leave_cpu(struct gm_block *b, gm_bm set)
 	gm_bm anon = gm_bm_andnot(set, b->adopted);
 
 	gm_bm_for_each_run (&anon, first, end) {
-		int err = gm_store_map_none(b->as, va_of(b, first), bytes_of(end - first));
+		int err = gm_cpu_adopt(b, first, end, false);
 		if (err)
 			return err;
-		b->adopted = gm_bm_or(b->adopted, gm_bm_range(first, end));
 	}
 	gm_bm_store(&b->host, gm_bm_andnot(b->host, set));
 	gm_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
@@ -548,9 +545,11 @@ int gm_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, boo
 		gm_places(b, &at);
 		gm_bm can_r = gm_bm_and(b->prog_r, b->host), can_w = gm_bm_and(b->prog_w, b->host);
 		can_w = gm_bm_andnot(can_w, at.in[GM_DUP]);
+		err = gm_cpu_prog(b, set);
 		gm_bm lose = gm_bm_and(
 			set, gm_bm_or(gm_bm_andnot(b->cpu_r, can_r), gm_bm_andnot(b->cpu_w, can_w)));
-		err = gm_cpu_lower(b, lose, can_r);
+		if (!err)
+			err = gm_cpu_lower(b, lose, can_r);
 		if (!err)
 			err = gm_cpu_raise(b, set, can_r, can_w);
 	}

@@ -181,11 +181,6 @@ static int parse_word(const struct option *o, const char *value, char *err, size
 	return 0;
 }
 
-static int parse_only_word(const struct option *o, const char *value, char *err, size_t err_bytes)
-{
-	return find_word(o->words, value) ? 0 : -EINVAL;
-}
-
 static int parse_size(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return gmi_parse_bytes(value, FIELD(o, uint64_t));
@@ -339,7 +334,7 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 /* ---- the table --------------------------------------------------------------------------------- */
 
 static const struct word offload_words[] = {{"blas", 1}, {"none", 0}, {NULL, 0}};
-static const struct word fault_words[] = {{"sigsegv", 0}, {NULL, 0}};
+static const struct word fault_words[] = {{"sigsegv", GM_FAULT_SIGSEGV}, {"uffd", GM_FAULT_UFFD}, {NULL, 0}};
 static const struct word report_words[] = {{"none", GM_REPORT_NONE}, {"text", GM_REPORT_TEXT}, {NULL, 0}};
 static const struct word log_words[] = {{"none", GM_LOG_NONE}, {"error", GM_LOG_ERROR}, {"warn", GM_LOG_WARN},
 					{"info", GM_LOG_INFO}, {"debug", GM_LOG_DEBUG}, {NULL, 0}};
@@ -377,8 +372,9 @@ static const struct option options[] = {
 	 "host "
 	 "for 150 ms",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
-	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv", "how the CPU's page faults are caught",
-	 parse_only_word, .offset = 0, .words = fault_words},
+	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv, uffd",
+	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel permits it",
+	 parse_word, AT(fault), fault_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
 	{"GMEM_RETAIN", "--retain", "BYTES", "512M", "bytes: 0, 4096, 64K, 1.5G",

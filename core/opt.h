@@ -26,6 +26,8 @@ enum gm_thrash_kind { GM_THRASH_NONE, GM_THRASH_THROTTLE, GM_THRASH_PIN };
 enum gm_report_kind { GM_REPORT_NONE, GM_REPORT_TEXT, GM_REPORT_JSON };
 enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
 
+enum gm_fault_kind { GM_FAULT_SIGSEGV, GM_FAULT_UFFD };
+
 struct gm_options {
 	bool disable;		      /* GMEM_DISABLE=1 */
 	int ndev;		      /* entries of GMEM_DEVICE; 0 for "none" */
@@ -38,6 +40,7 @@ struct gm_options {
 	unsigned evict_percent; /* tree:1..100, default 50 */
 	enum gm_placement_kind placement;
 	enum gm_thrash_kind thrash;
+	enum gm_fault_kind fault;
 	bool throttle;	       /* GMEM_THROTTLE=1 */
 	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;

@@ -1,11 +1,12 @@
 /*
  * rights.c - what the CPU's and the devices' page tables allow for the pages of a block. Block locked.
  *
- * Lowering the CPU: the bits go first, then the mprotect (gmi_pin reads the bits without the lock); raising:
- * the mprotect first. Whoever takes pages calls gm_claim() before that, and learns which of them a system
+ * Lowering the CPU: the bits go first, then the hardware (gmi_pin reads the bits without the lock); raising:
+ * the hardware first. Whoever takes pages calls gm_claim() before that, and learns which of them a system
  * call is using.
  */
 #include "rights.h"
+#include "cpu_mmu.h"
 #include "state.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -44,33 +45,11 @@ gm_bm gm_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write)
 	return pins;
 }
 
-static int prot_of(const gm_bm *r, const gm_bm *w, unsigned i)
-{
-	return (gm_bm_test(r, i) ? PROT_READ : 0) | (gm_bm_test(w, i) ? PROT_READ | PROT_WRITE : 0);
-}
-
-/* mprotect of `set` to (r, w), on the largest uniform runs. */
-static int protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
-{
-	gm_bm_for_each_run (&set, first, end) {
-		for (unsigned i = first, j; i < end; i = j) {
-			int prot = prot_of(&r, &w, i);
-			for (j = i + 1; j < end && prot_of(&r, &w, j) == prot; j++)
-				;
-			int err = gm_sys_mprotect((void *)(b->va + i * GM_PAGE_BYTES),
-						  (j - i) * GM_PAGE_BYTES, prot);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
 int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
 	gm_bm_store(&b->cpu_r, gm_bm_andnot(b->cpu_r, gm_bm_andnot(set, keep_read)));
 	gm_bm_store(&b->cpu_w, gm_bm_andnot(b->cpu_w, set));
-	int err = protect_runs(b, set, keep_read, gm_bm_zero());
+	int err = gm_cpu->lower(b, set, keep_read);
 	recount_splits(b);
 	return err;
 }
@@ -78,7 +57,7 @@ int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	gm_bm have = gm_bm_not(gm_bm_or(gm_bm_andnot(r, b->cpu_r), gm_bm_andnot(w, b->cpu_w)));
-	int err = protect_runs(b, gm_bm_andnot(set, have), r, w);
+	int err = gm_cpu->raise(b, gm_bm_andnot(set, have), r, w);
 	if (!err) {
 		gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
 		gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
@@ -92,6 +71,37 @@ void gm_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 	gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
 	gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
 	recount_splits(b);
+}
+
+int gm_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
+{
+	int err = gm_cpu->adopt(b, first, end, present);
+	if (!err)
+		b->adopted = gm_bm_or(b->adopted, gm_bm_range(first, end));
+	return err;
+}
+
+int gm_cpu_prog(struct gm_block *b, gm_bm set)
+{
+	return gm_cpu->prog ? gm_cpu->prog(b, set) : 0;
+}
+
+void gm_cpu_settle(struct gm_block *b, unsigned i)
+{
+	if (gm_cpu->settle)
+		gm_cpu->settle(b, i);
+}
+
+void gm_cpu_freeze(struct gm_block *b)
+{
+	gm_cpu->freeze(b);
+	gm_cpu_note(b, b->adopted, b->cpu_r, gm_bm_zero());
+}
+
+int gm_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w)
+{
+	int err = gm_cpu->thaw ? gm_cpu->thaw(b) : 0;
+	return err ? err : gm_cpu_raise(b, set, b->prog_r, w);
 }
 
 /* ---- devices ---- */

@@ -20,6 +20,15 @@ int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read);
 int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
 /* The hardware has (r, w) for `set` already. */
 void gm_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
+/* The store comes under pages [first, end), out of reach or present and writable, and they are adopted. */
+int gm_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present);
+/* prog_r and prog_w of `set` have new values; gm_cpu_lower and gm_cpu_raise follow. */
+int gm_cpu_prog(struct gm_block *b, gm_bm set);
+/* A fault on page i was served, or somebody else was faster: the touch may be tried again. */
+void gm_cpu_settle(struct gm_block *b, unsigned i);
+/* Around fork: nobody writes adopted pages; `set` gets back (prog_r, w). */
+void gm_cpu_freeze(struct gm_block *b);
+int gm_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w);
 
 /* A batch of operations on its way to one device's driver. */
 struct gm_ops {

@@ -54,6 +54,8 @@ void gm_store_close(struct gm_as *as)
 	as->store = (struct gm_store){.fd = -1};
 }
 
+#define POPULATE_WRITE 23
+
 static int clone_vma(char *of, uintptr_t va, size_t len)
 {
 	void *p = (void *)gm_sys5(SYS_mremap, of, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, va);
@@ -68,6 +70,18 @@ int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len)
 int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len)
 {
 	return clone_vma(as->store.alias + (va - as->base), va, len);
+}
+
+/* Kernels before 5.14 do not know the advice: there a host without memory kills, as it always did. */
+int gm_populate(void *p, size_t len)
+{
+	int err = (int)gm_sys3(SYS_madvise, p, len, POPULATE_WRITE);
+	return err == -EINVAL ? 0 : err ? -ENOMEM : 0;
+}
+
+int gm_store_populate(struct gm_as *as, uintptr_t va, size_t len)
+{
+	return gm_populate(gm_alias(as, va), len);
 }
 
 void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len)

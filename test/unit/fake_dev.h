@@ -7,6 +7,7 @@
 #define TEST_FAKE_DEV_H
 
 #include "../../core/as.h"
+#include "../variant.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>

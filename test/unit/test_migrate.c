@@ -15,13 +15,14 @@
 
 static struct gm_as *as;
 static struct fake_dev dev;
-static size_t page_bytes = 65536;
+static size_t page_bytes; /* 0: the variant's */
 
 static void open_all(size_t dev_bytes)
 {
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	gmi_opt.retain_bytes = 8 * MIB;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	page_bytes = page_bytes ? page_bytes : variant_page;
 	fake_open(&dev, as, dev_bytes, page_bytes, true);
 }
 
@@ -68,7 +69,7 @@ Test(migrate, anon_read)
 	for (int i = 0; i < 1024; i++)
 		expect_read(p + i * PAGE, i < 2 ? 0 : i);
 	cr_assert_eq(where(p + 5 * PAGE), GM_DEVICE);
-	cr_assert_eq(dev.faults, 1024 / 16, "one fault per device page");
+	cr_assert_eq(dev.faults, 1024 * PAGE / page_bytes, "one fault per device page");
 	for (int i = 0; i < 1024; i++)
 		cr_assert_eq(p[i * PAGE], i < 2 ? 0 : (unsigned char)i);
 	close_all();
@@ -144,7 +145,7 @@ Test(migrate, granularity)
 	uint64_t before = gmi_stats->cpu_faults;
 	for (size_t i = 0; i < 4 * MIB; i += PAGE)
 		p[i]++;
-	cr_assert_eq(gmi_stats->cpu_faults - before, 4 * MIB / 65536);
+	cr_assert_eq(gmi_stats->cpu_faults - before, 4 * MIB / page_bytes);
 	close_all();
 }
 
@@ -240,7 +241,7 @@ Test(migrate, err_device_copy_fails)
 {
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
-	fake_open(&dev, as, 32 * MIB, 65536, false);
+	fake_open(&dev, as, 32 * MIB, variant_page, false);
 	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE), c;
 	memset(p, 4, 64 * PAGE);
 	dev.fail_kind = GM_OP_COPY_IN;
@@ -421,6 +422,16 @@ Test(migrate, model_64k_tree)
 Test(migrate, model_4k_seq64k)
 {
 	compare_with_model(4096, GM_PREFETCH_SEQ64K, GM_EVICT_LRU4K, 60000);
+}
+
+Test(migrate, model_4k_evicting_trees)
+{
+	compare_with_model(4096, GM_PREFETCH_TREE, GM_EVICT_TREE, 60000);
+}
+
+Test(migrate, model_64k_evicting_by_access)
+{
+	compare_with_model(65536, GM_PREFETCH_NONE, GM_EVICT_ACCESS, 60000);
 }
 
 Test(migrate, model_2m_none)

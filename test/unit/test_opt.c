@@ -124,7 +124,7 @@ Test(opt, bad_values_name_the_variable_and_the_valid_ones)
 	refused("GMEM_EVICT=lru4k:50", "GMEM_EVICT", "lru2m, lru4k");
 	refused("GMEM_PLACEMENT=here", "GMEM_PLACEMENT", "migrate, first-use");
 	refused("GMEM_THRASH=maybe", "GMEM_THRASH", "none, throttle");
-	refused("GMEM_FAULT=uffd", "GMEM_FAULT", "sigsegv");
+	refused("GMEM_FAULT=trap", "GMEM_FAULT", "sigsegv, uffd");
 	refused("GMEM_THROTTLE=yes", "GMEM_THROTTLE", "0, 1");
 	refused("GMEM_RETAIN=lots", "GMEM_RETAIN", "64K");
 	refused("GMEM_REPORT=report.txt", "GMEM_REPORT", "FILE.json");

@@ -1,0 +1,13 @@
+# Programs that run again for other CPU back ends and device page sizes (test/variant.h); sigsegv-64K is the plain run.
+# A run is a small script, named after the program and the variant.
+ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
+VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),unit/test_migrate.$(v)) $(foreach t,devices fork policy stress vm,unit/test_$(t).uffd-64K)
+UNIT += $(patsubst %,$(BUILD)/test/%,$(filter unit/%,$(VARIANT_RUNS)))
+DEVICE_TESTS += $(patsubst %,$(BUILD)/test/%,$(filter device/%,$(VARIANT_RUNS)))
+
+define variant_rule
+$(BUILD)/test/$(1): $(BUILD)/test/$(basename $(1))
+	@printf '#!/bin/sh\nTEST_VARIANT=%s exec "$$$$(dirname "$$$$0")/%s" "$$$$@"\n' $(patsubst .%,%,$(suffix $(1))) $(notdir $(basename $(1))) >$$@
+	@chmod +x $$@
+endef
+$(foreach r,$(VARIANT_RUNS),$(eval $(call variant_rule,$(r))))
