@@ -1,0 +1,142 @@
+#!/bin/bash
+# BLAS-3 on the device: every test runs a program plain and under GMEM, compares what it prints byte for byte, and asks the
+# report where the calls ran. Prints "ok NAME", "not ok NAME" or "skip NAME: why".
+# shellcheck disable=SC2317  # test functions are called by name
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${BUILD:-build}
+case $build in /*) ;; *) build=$top/$build ;; esac
+export BUILD=$build
+cc=${CC:-cc}
+e2e=$top/test/e2e
+unset "${!GMEM_@}" LD_PRELOAD
+# Few threads spinning in two processes at once: faster on small machines, and the same bits on both sides.
+export OPENBLAS_NUM_THREADS=2
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+failed=0
+
+# same [VAR=VALUE...] COMMAND...: plain and under GMEM with these variables; stdout must be equal, stderr is in $tmp/err.
+same() {
+	local vars=()
+
+	while [[ $1 == GMEM_*=* ]]; do
+		vars+=("$1")
+		shift
+	done
+	timeout 300 "$@" >plain 2>plain.err || { echo "plain: status $?"; tail -n 5 plain.err; return 1; }
+	rm -f report.json
+	timeout 300 env "${vars[@]}" "$top/scripts/run-with-gmem.sh" --report report.json -- "$@" >got 2>err ||
+		{ echo "under GMEM: status $?"; tail -n 5 err; return 1; }
+	cmp plain got || { diff plain got | head -n 10; return 1; }
+}
+
+field() { sed -n 's/.*"'"$1"'": *\([0-9]*\).*/\1/p' report.json | head -n 1; }
+# counted FIELD OP NUMBER
+counted() {
+	local n
+
+	n=$(field "$1")
+	test "$n" "$2" "$3" || { echo "$1 is '$n', not $2 $3"; cat err; return 1; }
+}
+quiet() { [ ! -s err ] || { echo "unexpected on stderr:"; head -n 5 err; return 1; }; }
+
+build_programs() {
+	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o contract "$e2e/blas_contract.c" -lblas -lm &&
+		$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -rdynamic -o cases "$e2e/blas_cases.c" -lblas -lpthread -ldl &&
+		$cc -O1 -ffp-contract=off -shared -fPIC -o libtoy.so "$e2e/blas_toy.c" &&
+		$cc -DPLUGIN -shared -fPIC -o toy_plugin.so "$e2e/blas_toy.c" -L. -ltoy -Wl,-rpath,"$tmp" &&
+		$cc -DPLUGIN -shared -fPIC -o true_plugin.so "$e2e/blas_toy.c" -lblas &&
+		$cc -DPROGRAM -o plugins "$e2e/blas_toy.c" -ldl
+}
+
+every_routine_and_option() {
+	same GMEM_BLAS_MIN=1 ./contract && quiet && counted blas_device -eq "$(sed -n 's/^calls //p' got)"
+}
+bad_arguments() { same GMEM_BLAS_MIN=1 ./contract errors && counted blas_device -eq 0; }
+the_reference_blas() {
+	local dir
+
+	dir=$(dirname "$(ldconfig -p | awk '/libopenblas\.so\.0/ {print $NF; exit}')")/blas
+	[ -e "$dir/libblas.so.3" ] || { echo "libblas3 is not installed"; return 77; }
+	(
+		export LD_LIBRARY_PATH=$dir
+		same GMEM_BLAS_MIN=1 ./contract && counted blas_device -eq "$(sed -n 's/^calls //p' got)" &&
+			same GMEM_BLAS_MIN=1 ./contract errors
+	)
+}
+other_page_sizes() {
+	local page
+
+	for page in 4K 2M; do
+		same GMEM_BLAS_MIN=1 GMEM_DEVICE=pcie4-gpu,page="$page",mem=64M ./cases threads && counted blas_device -eq 240 ||
+			return 1
+	done
+}
+offload_none() { same GMEM_BLAS_MIN=1 GMEM_OFFLOAD=none ./cases threads && counted blas_device -eq 0 && counted blas_host -eq 240; }
+no_device() { same GMEM_BLAS_MIN=1 GMEM_DEVICE=none ./cases threads && counted blas_device -eq 0; }
+the_threshold_is_met() { same GMEM_BLAS_MIN=20 ./cases at_least_min && counted blas_device -eq 1; }
+below_the_threshold() { same GMEM_BLAS_MIN=20 ./cases below_min && counted blas_device -eq 0 && counted blas_host -eq 1; }
+matrices_outside_the_window() { same GMEM_BLAS_MIN=1 ./cases outside && counted blas_host -eq 9 && counted blas_device -eq 0; }
+operands_that_are_not_read() { same GMEM_BLAS_MIN=1 ./cases no_operands && counted blas_device -eq 2; }
+forbidden_memory_ends_the_program_as_before() { same GMEM_BLAS_MIN=1 ./cases forbidden && counted blas_device -eq 1; }
+many_threads() { same GMEM_BLAS_MIN=1 ./cases threads && quiet && counted blas_device -eq 240; }
+fork_children_have_their_own_device() { same GMEM_BLAS_MIN=1 ./cases forks && quiet; }
+xerbla_that_jumps() { same GMEM_BLAS_MIN=1 ./cases jumps && quiet && counted blas_device -eq 3; }
+signals_during_calls() { same GMEM_BLAS_MIN=1 ./cases signals && quiet && counted blas_device -ge 61; }
+libraries_that_only_plugins_see() {
+	same GMEM_BLAS_MIN=1 ./plugins && quiet && counted blas_calls -eq 4 && counted blas_device -eq 2
+}
+one_line_says_so() {
+	[ "$(wc -l <err)" = 1 ] &&
+		grep -qx 'gmem: device 0 (pcie4-gpu): process lost, [01] kernels\? failed; its memory is kept' err ||
+		{ echo "killed after $1 us, on stderr:"; cat err; return 1; }
+}
+device_killed_in_a_series() {
+	local after
+
+	for after in 0 3000 9000 15000 22000 31000 47000; do
+		same GMEM_BLAS_MIN=1 ./cases lost "$after" && one_line_says_so "$after" && counted restarts -eq 1 &&
+			counted blas_device -ge 12 || return 1
+	done
+}
+
+python=/usr/bin/python3
+needs() { "$@" >/dev/null 2>&1 </dev/null || { echo "$1 or its modules are not installed"; return 77; }; }
+numpy_types_and_views() {
+	needs "$python" -c 'import numpy' || return
+	same GMEM_BLAS_MIN=20 "$python" "$e2e/numpy_blas.py" views && quiet && counted blas_device -ge 200
+}
+numpy_twice_the_device_memory() {
+	needs "$python" -c 'import numpy' || return
+	same GMEM_DEVICE=pcie4-gpu,mem=64M "$python" "$e2e/numpy_blas.py" large 128 && quiet && counted blas_device -eq 32 &&
+		counted evicted_bytes -gt 67108864
+}
+scipy_every_routine() {
+	needs "$python" -c 'import scipy.linalg.blas' || return
+	same GMEM_BLAS_MIN=20 "$python" "$e2e/scipy_blas.py" && quiet && counted blas_device -eq "$(wc -l <got)"
+}
+r_matrices() {
+	needs Rscript --version || return
+	same GMEM_BLAS_MIN=20 Rscript --vanilla "$e2e/r_blas.R" && quiet && counted blas_device -ge 100
+}
+octave_matrices() {
+	needs octave-cli --version || return
+	same GMEM_BLAS_MIN=20 octave-cli --norc --no-history "$e2e/octave_blas.m" && counted blas_device -ge 50
+}
+
+build_programs || { echo "not ok build"; exit 1; }
+while read -r t; do
+	why=$("$t" 2>&1)
+	case $? in
+	0) echo "ok $t" ;;
+	77) echo "skip $t: $why" ;;
+	*)
+		echo "not ok $t"
+		printf '%s\n' "$why" | sed 's/^/    /'
+		failed=1
+		;;
+	esac
+done < <(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$e2e/blas_test.sh" | grep -vxE 'same|field|counted|quiet|build_programs|needs|one_line_says_so')
+exit $failed
