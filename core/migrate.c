@@ -368,7 +368,8 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	GM_COUNT_SITE(b->site, h2d_bytes, bytes_of(pages));
 	GM_COUNT(zeroed_pages, gm_bm_count(zero));
 	gm_retain(b);
-	gm_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));
+	if (!gm_bm_empty(bd->valid)) /* else all that it has is mapped over the bus: nothing to evict there */
+		gm_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));
 	return gm_dev_map(b, ctx, p->map, gm_bm_andnot(b->prog_w, p->next[GM_DUP]), false);
 }
 

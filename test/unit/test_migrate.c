@@ -216,6 +216,22 @@ Test(migrate, evict)
 	close_all();
 }
 
+Test(migrate, remote_pages_do_not_stop_eviction)
+{
+	open_all(32 * MIB);
+	unsigned char *flag = map(2 * MIB, PROT_READ | PROT_WRITE),
+		      *p = map(36 * MIB, PROT_READ | PROT_WRITE);
+	cr_assert_eq(hmadvise(-1, flag, 2 * MIB, GM_MADV_PINNED), 0);
+	cr_assert_eq(fake_write(&dev, flag, 1), 0); /* the coldest that the device has, with no frame */
+	for (size_t i = 0; i < 36 * MIB; i += PAGE)
+		cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / PAGE)), 0);
+	cr_assert_eq(where(p + 36 * MIB - PAGE), GM_DEVICE);
+	cr_assert_eq(where(p), GM_HOST);
+	for (size_t i = 0; i < 36 * MIB; i += PAGE)
+		cr_assert_eq(p[i], (unsigned char)(i / PAGE));
+	close_all();
+}
+
 Test(migrate, partial_unmap_fault)
 {
 	size_t offs[] = {0, MIB / 2, MIB};
