@@ -1,4 +1,4 @@
-# GMEM in user space. Targets: all (default), demo, test, bench, check, install, uninstall, docs, deps, clean. See README.md.
+# GMEM in user space. Targets: all (default), demo, test, bench, reproduce, check, install, uninstall, docs, deps, clean. See README.md.
 # Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; V=1 (show the commands); DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread.
 VERSION = 0.1.0
 comma = ,
@@ -116,11 +116,12 @@ demo: all | deps-run
 .PHONY: demo
 
 include bench/bench.mk
+include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
-SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] examples/*.[ch] \
+SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] \
 	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch])
-SCRIPTS = $(wildcard scripts/*.sh bench/*.sh test/*.sh test/*/*.sh) .ci/run
+SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang

@@ -98,6 +98,8 @@ static void run_block(struct ds_launch *l, gm_kernel_fn *fn, uint32_t block, uin
 			fail(l, -ECANCELED, 0, code);
 		atomic_fetch_add_explicit(&l->flops, ctx.flops, memory_order_relaxed);
 		atomic_fetch_add_explicit(&l->bytes, ctx.bytes, memory_order_relaxed);
+		if (ctx.flop_type)
+			__atomic_store_n(&l->flop_type, ctx.flop_type, __ATOMIC_RELAXED);
 	}
 	me.launch = NULL;
 	if (atomic_load(&l->error))

@@ -22,6 +22,7 @@ struct gm_kctx {
 	uint32_t worker;	 /* 0..workers-1 */
 	/* For the model of time: what this call did. Adds up over the blocks; read when the call returns. */
 	uint64_t flops, bytes;
+	char flop_type; /* 's', 'd' (also 0), 'c', 'z': which peak rate the flops of this launch count against */
 };
 /* args: a copy of the launch's argument bytes (not the program's own). Return 0, or a positive code that
  * fails the launch. */
