@@ -66,8 +66,9 @@ struct dev_builtin {
 	gm_kernel_fn *fn;
 };
 extern const struct dev_builtin dev_mem_kernels[], dev_blas_kernels[]; /* end with a NULL name */
-/* Where the running launch's journal of so many bytes is mapped; NULL: no room. Not yet valid. */
+/* Where the running launch's journal of so many bytes is mapped; NULL: no room. Not yet valid. One thread of a
+ * launch. */
 void *dev_journal_open(struct ds_launch *l, uint64_t bytes);
-void dev_journal_close(void *at, uint64_t bytes);
+void dev_journal_close(struct ds_launch *l);
 
 #endif

@@ -232,17 +232,40 @@ void *dev_worker_thread(void *arg)
 
 /* ---- the journal ---- */
 
+/* Each slot's mapping is kept up to this size: to make and to drop one takes as long as to fill it. */
+#define JOURNAL_KEPT ((uint64_t)64 << 20)
+
+static struct {
+	void *at;
+	uint64_t bytes;
+} journals[DS_LAUNCHES];
+
 void *dev_journal_open(struct ds_launch *l, uint64_t bytes)
 {
-	off_t off = (off_t)((uint64_t)(l - ctl->launch) * DS_JOURNAL_SPAN);
+	unsigned slot = (unsigned)(l - ctl->launch);
+	off_t off = (off_t)(slot * DS_JOURNAL_SPAN);
 
 	if (bytes > DS_JOURNAL_SPAN)
 		return NULL;
+	if (journals[slot].bytes >= bytes)
+		return journals[slot].at;
+	if (journals[slot].bytes)
+		munmap(journals[slot].at, journals[slot].bytes);
+	journals[slot].bytes = 0;
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, DS_FD_JOURNAL, off);
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	journals[slot].at = p;
+	journals[slot].bytes = bytes;
+	return p;
 }
 
-void dev_journal_close(void *at, uint64_t bytes)
+void dev_journal_close(struct ds_launch *l)
 {
-	munmap(at, bytes);
+	unsigned slot = (unsigned)(l - ctl->launch);
+
+	if (journals[slot].bytes <= JOURNAL_KEPT)
+		return;
+	munmap(journals[slot].at, journals[slot].bytes);
+	journals[slot].bytes = 0;
 }
