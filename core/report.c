@@ -10,6 +10,7 @@
  */
 #include "report.h"
 #include "site.h"
+#include "thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -279,6 +280,7 @@ void gmi_report_finish(void)
 		return;
 	gm_stats_move(gmi_stats, &gm_stats_private);
 	note_metadata();
+	gm_threads_count();
 	atomic_store(&gmi_stats->end_ns, gmi_now_ns());
 	atomic_store(&gmi_stats->final, 1);
 	gm_sigmask old = gmi_block_signals();

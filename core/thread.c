@@ -36,6 +36,20 @@ struct gm_thread *gmi_self(void)
 	return self;
 }
 
+#define PINNED_BATCH 64
+
+static void count_pinned(struct gm_thread *t)
+{
+	GM_COUNT(syscalls_pinned, t->pinned_calls);
+	t->pinned_calls = 0;
+}
+
+void gm_threads_count(void)
+{
+	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t; t = t->next)
+		count_pinned(t);
+}
+
 void gmi_thread_exit(void)
 {
 	struct gm_thread *t = self;
@@ -43,6 +57,7 @@ void gmi_thread_exit(void)
 	if (!t || t == &spare)
 		return;
 	self = NULL;
+	count_pinned(t);
 	atomic_store_explicit(&t->npins, 0, memory_order_relaxed);
 	t->internal = false;
 	t->preload = NULL;
@@ -53,6 +68,7 @@ void gm_threads_forked(void)
 {
 	struct gm_thread *me = self;
 	for (struct gm_thread *t = gmi_threads; t; t = t->next) {
+		t->pinned_calls = 0; /* the parent's */
 		if (t == me) {
 			atomic_store_explicit(&t->tid, gmi_gettid(), memory_order_relaxed);
 		} else {
@@ -160,11 +176,12 @@ unsigned gmi_pin(const void *p, size_t len, bool write)
 	}
 	atomic_store_explicit(&t->pin[n].lo, lo, memory_order_relaxed);
 	atomic_store_explicit(&t->pin[n].hi, hi, memory_order_relaxed);
-	atomic_store_explicit(&t->npins, n + 1, memory_order_seq_cst);
+	atomic_store_explicit(&t->npins, n + 1, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!in_place(as, lo, hi, write))
 		make_ready(as, lo, hi, write);
-	GM_COUNT(syscalls_pinned, 1);
+	if (gm_unlikely(++t->pinned_calls == PINNED_BATCH))
+		count_pinned(t);
 	return n + 1;
 }
 

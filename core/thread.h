@@ -19,14 +19,14 @@
 
 struct gm_pin {
 	_Atomic uintptr_t lo, hi; /* [lo, hi) bytes; lo == hi: empty */
-	uintptr_t
-		sp; /* stack pointer at the pin: a later pin from above it proves this one stale (longjmp) */
 };
 struct gm_thread {
 	struct gm_thread *next; /* global list, push only */
 	_Atomic int tid;	/* 0: free for reuse */
 	_Atomic uint32_t npins;
 	struct gm_pin pin[GM_MAX_PINS];
+	uint32_t
+		pinned_calls; /* not yet in gm_stats.syscalls_pinned: a shared counter would cost 5 % of a small read */
 	bool internal;	   /* one of our own threads: no hooks, no dispatch */
 	uint8_t in_core;   /* depth of gm_enter; debug */
 	uint8_t lock_rank; /* debug: highest lock held */
@@ -56,6 +56,8 @@ GM_EXPORT int gmi_pin_range(const void *p, size_t len, bool pin);
 /* Which pages of the 2 MiB block at va does any thread pin now? Called with the block locked, after a fence.
  */
 gm_bm gm_pinned_by_threads(uintptr_t va);
+/* At the end: what the threads have counted for themselves goes to gm_stats. */
+void gm_threads_count(void);
 /* In the fork child only the calling thread lives on. */
 void gm_threads_forked(void);
 

@@ -4,25 +4,51 @@
  *
  * Not active: libc's own function, one load and one branch later. Active: pin, call through the gate, unpin.
  * They stay cancellation points: as libc does, a cancel may strike while the call blocks; the pin it leaves
- * behind is recognised as stale by its stack pointer, or goes with the thread's record.
+ * behind goes with the thread's record.
  */
 #include "preload.h"
 #include "real.h"
 
+/* Between these two a call may be cancelled, as in libc. */
+static inline int cancel_open(void)
+{
+	int type = PTHREAD_CANCEL_DEFERRED;
+
+	if (gmp_threaded)
+		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	return type;
+}
+
+static inline void cancel_close(int type)
+{
+	if (gmp_threaded)
+		pthread_setcanceltype(type, NULL);
+}
+
+/* Whatever the table says of the call (syscall_table.h). */
 static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
 {
 	const long a[6] = {a0, a1, a2, a3, a4, a5};
-	int type;
-
-	if (!gmp_threaded)
-		return gmp_ret(gmp_pinned_syscall(nr, a));
-	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	int type = cancel_open();
 	long r = gmp_pinned_syscall(nr, a);
-	pthread_setcanceltype(type, NULL);
+
+	cancel_close(type);
 	return gmp_ret(r);
 }
 #define CALL(nr, a, b, c, d, e, f)                                                                           \
 	call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* One buffer, that of the second and third argument: no need to look into the table. */
+static inline ssize_t call_buffer(long nr, bool written, int fd, const void *buf, size_t n, long a3)
+{
+	int type = cancel_open();
+	unsigned token = gmi_pin(buf, n, written);
+	long r = gmi_syscall(nr, (long)fd, (long)buf, (long)n, a3, 0L, 0L);
+
+	gmi_unpin(token);
+	cancel_close(type);
+	return gmp_ret(r);
+}
 
 /* name, parameters, arguments for libc, system call and its arguments */
 #define HOOK(ret, name, params, args, ...)                                                                   \
@@ -32,13 +58,24 @@ static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a
 			return GMP_REAL(name) args;                                                          \
 		return (ret)CALL(__VA_ARGS__);                                                               \
 	}
+#define HOOK_BUFFER(name, params, args, ...)                                                                 \
+	GMP_HOOK ssize_t name params                                                                         \
+	{                                                                                                    \
+		if (gm_likely(!gmp_is_active()))                                                             \
+			return GMP_REAL(name) args;                                                          \
+		return call_buffer(__VA_ARGS__);                                                             \
+	}
 
-HOOK(ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, n), SYS_read, fd, buf, n, 0, 0, 0)
-HOOK(ssize_t, write, (int fd, const void *buf, size_t n), (fd, buf, n), SYS_write, fd, buf, n, 0, 0, 0)
-HOOK(ssize_t, pread, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off), SYS_pread64, fd, buf, n,
-     off, 0, 0)
-HOOK(ssize_t, pwrite, (int fd, const void *buf, size_t n, off_t off), (fd, buf, n, off), SYS_pwrite64, fd,
-     buf, n, off, 0, 0)
+HOOK_BUFFER(read, (int fd, void *buf, size_t n), (fd, buf, n), SYS_read, true, fd, buf, n, 0)
+HOOK_BUFFER(write, (int fd, const void *buf, size_t n), (fd, buf, n), SYS_write, false, fd, buf, n, 0)
+HOOK_BUFFER(pread, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off), SYS_pread64, true, fd, buf, n,
+	    off)
+HOOK_BUFFER(pwrite, (int fd, const void *buf, size_t n, off_t off), (fd, buf, n, off), SYS_pwrite64, false,
+	    fd, buf, n, off)
+HOOK_BUFFER(send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n, flags), SYS_sendto, false, fd,
+	    buf, n, flags)
+HOOK_BUFFER(recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), SYS_recvfrom, true, fd, buf,
+	    n, flags)
 HOOK(ssize_t, readv, (int fd, const struct iovec *iov, int n), (fd, iov, n), SYS_readv, fd, iov, n, 0, 0, 0)
 HOOK(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), SYS_writev, fd, iov, n, 0, 0, 0)
 HOOK(ssize_t, preadv, (int fd, const struct iovec *iov, int n, off_t off), (fd, iov, n, off), SYS_preadv, fd,
@@ -60,19 +97,23 @@ GMP_HOOK ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off_t off, i
 GMP_HOOK ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 	__attribute__((alias("pwritev2")));
 
-HOOK(ssize_t, send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n, flags), SYS_sendto, fd, buf,
-     n, flags, 0, 0)
 HOOK(ssize_t, sendto, (int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG to, socklen_t len),
      (fd, buf, n, flags, to, len), SYS_sendto, fd, buf, n, flags, to.__sockaddr__, len)
 HOOK(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags), (fd, msg, flags), SYS_sendmsg, fd, msg,
      flags, 0, 0, 0)
 HOOK(int, sendmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags), (fd, msgs, n, flags), SYS_sendmmsg,
      fd, msgs, n, flags, 0, 0)
-HOOK(ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), SYS_recvfrom, fd, buf, n,
-     flags, 0, 0)
 HOOK(ssize_t, recvfrom, (int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, socklen_t *len),
      (fd, buf, n, flags, from, len), SYS_recvfrom, fd, buf, n, flags, from.__sockaddr__, len)
 HOOK(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags), SYS_recvmsg, fd, msg, flags,
      0, 0, 0)
 HOOK(int, recvmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout),
      (fd, msgs, n, flags, timeout), SYS_recvmmsg, fd, msgs, n, flags, timeout, 0)
+
+/* No memory, and no cancellation point; but threads that wait for work (OpenBLAS's) call it all the time. */
+GMP_HOOK int sched_yield(void)
+{
+	if (gm_likely(!gmp_is_active()))
+		return GMP_REAL(sched_yield)();
+	return (int)gmp_ret(gm_sys0(SYS_sched_yield));
+}

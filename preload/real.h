@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -32,7 +33,7 @@
 	X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) X(setcontext) \
 	X(swapcontext) X(makecontext) X(ppoll) X(pselect) X(epoll_pwait) X(posix_spawn) \
 	X(posix_spawnp) X(system) X(popen) X(execve) X(fexecve) X(execvpe) \
-	X(close) X(dup2) X(dup3) X(close_range) X(closefrom)
+	X(sched_yield) X(close) X(dup2) X(dup3) X(close_range) X(closefrom)
 /* clang-format on */
 
 /* The old signal functions are hooked because programs still call them. */
