@@ -62,9 +62,24 @@ static gm_bm in_use(const struct gm_block *b)
 	return s;
 }
 
+/* The child copies what devices hold through their apertures. What lies behind none comes home before. */
+static void bring_hidden_home(struct gm_block *b)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		if (!b->dev[d] || b->as->ctx[d]->dev->aperture || gm_bm_empty(b->dev[d]->valid))
+			continue;
+		int err = gm_migrate_to_cpu(b, b->dev[d]->valid, true);
+		if (err)
+			gm_log(GM_LOG_ERROR,
+			       "fork: the child lacks pages of %p that a device did not return: error %d",
+			       (void *)b->va, -err);
+	}
+}
+
 /* Nobody can write the block's store or device pages any more; devices cannot reach them at all. */
 static void freeze(struct gm_block *b)
 {
+	bring_hidden_home(b);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d])
 			gm_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));

@@ -211,10 +211,12 @@ int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool 
 					      .pa = pa});
 	}
 	int err = gm_ops_flush(&o);
-	if (!err) {
-		bd->map_r = gm_bm_or(bd->map_r, set);
-		bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), gm_bm_and(w, set));
-		bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
+	bd->map_r = gm_bm_or(bd->map_r, set);
+	if (err) {
+		gm_dev_unmap(b, ctx, set); /* the driver may have entered some of them before it failed */
+		return err;
 	}
-	return err;
+	bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), gm_bm_and(w, set));
+	bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
+	return 0;
 }

@@ -53,10 +53,23 @@ static int advise_adopted(struct gm_block *b, gm_bm set, int advice, enum adopte
 	}
 }
 
-/* One block's pages: those adopted as the table says, the others as the kernel does. Block locked. */
+/* Pages of b that some device holds or maps. */
+static gm_bm on_devices(const struct gm_block *b)
+{
+	gm_bm set = gm_bm_zero();
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			set = gm_bm_or(set, gm_bm_or(b->dev[d]->valid, b->dev[d]->remote));
+	return set;
+}
+
+/*
+ * One block's pages: those adopted, or copied to a device (read-mostly pages may still be anonymous here), as the
+ * table says, the others as the kernel does. Block locked.
+ */
 static int advise_block(const struct gm_vm_piece *p, int advice, enum adopted what)
 {
-	gm_bm adopted = gm_bm_and(p->set, p->b->adopted);
+	gm_bm adopted = gm_bm_and(p->set, gm_bm_or(p->b->adopted, on_devices(p->b)));
 	int err = 0;
 
 	if (what == STAY) {
@@ -152,16 +165,6 @@ int gmi_vm_discard(struct gm_as *as, void *addr, size_t len)
 	int err = advise_range(as, &r, MADV_DONTNEED, DISCARD);
 	gm_vm_leave(as, old);
 	return err;
-}
-
-/* Pages of b that some device holds or maps. */
-static gm_bm on_devices(const struct gm_block *b)
-{
-	gm_bm set = gm_bm_zero();
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			set = gm_bm_or(set, gm_bm_or(b->dev[d]->valid, b->dev[d]->remote));
-	return set;
 }
 
 /* A look without locks, for the common case that no device has any of it. A device that takes pages at this

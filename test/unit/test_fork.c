@@ -64,6 +64,22 @@ Test(fork, child_sees_the_snapshot_and_parent_keeps_its_pages)
 	fake_close(&dev);
 }
 
+Test(fork, child_sees_pages_of_a_device_without_an_aperture)
+{
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	fake_open(&dev, as, 32 * MIB, 65536, false);
+	unsigned char *p = gm_mmap(as, NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(p, 7, MIB);
+	cr_assert_eq(to_device(p, MIB), 0);
+	pid_t pid = fork();
+	if (!pid)
+		_exit(p[0] != 7 || memcmp(p, p + 1, MIB - 1) != 0);
+	cr_assert_eq(child_status(pid), 0);
+	cr_assert(p[0] == 7 && !memcmp(p, p + 1, MIB - 1));
+	fake_close(&dev);
+}
+
 Test(fork, program_rights_survive_in_the_child)
 {
 	unsigned char *p = open_with(4 * MIB);
