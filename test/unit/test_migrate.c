@@ -1,14 +1,12 @@
 /*
- * Pages between the CPU and an in-process device (fake_dev.h): each behaviour by name, and a randomized
- * comparison with a model of memory that has no pages at all. The CPU side is real: PROT_NONE pages, SIGSEGV,
- * our handler.
+ * Pages between the CPU and an in-process device (fake_dev.h): each behaviour by name. The CPU side is real:
+ * PROT_NONE pages, SIGSEGV, our handler. (Random steps against a model: test_reference.c.)
  */
 #include "fake_dev.h"
 #include "../../core/vm.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define PAGE GM_PAGE_BYTES
 #define MIB  ((size_t)1 << 20)
@@ -278,6 +276,25 @@ Test(migrate, err_device_copy_fails)
 	close_all();
 }
 
+Test(migrate, err_in_the_middle_of_mapping_leaves_no_entry)
+{
+	page_bytes = 4096;
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	fake_open(&dev, as, 32 * MIB, page_bytes, false);
+	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE), c;
+	memset(p, 4, 64 * PAGE);
+	cr_assert_eq(gmi_vm_protect(as, p + 9 * PAGE, PAGE, PROT_READ), 0); /* parts the writable ones in two */
+	dev.fail_kind = GM_OP_MAP;
+	dev.fail_after = 1;
+	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 64 * PAGE, MADV_PREFETCH), -EIO);
+	dev.fail_kind = -1;
+	cr_assert_eq(gm_munmap(p, 64 * PAGE), 0);
+	for (int i = 0; i < 64; i++)
+		cr_assert_eq(fake_read(&dev, p + i * PAGE, &c), -EFAULT);
+	close_all();
+}
+
 Test(migrate, bad_args)
 {
 	open_all(32 * MIB);
@@ -340,119 +357,6 @@ Test(migrate, hmemcpy_in_all_combinations)
 	cr_assert_eq(gmi_vm_protect(as, p, MIB, PROT_READ), 0);
 	cr_assert_eq(hmemcpy(-1, p, outside, 10), -EPERM);
 	close_all();
-}
-
-/* ---- the model ---- */
-
-#define MODEL_PAGES 2048
-static unsigned char model[MODEL_PAGES]; /* one byte a page, at an offset that depends on the page */
-
-static unsigned char *at(unsigned char *p, unsigned i)
-{
-	return p + i * PAGE + (i * 37) % PAGE;
-}
-
-static void random_step(unsigned char *p, unsigned i, unsigned n)
-{
-	int hnid = gm_dev_hnid(dev.dev);
-	unsigned char c, v = (unsigned char)rand();
-	size_t len = n * PAGE;
-
-	switch (rand() % 12) {
-	case 0 ... 1:
-		*at(p, i) = model[i] = v;
-		break;
-	case 2 ... 3:
-		cr_assert_eq(*at(p, i), model[i], "cpu read page %u", i);
-		break;
-	case 4 ... 5:
-		cr_assert_eq(fake_write(&dev, at(p, i), v), 0);
-		model[i] = v;
-		break;
-	case 6 ... 7:
-		cr_assert_eq(fake_read(&dev, at(p, i), &c), 0);
-		cr_assert_eq(c, model[i], "device read page %u: %u, not %u", i, c, model[i]);
-		break;
-	case 8:
-		cr_assert_eq(hmadvise(rand() % 2 ? hnid : -1, p + i * PAGE, len, MADV_PREFETCH), 0);
-		break;
-	case 9: {
-		static const int hints[] = {GM_MADV_READ_MOSTLY, GM_MADV_UNSET_READ_MOSTLY, GM_MADV_PINNED,
-					    GM_MADV_UNPINNED, GM_MADV_UNPINNED};
-		cr_assert_eq(hmadvise(-1, p + i * PAGE, n / 8 * PAGE + PAGE, hints[rand() % 5]), 0);
-		break;
-	}
-	case 10:
-		cr_assert_eq(hmadvise(-1, p + i * PAGE, len / 4, MADV_DONTNEED), 0);
-		memset(model + i, 0, n / 4);
-		break;
-	case 11:
-		/* A hole is made and filled again; sometimes the rights go and come back. */
-		if (rand() % 2) {
-			cr_assert_eq(gm_munmap(p + i * PAGE, len), 0);
-			cr_assert_eq(gm_mmap(as, p + i * PAGE, len, PROT_READ | PROT_WRITE,
-					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-				     p + i * PAGE);
-			memset(model + i, 0, n);
-		} else {
-			cr_assert_eq(gmi_vm_protect(as, p + i * PAGE, len, PROT_READ), 0);
-			cr_assert_eq(*at(p, i), model[i]);
-			cr_assert_eq(fake_write(&dev, at(p, i), v), -EPERM);
-			cr_assert_eq(gmi_vm_protect(as, p + i * PAGE, len, PROT_NONE), 0);
-			cr_assert_eq(fake_read(&dev, at(p, i), &c), -EFAULT);
-			cr_assert_eq(gmi_vm_protect(as, p + i * PAGE, len, PROT_READ | PROT_WRITE), 0);
-		}
-		break;
-	}
-}
-
-static void compare_with_model(size_t dev_page, enum gm_prefetch_kind prefetch, enum gm_evict_kind evict,
-			       int steps)
-{
-	unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
-
-	printf("# seed %u device page %zu\n", seed, dev_page);
-	srand(seed);
-	page_bytes = dev_page;
-	open_all(6 * MIB); /* smaller than the 8 MiB in use */
-	gmi_opt.prefetch = prefetch;
-	gmi_opt.prefetch_percent = 51;
-	gmi_opt.evict = evict;
-	gmi_opt.retain_bytes = 2 * MIB;
-	memset(model, 0, sizeof model);
-	unsigned char *p = map(MODEL_PAGES * PAGE, PROT_READ | PROT_WRITE);
-	for (int s = 0; s < steps; s++) {
-		unsigned n = 1 + (unsigned)rand() % 100;
-		random_step(p, (unsigned)rand() % (MODEL_PAGES - n), n);
-	}
-	for (unsigned i = 0; i < MODEL_PAGES; i++)
-		cr_assert_eq(*at(p, i), model[i], "at the end, page %u", i);
-	close_all();
-}
-
-Test(migrate, model_64k_tree)
-{
-	compare_with_model(65536, GM_PREFETCH_TREE, GM_EVICT_LRU2M, 60000);
-}
-
-Test(migrate, model_4k_seq64k)
-{
-	compare_with_model(4096, GM_PREFETCH_SEQ64K, GM_EVICT_LRU4K, 60000);
-}
-
-Test(migrate, model_4k_evicting_trees)
-{
-	compare_with_model(4096, GM_PREFETCH_TREE, GM_EVICT_TREE, 60000);
-}
-
-Test(migrate, model_64k_evicting_by_access)
-{
-	compare_with_model(65536, GM_PREFETCH_NONE, GM_EVICT_ACCESS, 60000);
-}
-
-Test(migrate, model_2m_none)
-{
-	compare_with_model(2 * MIB, GM_PREFETCH_NONE, GM_EVICT_LRU2M, 20000);
 }
 
 Test(migrate, err_device_memory_full_of_what_must_stay)

@@ -1,10 +1,8 @@
 /*
- * mmap, munmap, mprotect, mremap and madvise on pages that a device may hold: named behaviours, and a
- * randomized comparison with a model that has neither devices nor blocks, only pages with a byte and rights.
- * (Without a device the same functions are compared with the kernel itself: test/e2e/mmap_contract.c.)
+ * mmap, munmap, mprotect, mremap and madvise on pages that a device may hold: named behaviours. (Random steps
+ * against a model: test_reference.c. Without a device, against the kernel itself: test/e2e/mmap_contract.c.)
  */
 #include "fake_dev.h"
-#include "random.h"
 #include "../../core/vm.h"
 
 #include <setjmp.h>
@@ -164,6 +162,22 @@ Test(vm, huge_free)
 	close_all();
 }
 
+Test(vm, dontneed_reaches_the_copies_of_read_mostly_pages)
+{
+	unsigned char c = 1;
+
+	open_all(65536);
+	unsigned char *p = map(16 * PAGE, RW);
+	memset(p, 5, 16 * PAGE);
+	cr_assert_eq(hmadvise(-1, p, 16 * PAGE, GM_MADV_READ_MOSTLY), 0);
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
+	cr_assert_eq(gmi_vm_advise(as, p, 16 * PAGE, MADV_DONTNEED), 0);
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
+	cr_assert_eq(c, 0);
+	cr_assert_eq(p[0], 0);
+	close_all();
+}
+
 Test(vm, a_freed_block_leaves_the_device_without_a_copy)
 {
 	open_all(65536);
@@ -279,206 +293,5 @@ Test(vm, an_address_taken_on_a_device_is_not_used)
 	taken_on_device = 10;
 	cr_assert_eq(gm_err(gmi_vm_map(as, PAGE, 0, RW, ANON, GM_REGION_ANON, 0)), -EBUSY);
 	taken_on_device = 0;
-	close_all();
-}
-
-/* ---- the model ---- */
-
-#define N 1500 /* pages: three blocks, the edges in the middle of one */
-struct model_page {
-	bool mapped, foreign;
-	unsigned char prot, byte;
-};
-static struct model_page model[N], was[N];
-static unsigned char *at;
-
-struct span {
-	unsigned lo, hi;
-};
-static struct span any_span(void)
-{
-	unsigned lo = rng_below(N), n = 1 + rng_below(rng_below(4) ? 20 : N);
-	return (struct span){lo, gm_min(lo + n, (unsigned)N)};
-}
-static unsigned char *va(unsigned i)
-{
-	return at + i * PAGE;
-}
-static size_t bytes(struct span s)
-{
-	return (s.hi - s.lo) * PAGE;
-}
-static int any_prot(void)
-{
-	static const int prots[] = {PROT_NONE, PROT_READ, RW, RW, RW};
-	return prots[rng_below(5)];
-}
-static bool hole_in(struct span s)
-{
-	for (unsigned i = s.lo; i < s.hi; i++)
-		if (!model[i].mapped)
-			return true;
-	return false;
-}
-
-static void op_map(struct span s)
-{
-	bool foreign = rng_below(8) == 0;
-	int prot = any_prot(), flags = foreign ? MAP_SHARED | MAP_ANONYMOUS : ANON;
-	cr_assert_eq(gmi_vm_map_fixed(as, va(s.lo), bytes(s), prot, flags | MAP_FIXED, -1, 0, rng_below(2)),
-		     va(s.lo));
-	for (unsigned i = s.lo; i < s.hi; i++)
-		model[i] =
-			(struct model_page){.mapped = true, .foreign = foreign, .prot = (unsigned char)prot};
-}
-
-static void op_unmap(struct span s)
-{
-	cr_assert_eq(gmi_vm_unmap(as, va(s.lo), bytes(s)), 0);
-	memset(&model[s.lo], 0, (s.hi - s.lo) * sizeof model[0]);
-}
-
-static void op_protect(struct span s)
-{
-	int prot = any_prot(), err = gmi_vm_protect(as, va(s.lo), bytes(s), prot);
-	cr_assert_eq(err, hole_in(s) ? -ENOMEM : 0);
-	for (unsigned i = s.lo; i < s.hi && model[i].mapped; i++)
-		model[i].prot = (unsigned char)prot;
-}
-
-static void op_discard(struct span s)
-{
-	int err = gmi_vm_advise(as, va(s.lo), bytes(s), MADV_DONTNEED);
-	cr_assert_eq(err, hole_in(s) ? -ENOMEM : 0);
-	for (unsigned i = s.lo; i < s.hi; i++)
-		if (!model[i].foreign) /* shared memory keeps its bytes */
-			model[i].byte = 0;
-}
-
-static void op_hint(struct span s)
-{
-	static const int advice[] = {MADV_COLD, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_WILLNEED, MADV_PAGEOUT};
-	gmi_vm_advise(as, va(s.lo), bytes(s), advice[rng_below(5)]);
-}
-
-static void op_remap(struct span s)
-{
-	struct span to = any_span();
-	bool same = true, keep = rng_below(4) == 0;
-	to.hi = to.lo + (s.hi - s.lo);
-	if (to.hi > N || (to.lo < s.hi && s.lo < to.hi))
-		return;
-	for (unsigned i = s.lo; i < s.hi; i++)
-		same &= model[i].mapped && !model[i].foreign && model[i].prot == model[s.lo].prot;
-	if (!same)
-		return;
-	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (keep ? MREMAP_DONTUNMAP : 0);
-	void *p = gmi_vm_remap(as, va(s.lo), bytes(s), bytes(s), flags, va(to.lo));
-	cr_assert_eq(p, va(to.lo), "%d", gm_err(p));
-	memcpy(was, model, sizeof was);
-	memcpy(&model[to.lo], &was[s.lo], (s.hi - s.lo) * sizeof model[0]);
-	for (unsigned i = s.lo; i < s.hi; i++)
-		model[i] = keep ? (struct model_page){.mapped = true, .prot = was[i].prot}
-				: (struct model_page){0};
-}
-
-static void op_prefetch(struct span s)
-{
-	hmadvise(rng_below(3) ? gm_dev_hnid(dev.dev) : -1, va(s.lo), bytes(s), MADV_PREFETCH);
-}
-
-static void op_device(struct span s)
-{
-	unsigned i = s.lo;
-	unsigned char c = 0, v = (unsigned char)rng();
-	bool read = model[i].mapped && !model[i].foreign && model[i].prot;
-	int err = fake_read(&dev, va(i), &c);
-	cr_assert_eq(err, read ? 0 : -EFAULT, "page %u: %d", i, err);
-	cr_assert(!read || c == model[i].byte, "page %u: device sees %u, not %u", i, c, model[i].byte);
-	err = fake_write(&dev, va(i), v);
-	if (!err)
-		model[i].byte = v;
-	cr_assert_eq(err, !read ? -EFAULT : model[i].prot & PROT_WRITE ? 0 : -EPERM);
-}
-
-static void op_cpu(struct span s)
-{
-	for (unsigned i = s.lo; i < s.hi; i += 1 + rng_below(5))
-		if (model[i].mapped && model[i].prot & PROT_WRITE)
-			*va(i) = model[i].byte = (unsigned char)rng();
-}
-
-static void op_forget(struct span s)
-{
-	gmi_vm_forget(as, va(s.lo), bytes(s));
-	for (unsigned i = s.lo; i < s.hi; i++) { /* old bytes or zeros: look which */
-		unsigned char c = 0;
-		if (!model[i].mapped || model[i].foreign || !model[i].prot) {
-			continue;
-		}
-		cr_assert_eq(fake_read(&dev, va(i), &c), 0);
-		cr_assert(c == 0 || c == model[i].byte);
-		model[i].byte = c;
-	}
-}
-
-static void check_all(void)
-{
-	for (unsigned i = 0; i < N; i++) {
-		struct model_page *m = &model[i];
-		int want = !m->mapped || !m->prot ? -1 : m->prot & PROT_WRITE ? 1 : 0;
-		int have = cpu_rights(va(i));
-		cr_assert_eq(have, want, "page %u: CPU rights %d, not %d", i, have, want);
-		cr_assert(want < 0 || *va(i) == m->byte, "page %u: CPU sees %u, not %u", i, *va(i), m->byte);
-	}
-}
-
-static void run_model(size_t page_bytes, int steps)
-{
-	static void (*const ops[])(struct span) = {op_map,    op_unmap,	 op_protect,  op_protect,  op_discard,
-						   op_hint,   op_remap,	 op_prefetch, op_prefetch, op_device,
-						   op_device, op_device, op_cpu,      op_cpu};
-	rng_seed("vm");
-	open_all(page_bytes);
-	memset(model, 0, sizeof model);
-	at = (unsigned char *)as->base + 8 * MIB + 100 * PAGE;
-	op_map((struct span){0, N});
-	for (int i = 0; i < steps; i++) {
-		ops[rng_below(GM_ARRAY_LEN(ops))](any_span());
-		if (rng_below(40) == 0)
-			check_all();
-	}
-	check_all();
-	close_all();
-}
-
-Test(vm, like_a_model_4k_pages)
-{
-	run_model(4096, 4000);
-}
-Test(vm, like_a_model_64k_pages)
-{
-	run_model(65536, 4000);
-}
-Test(vm, like_a_model_2m_pages)
-{
-	run_model(2 * MIB, 3000);
-}
-
-/* forget leaves PROT_NONE pages undefined until they are looked at; so it has a model run of its own, all
- * readable. */
-Test(vm, forget_like_a_model)
-{
-	rng_seed("forget");
-	open_all(65536);
-	memset(model, 0, sizeof model);
-	at = (unsigned char *)as->base + 8 * MIB + 100 * PAGE;
-	cr_assert_eq(gmi_vm_map_fixed(as, at, N * PAGE, RW, ANON | MAP_FIXED, -1, 0, 0), at);
-	for (unsigned i = 0; i < N; i++)
-		model[i] = (struct model_page){.mapped = true, .prot = RW};
-	static void (*const ops[])(struct span) = {op_forget, op_prefetch, op_device, op_cpu};
-	for (int i = 0; i < 2000; i++)
-		ops[rng_below(4)](any_span());
-	check_all();
 	close_all();
 }
