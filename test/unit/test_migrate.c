@@ -284,7 +284,8 @@ Test(migrate, err_in_the_middle_of_mapping_leaves_no_entry)
 	fake_open(&dev, as, 32 * MIB, page_bytes, false);
 	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE), c;
 	memset(p, 4, 64 * PAGE);
-	cr_assert_eq(gmi_vm_protect(as, p + 9 * PAGE, PAGE, PROT_READ), 0); /* parts the writable ones in two */
+	/* Parts the writable pages in two. */
+	cr_assert_eq(gmi_vm_protect(as, p + 9 * PAGE, PAGE, PROT_READ), 0);
 	dev.fail_kind = GM_OP_MAP;
 	dev.fail_after = 1;
 	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 64 * PAGE, MADV_PREFETCH), -EIO);
