@@ -7,6 +7,7 @@
  * back (ABA). Chunks are never given back, so reading the link of an object that somebody else has just
  * popped is harmless: the tag makes that pop fail.
  */
+#include "inject.h"
 #include "sys.h"
 #include <sys/mman.h>
 
@@ -29,7 +30,6 @@ static _Atomic uint64_t free_list[CLASSES];
 static _Atomic uintptr_t
 	bump; /* next unused byte of the newest chunk; a multiple of CHUNK_BYTES: none left */
 static _Atomic size_t private_bytes;
-_Atomic int64_t gmi_alloc_left = -1;
 
 static unsigned class_of(size_t bytes)
 {
@@ -145,24 +145,9 @@ static void *alloc_large(size_t bytes)
 	return p;
 }
 
-/* Fault injection by tests: see sys.h. */
-static bool may_allocate(void)
-{
-	int64_t left = atomic_load_explicit(&gmi_alloc_left, memory_order_relaxed);
-
-	while (gm_unlikely(left >= 0)) {
-		if (left == 0)
-			return false;
-		if (atomic_compare_exchange_weak_explicit(&gmi_alloc_left, &left, left - 1,
-							  memory_order_relaxed, memory_order_relaxed))
-			break;
-	}
-	return true;
-}
-
 void *gmi_alloc(size_t bytes)
 {
-	if (!may_allocate())
+	if (gm_inject(GM_INJ_ALLOC))
 		return NULL;
 	if (bytes > SMALL_MAX)
 		return alloc_large(bytes);

@@ -188,6 +188,20 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 	return err;
 }
 
+static size_t backed_bytes(const struct gm_dev *dev, uint64_t mem_bytes)
+{
+	return (mem_bytes >> (GM_PAGE_SHIFT + dev->page_order)) / 8 + sizeof(uint64_t);
+}
+
+static void forget_physmem(struct gm_dev *dev)
+{
+	gm_frames_free(dev);
+	if (dev->phys)
+		gmi_free(dev->backed, backed_bytes(dev, gmi_phys_total_bytes(dev->phys)));
+	gmi_phys_destroy(dev->phys);
+	dev->phys = NULL;
+}
+
 int gm_dev_destroy(struct gm_dev *dev)
 {
 	if (!dev)
@@ -198,8 +212,7 @@ int gm_dev_destroy(struct gm_dev *dev)
 	if (!dev->attached) {
 		err = 0;
 		gm_devs[dev->index] = NULL;
-		gm_frames_free(dev);
-		gmi_phys_destroy(dev->phys);
+		forget_physmem(dev);
 		gmi_free(dev, sizeof *dev);
 	}
 	gmi_unlock(&gm_registry_lock);
@@ -214,11 +227,18 @@ int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
 	struct gm_phys *phys = gmi_phys_create(end - begin);
+	uint64_t *backed = gmi_alloc(backed_bytes(dev, end - begin));
+	if (!phys || !backed) {
+		gmi_phys_destroy(phys);
+		gmi_free(backed, backed_bytes(dev, end - begin));
+		phys = NULL;
+	}
 	if (phys) {
 		gmi_lock(&gm_registry_lock);
 		dev->phys_begin = begin;
 		dev->hnid = next_hnid++;
 		dev->phys = phys;
+		dev->backed = backed;
 		gmi_unlock(&gm_registry_lock);
 	}
 	gmi_restore_signals(mask);
@@ -268,9 +288,7 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
 			err = bring_all_home(gm_spaces[i], dev);
 	if (!err) {
-		gm_frames_free(dev);
-		gmi_phys_destroy(dev->phys);
-		dev->phys = NULL;
+		forget_physmem(dev);
 		dev->hnid = -1;
 	}
 	gmi_unlock(&gm_registry_lock);

@@ -49,9 +49,10 @@ struct gm_dev {
 	int hnid; /* -1: no memory registered */
 	struct gm_phys *phys;
 	uint64_t phys_begin;
-	char *aperture;				  /* NULL: copies go through the driver */
-	unsigned page_order;			  /* log2(page_bytes / 4 KiB) */
-	struct gm_lock lock;			  /* LRU list */
+	char *aperture;	     /* NULL: copies go through the driver */
+	uint64_t *backed;    /* a bit per device page of it that the host has given memory for; atomic */
+	unsigned page_order; /* log2(page_bytes / 4 KiB) */
+	struct gm_lock lock; /* LRU list */
 	struct gm_block_dev *lru_head, *lru_tail; /* head: coldest */
 	uint32_t evictions;			  /* counts them; atomic */
 	uint32_t clock;				  /* counts uses: gm_block_dev.used */

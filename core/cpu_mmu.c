@@ -3,6 +3,7 @@
  */
 #include "cpu.h"
 #include "cpu_mmu.h"
+#include "inject.h"
 #include "rights.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -19,8 +20,10 @@ int gm_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 			int prot = prot_of(&r, &w, i);
 			for (j = i + 1; j < end && prot_of(&r, &w, j) == prot; j++)
 				;
-			int err = gm_sys_mprotect((void *)(b->va + i * GM_PAGE_BYTES),
-						  (j - i) * GM_PAGE_BYTES, prot);
+			int err = gm_inject(GM_INJ_PROTECT)
+					  ? -ENOMEM
+					  : gm_sys_mprotect((void *)(b->va + i * GM_PAGE_BYTES),
+							    (j - i) * GM_PAGE_BYTES, prot);
 			if (err)
 				return err;
 		}

@@ -6,6 +6,7 @@
  * only ever tried: whoever evicts holds a block already, and two of them must not wait for each other.
  */
 #include "frames.h"
+#include "inject.h"
 #include "migrate.h"
 #include <errno.h>
 
@@ -200,6 +201,9 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
 	struct wish w = {.dev = dev, .own = own, .keep = keep};
 	gm_bm set;
+
+	if (gm_inject(GM_INJ_BUSY))
+		return -EAGAIN;
 	struct gm_block_dev *bd =
 		c.def->by_access ? pick_by_access(&w, &set) : pick(&w, c.def->by_page, &set);
 

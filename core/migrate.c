@@ -7,6 +7,8 @@
  */
 #include "migrate.h"
 #include "frames.h"
+#include "inject.h"
+#include "cpu_mmu.h"
 #include "plan.h"
 #include "rights.h"
 #include "site.h"
@@ -53,8 +55,27 @@ static uint64_t preferred_frame(const struct gm_block_dev *bd, unsigned n)
 	return GM_PHYS_NONE;
 }
 
-/* Every device page with a page in `set` has a frame, evicting if it must. 0, -EAGAIN, -ENOSPC */
-static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+static uint64_t free_frame(struct gm_dev *dev, uint64_t prefer)
+{
+	return gm_inject(GM_INJ_FRAME) ? GM_PHYS_NONE : gmi_phys_alloc(dev->phys, dev->page_order, prefer);
+}
+
+/* The host has memory behind a frame that is used for the first time; false: it has none. */
+static bool back_frame(struct gm_dev *dev, uint64_t frame)
+{
+	uint64_t i = frame >> (GM_PAGE_SHIFT + dev->page_order), bit = (uint64_t)1 << i % 64;
+
+	if (!dev->aperture || __atomic_load_n(&dev->backed[i / 64], __ATOMIC_RELAXED) & bit)
+		return true;
+	if (gm_populate(dev->aperture + dev->phys_begin + frame, GM_PAGE_BYTES << dev->page_order))
+		return false;
+	__atomic_fetch_or(&dev->backed[i / 64], bit, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* Every device page with a page in `set` has a frame, evicting if it must, but not `keep`. 0, -EAGAIN, -ENOSPC,
+ * -ENOMEM */
+static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm keep)
 {
 	struct gm_dev *dev = ctx->dev;
 	struct gm_block_dev *bd = b->dev[dev->index];
@@ -65,10 +86,14 @@ static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 		uint64_t f;
 		if (bd->frame[n] != GM_NO_FRAME)
 			continue;
-		while ((f = gmi_phys_alloc(dev->phys, bd->order, preferred_frame(bd, n))) == GM_PHYS_NONE) {
-			int err = gm_evict(dev, b, set);
+		while ((f = free_frame(dev, preferred_frame(bd, n))) == GM_PHYS_NONE) {
+			int err = gm_evict(dev, b, keep);
 			if (err)
 				return err;
+		}
+		if (!back_frame(dev, f)) {
+			gmi_phys_free(dev->phys, f, bd->order);
+			return -ENOMEM;
 		}
 		bd->frame[n] = (uint32_t)(f >> GM_PAGE_SHIFT);
 	}
@@ -127,6 +152,10 @@ static int move(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t p
 {
 	struct gm_dev *dev = ctx->dev;
 
+	if (gm_inject(kind == GM_OP_ZERO      ? GM_INJ_ZERO
+		      : kind == GM_OP_COPY_IN ? GM_INJ_COPYIN
+					      : GM_INJ_COPYOUT))
+		return -EIO;
 	if (dev->aperture) {
 		if (kind == GM_OP_ZERO)
 			gm_zero(dev->aperture + pa, len);
@@ -156,6 +185,17 @@ static int move_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind
 	return 0;
 }
 
+/* The store has memory for `set`. */
+static int back_store(struct gm_block *b, gm_bm set)
+{
+	int err = 0;
+
+	set = gm_bm_andnot(set, b->backed);
+	gm_bm_for_each_run (&set, first, end)
+		err = err ? err : gm_store_populate(b->as, va_of(b, first), bytes_of(end - first));
+	return err;
+}
+
 /* `set` from whichever device has it into the host store. The pages are adopted; nobody can write them now.
  */
 static int fetch_home(struct gm_block *b, gm_bm set)
@@ -166,7 +206,9 @@ static int fetch_home(struct gm_block *b, gm_bm set)
 		gm_bm here = gm_bm_and(set, b->dev[d]->valid);
 		if (gm_bm_empty(here))
 			continue;
-		int err = move_set(b, ctx_of(b, d), GM_OP_COPY_OUT, here, false);
+		int err = back_store(b, here);
+		if (!err)
+			err = move_set(b, ctx_of(b, d), GM_OP_COPY_OUT, here, false);
 		if (err)
 			return err;
 		unsigned pages = gm_bm_count(here);
@@ -187,7 +229,13 @@ static int quiet_devices(struct gm_block *b, int self, gm_bm gone, gm_bm readonl
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		if (!b->dev[d] || d == self)
 			continue;
-		int err = gm_dev_unmap(b, ctx_of(b, d), gone);
+		int err = 0;
+		if (!gm_bm_empty(gone) && gm_inject(GM_INJ_UNMAP))
+			err = -EIO;
+		if (!gm_bm_empty(readonly) && gm_inject(GM_INJ_MPROTECT))
+			err = -EIO;
+		if (!err)
+			err = gm_dev_unmap(b, ctx_of(b, d), gone);
 		if (!err)
 			err = gm_dev_write_protect(b, ctx_of(b, d), readonly);
 		if (err)
@@ -234,10 +282,11 @@ static int adopt_on_host(struct gm_block *b, gm_bm set)
 	set = gm_bm_andnot(set, b->adopted);
 	gm_bm_for_each_run (&set, first, end) {
 		gm_bm run = gm_bm_range(first, end);
-		size_t len = bytes_of(end - first);
-		int err = gm_sys_mprotect((void *)va_of(b, first), len, PROT_READ);
+		int err = gm_protect_runs(b, run, run, gm_bm_zero());
+		gm_bm touched = err ? gm_bm_zero() : gm_touched(b, first, end);
+		if (!err)
+			err = back_store(b, touched);
 		if (!err) {
-			gm_bm touched = gm_touched(b, first, end);
 			gm_bm_for_each_run (&touched, f, e)
 				gm_copy(gm_alias(b->as, va_of(b, f)), (void *)va_of(b, f), bytes_of(e - f));
 			err = gm_cpu_adopt(b, first, end, true);
@@ -288,20 +337,22 @@ static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm *ze
 	return err;
 }
 
-/* The CPU loses `set` for good. Store pages: rights. Anonymous pages: the store's VMA comes in their place,
- * absent. */
-static int leave_cpu(struct gm_block *b, gm_bm set)
+/*
+ * The CPU loses `set` for good. Store pages: rights. Anonymous pages: the store's VMA comes in their place,
+ * absent. After an error *left says which have gone all the same: their bytes are only where they were copied to.
+ */
+static int leave_cpu(struct gm_block *b, gm_bm set, gm_bm *left)
 {
 	gm_bm anon = gm_bm_andnot(set, b->adopted);
 
-	gm_bm_for_each_run (&anon, first, end) {
-		int err = gm_cpu_adopt(b, first, end, false);
-		if (err)
-			return err;
-	}
-	gm_bm_store(&b->host, gm_bm_andnot(b->host, set));
-	gm_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
-	return 0;
+	int err = 0;
+
+	gm_bm_for_each_run (&anon, first, end)
+		err = err ? err : gm_cpu_adopt(b, first, end, false);
+	*left = err ? gm_bm_and(anon, b->adopted) : set;
+	gm_bm_store(&b->host, gm_bm_andnot(b->host, *left));
+	gm_cpu_note(b, *left, gm_bm_zero(), gm_bm_zero());
+	return err;
 }
 
 static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
@@ -351,12 +402,20 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 			       gm_bm_or(p->protect, gm_bm_andnot(p->revoke, b->adopted)));
 	if (!err)
 		err = quiet_devices(b, d, p->revoke, p->protect);
+	if (!err) /* what it has had over the bus: its other threads write there */
+		err = gm_dev_unmap(b, ctx, gm_bm_and(bd->remote, gets));
 	if (!err)
 		err = copy_in(b, ctx, p->copy, &zero, &moved);
-	if (!err)
-		err = leave_cpu(b, p->revoke);
 	if (err) {
 		give_back(b, down);
+		return err;
+	}
+	gm_bm left;
+	err = leave_cpu(b, p->revoke, &left);
+	if (err) { /* what has left must have arrived; the device will ask for the rest again */
+		drop_copies(b, d, left);
+		set_valid(b, ctx, gm_bm_or(bd->valid, gm_bm_and(gets, left)));
+		give_back(b, gm_bm_andnot(down, left));
 		return err;
 	}
 	drop_copies(b, d, p->revoke);
@@ -380,7 +439,8 @@ static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wri
 	struct gm_plan p;
 
 	gm_plan(b, d, set, write, pinned, &p);
-	int err = take_frames(b, ctx, gm_bm_or(p.copy, p.zero));
+	int err =
+		take_frames(b, ctx, gm_bm_or(p.copy, p.zero), set); /* pages that it has stay: p maps them */
 	if (err) {
 		drop_frames(b, ctx->dev, set);
 		return err;
@@ -437,7 +497,9 @@ int gm_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 /* Every trace of `set` outside the host goes. */
 static void forget_devices(struct gm_block *b, gm_bm set)
 {
-	quiet_devices(b, -1, set, gm_bm_zero());
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && gm_dev_unmap(b, ctx_of(b, d), set))
+			gm_log(GM_LOG_ERROR, "device %d cannot unmap memory that is gone, at %lx", d, b->va);
 	drop_copies(b, -1, set);
 }
 
@@ -466,9 +528,10 @@ static unsigned prog_run(const struct gm_block *b, unsigned i, unsigned end, int
 	return j;
 }
 
-/* Private anonymous memory in place of the store's, with the program's rights. */
-static int leave_store(struct gm_block *b, gm_bm set, bool copy)
+/* Private anonymous memory in place of the store's, with the program's rights. *done: as far as that went. */
+static int leave_store(struct gm_block *b, gm_bm set, bool copy, gm_bm *done)
 {
+	*done = gm_bm_zero();
 	gm_bm_for_each_run (&set, first, end) {
 		int prot, err;
 		for (unsigned i = first, j; i < end; i = j) {
@@ -481,6 +544,7 @@ static int leave_store(struct gm_block *b, gm_bm set, bool copy)
 				gm_store_punch(b->as, va_of(b, f), bytes_of(e - f));
 			b->backed = gm_bm_andnot(b->backed, run);
 			b->adopted = gm_bm_andnot(b->adopted, run);
+			*done = gm_bm_or(*done, run);
 			gm_cpu_note(b, run, b->prog_r, b->prog_w);
 		}
 	}
@@ -502,11 +566,14 @@ int gm_block_forget(struct gm_block *b, struct gm_ctx *ctx)
 
 int gm_block_discard(struct gm_block *b, gm_bm set)
 {
+	gm_bm done;
+
 	set = gm_bm_and(set, b->managed);
-	forget_devices(b, set);
-	gm_bm_store(&b->host, gm_bm_or(b->host, set));
-	/* Adopted or not: fresh memory is one mmap, and the program's rights are there again. */
-	int err = leave_store(b, set, false);
+	/* Adopted or not: fresh memory is one mmap, and the program's rights are there again. Where that fails the
+	 * old bytes stay. */
+	int err = leave_store(b, set, false, &done);
+	forget_devices(b, done);
+	gm_bm_store(&b->host, gm_bm_or(b->host, done));
 	gm_retain(b);
 	gm_block_check(b);
 	return err;
@@ -515,7 +582,7 @@ int gm_block_discard(struct gm_block *b, gm_bm set)
 int gm_block_privatise(struct gm_block *b, gm_bm set)
 {
 	set = gm_bm_and(set, b->managed);
-	gm_bm store = gm_bm_and(set, b->adopted);
+	gm_bm store = gm_bm_and(set, b->adopted), done;
 	int err = gm_migrate_to_cpu(b, set, true);
 
 	if (!err)
@@ -523,7 +590,7 @@ int gm_block_privatise(struct gm_block *b, gm_bm set)
 	if (!err)
 		err = gm_cpu_lower(b, store, gm_bm_and(store, b->prog_r)); /* nobody writes meanwhile */
 	if (!err)
-		err = leave_store(b, store, true);
+		err = leave_store(b, store, true, &done);
 	gm_retain(b);
 	gm_block_check(b);
 	return err;
@@ -536,6 +603,7 @@ int gm_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, boo
 
 	if (err)
 		return err;
+	gm_bm old_r = b->prog_r, old_w = b->prog_w, old_managed = b->managed;
 	b->prog_r = r ? gm_bm_or(b->prog_r, set) : gm_bm_andnot(b->prog_r, set);
 	b->prog_w = w ? gm_bm_or(b->prog_w, set) : gm_bm_andnot(b->prog_w, set);
 	b->managed = managed ? gm_bm_or(b->managed, set) : gm_bm_andnot(b->managed, set);
@@ -553,6 +621,15 @@ int gm_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, boo
 			err = gm_cpu_lower(b, lose, can_r);
 		if (!err)
 			err = gm_cpu_raise(b, set, can_r, can_w);
+		if (err) {
+			b->prog_r = old_r;
+			b->prog_w = old_w;
+			b->managed = old_managed;
+			gm_cpu_prog(b, set);
+			gm_cpu_lower(b, set,
+				     gm_bm_and(old_r, b->host)); /* the next touch gets what it may have */
+			gm_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
+		}
 	}
 	gm_block_check(b);
 	return err;

@@ -4,6 +4,7 @@
  * Runs before main in foreign processes: no malloc, no stdio, no locale, nothing of libc.
  */
 #include "opt.h"
+#include "inject.h"
 #include "policy.h"
 #include <errno.h>
 
@@ -223,6 +224,11 @@ static int parse_policy(const struct option *o, const char *value, char *err, si
 	return 0;
 }
 
+static int parse_inject(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	return gmi_inject(value);
+}
+
 static int parse_restrict(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value)) ? 0 : -EINVAL;
@@ -391,6 +397,9 @@ static const struct option options[] = {
 	 "only these programs are managed; not set: all", parse_restrict, AT(restrict_exe)},
 	{"GMEM_CHILDREN", "--children", "WHICH", "all", "all, none",
 	 "programs started by the program: managed too, or not", parse_word, AT(children), children_words},
+	{"GMEM_INJECT", "--inject", "LIST", "", "SITE@N, SITE@N+ or SITE%P, separated by ',', and seed=N",
+	 "for tests: the N-th call of a site fails, and all after it, or P of 100 (sites: core/inject.h)",
+	 parse_inject, .offset = 0},
 	{"GMEM_MAIN_PID", NULL, NULL, "0", "a process id",
 	 "set by run-with-gmem.sh: the process that always reports; others do when they used a device",
 	 parse_pid, AT(main_pid)},

@@ -7,6 +7,7 @@
  */
 #include "rights.h"
 #include "cpu_mmu.h"
+#include "inject.h"
 #include "state.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -198,6 +199,8 @@ int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool 
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	struct gm_ops o = {.ctx = ctx};
 
+	if (gm_inject(GM_INJ_MAP))
+		return -EIO;
 	for (unsigned i = gm_bm_next(&set, 0, true), j; i < GM_PAGES_PER_BLOCK;
 	     i = gm_bm_next(&set, j, true)) {
 		j = map_run(b, bd, set, w, host, i);

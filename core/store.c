@@ -6,6 +6,7 @@
  * merge again.
  */
 #include "as.h"
+#include "inject.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,7 +15,8 @@ int gm_store_open(struct gm_as *as)
 {
 	if (as->store.alias)
 		return 0;
-	int fd = (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
+	int fd = gm_inject(GM_INJ_MEMFD) ? -ENOMEM
+					  : (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
 	if (fd < 0)
 		return fd;
 	int err = (int)gm_sys2(SYS_ftruncate, fd, as->bytes);
@@ -58,6 +60,8 @@ void gm_store_close(struct gm_as *as)
 
 static int clone_vma(char *of, uintptr_t va, size_t len)
 {
+	if (gm_inject(GM_INJ_REMAP))
+		return -ENOMEM;
 	void *p = (void *)gm_sys5(SYS_mremap, of, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, va);
 	return gm_is_err(p) ? gm_err(p) : 0;
 }
@@ -75,6 +79,8 @@ int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len)
 /* Kernels before 5.14 do not know the advice: there a host without memory kills, as it always did. */
 int gm_populate(void *p, size_t len)
 {
+	if (gm_inject(GM_INJ_HOSTMEM))
+		return -ENOMEM;
 	int err = (int)gm_sys3(SYS_madvise, p, len, POPULATE_WRITE);
 	return err == -EINVAL ? 0 : err ? -ENOMEM : 0;
 }
@@ -92,6 +98,8 @@ void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len)
 int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	if (gm_inject(GM_INJ_REMAP))
+		return -ENOMEM;
 	if (!copy) {
 		void *p = gm_sys_mmap((void *)va, len, prot, flags | MAP_FIXED, -1, 0);
 		return gm_is_err(p) ? gm_err(p) : 0;
@@ -119,7 +127,9 @@ gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end)
 {
 	gm_bm all = gm_bm_range(first, end), touched = gm_bm_zero();
 	uint64_t entry[64];
-	int fd = (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	int fd = gm_inject(GM_INJ_PAGEMAP)
+			 ? -ENOENT
+			 : (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return all;
 	for (unsigned i = first; i < end; i += GM_ARRAY_LEN(entry)) {

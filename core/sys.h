@@ -112,9 +112,6 @@ static inline void gm_zero(void *dst, size_t bytes)
 GM_EXPORT void *gmi_alloc(size_t bytes);	/* any size; 16-byte aligned, 64 when bytes >= 64 */
 GM_EXPORT void gmi_free(void *p, size_t bytes); /* bytes as given to gmi_alloc; NULL is ignored */
 GM_EXPORT size_t gmi_private_bytes(void);	/* what gmi_alloc holds from the kernel now: metadata_bytes */
-/* Fault injection by tests: so many calls of gmi_alloc still succeed, then all fail. Negative (the default):
- * no limit. */
-GM_EXPORT extern _Atomic int64_t gmi_alloc_left;
 
 /*
  * A futex mutex of four bytes. Not recursive. All zeros: free. Code outside our signal handlers must hold

@@ -7,6 +7,7 @@
  * fault's slot instead: the faulting worker maps them itself.
  */
 #include "sim_int.h"
+#include "../core/inject.h"
 #include <errno.h>
 
 #define SPIN_TURNS 200 /* of waiting for the device before sleeping: a few us */
@@ -135,7 +136,7 @@ static bool make_room(struct gm_sim *sim)
 	struct ds_ctl *ctl = sim->ctl;
 	uint32_t head = ring_head(sim), generation = sim->generation;
 
-	if (head - atomic_load(&ctl->cmd_tail) < DS_CMDS)
+	if (head - atomic_load(&ctl->cmd_tail) < DS_CMDS && !gm_inject(GM_INJ_RING))
 		return true;
 	if (!sim->alive) { /* only unmaps of nothing, and maps, which may be forgotten */
 		atomic_store(&ctl->cmd_tail, head);
@@ -235,6 +236,7 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 	struct ds_fault *fault = sim_current_fault(sim);
 	bool wait = false;
 
+	sim_maybe_kill(sim);
 	gmi_lock(&sim->cmd_lock);
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t kind = command_of[ops[i].kind];

@@ -94,6 +94,8 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation);
  * the device.
  */
 bool sim_lost(struct gm_sim *sim, uint32_t generation);
+/* Fault injection: a place where the process may be killed. */
+void sim_maybe_kill(struct gm_sim *sim);
 /* The process learns of a window (space i) or forgets it. Process and spaces lock held. 0, -EBUSY: taken
  * there. */
 int sim_window_add(struct gm_sim *sim, unsigned i);

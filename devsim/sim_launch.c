@@ -132,6 +132,7 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 	gmi_restore_signals(mask);
 	if (!ok)
 		return false;
+	sim_maybe_kill(sim);
 	atomic_fetch_add(&ctl->launch_bell, 1);
 	if (atomic_load(&ctl->workers_sleeping))
 		gmi_futex_wake(&ctl->launch_bell, 1);

@@ -2,6 +2,7 @@
  * sim_open.c - opening and closing devices, those of GMEM_DEVICE, and what becomes of them in a fork child.
  */
 #include "sim_int.h"
+#include "../core/inject.h"
 #include "../core/cpu.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -15,7 +16,8 @@ static bool default_failed[GM_MAX_DEV];
 
 static int make_memfd(const char *name, uint64_t bytes)
 {
-	int fd = (int)gm_sys2(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */);
+	int fd =
+		gm_inject(GM_INJ_MEMFD) ? -ENOMEM : (int)gm_sys2(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */);
 
 	if (fd < 0)
 		return fd;

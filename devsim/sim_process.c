@@ -7,9 +7,11 @@
  * one.
  */
 #include "sim_int.h"
+#include "../core/inject.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -254,7 +256,7 @@ static int try_start(struct gm_sim *sim, struct start_args *a)
 	gmi_unlock(&sim->spaces_lock);
 	gmi_fd_close(old);
 	if (!err) {
-		int pid = spawn(sim, a, pair[1]);
+		int pid = gm_inject(GM_INJ_SPAWN) ? -EAGAIN : spawn(sim, a, pair[1]);
 		err = pid < 0 ? pid : 0;
 		sim->pid = err ? 0 : pid;
 	}
@@ -267,6 +269,12 @@ static int try_start(struct gm_sim *sim, struct start_args *a)
 		gmi_unlock(&sim->cmd_lock);
 	}
 	return err;
+}
+
+void sim_maybe_kill(struct gm_sim *sim)
+{
+	if (gm_inject(GM_INJ_DEVICE) && sim->alive && sim->pid > 0)
+		gm_sys2(SYS_kill, sim->pid, SIGKILL);
 }
 
 static int start(struct gm_sim *sim)

@@ -55,6 +55,7 @@ static bool serve(struct gm_sim *sim, struct ds_fault *f)
 	if (!turn(f, DS_POSTED, DS_BUSY))
 		return true;
 	uint64_t start = gmi_now_ns();
+	sim_maybe_kill(sim);
 	atomic_store(&f->nmaps, 0);
 	gmi_lock(&sim->spaces_lock);
 	struct gm_as *as = space_of(sim, f->va);

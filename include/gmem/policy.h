@@ -8,7 +8,7 @@
 #ifndef GMEM_POLICY_H
 #define GMEM_POLICY_H
 
-#include <gmem/gmem.h>
+#include "gmem.h"
 
 #ifdef __cplusplus
 extern "C" {

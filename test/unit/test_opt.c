@@ -132,6 +132,7 @@ Test(opt, bad_values_name_the_variable_and_the_valid_ones)
 	refused("GMEM_LOG", "GMEM_LOG", "debug");
 	refused("GMEM_DISABLE=2", "GMEM_DISABLE", "0, 1");
 	refused("GMEM_CHILDREN=some", "GMEM_CHILDREN", "all, none");
+	refused("GMEM_INJECT=heaven@1", "GMEM_INJECT", "SITE@N");
 	refused("GMEM_MAIN_PID=me", "GMEM_MAIN_PID", "process id");
 }
 
@@ -218,10 +219,10 @@ static void count_line(const char *line)
 Test(opt, help_has_every_option_and_flags_lead_to_variables)
 {
 	gmi_opt_help(count_line, true);
-	cr_assert_eq(lines, 2 + 15);
+	cr_assert_eq(lines, 2 + 16);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 15);
+	cr_assert_eq(lines, 3 * 16);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }

@@ -1,5 +1,6 @@
 /* The range map behaves like an array with one value per page, whatever is assigned and cleared in whatever
  * order. */
+#include "core/inject.h"
 #include "core/rangemap.h"
 #include "random.h"
 #include <criterion/criterion.h>
@@ -97,9 +98,9 @@ static void random_change(struct gm_rangemap *m, unsigned longest, bool may_fail
 	struct gm_range_value val = value(v);
 
 	if (may_fail)
-		gmi_alloc_left = rng_below(3);
+		gmi_inject((const char *const[]){"alloc@1+", "alloc@2+", "alloc@3+"}[rng_below(3)]);
 	int err = v ? gmi_rangemap_assign(m, va(a), va(b), &val) : gmi_rangemap_clear(m, va(a), va(b));
-	gmi_alloc_left = -1;
+	gmi_inject("");
 	if (err) {
 		cr_assert(may_fail);
 		cr_assert_eq(err, -ENOMEM);

@@ -1,4 +1,5 @@
 /* The port to the system: calls, private memory, locks, signals, time, text, descriptors. */
+#include "core/inject.h"
 #include "core/sys.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -136,11 +137,11 @@ Test(alloc, large_sizes_come_and_go)
 
 Test(alloc, can_be_made_to_fail)
 {
-	gmi_alloc_left = 2;
+	cr_assert_eq(gmi_inject("alloc@3+"), 0);
 	cr_assert(gmi_alloc(10) && gmi_alloc(1 << 20));
 	cr_assert_null(gmi_alloc(10));
 	cr_assert_null(gmi_alloc(1 << 20));
-	gmi_alloc_left = -1;
+	gmi_inject("");
 	cr_assert(gmi_alloc(10));
 }
 

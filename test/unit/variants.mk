@@ -1,7 +1,7 @@
 # Programs that run again for other CPU back ends and device page sizes (test/variant.h); sigsegv-64K is the plain run.
 # A run is a small script, named after the program and the variant.
 ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
-VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),unit/test_migrate.$(v)) $(foreach t,devices fork policy stress vm,unit/test_$(t).uffd-64K) \
+VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),unit/test_migrate.$(v)) $(foreach t,devices fork inject policy stress vm,unit/test_$(t).uffd-64K) \
 	       $(foreach v,sigsegv-4K sigsegv-2M uffd-64K,unit/test_reference.$(v))
 UNIT += $(patsubst %,$(BUILD)/test/%,$(filter unit/%,$(VARIANT_RUNS)))
 DEVICE_TESTS += $(patsubst %,$(BUILD)/test/%,$(filter device/%,$(VARIANT_RUNS)))
