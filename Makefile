@@ -105,9 +105,9 @@ unit: $(UNIT)
 	@BUILD=$(BUILD) test/run.sh $(UNIT)
 device: all $(DEVICE_TESTS)
 	@BUILD=$(BUILD) test/run.sh $(DEVICE_TESTS)
-e2e: all | deps-run deps-test
+e2e: all examples | deps-run deps-test
 	@BUILD=$(BUILD) test/run.sh $(E2E)
-test: all $(UNIT) $(DEVICE_TESTS) | deps-run deps-test
+test: all examples $(UNIT) $(DEVICE_TESTS) | deps-run deps-test
 	@BUILD=$(BUILD) test/run.sh $(UNIT) $(DEVICE_TESTS) $(E2E)
 .PHONY: all unit device e2e test
 
@@ -115,27 +115,27 @@ demo: all | deps-run
 	BUILD=$(BUILD) scripts/run-with-gmem.sh --report text -- /usr/bin/python3 examples/numpy_demo.py
 .PHONY: demo
 
-include bench/bench.mk
+include bench/bench.mk examples/examples.mk
 include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
 SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] \
 	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch])
-SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh) .ci/run
+SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 check-scripts:
-	@shellcheck $(SCRIPTS)
+	@shellcheck -x $(SCRIPTS)
 check-cpp:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -I. -Iinclude \
 	    -D_GNU_SOURCE -D__x86_64__ --suppressions-list=.cppcheck core devsim preload tools
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory -s CC=$* BUILD=build-$* all compile-tests
 	@echo "$*: no warnings"
-compile-tests: $(UNIT) $(DEVICE_TESTS)
+compile-tests: $(UNIT) $(DEVICE_TESTS) examples
 .PHONY: check check-format check-scripts check-cpp check-gcc check-clang compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------

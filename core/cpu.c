@@ -26,11 +26,16 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 
 	if (info->si_code > 0 && gmi_cpu_fault((uintptr_t)info->si_addr, write) == GM_CPU_RESOLVED)
 		return;
+	bool sent = info->si_code <= 0; /* kill, sigqueue: nothing would be tried again */
+	if (sent && previous.handler == (void *)SIG_IGN)
+		return;
 	if (previous.handler == (void *)SIG_DFL || previous.handler == (void *)SIG_IGN) {
 		/* Not ours: the access is tried again without us and dies with its true address. */
 		struct kernel_sigaction dfl = {
 			.handler = NULL, .flags = KERNEL_SA_RESTORER, .restorer = gm_sigreturn};
 		gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
+		if (sent)
+			gm_sys3(SYS_tgkill, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), sig);
 	} else {
 		((void (*)(int, siginfo_t *, void *))previous.handler)(sig, info, context);
 	}

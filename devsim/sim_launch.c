@@ -216,7 +216,8 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 		l = &sim->ctl->launch[*slot];
 	}
 	err = err == -EAGAIN ? -EIO : err;
-	account(sim, l, err, result);
+	if (r->kernel[0]) /* else a module was loaded, no more */
+		account(sim, l, err, result);
 	virtual = atomic_load(&sim->virtual_ns) - virtual;
 	wall = gmi_now_ns() - wall;
 	if (gmi_opt.throttle && virtual > wall)

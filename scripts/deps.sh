@@ -21,6 +21,7 @@ test  py:scipy                       python3-scipy
 test  cmd:redis-server               redis-server
 test  cmd:redis-benchmark            redis-tools
 test  cmd:jq                         jq
+test  cmd:pkg-config                 pkg-config
 test  cmd:sqlite3                    sqlite3
 test  cmd:Rscript                    r-base-core
 test  cmd:octave-cli                 octave

@@ -31,7 +31,7 @@ compare() { # test, mode, environment...
 	fi
 }
 
-for test in syscall_contract signal_contract process_contract activation_contract; do
+for test in malloc_contract mmap_contract syscall_contract signal_contract process_contract activation_contract; do
 	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o "$work/$test" "test/e2e/$test.c" -lpthread || exit 1
 	timeout 120 "$work/$test" >"$work/plain" 2>&1 || {
 		echo "not ok $test, plain"

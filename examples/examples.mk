@@ -1,0 +1,9 @@
+# Included by the Makefile: the example programs.
+$(BUILD)/examples/linked: examples/linked/linked.c $(BUILD)/libgmem.so
+	@mkdir -p $(@D)
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/..'
+$(BUILD)/examples/linked_kernels.so: examples/linked/kernels.c
+	@mkdir -p $(@D)
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -shared -o $@ $<
+examples: $(BUILD)/examples/linked $(BUILD)/examples/linked_kernels.so
+.PHONY: examples

@@ -1,0 +1,28 @@
+# Sourced by the end-to-end tests: where things are, a folder for the test (the current one, removed at the end), and what
+# test/run.sh counts. A test ends with: exit $failed
+# shellcheck shell=bash disable=SC2034
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${BUILD:-build}
+case $build in /*) ;; *) build=$top/$build ;; esac
+lib=$build/libgmem_preload.so
+cc=${CC:-cc}
+unset "${!GMEM_@}" LD_PRELOAD
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+ok() { echo "ok $1"; }
+skip() { echo "skip $1: $2"; }
+not_ok() { # what, [lines that say why on stdin]
+	echo "not ok $1"
+	head -n 20 | sed 's/^/    /'
+	failed=1
+}
+
+# A second preload (activate_now.c): an in-process device, dispatch on from the start.
+build_activate_now() {
+	(cd "$top" && $cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -Iinclude -I. -O2 -o "$1" test/e2e/activate_now.c -L"$build" \
+		-Wl,--no-as-needed -lgmem_preload -lgmem -Wl,-rpath,"$build")
+}
