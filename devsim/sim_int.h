@@ -7,6 +7,7 @@
  *	sim_process              the process: start, loss, restart
  *	sim_service              the thread that serves the device's faults
  *	sim_launch               launches and modules
+ *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
  *
  * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc, no stdio).
  *
@@ -60,6 +61,8 @@ struct gm_sim {
 	_Atomic int32_t owner[DS_LAUNCHES]; /* who fills or awaits a slot: a thread, or SIM_OWNER_* */
 	_Atomic uint32_t slot_freed;	    /* futex */
 	void *journal_at[DS_LAUNCHES];
+
+	struct gm_stream *streams; /* under the cmd lock */
 
 	_Atomic uint32_t service; /* futex, enum sim_service_state */
 	_Atomic uint64_t virtual_ns;
@@ -123,5 +126,9 @@ bool sim_is_service_thread(void);
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */
 unsigned sim_launches_lost(struct gm_sim *sim);
+
+/* ---- sim_stream.c ---- */
+/* In a fork child: what was queued is given up. */
+void sim_streams_forked(struct gm_sim *sim);
 
 #endif

@@ -187,9 +187,12 @@ static void forget_device(struct gm_sim *sim)
 static void fork_child(void)
 {
 	sims_lock = (struct gm_lock){0};
-	for (int i = 0; i < GM_MAX_DEV; i++)
+	for (int i = 0; i < GM_MAX_DEV; i++) {
+		if (sims[i])
+			sim_streams_forked(sims[i]);
 		if (sims[i] && sims[i]->dev)
 			forget_device(sims[i]);
+	}
 }
 
 /* ---- the public functions ---- */
@@ -257,6 +260,8 @@ int gm_sim_close(struct gm_sim *sim)
 {
 	if (!sim)
 		return -EINVAL;
+	if (sim->streams)
+		return -EBUSY;
 	int err = sim->dev ? detach_all(sim) : 0;
 	if (err)
 		return err;
