@@ -16,6 +16,7 @@ static void device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->kernels = get(&d->kernels);
 	to->kernels_failed = get(&d->kernels_failed);
 	to->faults = get(&d->faults);
+	to->faults_merged = get(&d->faults_merged);
 	to->fault_batches = get(&d->fault_batches);
 	to->resident_peak_bytes = get(&d->resident_peak_bytes);
 	to->evicted_bytes = get(&d->evicted_bytes);

@@ -13,8 +13,8 @@
 
 struct view_dev {
 	char name[64];
-	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, fault_batches, resident_peak_bytes,
-		evicted_bytes, remote_bytes, restarts;
+	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, faults_merged, fault_batches,
+		resident_peak_bytes, evicted_bytes, remote_bytes, restarts;
 	double modelled_s;
 };
 struct view_site {

@@ -49,6 +49,7 @@ static const struct field per_device[] = {
 	{NULL, "kernels", COUNT, AT(view_dev, kernels)},
 	{NULL, "kernels_failed", COUNT, AT(view_dev, kernels_failed)},
 	{NULL, "faults", COUNT, AT(view_dev, faults)},
+	{NULL, "faults_merged", COUNT, AT(view_dev, faults_merged)},
 	{NULL, "fault_batches", COUNT, AT(view_dev, fault_batches)},
 	{NULL, "modelled_s", SECONDS, AT(view_dev, modelled_s)},
 	{NULL, "resident_peak_bytes", COUNT, AT(view_dev, resident_peak_bytes)},

@@ -48,4 +48,10 @@ done
 run 4M exit
 expect "a device too small by half" "${moves[@]}" .devices[0].resident_peak_bytes=$((4 * MIB)) \
 	.devices[0].evicted_bytes=$((4 * MIB)) .cpu_faults.count=64
+
+# The documentation names each field.
+missing=$(jq -r 'paths(scalars) | map(select(type == "string")) | last' report.json | sort -u | while read -r field; do
+	grep -q "\`[^|]*\b$field\`" "$top/docs/report.md" || echo "$field"
+done)
+if [ -z "$missing" ]; then ok "docs/report.md has every field"; else not_ok "docs/report.md has every field" <<<"$missing"; fi
 exit $failed
