@@ -1,5 +1,6 @@
 # GMEM in user space. Targets: all (default), demo, test, bench, reproduce, check, install, uninstall, docs, deps, clean. See README.md.
-# Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; V=1 (show the commands); DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread.
+# Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; V=1 (show the commands); DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread
+# (both for `make unit`; each has a build folder of its own).
 VERSION = 0.1.0
 comma = ,
 CC ?= gcc
@@ -17,10 +18,18 @@ CPPFLAGS += -DGM_DEBUG
 OPT = -O1 -g3
 endif
 ifneq ($(SANITIZE),)
-BUILD := build-sanitize
+BUILD := build-sanitize$(if $(filter thread,$(SANITIZE)),-thread)
 CPPFLAGS += -DGM_DEBUG
 OPT = -O1 -g
 SANITIZE_FLAGS = -fsanitize=$(if $(filter 1,$(SANITIZE)),address$(comma)undefined,$(SANITIZE)) -fno-sanitize-recover=all
+# Tests that die of SIGSEGV on purpose do; forked children have several threads' locks.
+export ASAN_OPTIONS = handle_segv=0:allow_user_segv_handler=1:detect_leaks=0
+export TSAN_OPTIONS = handle_segv=0:die_after_fork=0
+endif
+CRITERION = -lcriterion
+ifeq ($(SANITIZE),thread)
+CRITERION =
+CPPFLAGS := -Itest/shim $(CPPFLAGS)
 endif
 
 # init.c reads the environment of programs that link libgmem.so: not for tests and tools, and last in the link.
@@ -94,10 +103,10 @@ $(BUILD)/test/unit/test_report: TEST_LIBS = $(SHARED_GMEM) # starts the reporter
 $(BUILD)/test/unit/test_report: $(BUILD)/libgmem.so $(BUILD)/gmem-report
 $(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a | $(need_test)
 	@mkdir -p $(@D)
-	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(TEST_LIBS) -lcriterion -lpthread -ldl -lm
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(TEST_LIBS) $(CRITERION) -lpthread -ldl -lm
 $(BUILD)/test/device/%: test/device/%.c $(BUILD)/libgmem.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report | $(need_test)
 	@mkdir -p $(@D)
-	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(SHARED_GMEM) -lcriterion -lpthread -ldl -lm
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(SHARED_GMEM) $(CRITERION) -lpthread -ldl -lm
 
 -include $(wildcard test/*/*.mk)
 
@@ -120,7 +129,7 @@ include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
 SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] \
-	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch])
+	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/shim/*/*.h)
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check
@@ -174,6 +183,6 @@ uninstall:
 .PHONY: install uninstall
 
 clean:
-	rm -rf build build-debug build-sanitize build-gcc build-clang
+	rm -rf build build-debug build-sanitize build-sanitize-thread build-gcc build-clang
 .PHONY: clean
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -61,13 +61,20 @@ static uint64_t pack(const struct object *top, uint64_t old_head)
 	return (uint64_t)(uintptr_t)top >> 4 << TAG_BITS | ((old_head + 1) & TAG_MASK);
 }
 
+/* Perhaps of an object that another thread has just taken and writes to: then the tag has changed, and the
+ * result is not used. Private memory is never unmapped. */
+GM_RACY static struct object *next_of(const struct object *o)
+{
+	return __atomic_load_n(&o->next, __ATOMIC_RELAXED);
+}
+
 static struct object *pop(_Atomic uint64_t *list)
 {
 	uint64_t head = atomic_load_explicit(list, memory_order_acquire);
 	struct object *top;
 
 	while ((top = top_of(head))) {
-		struct object *next = __atomic_load_n(&top->next, __ATOMIC_RELAXED);
+		struct object *next = next_of(top);
 		if (atomic_compare_exchange_weak_explicit(list, &head, pack(next, head), memory_order_acquire,
 							  memory_order_acquire))
 			break;

@@ -95,7 +95,7 @@ static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm 
 			gmi_phys_free(dev->phys, f, bd->order);
 			return -ENOMEM;
 		}
-		bd->frame[n] = (uint32_t)(f >> GM_PAGE_SHIFT);
+		__atomic_store_n(&bd->frame[n], (uint32_t)(f >> GM_PAGE_SHIFT), __ATOMIC_RELAXED);
 	}
 	return 0;
 }
@@ -113,7 +113,8 @@ static void drop_frames(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 			continue;
 		gm_frames_gone(dev, bd->frame[n]);
 		gmi_phys_free(dev->phys, bytes_of(bd->frame[n]), bd->order);
-		bd->frame[n] = GM_NO_FRAME;
+		__atomic_store_n(&bd->frame[n], GM_NO_FRAME,
+				 __ATOMIC_RELAXED); /* frames.c looks without the lock */
 	}
 	if (gm_bm_empty(bd->valid))
 		gm_lru_remove(dev, bd);

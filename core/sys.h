@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 
 #define GM_EXPORT __attribute__((visibility("default")))
+/* For functions whose unsynchronised reads are meant, as their comments say. */
+#define GM_RACY __attribute__((no_sanitize_thread))
 
 #define GM_PAGE_SHIFT	   12
 #define GM_PAGE_BYTES	   ((size_t)1 << GM_PAGE_SHIFT)
