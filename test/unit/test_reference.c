@@ -432,7 +432,7 @@ static void do_policy(struct span s)
 static void do_fork(struct span s)
 {
 	pid_t pid = fork();
-	int status;
+	int status = -1;
 
 	if (!pid) {
 		for (unsigned i = 0; i < N; i++) {
