@@ -16,7 +16,7 @@ int gm_store_open(struct gm_as *as)
 	if (as->store.alias)
 		return 0;
 	int fd = gm_inject(GM_INJ_MEMFD) ? -ENOMEM
-					  : (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
+					 : (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
 	if (fd < 0)
 		return fd;
 	int err = (int)gm_sys2(SYS_ftruncate, fd, as->bytes);
