@@ -2,10 +2,12 @@
  * as.c - address spaces, devices, and their attachment (the RFC's gm_as_* and gm_dev_*).
  */
 #include "as.h"
+#include "background.h"
 #include "cpu.h"
 #include "cpu_mmu.h"
 #include "frames.h"
 #include "migrate.h"
+#include "thrash.h"
 #include "vm.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -118,6 +120,7 @@ static void free_blocks(struct gm_as *as)
 		next = b->next;
 		for (int d = 0; d < GM_MAX_DEV; d++)
 			gm_assert(!b->dev[d]);
+		gm_thrash_free(b);
 		gmi_free(b, sizeof *b);
 	}
 }
@@ -324,6 +327,8 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 	gmi_restore_signals(mask);
 	if (!err)
 		gm_cpu_start();
+	if (!err)
+		gm_background_start();
 	(void)activate; /* spaces are always active: the flag selects a context on hardware that switches them
 			 */
 	return err;

@@ -56,6 +56,8 @@ struct gm_dev {
 	struct gm_block_dev *lru_head, *lru_tail; /* head: coldest */
 	uint32_t evictions;			  /* counts them; atomic */
 	uint32_t clock;				  /* counts uses: gm_block_dev.used */
+	uint64_t pressure_ns;			  /* when it last had to evict; atomic */
+	bool reclaiming;			  /* until the high watermark; background thread */
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached;

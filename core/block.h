@@ -37,6 +37,7 @@ struct gm_block_dev {
 	uint8_t heat;		  /* how often the device was found using it; counts down again (evict.c) */
 	uint32_t asked;		  /* dev->evictions when it was last asked about its use */
 	uint32_t now;		  /* dev->clock when the device last asked for a page of it; device's lock */
+	uint8_t hits[GM_LEAVES];  /* access counters of pages over the bus (counter.c) */
 	uint32_t used[GM_LEAVES]; /* the same for each 64 KiB */
 	uint32_t frame[];	  /* physical page number (4 KiB units) per device page, or GM_NO_FRAME */
 };
@@ -54,7 +55,8 @@ struct gm_block {
 	gm_bm backed; /* the host store has memory there (maybe stale: retained for ping-pong) */
 	gm_bm pinned; /* MADV_PINNED, altstacks, stacks in the window */
 	gm_bm read_mostly;
-	gm_bm unwatched; /* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
+	struct gm_thrash *thrash; /* NULL: nothing has come back yet (thrash.c) */
+	gm_bm unwatched;	  /* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
 	struct gm_block_dev *dev[GM_MAX_DEV];
 	struct gm_block *retain_next; /* as->retain list */
 	bool on_retain;

@@ -5,6 +5,7 @@
  * Where the policy counts single pages, a second list has the frames in the same order. The victim's lock is
  * only ever tried: whoever evicts holds a block already, and two of them must not wait for each other.
  */
+#include "background.h"
 #include "frames.h"
 #include "inject.h"
 #include "migrate.h"
@@ -204,6 +205,8 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 
 	if (gm_inject(GM_INJ_BUSY))
 		return -EAGAIN;
+	if (own)
+		gm_reclaim_pressure(dev);
 	struct gm_block_dev *bd =
 		c.def->by_access ? pick_by_access(&w, &set) : pick(&w, c.def->by_page, &set);
 

@@ -6,6 +6,7 @@
 #include "plan.h"
 #include "prefetch.h"
 #include "rights.h"
+#include "thrash.h"
 #include "site.h"
 #include <errno.h>
 
@@ -50,6 +51,22 @@ static int bring_home(struct gm_block *b, unsigned i, bool write)
 	return err;
 }
 
+/* Locks the block for a CPU fault on page i; a page that thrashes is first left to its device for a while. */
+static bool lock_in_turn(struct gm_block *b, unsigned i, bool write)
+{
+	static _Atomic uint32_t never;
+	unsigned us;
+	bool locked = gm_fork_lock_block(b);
+
+	while (locked && !allowed(&b->cpu_r, &b->cpu_w, i, write) &&
+	       gm_thrash_ask(b, i, GM_THRASH_CPU, &us) == GM_THRASH_WAIT) {
+		gmi_unlock(&b->lock);
+		gmi_futex_wait(&never, 0, (int64_t)us * 1000);
+		locked = gm_fork_lock_block(b);
+	}
+	return locked;
+}
+
 enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 {
 	struct gm_as *as = gm_as_find(addr);
@@ -60,7 +77,7 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	uint64_t start = gmi_now_ns();
 	unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
 	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
-	bool locked = gm_fork_lock_block(b);
+	bool locked = lock_in_turn(b, i, write);
 	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
 		res = GM_CPU_NOT_OURS;
 	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write)) {
@@ -68,7 +85,10 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	} else {
 		GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 		GM_COUNT_SITE(b->site, cpu_faults, 1);
+		bool away = !gm_bm_test(&b->host, i);
 		int err = bring_home(b, i, write);
+		if (!err && away)
+			gm_thrash_moved(b, i, GM_THRASH_CPU);
 		if (err)
 			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
@@ -142,12 +162,24 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 				      .possible = possible};
 		set = gm_policy_along(ctx, &in);
 	}
+	enum gm_thrash_answer turn = GM_THRASH_GO;
+	if (gm_unlikely(b->thrash) && !gm_bm_test(&bd->valid, i)) {
+		unsigned us;
+		turn = gm_thrash_ask(b, i, (int)ctx->dev->index, &us);
+		if (turn == GM_THRASH_WAIT)
+			return -EAGAIN;
+	}
+	if (turn == GM_THRASH_STAY)
+		return gm_map_remote(b, ctx, set, write);
 	unsigned before = gm_bm_count(bd->valid);
 	int err = gm_migrate_to_dev(b, ctx, set, write);
 	if (err == -ENOSPC) /* no room for company */
 		err = gm_migrate_to_dev(b, ctx, page, write);
-	if (err == -ENOSPC) /* no room at all: over the bus */
+	if (err == -ENOSPC ||
+	    err == -ENOMEM) /* no room at all, or no memory for what must go: over the bus */
 		err = gm_map_remote(b, ctx, page, write);
+	if (!err && gm_unlikely(b->thrash) && gm_bm_test(&bd->valid, i))
+		gm_thrash_moved(b, i, (int)ctx->dev->index);
 	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
 	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
 		GM_COUNT(prefetched_pages, moved - asked);

@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "migrate.h"
 #include "rights.h"
+#include "thrash.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -223,6 +224,7 @@ static void privatise_block(struct gm_block *b)
 		if (bd)
 			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
 	}
+	gm_thrash_free(b);
 	gm_bm was = b->adopted;
 	b->adopted = b->backed = gm_bm_zero();
 	b->host = all;

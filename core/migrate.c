@@ -6,6 +6,7 @@
  * then the new holder may look. A step that fails leaves the page with a holder that has its bytes.
  */
 #include "migrate.h"
+#include "background.h"
 #include "frames.h"
 #include "inject.h"
 #include "cpu_mmu.h"
@@ -373,6 +374,8 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 		err = gm_cpu_raise(b, gm_bm_and(p->map_remote, p->revoke), b->prog_r, b->prog_w);
 	if (!err)
 		err = gm_dev_map(b, ctx, p->map_remote, b->prog_w, true);
+	if (!err && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
+		gm_background_wake(GM_BACKGROUND_COUNT);
 	if (!err)
 		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
 					  bytes_of(gm_bm_count(p->map_remote)), memory_order_relaxed);
@@ -470,17 +473,26 @@ bool gm_vmas_short(struct gm_as *as)
 int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 {
 	gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r), pinned = b->pinned;
+	const struct gm_policy_def *placement = gm_policy_of(ctx, GM_POLICY_PLACEMENT).def;
+	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
 
-	if (!gm_block_dev_get(b, ctx))
+	if (!bd)
 		return -ENOMEM;
-	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE || /* works on the host's memory */
-	    gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_REMOTE)
+	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) /* works on the host's memory */
 		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
+	else if (placement->touch == GM_POLICY_REMOTE) /* so it does, but for pages that were found hot */
+		pinned = placement->counted ? gm_bm_or(pinned, gm_bm_not(bd->valid))
+					    : gm_bm_range(0, GM_PAGES_PER_BLOCK);
 	set = gm_bm_and(gm_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
 	int err = to_device(b, ctx, set, write, pinned);
 	if (err == -ENOMEM) /* out of VMAs in spite of the budget: a uniform block needs the fewest */
 		err = to_device(b, ctx, may, write, pinned);
 	return err;
+}
+
+int gm_migrate_hot(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+{
+	return gm_bm_empty(set) ? 0 : to_device(b, ctx, gm_bm_and(set, b->managed), write, b->pinned);
 }
 
 int gm_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)

@@ -19,6 +19,8 @@ int gm_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write);
  * memory is full of what must stay. -ENOMEM: the host has no memory or no VMAs left.
  */
 int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/* Moves what the device reaches over the bus, whatever its placement policy says. The same errors. */
+int gm_migrate_hot(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 /* The same, but what the device does not hold yet stays on the host and is mapped over the bus. */
 int gm_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 /* Near the kernel's limit of VMAs: whole blocks should move, so that rights do not alternate within them. */

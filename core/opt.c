@@ -224,6 +224,17 @@ static int parse_policy(const struct option *o, const char *value, char *err, si
 	return 0;
 }
 
+static int parse_percent(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	uint64_t whole, part, scale;
+	const char *end = decimal(value, &whole, &part, &scale);
+
+	if (!end || *end || scale != 1 || whole > 50)
+		return -EINVAL;
+	*FIELD(o, unsigned) = (unsigned)whole;
+	return 0;
+}
+
 static int parse_inject(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return gmi_inject(value);
@@ -378,6 +389,10 @@ static const struct option options[] = {
 	 "host "
 	 "for 150 ms",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
+	{"GMEM_RECLAIM", "--reclaim", "PERCENT", "0", "0 to 50",
+	 "a device that has to evict gets so much of its memory freed in the background, from half of that "
+	 "on",
+	 parse_percent, AT(reclaim_percent)},
 	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv, uffd",
 	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel permits it",
 	 parse_word, AT(fault), fault_words},

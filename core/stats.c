@@ -68,7 +68,9 @@ static const size_t sums[] = {
 	offsetof(struct gm_stats, blas_calls),		offsetof(struct gm_stats, blas_device),
 	offsetof(struct gm_stats, blas_host),		offsetof(struct gm_stats, syscalls_pinned),
 	offsetof(struct gm_stats, syscalls_dispatched), offsetof(struct gm_stats, forks),
-	offsetof(struct gm_stats, forks_copied_bytes),
+	offsetof(struct gm_stats, forks_copied_bytes),	offsetof(struct gm_stats, thrash_granules),
+	offsetof(struct gm_stats, thrash_throttled),	offsetof(struct gm_stats, thrash_pins),
+	offsetof(struct gm_stats, counted_pages),
 };
 static const size_t dev_sums[] = {
 	offsetof(struct gm_dev_stats, kernels),	      offsetof(struct gm_dev_stats, kernels_failed),

@@ -11,7 +11,7 @@
 #include "opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 3
+#define GM_STATS_VERSION 4
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -56,6 +56,9 @@ struct gm_stats {
 	_Atomic uint64_t blas_calls, blas_device, blas_host;
 	_Atomic uint64_t syscalls_pinned, syscalls_dispatched;
 	_Atomic uint64_t forks, forks_copied_bytes;
+	/* 64 KiB granules that came back three times within a second; throttled faults; pins (thrash.h) */
+	_Atomic uint64_t thrash_granules, thrash_throttled, thrash_pins;
+	_Atomic uint64_t counted_pages; /* moved because they were used often over the bus (counter.h) */
 	struct gm_site_stats site[GM_SITES];
 };
 

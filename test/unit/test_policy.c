@@ -2,6 +2,7 @@
 #include "fake_dev.h"
 #include "core/victims.h"
 #include <gmem/policy.h>
+#include <unistd.h>
 
 #define PAGE GM_PAGE_BYTES
 #define MIB  ((size_t)1 << 20)
@@ -277,5 +278,110 @@ Test(policy, duplicate_placement_gives_readers_copies)
 	cr_assert_eq(fake_write(&dev, p, 5), 0);
 	cr_expect_eq(where(p), GM_DEVICE);
 	cr_expect_eq(p[0], 5);
+	close_all();
+}
+
+/* Within some milliseconds, as the background does it. */
+#define eventually(c)                                                                                        \
+	do {                                                                                                 \
+		for (int ms_ = 0; !(c) && ms_ < 5000; ms_++)                                                 \
+			usleep(1000);                                                                        \
+		cr_assert(c);                                                                                \
+	} while (0)
+
+Test(policy, counted_placement_moves_pages_that_stay_hot)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, "counted");
+	unsigned char *p = map(2 * MIB), c;
+	memset(p, 4, 2 * MIB);
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
+	cr_assert_eq(fake_read(&dev, p + MIB, &c), 0);
+	cr_expect_eq(where(p), GM_REMOTE);
+	eventually(!fake_read(&dev, p, &c) && where(p) == GM_DEVICE);
+	cr_expect_eq(c, 4);
+	cr_expect_eq(where(p + MIB), GM_REMOTE, "touched once: not hot");
+	cr_expect_eq(gmi_stats->counted_pages, 16);
+	cr_expect_eq(*(volatile unsigned char *)p, 4);
+	cr_expect_eq(where(p), GM_HOST, "the CPU takes it back, and it is counted anew");
+	close_all();
+}
+
+/* ---- thrashing ---- */
+
+/* n times there and back, as fast as that goes. */
+static void ping_pong(unsigned char *p, unsigned n)
+{
+	for (unsigned k = 0; k < n; k++) {
+		unsigned char v = (unsigned char)(2 * k + 1);
+		cr_assert_eq(fake_write(&dev, p, v), 0);
+		cr_assert_eq(*(volatile unsigned char *)p, v);
+		*(volatile unsigned char *)p = (unsigned char)(v + 1);
+	}
+}
+
+Test(policy, pages_that_thrash_are_throttled)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_THRASH, "throttle");
+	unsigned char *p = map(MIB);
+	uint64_t start = gmi_now_ns();
+	ping_pong(p, 20);
+	uint64_t ms = (gmi_now_ns() - start) / 1000000;
+	cr_expect_gt(gmi_stats->thrash_throttled, 10);
+	cr_expect_eq(gmi_stats->thrash_pins, 0);
+	cr_expect_eq(gmi_stats->thrash_granules, 1);
+	cr_expect_gt(ms, 5, "each has the page for 500 us: %lu ms", (unsigned long)ms);
+	close_all();
+}
+
+Test(policy, pages_that_thrash_on_are_pinned_for_a_while)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_THRASH, "pin");
+	unsigned char *p = map(MIB), c;
+	for (int k = 0; k < 100 && !gmi_stats->thrash_pins; k++)
+		ping_pong(p, 20);
+	cr_assert_eq(gmi_stats->thrash_pins, 1);
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
+	cr_expect_eq(where(p), GM_REMOTE);
+	uint64_t faults = gmi_stats->cpu_faults;
+	ping_pong(p, 20);
+	cr_expect_eq(gmi_stats->cpu_faults, faults, "both have it");
+	cr_expect_eq(where(p + 65536), GM_NOMAP, "its neighbour is its own");
+	eventually(!fake_read(&dev, p, &c) && where(p) == GM_DEVICE);
+	cr_expect_eq(c, 40);
+	close_all();
+}
+
+Test(policy, thrashing_may_be_let_alone)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_THRASH, "none");
+	unsigned char *p = map(MIB);
+	ping_pong(p, 50);
+	cr_expect_eq(gmi_stats->thrash_throttled, 0);
+	cr_expect_eq(gmi_stats->thrash_pins, 0);
+	cr_expect_eq(gmi_stats->thrash_granules, 1, "it is still seen");
+	cr_expect_eq(where(p), GM_HOST);
+	close_all();
+}
+
+/* ---- background reclaim ---- */
+
+Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
+{
+	gmi_opt.reclaim_percent = 25;
+	open_all(32 * MIB, 65536);
+	unsigned char *p = map(48 * MIB);
+	touch(p, 32 * MIB, 65536);
+	usleep(20000);
+	cr_expect_eq(gmi_phys_used_bytes(dev.dev->phys), 32 * MIB, "merely full: left alone");
+	cr_assert_eq(fake_write(&dev, p + 32 * MIB, 1), 0); /* evicts one block */
+	eventually(gmi_phys_used_bytes(dev.dev->phys) <= 24 * MIB);
+	usleep(20000);
+	cr_expect_geq(gmi_phys_used_bytes(dev.dev->phys), 22 * MIB, "to the high watermark, not beyond");
+	for (size_t i = 0; i < 32 * MIB; i += 65536)
+		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
 	close_all();
 }
