@@ -193,6 +193,9 @@ static void describe(const struct gm_block *b, const struct gm_places *at, const
 		info->where = GM_NOMAP;
 	info->cpu =
 		(uint8_t)(gm_bm_test(&b->cpu_r, i) * GM_PROT_READ | gm_bm_test(&b->cpu_w, i) * GM_PROT_WRITE);
+	if (gm_bm_test(&b->cpu_bus, i)) /* over the bus, with the program's rights */
+		info->cpu = (uint8_t)(gm_bm_test(&b->prog_r, i) * GM_PROT_READ |
+				      gm_bm_test(&b->prog_w, i) * GM_PROT_WRITE);
 	info->pinned = gm_bm_test(&b->pinned, i);
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		const struct gm_block_dev *bd = b->dev[d];

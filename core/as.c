@@ -280,6 +280,34 @@ static int bring_all_home(struct gm_as *as, struct gm_dev *dev)
 	return err;
 }
 
+/* The blocks stay while the space does, and that while the device is attached: the registry lock. */
+void gm_launch_done(struct gm_dev *dev)
+{
+	if (gm_likely(!gm_policy_copies()))
+		return;
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&gm_registry_lock);
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_as *as = gm_spaces[i];
+		struct gm_ctx *ctx = as ? as->ctx[dev->index] : NULL;
+		struct gm_block *b;
+		if (!ctx || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->home_after_launch)
+			continue;
+		gm_for_each_block (as, b) {
+			if (!__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE))
+				continue;
+			gmi_lock(&b->lock);
+			int err = gm_migrate_to_cpu(b, b->dev[dev->index]->valid, true);
+			gmi_unlock(&b->lock);
+			if (err) /* they come when they are asked for */
+				gm_log(GM_LOG_WARN, "cannot copy back after a launch: error %d", -err);
+		}
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+}
+
 int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 {
 	if (!dev || dev->hnid < 0 || dev->hnid != hnid)

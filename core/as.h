@@ -56,8 +56,9 @@ struct gm_dev {
 	struct gm_block_dev *lru_head, *lru_tail; /* head: coldest */
 	uint32_t evictions;			  /* counts them; atomic */
 	uint32_t clock;				  /* counts uses: gm_block_dev.used */
-	uint64_t pressure_ns;			  /* when it last had to evict; atomic */
+	bool pressed;				  /* it had to evict; atomic */
 	bool reclaiming;			  /* until the high watermark; background thread */
+	uint64_t pressed_until_ns;		  /* how long it is taken to need more; background thread */
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached;
@@ -89,6 +90,8 @@ int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len);
  */
 int gm_store_populate(struct gm_as *as, uintptr_t va, size_t len);
 int gm_populate(void *p, size_t len);
+/* A second mapping of `len` bytes of ours (the device's aperture) at va, readable and writable. 0 or -errno */
+int gm_store_clone(char *of, uintptr_t va, size_t len);
 /* Gives the store's memory there back to the host. */
 void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len);
 /* Puts private anonymous memory under [va, va+len): filled from the store (copy) or fresh zeros, with prot. 0
@@ -99,6 +102,12 @@ int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool co
 gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end);
 /* b's pages moved: stale host copies are retained, the oldest of the space punched beyond GMEM_RETAIN. */
 void gm_retain(struct gm_block *b);
+
+/*
+ * For drivers: a kernel has ended on the device. Where placement is `copy` everything that it touched goes home. No
+ * locks held, any thread.
+ */
+void gm_launch_done(struct gm_dev *dev);
 
 /* window.c: reserves the default space's window (bases, halving). 0 or -ENOMEM. */
 int gm_window_reserve(uintptr_t *base, size_t *bytes);

@@ -5,8 +5,8 @@
 #include "thrash.h"
 #include <errno.h>
 
-#define PRESSURE_NS ((int64_t)100000000) /* how long a device that evicted is taken to need more */
-#define TICK_NS	    ((int64_t)5000000)	 /* while there are pins or counters to look after */
+#define PRESSURE_NS 100000000u	       /* how long a device that evicted is taken to need more */
+#define TICK_NS	    ((int64_t)5000000) /* while there are pins or counters to look after */
 
 static _Atomic uint32_t wanted; /* jobs; futex */
 static bool started;
@@ -26,7 +26,7 @@ void gm_reclaim_pressure(struct gm_dev *dev)
 {
 	if (!gmi_opt.reclaim_percent)
 		return;
-	__atomic_store_n(&dev->pressure_ns, gmi_now_ns(), __ATOMIC_RELAXED);
+	__atomic_store_n(&dev->pressed, true, __ATOMIC_RELEASE);
 	gm_background_wake(GM_BACKGROUND_RECLAIM);
 }
 
@@ -45,8 +45,11 @@ static bool reclaim_some(uint64_t now, bool *pressed)
 	*pressed = false;
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_dev *dev = gm_devs[d];
-		if (!dev || !dev->phys ||
-		    (int64_t)(now - __atomic_load_n(&dev->pressure_ns, __ATOMIC_RELAXED)) > PRESSURE_NS)
+		if (!dev || !dev->phys)
+			continue;
+		if (__atomic_exchange_n(&dev->pressed, false, __ATOMIC_ACQUIRE))
+			dev->pressed_until_ns = now + PRESSURE_NS;
+		if (now > dev->pressed_until_ns)
 			continue;
 		*pressed = true;
 		if (!dev->reclaiming && !below(dev, gmi_opt.reclaim_percent))

@@ -96,6 +96,8 @@ void gm_block_check(struct gm_block *b)
 	gm_assert(gm_bm_empty(gm_bm_and(b->cpu_w, any)));	 /* and writes only what nobody else has */
 	gm_assert(gm_bm_empty(gm_bm_and(gm_bm_andnot(any, b->host), gm_bm_not(b->adopted))));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->backed, b->adopted)));
+	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_bus, gm_bm_and(any, b->adopted))));
+	gm_assert(gm_bm_empty(gm_bm_and(b->cpu_bus, b->host)));
 	gm_assert(gm_bm_empty(gm_bm_and(any, gm_bm_not(b->managed))));
 }
 #endif

@@ -56,6 +56,7 @@ struct gm_block {
 	gm_bm pinned; /* MADV_PINNED, altstacks, stacks in the window */
 	gm_bm read_mostly;
 	struct gm_thrash *thrash; /* NULL: nothing has come back yet (thrash.c) */
+	gm_bm cpu_bus;		  /* the VA maps the device's own memory (cpu_bus.h) */
 	gm_bm unwatched;	  /* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
 	struct gm_block_dev *dev[GM_MAX_DEV];
 	struct gm_block *retain_next; /* as->retain list */

@@ -2,6 +2,7 @@
  * fault.c - faults: the CPU's (a SIGSEGV handler asks) and a device's (a driver reports).
  */
 #include "cpu.h"
+#include "cpu_bus.h"
 #include "migrate.h"
 #include "plan.h"
 #include "prefetch.h"
@@ -80,13 +81,14 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	bool locked = lock_in_turn(b, i, write);
 	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
 		res = GM_CPU_NOT_OURS;
-	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write)) {
+	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write) || gm_bm_test(&b->cpu_bus, i)) {
 		GM_COUNT(cpu_faults_spurious, 1); /* somebody else was faster */
 	} else {
 		GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 		GM_COUNT_SITE(b->site, cpu_faults, 1);
 		bool away = !gm_bm_test(&b->host, i);
-		int err = bring_home(b, i, write);
+		int err = away && gm_bus_map(b, i, granule(b, i)) ? 0 : bring_home(b, i, write);
+		away = away && gm_bm_test(&b->host, i);
 		if (!err && away)
 			gm_thrash_moved(b, i, GM_THRASH_CPU);
 		if (err)

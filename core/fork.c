@@ -11,6 +11,7 @@
  * (gm_fork_lock_block).
  */
 #include "as.h"
+#include "cpu_bus.h"
 #include "cpu.h"
 #include "migrate.h"
 #include "rights.h"
@@ -84,6 +85,7 @@ static void freeze(struct gm_block *b)
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d])
 			gm_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));
+	gm_bus_unmap(b, b->cpu_bus);
 	gm_cpu_freeze(b);
 }
 
@@ -225,6 +227,7 @@ static void privatise_block(struct gm_block *b)
 			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
 	}
 	gm_thrash_free(b);
+	b->cpu_bus = gm_bm_zero();
 	gm_bm was = b->adopted;
 	b->adopted = b->backed = gm_bm_zero();
 	b->host = all;

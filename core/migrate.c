@@ -7,6 +7,7 @@
  */
 #include "migrate.h"
 #include "background.h"
+#include "cpu_bus.h"
 #include "frames.h"
 #include "inject.h"
 #include "cpu_mmu.h"
@@ -261,7 +262,9 @@ int gm_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
 	int err;
 
 	gm_plan(b, -1, set, write, b->pinned, &p);
-	err = quiet_devices(b, -1, p.revoke, p.protect);
+	err = gm_bus_unmap(b, set);
+	if (!err)
+		err = quiet_devices(b, -1, p.revoke, p.protect);
 	if (!err)
 		err = fetch_home(b, gm_bm_andnot(p.copy, b->host));
 	if (err)
@@ -452,7 +455,9 @@ static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wri
 	gm_bm busy = gm_claim(b, gm_bm_and(p.revoke, b->host), gm_bm_and(p.protect, b->host));
 	if (!gm_bm_empty(busy)) /* system calls are using these: the device comes to them */
 		gm_plan(b, d, set, write, gm_bm_or(pinned, busy), &p);
-	err = to_remote(b, ctx, &p);
+	err = gm_bus_unmap(b, gm_bm_or(p.revoke, p.protect));
+	if (!err)
+		err = to_remote(b, ctx, &p);
 	if (err)
 		give_back(b, set);
 	else
@@ -513,6 +518,7 @@ static void forget_devices(struct gm_block *b, gm_bm set)
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d] && gm_dev_unmap(b, ctx_of(b, d), set))
 			gm_log(GM_LOG_ERROR, "device %d cannot unmap memory that is gone, at %lx", d, b->va);
+	b->cpu_bus = gm_bm_andnot(b->cpu_bus, set); /* the VA has been mapped anew */
 	drop_copies(b, -1, set);
 }
 
@@ -613,6 +619,9 @@ int gm_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, boo
 {
 	bool r = prot & (PROT_READ | PROT_WRITE), w = prot & PROT_WRITE;
 	int err = quiet_devices(b, -1, r ? gm_bm_zero() : set, w ? gm_bm_zero() : set);
+
+	if (!err && !quiet)
+		err = gm_bus_unmap(b, set);
 
 	if (err)
 		return err;

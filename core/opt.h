@@ -40,7 +40,8 @@ struct gm_options {
 	unsigned evict_percent; /* tree:1..100, default 50 */
 	enum gm_placement_kind placement;
 	enum gm_thrash_kind thrash;
-	unsigned reclaim_percent; /* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
+	unsigned
+		reclaim_percent; /* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
 	enum gm_fault_kind fault;
 	bool throttle;	       /* GMEM_THROTTLE=1 */
 	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */

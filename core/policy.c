@@ -210,11 +210,21 @@ gm_bm gm_policy_along(const struct gm_ctx *ctx, struct gm_along *in)
 
 /* ---- the public part ---- */
 
+static _Atomic bool copies;
+
+bool gm_policy_copies(void)
+{
+	return placements[gmi_opt.placement].home_after_launch ||
+	       atomic_load_explicit(&copies, memory_order_relaxed);
+}
+
 /* Registry lock held: contexts stay. */
 static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind, struct gm_choice choice)
 {
 	if (as && !as->ctx[dev->index])
 		return -ENODEV;
+	if (choice.def && choice.def->home_after_launch)
+		atomic_store(&copies, true);
 	if (as) {
 		store(&as->ctx[dev->index]->choice[kind], choice);
 		return 0;

@@ -57,6 +57,9 @@ struct gm_choice gm_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind 
 /* The index in the kind's table: what gmi_opt holds. */
 unsigned gm_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *def);
 
+/* Has anybody ever chosen a placement with home_after_launch? */
+bool gm_policy_copies(void);
+
 /* What of a device page's surroundings comes along with it. */
 gm_bm gm_policy_along(const struct gm_ctx *ctx, struct gm_along *in);
 

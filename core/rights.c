@@ -25,7 +25,8 @@ static unsigned boundaries(gm_bm a)
 /* Upper estimate of the VMAs that this block costs beyond one; summed up for the space. */
 static void recount_splits(struct gm_block *b)
 {
-	unsigned n = boundaries(b->adopted) + boundaries(b->cpu_r) + boundaries(b->cpu_w);
+	unsigned n =
+		boundaries(b->adopted) + boundaries(b->cpu_r) + boundaries(b->cpu_w) + boundaries(b->cpu_bus);
 	if (n != b->splits)
 		atomic_fetch_add_explicit(&b->as->vma_estimate, (long)n - (long)b->splits,
 					  memory_order_relaxed);

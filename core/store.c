@@ -58,7 +58,7 @@ void gm_store_close(struct gm_as *as)
 
 #define POPULATE_WRITE 23
 
-static int clone_vma(char *of, uintptr_t va, size_t len)
+int gm_store_clone(char *of, uintptr_t va, size_t len)
 {
 	if (gm_inject(GM_INJ_REMAP))
 		return -ENOMEM;
@@ -68,12 +68,12 @@ static int clone_vma(char *of, uintptr_t va, size_t len)
 
 int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len)
 {
-	return clone_vma(as->store.mold + (va - as->base), va, len);
+	return gm_store_clone(as->store.mold + (va - as->base), va, len);
 }
 
 int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len)
 {
-	return clone_vma(as->store.alias + (va - as->base), va, len);
+	return gm_store_clone(as->store.alias + (va - as->base), va, len);
 }
 
 /* Kernels before 5.14 do not know the advice: there a host without memory kills, as it always did. */

@@ -175,6 +175,7 @@ static void account(struct gm_sim *sim, const struct ds_launch *l, int err, stru
 	uint64_t ns = err == -EIO ? 0 : sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
 	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
 
+	gm_launch_done(sim->dev);
 	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->modelled_ns, ns, memory_order_relaxed);

@@ -118,7 +118,7 @@ static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t m
 				  bool aperture, enum gm_mmu_mode mode)
 {
 	*f = (struct fake_dev){.mem_bytes = mem_bytes, .fail_kind = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
-	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	f->mmu = (struct gm_mmu){.name = "fake",
 				 .page_bytes = page_bytes,
 				 .aperture = aperture ? fake_aperture : NULL,

@@ -1,6 +1,8 @@
 /* Policies by name: who follows which, and what each one moves. */
 #include "fake_dev.h"
+#include "core/thread.h"
 #include "core/victims.h"
+#include "core/vm.h"
 #include <gmem/policy.h>
 #include <unistd.h>
 
@@ -383,5 +385,81 @@ Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
 	cr_expect_geq(gmi_phys_used_bytes(dev.dev->phys), 22 * MIB, "to the high watermark, not beyond");
 	for (size_t i = 0; i < 32 * MIB; i += 65536)
 		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
+	close_all();
+}
+
+/* ---- more placements ---- */
+
+Test(policy, first_use_keeps_pages_on_the_device)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, "first-use");
+	unsigned char *p = map(2 * MIB), c;
+	memset(p, 4, 2 * MIB);
+	touch(p, 2 * MIB, PAGE);
+	uint64_t home = gmi_stats->d2h_bytes;
+	for (size_t i = 0; i < 512; i++)
+		cr_assert_eq(p[i * PAGE], (unsigned char)(i + 1));
+	for (size_t i = 0; i < 512; i++)
+		p[i * PAGE + 1] = (unsigned char)i;
+	cr_expect_eq(gmi_stats->d2h_bytes, home, "nothing moved");
+	cr_expect_eq(where(p), GM_DEVICE);
+	for (size_t i = 0; i < 512; i++) {
+		cr_assert_eq(fake_read(&dev, p + i * PAGE + 1, &c), 0);
+		cr_assert_eq(c, (unsigned char)i);
+	}
+	/* The program's rights hold there too, and what is asked to come home comes. */
+	cr_assert_eq(gmi_vm_protect(as, p, MIB, PROT_READ), 0);
+	cr_expect_eq(p[PAGE], 2);
+	cr_assert_eq(fake_write(&dev, p, 1), -EPERM);
+	cr_assert_eq(gmi_vm_protect(as, p, MIB, PROT_READ | PROT_WRITE), 0);
+	p[PAGE] = 7;
+	cr_assert_eq(hmadvise(-1, p, MIB, MADV_PREFETCH), 0);
+	cr_expect_eq(where(p), GM_HOST);
+	cr_expect_eq(p[PAGE], 7);
+	cr_expect_eq(where(p + MIB), GM_DEVICE);
+	/* A system call's pin brings pages home. */
+	cr_assert_eq(p[MIB], 257 & 255);
+	unsigned pin = gmi_pin(p + MIB, PAGE, true);
+	cr_expect_eq(where(p + MIB), GM_HOST);
+	gmi_unpin(pin);
+	close_all();
+}
+
+Test(policy, first_use_under_eviction_and_unmapping)
+{
+	open_all(4 * MIB, PAGE);
+	choose(GM_POLICY_PLACEMENT, "first-use");
+	for (int round = 0; round < 5; round++) {
+		unsigned char *p = map(8 * MIB);
+		for (size_t i = 0; i < 2048; i++) {
+			cr_assert_eq(fake_write(&dev, p + i * PAGE, (unsigned char)(i + round)), 0);
+			p[i * PAGE + 1] = (unsigned char)i; /* over the bus */
+			size_t old = i * 7919 % (i + 1);
+			cr_assert_eq(p[old * PAGE], (unsigned char)(old + round));
+			cr_assert_eq(p[old * PAGE + 1], (unsigned char)old);
+		}
+		cr_assert_eq(gmi_vm_discard(as, p, PAGE), 0);
+		cr_assert_eq(p[1], 0);
+		cr_assert_eq(gm_munmap(p, 8 * MIB), 0);
+	}
+	close_all();
+}
+
+Test(policy, copy_placement_brings_everything_home_after_a_launch)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, "copy");
+	unsigned char *p = map(2 * MIB), c;
+	memset(p, 4, 2 * MIB);
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
+	cr_assert_eq(fake_write(&dev, p + MIB, 5), 0);
+	cr_expect_eq(where(p), GM_DUP);
+	cr_expect_eq(where(p + MIB), GM_DEVICE);
+	gm_launch_done(dev.dev);
+	cr_expect_eq(where(p), GM_HOST);
+	cr_expect_eq(where(p + MIB), GM_HOST);
+	cr_expect_eq(gmi_stats->d2h_bytes, 65536, "only what was written is copied back");
+	cr_expect_eq(p[MIB], 5);
 	close_all();
 }
