@@ -7,6 +7,7 @@
  */
 #include "dev.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -198,6 +199,27 @@ static void unmap(uint64_t va, uint64_t len)
 		reserve(va, len);
 }
 
+/*
+ * The accessed bits of the page table: what the kernel has entries for was touched since the entries were last
+ * dropped. Dropping them takes nothing away: the mapping stays, the next touch enters them again.
+ */
+static void accessed(uint64_t va, uint64_t len)
+{
+	static int pagemap = -1;
+	uint64_t entry[512], n = len / 4096;
+
+	memset(ctl->accessed, 0, sizeof ctl->accessed);
+	if (pagemap < 0)
+		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (!dev_mmu_contains(va) || n > DEV_ARRAY_LEN(entry) ||
+	    pread(pagemap, entry, n * sizeof entry[0], (off_t)(va / 4096 * sizeof entry[0])) !=
+		    (ssize_t)(n * sizeof entry[0]))
+		return;
+	for (uint64_t i = 0; i < n; i++)
+		ctl->accessed[i / 64] |= (entry[i] >> 63) << i % 64;
+	madvise((void *)va, len, MADV_DONTNEED);
+}
+
 static const struct ds_cmd *command(uint32_t i)
 {
 	return &ctl->cmd[i % DS_CMDS];
@@ -231,6 +253,10 @@ static void apply_locked(void)
 			break;
 		case DS_CMD_MAP:
 			map(&command(i++)->map);
+			break;
+		case DS_CMD_ACCESSED:
+			accessed(command(i)->map.va, command(i)->map.len);
+			i++;
 			break;
 		case DS_CMD_WINDOW:
 			window_add((unsigned)command(i++)->map.va);

@@ -295,6 +295,24 @@ static int pmap_destroy(void *pmap)
 	return 0;
 }
 
+/* Works also while nothing runs: the bits wait in the page table. Without a process there are none. */
+static int sim_accessed(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap)
+{
+	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
+
+	gmi_lock(&sim->accessed_lock);
+	bool alive = sim->alive;
+	if (alive) {
+		struct ds_cmd cmd = {.kind = DS_CMD_ACCESSED, .map = {.va = va, .len = len}};
+		gm_zero(sim->ctl->accessed, sizeof sim->ctl->accessed);
+		sim_command(sim, &cmd, true);
+		for (unsigned i = 0; i < len / GM_PAGE_BYTES / 64; i++)
+			bitmap[i] |= sim->ctl->accessed[i];
+	}
+	gmi_unlock(&sim->accessed_lock);
+	return alive ? 0 : -ENODEV;
+}
+
 const struct gm_mmu sim_mmu = {
 	.name = "gmem-devsim",
 	.aperture = aperture,
@@ -302,4 +320,5 @@ const struct gm_mmu sim_mmu = {
 	.pmap_destroy = pmap_destroy,
 	.batch = batch,
 	.account = account,
+	.accessed = sim_accessed,
 };

@@ -54,6 +54,7 @@ struct gm_sim {
 			   */
 	struct ds_cmd pending;
 
+	struct gm_lock accessed_lock; /* one reader of the access counters at a time; before cmd */
 	struct gm_lock spaces_lock;
 	struct sim_space space[DS_WINDOWS];
 	struct gm_as *again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */

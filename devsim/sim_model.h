@@ -7,6 +7,7 @@
 #ifndef GM_DEVSIM_SIM_MODEL_H
 #define GM_DEVSIM_SIM_MODEL_H
 
+#include "../core/policy.h"
 #include "../core/sys.h"
 
 #define SIM_LINK_POINTS 8
@@ -24,6 +25,7 @@ struct sim_model {
 	double mem_bw;	  /* bytes per ns, i.e. GB/s */
 	struct sim_point link[SIM_LINK_POINTS];
 	unsigned nlink;
+	char policy[GM_POLICY_KINDS][24]; /* by enum gm_policy_kind; "": as the environment says */
 };
 
 /* sim_profile.c: "profile[,key=value]..." into *m. 0, or -EINVAL with one line in err that says what would be

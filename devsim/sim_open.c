@@ -124,6 +124,9 @@ static int meet_core(struct gm_sim *sim)
 		gm_dev_destroy(dev);
 		return err;
 	}
+	for (unsigned k = 0; k < GM_POLICY_KINDS; k++)
+		if (sim->model.policy[k][0])
+			gm_policy_set(NULL, dev, k, sim->model.policy[k]);
 	__atomic_store_n(&sim->dev, dev, __ATOMIC_RELEASE);
 	publish_stats(sim);
 	return 0;
@@ -175,7 +178,7 @@ static void forget_device(struct gm_sim *sim)
 	gm_zero(sim->space, sizeof sim->space);
 	gm_zero(sim->owner, sizeof sim->owner);
 	gm_zero(sim->journal_at, sizeof sim->journal_at);
-	sim->process_lock = sim->cmd_lock = sim->spaces_lock = (struct gm_lock){0};
+	sim->process_lock = sim->cmd_lock = sim->spaces_lock = sim->accessed_lock = (struct gm_lock){0};
 	sim->dev = NULL;
 	sim->alive = sim->has_pending = false;
 	sim->active = 0;

@@ -164,6 +164,30 @@ static int set_fault(struct sim_model *m, const char *v)
 	return ns < 0;
 }
 
+static int set_policy(struct sim_model *m, enum gm_policy_kind kind, const char *v)
+{
+	struct gm_choice choice;
+	size_t n = sizeof m->policy[0];
+
+	return gmi_policy_parse(kind, v, &choice) || (size_t)gmi_snprintf(m->policy[kind], n, "%s", v) >= n;
+}
+static int set_prefetch(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_PREFETCH, v);
+}
+static int set_evict(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_EVICT, v);
+}
+static int set_placement(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_PLACEMENT, v);
+}
+static int set_thrash(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_THRASH, v);
+}
+
 static const struct key {
 	const char *name, *valid;
 	int (*set)(struct sim_model *m, const char *value);
@@ -173,6 +197,10 @@ static const struct key {
 	{"workers", "1 to 64", set_workers},
 	{"bw", "the link's bytes per second, e.g. 12G", set_bw},
 	{"fault", "a far fault's latency, e.g. 45us", set_fault},
+	{"prefetch", "as GMEM_PREFETCH, for this device", set_prefetch},
+	{"evict", "as GMEM_EVICT, for this device", set_evict},
+	{"placement", "as GMEM_PLACEMENT, for this device", set_placement},
+	{"thrash", "as GMEM_THRASH, for this device", set_thrash},
 };
 
 /* ---- parsing ---- */

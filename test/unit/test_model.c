@@ -35,6 +35,15 @@ Test(model, keys_override_the_profile)
 	cr_expect_eq(m.fault_ns, 20500);
 }
 
+Test(model, policies_of_one_device)
+{
+	struct sim_model m = parsed("pcie4-gpu,evict=tree:40,placement=first-use");
+
+	cr_expect_str_eq(m.policy[GM_POLICY_EVICT], "tree:40");
+	cr_expect_str_eq(m.policy[GM_POLICY_PLACEMENT], "first-use");
+	cr_expect_str_eq(m.policy[GM_POLICY_PREFETCH], "");
+}
+
 Test(model, bandwidth_keeps_the_latency)
 {
 	struct sim_model was = parsed("pcie4-gpu"), m = parsed("pcie4-gpu,bw=5G");
@@ -86,6 +95,8 @@ Test(model, bad_strings_are_named_with_what_is_valid)
 		{"pcie4-gpu,fault=45", "'fault=45'", "45us"},
 		{"pcie4-gpu,bw=0", "'bw=0'", "12G"},
 		{"pcie4-gpu,color=red", "'color'", "mem, page, workers, bw, fault"},
+		{"pcie4-gpu,evict=fifo", "'evict=fifo'", "GMEM_EVICT"},
+		{"pcie4-gpu,prefetch=tree:0", "'prefetch=tree:0'", "GMEM_PREFETCH"},
 		{"pcie4-gpu,mem", "'mem'", "multiple of 2M"},
 		{"pcie4-gpu,", "''", "mem, page"},
 		{"", "''", "pcie4-gpu"},
@@ -118,5 +129,5 @@ static void count_line(const char *line)
 Test(model, help_names_every_profile_and_key)
 {
 	gmi_sim_help(count_line);
-	cr_expect_eq(lines, 6 + 5);
+	cr_expect_eq(lines, 6 + 9);
 }
