@@ -22,7 +22,7 @@
 
 static struct {
 	bool on;
-	int pid, tid; /* who forks */
+	_Atomic int pid, tid; /* who forks; a thread that fell behind may read what the next fork writes */
 	gm_sigmask mask;
 	int pipe[2]; /* the child's copying ends when its end is closed */
 	uint64_t copied_bytes;
@@ -46,9 +46,9 @@ void gmi_at_fork_child(void (*fn)(void))
 bool gm_fork_lock_block(struct gm_block *b)
 {
 	if (gm_unlikely(__atomic_load_n(&fork_state.on, __ATOMIC_ACQUIRE))) {
-		if ((int)gm_sys0(SYS_getpid) != fork_state.pid)
+		if ((int)gm_sys0(SYS_getpid) != atomic_load_explicit(&fork_state.pid, memory_order_relaxed))
 			gmi_fork_child();
-		else if (gmi_gettid() == fork_state.tid)
+		else if (gmi_gettid() == atomic_load_explicit(&fork_state.tid, memory_order_relaxed))
 			return false;
 	}
 	gmi_lock(&b->lock);
@@ -110,8 +110,8 @@ void gmi_fork_prepare(void)
 		}
 	}
 	fork_state.mask = mask;
-	fork_state.pid = (int)gm_sys0(SYS_getpid);
-	fork_state.tid = gmi_gettid();
+	atomic_store_explicit(&fork_state.pid, (int)gm_sys0(SYS_getpid), memory_order_relaxed);
+	atomic_store_explicit(&fork_state.tid, gmi_gettid(), memory_order_relaxed);
 	__atomic_store_n(&fork_state.on, true, __ATOMIC_RELEASE);
 	if (any && !gm_sys2(SYS_pipe2, fork_state.pipe, O_CLOEXEC)) {
 		for (int i = 0; i < GM_MAX_AS; i++) {

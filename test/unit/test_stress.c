@@ -23,6 +23,7 @@ struct worker {
 	pthread_t thread;
 	unsigned id, seed;
 	uint32_t count[PAGES / THREADS];
+	int steps;
 	bool bad;
 };
 
@@ -36,7 +37,7 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 
-	for (int s = 0; s < STEPS && !w->bad; s++) {
+	for (int s = 0; s < w->steps && !w->bad; s++) {
 		unsigned k = (unsigned)rand_r(&w->seed) % (PAGES / THREADS);
 		uint32_t *word = (uint32_t *)(area + (k * THREADS + w->id) * PAGE) + w->id;
 		if (w->id % 2) {
@@ -65,6 +66,7 @@ static void stress(size_t device_page, enum gm_evict_kind evict)
 	area = gm_mmap(as, NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (unsigned i = 0; i < THREADS; i++) {
 		w[i].id = i;
+		w[i].steps = device_page > MIB ? STEPS / 20 : STEPS; /* each moves a device page */
 		w[i].seed = seed + i;
 		pthread_create(&w[i].thread, NULL, work, &w[i]);
 	}
