@@ -90,7 +90,7 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 		int err = away && gm_bus_map(b, i, granule(b, i)) ? 0 : bring_home(b, i, write);
 		away = away && gm_bm_test(&b->host, i);
 		if (!err && away)
-			gm_thrash_moved(b, i, GM_THRASH_CPU);
+			gm_thrash_moved(b, gm_bm_range(i, i + 1), GM_THRASH_CPU);
 		if (err)
 			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
@@ -157,7 +157,8 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 		unsigned first = i & ~((1u << bd->order) - 1);
 		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_range(first, first + (1u << bd->order)));
 	} else {
-		possible = gm_bm_andnot(possible, gm_bm_andnot(b->pinned, page));
+		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gm_thrash_kept(b)) : b->pinned;
+		possible = gm_bm_andnot(possible, gm_bm_andnot(kept, page));
 		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << bd->order,
 				      .fault = page,
 				      .resident = have,
@@ -173,15 +174,16 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	}
 	if (turn == GM_THRASH_STAY)
 		return gm_map_remote(b, ctx, set, write);
-	unsigned before = gm_bm_count(bd->valid);
+	gm_bm had = bd->valid;
+	unsigned before = gm_bm_count(had);
 	int err = gm_migrate_to_dev(b, ctx, set, write);
 	if (err == -ENOSPC) /* no room for company */
 		err = gm_migrate_to_dev(b, ctx, page, write);
 	if (err == -ENOSPC ||
 	    err == -ENOMEM) /* no room at all, or no memory for what must go: over the bus */
 		err = gm_map_remote(b, ctx, page, write);
-	if (!err && gm_unlikely(b->thrash) && gm_bm_test(&bd->valid, i))
-		gm_thrash_moved(b, i, (int)ctx->dev->index);
+	if (gm_unlikely(b->thrash))
+		gm_thrash_moved(b, gm_bm_andnot(bd->valid, had), (int)ctx->dev->index);
 	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
 	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
 		GM_COUNT(prefetched_pages, moved - asked);

@@ -46,13 +46,31 @@ static struct leaf *leaf_of(struct gm_block *b, unsigned i)
 	return &b->thrash->leaf[(i & ~0u << order) / GM_LEAF_PAGES];
 }
 
+static bool kept(const struct leaf *l, uint32_t now, int32_t *left)
+{
+	*left = (int32_t)(l->until_us - now);
+	return l->events >= GM_THRASH_THRESHOLD && *left > 0 && *left <= GM_THRASH_PIN_US;
+}
+
+gm_bm gm_thrash_kept(struct gm_block *b)
+{
+	gm_bm set = gm_bm_zero();
+	uint32_t now = now_us();
+	int32_t left;
+
+	for (unsigned i = 0; i < GM_LEAVES; i++)
+		if (kept(leaf_of(b, i * GM_LEAF_PAGES), now, &left))
+			set = gm_bm_or(set, gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
+	return set;
+}
+
 enum gm_thrash_answer gm_thrash_ask(struct gm_block *b, unsigned i, int actor, unsigned *wait_us)
 {
 	if (gm_likely(!b->thrash))
 		return GM_THRASH_GO;
 	struct leaf *l = leaf_of(b, i);
-	int32_t left = (int32_t)(l->until_us - now_us());
-	if (l->events < GM_THRASH_THRESHOLD || left <= 0 || left > GM_THRASH_PIN_US)
+	int32_t left;
+	if (!kept(l, now_us(), &left))
 		return GM_THRASH_GO;
 	if (l->pinned)
 		return actor == GM_THRASH_CPU ? GM_THRASH_GO : GM_THRASH_STAY;
@@ -72,15 +90,8 @@ static void pin(struct gm_thrash *t, struct leaf *l)
 	gm_background_wake(GM_BACKGROUND_UNPIN);
 }
 
-void gm_thrash_moved(struct gm_block *b, unsigned i, int actor)
+static void moved(struct gm_block *b, struct leaf *l, int actor, const struct gm_policy_def *def)
 {
-	const struct gm_policy_def *def;
-
-	if (!b->thrash && actor == GM_THRASH_CPU) /* the first way to a device is nobody's return */
-		b->thrash = gmi_alloc(sizeof *b->thrash);
-	if (!b->thrash || !(def = policy(b)))
-		return;
-	struct leaf *l = leaf_of(b, i);
 	/* The time for which it was throttled does not count. */
 	uint32_t now = now_us(), free_us = l->events >= GM_THRASH_THRESHOLD ? l->until_us : l->last_us;
 	uint32_t since = (int32_t)(now - free_us) > 0 ? now - free_us : 0;
@@ -102,6 +113,24 @@ void gm_thrash_moved(struct gm_block *b, unsigned i, int actor)
 	} else if (def->throttle) {
 		l->until_us = now + GM_THRASH_LAPSE_US;
 		GM_COUNT(thrash_throttled, 1);
+	}
+}
+
+void gm_thrash_moved(struct gm_block *b, gm_bm set, int actor)
+{
+	const struct gm_policy_def *def;
+	struct leaf *last = NULL;
+
+	if (!b->thrash && actor == GM_THRASH_CPU) /* the first way to a device is nobody's return */
+		b->thrash = gmi_alloc(sizeof *b->thrash);
+	if (!b->thrash || !(def = policy(b)))
+		return;
+	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
+	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true)) {
+		struct leaf *l = leaf_of(b, i);
+		if (l != last)
+			moved(b, l, actor, def);
+		last = l;
 	}
 }
 

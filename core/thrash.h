@@ -30,8 +30,10 @@ enum gm_thrash_answer {
 };
 /* The actor (a device's index, or the CPU) wants to take the granule around page i. *wait_us: of WAIT. */
 enum gm_thrash_answer gm_thrash_ask(struct gm_block *b, unsigned i, int actor, unsigned *wait_us);
-/* It got it from another holder, by a fault. */
-void gm_thrash_moved(struct gm_block *b, unsigned i, int actor);
+/* Pages of leaves that are throttled or pinned: a fault elsewhere does not bring them along. */
+gm_bm gm_thrash_kept(struct gm_block *b);
+/* It got `set` from another holder, by a fault. */
+void gm_thrash_moved(struct gm_block *b, gm_bm set, int actor);
 /*
  * Ends the block's pins whose time is over: devices that map such pages over the bus lose their entries, and fault.
  * For the background thread. False: no block has any left.
