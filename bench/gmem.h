@@ -27,7 +27,7 @@ struct bench_device {
 
 /* Opens a device of this page size, attaches it to the default space, loads kernels.so from the benchmark's
  * folder. */
-static inline struct bench_device bench_open(size_t mem, size_t page)
+static inline struct bench_device bench_open_workers(size_t mem, size_t page, unsigned workers)
 {
 	struct bench_device d;
 	char spec[128], path[4096];
@@ -37,13 +37,19 @@ static inline struct bench_device bench_open(size_t mem, size_t page)
 		bench_die("cannot find the benchmark's own folder");
 	path[n] = 0;
 	strcpy(strrchr(path, '/') + 1, "kernels.so");
-	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=1", mem / MIB, page / 1024);
+	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=%u", mem / MIB, page / 1024,
+		 workers);
 	bench_check(gm_sim_open(spec, &d.sim));
 	bench_check(gm_sim_attach(d.sim, gm_as_default()));
 	bench_check(gm_sim_load(d.sim, path, &d.module));
 	d.hnid = gm_dev_hnid(gm_sim_dev(d.sim));
 	bench_check(d.hnid);
 	return d;
+}
+
+static inline struct bench_device bench_open(size_t mem, size_t page)
+{
+	return bench_open_workers(mem, page, 1);
 }
 
 /* Managed memory, every page touched by the CPU. */

@@ -23,6 +23,17 @@ GM_KERNEL walk(struct gm_kctx *ctx, const void *args)
 	return 0;
 }
 
+/* Each block walks a part of its own. */
+GM_KERNEL walk_parts(struct gm_kctx *ctx, const void *args)
+{
+	const struct walk_args *a = args;
+	uint64_t part = a->bytes / ctx->nblocks;
+
+	for (uint64_t o = 0; o < part; o += a->step)
+		*(volatile char *)(a->base + ctx->block * part + o) = 4;
+	return 0;
+}
+
 /* Naps, because on a small machine a spinning kernel would measure the scheduler. */
 GM_KERNEL linger(struct gm_kctx *ctx, const void *args)
 {
