@@ -45,10 +45,10 @@ all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUIL
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
-	@scripts/deps.sh build run test check
-deps-build deps-run deps-test deps-check: deps-%:
+	@scripts/deps.sh build run test check omp
+deps-build deps-run deps-test deps-check deps-omp: deps-%:
 	@scripts/deps.sh $*
-.PHONY: deps deps-build deps-run deps-test deps-check
+.PHONY: deps deps-build deps-run deps-test deps-check deps-omp
 need_build := $(if $(shell scripts/deps.sh -n build),deps-build)
 need_test := $(if $(shell scripts/deps.sh -n test),deps-test)
 
@@ -129,7 +129,7 @@ include bench/bench.mk examples/examples.mk
 include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
-SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] \
+SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] examples/openmp/*.[ch] \
 	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/shim/*/*.h)
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 

@@ -7,3 +7,4 @@ $(BUILD)/examples/linked_kernels.so: examples/linked/kernels.c
 	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -shared -o $@ $<
 examples: $(BUILD)/examples/linked $(BUILD)/examples/linked_kernels.so
 .PHONY: examples
+include examples/openmp/openmp.mk

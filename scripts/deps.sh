@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test check; -n: only list)
+# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test check omp; -n: only list)
 # One table says what shows that a package is there, so that nothing is asked of apt when nothing is missing (a few ms).
 # As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
 set -u
@@ -29,6 +29,8 @@ check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
 check cmd:shellcheck                 shellcheck
+omp   cmd:clang-14                   clang-14
+omp   lib:llvm-14/lib/libomptarget.so libomp-14-dev
 '
 
 any() { # does one of the files exist?
@@ -51,7 +53,7 @@ there() {
 
 list_only=
 [ "${1-}" = -n ] && { list_only=1; shift; }
-[ $# -gt 0 ] || set -- build run test check
+[ $# -gt 0 ] || set -- build run test check omp
 
 missing=$(echo "$table" | while read -r set probe package; do
 	case " $* " in
