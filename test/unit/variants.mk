@@ -1,7 +1,8 @@
 # Programs that run again for other CPU back ends and device page sizes (test/variant.h); sigsegv-64K is the plain run.
-# A run is a small script, named after the program and the variant.
+# `make behaviours` prints which documented behaviours are tested. A run is a small script, named after the program and the variant.
 ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
-VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),unit/test_migrate.$(v)) $(foreach t,devices fork inject policy stress vm,unit/test_$(t).uffd-64K) \
+VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),$(foreach t,unit/test_migrate device/test_behaviours device/test_behaviours2,$(t).$(v))) \
+	       $(foreach t,devices fork inject policy stress vm,unit/test_$(t).uffd-64K) \
 	       $(foreach v,sigsegv-4K sigsegv-2M uffd-64K,unit/test_reference.$(v))
 # ThreadSanitizer cannot see that a userfaultfd handler and the faulting thread are ordered by the kernel.
 ifeq ($(SANITIZE),thread)
@@ -16,3 +17,8 @@ $(BUILD)/test/$(1): $(BUILD)/test/$(basename $(1))
 	@chmod +x $$@
 endef
 $(foreach r,$(VARIANT_RUNS),$(eval $(call variant_rule,$(r))))
+
+behaviours:
+	@scripts/check-behaviours.sh
+check: behaviours
+.PHONY: behaviours
