@@ -3,6 +3,8 @@
  * each means).
  */
 #include "as.h"
+#include "dma.h"
+#include "hint.h"
 #include "migrate.h"
 #include "cpu.h"
 #include "plan.h"
@@ -20,9 +22,8 @@ static gm_bm pages_of(uintptr_t va, uintptr_t start, uintptr_t end)
 	return gm_bm_range(first, last);
 }
 
-/* fn for each block of the range, locked; create: also where there is none yet. */
-static int each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
-		      int (*fn)(struct gm_block *, gm_bm, void *), void *arg)
+int gm_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
+		  int (*fn)(struct gm_block *, gm_bm, void *), void *arg)
 {
 	int err = 0;
 
@@ -68,7 +69,10 @@ static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 static int do_home(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	return gm_migrate_to_cpu(b, gm_bm_and(set, b->prog_r), true);
+	int err = gm_migrate_to_cpu(b, gm_bm_and(set, b->prog_r), true);
+	if (!err)
+		gm_hint_follow(b, set);
+	return err;
 }
 
 static int do_pin(struct gm_block *b, gm_bm set, void *arg)
@@ -78,38 +82,25 @@ static int do_pin(struct gm_block *b, gm_bm set, void *arg)
 	if (!err && b->as->store.alias)
 		err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
 	if (!err)
-		b->pinned = gm_bm_or(b->pinned, set);
+		gm_block_pin(b, set, true);
 	return err;
 }
 
 static int do_unpin(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	b->pinned = gm_bm_andnot(b->pinned, set);
-	return 0;
-}
-
-static int do_read_mostly(struct gm_block *b, gm_bm set, void *arg)
-{
-	(void)arg;
-	b->read_mostly = gm_bm_or(b->read_mostly, set);
-	return 0;
-}
-
-static int do_unset_read_mostly(struct gm_block *b, gm_bm set, void *arg)
-{
-	(void)arg;
-	b->read_mostly = gm_bm_andnot(b->read_mostly, set);
+	gm_block_pin(b, set, false);
 	return 0;
 }
 
 static int do_discard(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	return gm_block_discard(b, set);
+	int err = gm_block_discard(b, set);
+	return err ? err : gm_dma_restore(b, set);
 }
 
-/* PREFETCH rounds outward, what drops contents inward. */
+/* What is done at once. PREFETCH rounds outward, what drops contents inward. */
 static const struct advice {
 	int behavior;
 	bool inward, create;
@@ -117,14 +108,11 @@ static const struct advice {
 } advices[] = {
 	{GM_MADV_PINNED, false, true, do_pin},
 	{GM_MADV_UNPINNED, false, false, do_unpin},
-	{GM_MADV_READ_MOSTLY, false, true, do_read_mostly},
-	{GM_MADV_UNSET_READ_MOSTLY, false, false, do_unset_read_mostly},
 	{GM_MADV_DISCARD, true, true, do_discard},
 	{MADV_DONTNEED, true, true, do_discard},
 };
 
-/* The space of a whole range, with every page mapped. 0, -EINVAL, -EFAULT */
-static int check_range(const void *start, size_t len, struct gm_as **as)
+int gm_check_range(const void *start, size_t len, struct gm_as **as)
 {
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
 
@@ -153,16 +141,16 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 		return -EINVAL;
 	if (hnid != -1 && !dev)
 		return -ENODEV;
-	err = check_range(start, len, &as);
+	err = gm_check_range(start, len, &as);
 	if (err || !len)
 		return err;
 	if (behavior == MADV_PREFETCH && hnid == -1)
-		return each_block(as, lo, hi, false, do_home, NULL);
+		return gm_each_block(as, lo, hi, false, do_home, NULL);
 	if (behavior == MADV_PREFETCH) {
 		if (!as->ctx[dev->index])
 			return -ENODEV;
 		err = gmi_activate();
-		return err ? err : each_block(as, lo, hi, true, do_prefetch, as->ctx[dev->index]);
+		return err ? err : gm_each_block(as, lo, hi, true, do_prefetch, as->ctx[dev->index]);
 	}
 	for (unsigned i = 0; i < GM_ARRAY_LEN(advices); i++) {
 		const struct advice *a = &advices[i];
@@ -172,9 +160,11 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 			lo = gm_align_up(lo, GM_PAGE_BYTES);
 			hi = gm_align_down(hi, GM_PAGE_BYTES);
 		}
-		return lo < hi ? each_block(as, lo, hi, a->create, a->fn, NULL) : 0;
+		return lo < hi ? gm_each_block(as, lo, hi, a->create, a->fn, NULL) : 0;
 	}
-	return -EINVAL;
+	err = gm_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES), behavior,
+			  dev);
+	return err == -ENOENT ? -EINVAL : err;
 }
 
 static int hnid_of(const struct gm_block *b, int d)
@@ -267,4 +257,22 @@ int gm_munmap(void *addr, size_t len)
 	struct gm_as *as = gm_as_of(addr);
 
 	return as ? gmi_vm_unmap(as, addr, len) : -EINVAL;
+}
+
+int gm_mprotect(void *addr, size_t len, int prot)
+{
+	struct gm_as *as = gm_as_of(addr);
+
+	return as ? gmi_vm_protect(as, addr, len, prot) : -EINVAL;
+}
+
+void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
+{
+	struct gm_as *as = gm_as_of(old);
+	void *p = as ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr) : (void *)(intptr_t)-EINVAL;
+
+	if (!gm_is_err(p))
+		return p;
+	errno = -gm_err(p);
+	return MAP_FAILED;
 }

@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "cpu_mmu.h"
 #include "frames.h"
+#include "hint.h"
 #include "migrate.h"
 #include "thrash.h"
 #include "vm.h"
@@ -62,6 +63,8 @@ static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 	as->store.fd = -1;
 	gmi_rangemap_init(&as->regions, base, base + bytes);
 	gmi_rangemap_init(&as->hints, base, base + bytes);
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		gmi_rangemap_init(&as->attrs[d], base, base + bytes);
 	atomic_store_explicit(&gm_spaces[slot], as, memory_order_release);
 	if (slot >= nslots)
 		nslots = slot + 1;
@@ -121,6 +124,7 @@ static void free_blocks(struct gm_as *as)
 		for (int d = 0; d < GM_MAX_DEV; d++)
 			gm_assert(!b->dev[d]);
 		gm_thrash_free(b);
+		gm_hints_free_mirror(b);
 		gmi_free(b, sizeof *b);
 	}
 }
@@ -144,7 +148,9 @@ int gm_as_destroy(struct gm_as *as)
 		gm_store_close(as);
 		gm_sys_munmap((void *)as->table, (as->bytes >> GM_BLOCK_SHIFT) * sizeof as->table[0]);
 		gmi_rangemap_destroy(&as->regions);
-		gmi_rangemap_destroy(&as->hints);
+		gm_hints_destroy(as);
+		for (int d = 0; d < GM_MAX_DEV; d++)
+			gmi_free(as->ctx_room[d], sizeof *as->ctx_room[d]);
 		gmi_free(as, sizeof *as);
 	}
 	gmi_unlock(&gm_registry_lock);
@@ -248,33 +254,23 @@ int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
 	return phys ? 0 : -ENOMEM;
 }
 
-int gm_dev_hnid(const struct gm_dev *dev)
-{
-	return dev && dev->hnid >= 0 ? dev->hnid : -ENODEV;
-}
-
-struct gm_dev *gm_dev_by_hnid(int hnid)
-{
-	for (int i = 0; i < GM_MAX_DEV; i++)
-		if (gm_devs[i] && gm_devs[i]->hnid >= 0 && gm_devs[i]->hnid == hnid)
-			return gm_devs[i];
-	return NULL;
-}
-
-/* Everything the device holds or maps in the space goes home. Registry lock held. */
-static int bring_all_home(struct gm_as *as, struct gm_dev *dev)
+/*
+ * Everything the device holds or maps in the space goes home. Its faults are refused meanwhile: whoever saw that they
+ * are not has the lock of its block, and the block is in the list. Registry lock held.
+ */
+static int bring_all_home(struct gm_ctx *ctx)
 {
 	struct gm_block *b;
 	int err = 0;
 
-	gm_for_each_block (as, b) {
-		struct gm_block_dev *bd = b->dev[dev->index];
-		if (!bd || err)
-			continue;
+	atomic_store(&ctx->refuse, -EAGAIN);
+	gm_for_each_block (ctx->as, b) {
 		gmi_lock(&b->lock);
-		err = gm_migrate_to_cpu(b, bd->valid, true);
-		if (!err)
-			err = gm_block_forget(b, as->ctx[dev->index]);
+		struct gm_block_dev *bd = b->dev[ctx->dev->index];
+		if (bd && !err)
+			err = gm_migrate_to_cpu(b, bd->valid, true);
+		if (bd && !err)
+			err = gm_block_forget(b, ctx);
 		gmi_unlock(&b->lock);
 	}
 	return err;
@@ -317,13 +313,49 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 	gmi_lock(&gm_registry_lock);
 	for (int i = 0; i < GM_MAX_AS && !err; i++)
 		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
-			err = bring_all_home(gm_spaces[i], dev);
+			err = bring_all_home(gm_spaces[i]->ctx[dev->index]);
 	if (!err) {
 		forget_physmem(dev);
 		dev->hnid = -1;
 	}
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
+			atomic_store(&gm_spaces[i]->ctx[dev->index]->refuse, 0);
 	gmi_unlock(&gm_registry_lock);
 	gmi_restore_signals(mask);
+	return err;
+}
+
+/* Contexts are never freed before their space is: a fault that comes too late still finds one that refuses. */
+static struct gm_ctx *ctx_room(struct gm_as *as, unsigned d)
+{
+	if (!as->ctx_room[d])
+		as->ctx_room[d] = gmi_alloc(sizeof *as->ctx_room[d]);
+	return as->ctx_room[d];
+}
+
+/* The driver makes its part, and has nothing else where the space has mapped something. Registry lock held. */
+static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
+{
+	struct gm_ctx *ctx = ctx_room(as, dev->index);
+	int err = 0;
+
+	if (!ctx)
+		return -ENOMEM;
+	*ctx = (struct gm_ctx){.as = as, .dev = dev, .mode = mode};
+	if (dev->mmu->pmap_create)
+		err = dev->mmu->pmap_create(dev->data, as, &ctx->pmap);
+	if (err)
+		return err;
+	gmi_lock(&as->region_lock);
+	err = gm_vm_peer_joins(as, ctx);
+	if (!err)
+		as->ctx[dev->index] = ctx;
+	gmi_unlock(&as->region_lock);
+	if (!err)
+		dev->attached++;
+	else if (dev->mmu->pmap_destroy)
+		dev->mmu->pmap_destroy(ctx->pmap);
 	return err;
 }
 
@@ -334,23 +366,11 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&gm_registry_lock);
-	struct gm_ctx *ctx = NULL;
 	int err = as->ctx[dev->index] ? -EEXIST : gm_store_open(as);
-	if (!err && !(ctx = gmi_alloc(sizeof *ctx)))
-		err = -ENOMEM;
-	if (!err) {
-		*ctx = (struct gm_ctx){.as = as, .dev = dev, .mode = mode};
-		if (dev->mmu->pmap_create)
-			err = dev->mmu->pmap_create(dev->data, as, &ctx->pmap);
-	}
-	if (!err) {
-		as->ctx[dev->index] = ctx;
-		dev->attached++;
-		if (out)
-			*out = ctx;
-	} else if (ctx) {
-		gmi_free(ctx, sizeof *ctx);
-	}
+	if (!err)
+		err = attach(as, dev, mode);
+	if (!err && out)
+		*out = as->ctx[dev->index];
 	gmi_unlock(&gm_registry_lock);
 	gmi_restore_signals(mask);
 	if (!err)
@@ -362,6 +382,21 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 	return err;
 }
 
+/* Nothing of the device is left in the space. Registry lock held. */
+static void leave(struct gm_as *as, struct gm_ctx *ctx)
+{
+	struct gm_dev *dev = ctx->dev;
+
+	gmi_lock(&as->region_lock); /* munmap asks attached devices */
+	atomic_store(&ctx->refuse, -ENODEV);
+	gm_hints_forget_device(as, dev->index);
+	as->ctx[dev->index] = NULL;
+	gmi_unlock(&as->region_lock);
+	if (dev->mmu->pmap_destroy)
+		dev->mmu->pmap_destroy(ctx->pmap);
+	dev->attached--;
+}
+
 int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 {
 	if (!as || !dev)
@@ -369,14 +404,11 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&gm_registry_lock);
 	struct gm_ctx *ctx = as->ctx[dev->index];
-	int err = ctx ? bring_all_home(as, dev) : -ENOENT;
-	if (!err) {
-		if (dev->mmu->pmap_destroy)
-			dev->mmu->pmap_destroy(ctx->pmap);
-		as->ctx[dev->index] = NULL;
-		dev->attached--;
-		gmi_free(ctx, sizeof *ctx);
-	}
+	int err = ctx ? bring_all_home(ctx) : -ENOENT;
+	if (!err)
+		leave(as, ctx);
+	else if (ctx)
+		atomic_store(&ctx->refuse, 0);
 	gmi_unlock(&gm_registry_lock);
 	gmi_restore_signals(mask);
 	return err;

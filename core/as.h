@@ -30,12 +30,14 @@ struct gm_as {
 	size_t bytes;
 	unsigned slot; /* index in the table of spaces */
 	struct gm_lock region_lock;
-	struct gm_rangemap regions; /* value: see vm.c */
-	struct gm_rangemap hints;
-	struct gm_block *_Atomic *table; /* bytes / 2 MiB pointers, reserved lazily */
-	struct gm_block *_Atomic blocks; /* list of all */
+	struct gm_rangemap regions;		     /* value: see vm.c */
+	struct gm_rangemap hints, attrs[GM_MAX_DEV]; /* hint.h */
+	struct gm_block *_Atomic *table;	     /* bytes / 2 MiB pointers, reserved lazily */
+	struct gm_block *_Atomic blocks;	     /* list of all */
 	struct gm_store store;
-	struct gm_ctx *ctx[GM_MAX_DEV]; /* by device index */
+	struct gm_ctx *ctx[GM_MAX_DEV]; /* by device index; changes under the region lock too */
+	struct gm_ctx
+		*ctx_room[GM_MAX_DEV]; /* their memory: late readers of a pointer find it there for ever */
 	struct gm_lock retain_lock;
 	struct gm_block *retain_head, *retain_tail;
 	_Atomic int64_t retained_bytes;
@@ -68,8 +70,16 @@ struct gm_ctx {
 	struct gm_dev *dev;
 	void *pmap;
 	enum gm_mmu_mode mode;
+	_Atomic int
+		refuse; /* the device is being detached (-EAGAIN) or is no longer attached (-ENODEV); else 0 */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* before the device's own: atomic */
 };
+
+/* May the device get anything there? 0, -EAGAIN, -ENODEV. Whoever asks holds the block's lock. */
+static inline int gm_ctx_refuses(const struct gm_ctx *ctx)
+{
+	return atomic_load_explicit(&ctx->refuse, memory_order_relaxed);
+}
 
 extern struct gm_as *_Atomic gm_spaces[GM_MAX_AS];
 extern struct gm_dev *gm_devs[GM_MAX_DEV];
@@ -122,6 +132,15 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
 /* The device asked for `set` of the block just now. */
 void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
 void gm_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);
+
+/*
+ * api.c: fn for each block of [start, end), locked, with its managed pages of the range; again while it says -EAGAIN.
+ * create: also where there is no block yet. The first error ends it.
+ */
+int gm_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
+		  int (*fn)(struct gm_block *, gm_bm, void *), void *arg);
+/* The space of a whole range, with every page mapped. 0, -EINVAL, -EFAULT */
+int gm_check_range(const void *start, size_t len, struct gm_as **as);
 
 extern struct gm_lock gm_registry_lock;
 /* Every block that exists, newest first. The list only grows (under the region lock): safe to walk without

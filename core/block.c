@@ -2,6 +2,7 @@
  * block.c - finding and making blocks; what must always be true of one.
  */
 #include "as.h"
+#include "hint.h"
 #include "vm.h"
 #include <errno.h>
 
@@ -25,6 +26,11 @@ struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va)
 		b->as = as;
 		b->va = gm_align_down(va, GM_BLOCK_BYTES);
 		gm_vm_fill_block(b);
+		if (!gm_hints_fill(b)) {
+			gmi_free(b, sizeof *b);
+			gmi_unlock(&as->region_lock);
+			return NULL;
+		}
 		b->host = gm_bm_range(0, GM_PAGES_PER_BLOCK);
 		b->cpu_r = b->prog_r;
 		b->cpu_w = b->prog_w;

@@ -21,15 +21,18 @@
 
 struct gm_as;
 struct gm_ctx;
+struct gm_hints;
 
 #define GM_NO_FRAME   UINT32_MAX
 #define GM_LEAF_PAGES 16u /* 64 KiB: what prefetching, eviction and thrashing count in */
 #define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
 
 struct gm_block_dev {
-	gm_bm valid;	    /* the device's memory holds the current bytes */
-	gm_bm map_r, map_w; /* rights that the device was last given; it may have forgotten (a PTE cache) */
-	gm_bm remote;	    /* its PTE points into the host store */
+	gm_bm valid;	      /* the device's memory holds the current bytes */
+	gm_bm map_r, map_w;   /* rights that the device was last given; it may have forgotten (a PTE cache) */
+	gm_bm remote;	      /* its PTE points into the host store */
+	gm_bm held_r, held_w; /* mapped by gm_as_map (dma.c): what it must be able to reach */
+	gm_bm held_pins;      /* pinned only because of that */
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;
@@ -58,6 +61,7 @@ struct gm_block {
 	struct gm_thrash *thrash; /* NULL: nothing has come back yet (thrash.c) */
 	gm_bm cpu_bus;		  /* the VA maps the device's own memory (cpu_bus.h) */
 	gm_bm unwatched;	  /* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
+	struct gm_hints *hints;	  /* the other hints, and attributes (hint.h); NULL: none */
 	struct gm_block_dev *dev[GM_MAX_DEV];
 	struct gm_block *retain_next; /* as->retain list */
 	bool on_retain;
@@ -68,7 +72,8 @@ struct gm_block {
 
 struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va); /* NULL: all pages plain */
 struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va);	/* makes it; NULL: out of memory */
-struct gm_block_dev *gm_block_dev_get(struct gm_block *b, struct gm_ctx *ctx); /* block locked */
+/* Block locked, and the device was not refused (gm_ctx_refuses). NULL: no memory. */
+struct gm_block_dev *gm_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
 /* Debug: every invariant above, for every page of the block. Called after each transition. */
 #ifdef GM_DEBUG
 void gm_block_check(struct gm_block *b);

@@ -3,6 +3,8 @@
  */
 #include "cpu.h"
 #include "cpu_bus.h"
+#include "dma.h"
+#include "hint.h"
 #include "migrate.h"
 #include "plan.h"
 #include "prefetch.h"
@@ -49,6 +51,8 @@ static int bring_home(struct gm_block *b, unsigned i, bool write)
 		/* Out of VMAs in spite of the budget: one uniform block needs the fewest. */
 		err = gm_migrate_to_cpu(b, all, true);
 	}
+	if (!err)
+		gm_hint_follow(b, set);
 	return err;
 }
 
@@ -139,6 +143,9 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
  */
 static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write, bool *merged)
 {
+	int refused = gm_ctx_refuses(ctx);
+	if (refused)
+		return refused;
 	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
 	gm_bm page = gm_bm_range(i, i + 1);
 
@@ -149,6 +156,12 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	if (write && !gm_bm_test(&b->prog_w, i))
 		return -EPERM;
 	*merged = gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
+	if (!(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) && !(*merged && gm_bm_test(&bd->valid, i))) {
+		*merged = true; /* a walk of its page table, not a far fault */
+		return gm_dma_walk(b, ctx, i, write);
+	}
+	gm_bm stays = gm_bm_andnot(gm_hint_stays(b, ctx->dev->index), bd->valid);
+	bool remote = gm_bm_test(&stays, i);
 	gm_bm have = gm_bm_or(bd->valid, bd->remote);
 	gm_bm possible = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
 	gm_bm set;
@@ -159,6 +172,7 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	} else {
 		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gm_thrash_kept(b)) : b->pinned;
 		possible = gm_bm_andnot(possible, gm_bm_andnot(kept, page));
+		possible = remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
 		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << bd->order,
 				      .fault = page,
 				      .resident = have,
@@ -176,7 +190,7 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 		return gm_map_remote(b, ctx, set, write);
 	gm_bm had = bd->valid;
 	unsigned before = gm_bm_count(had);
-	int err = gm_migrate_to_dev(b, ctx, set, write);
+	int err = remote ? gm_map_remote(b, ctx, set, write) : gm_migrate_to_dev(b, ctx, set, write);
 	if (err == -ENOSPC) /* no room for company */
 		err = gm_migrate_to_dev(b, ctx, page, write);
 	if (err == -ENOSPC ||

@@ -12,6 +12,8 @@
  */
 #include "as.h"
 #include "cpu_bus.h"
+#include "dma.h"
+#include "hint.h"
 #include "cpu.h"
 #include "migrate.h"
 #include "rights.h"
@@ -155,6 +157,8 @@ static void thaw(struct gm_block *b)
 			any = gm_bm_or(any, b->dev[d]->valid);
 	gm_bm set = gm_bm_and(b->adopted, b->host);
 	gm_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
+	if (gm_dma_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
+		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
 }
 
 void gmi_fork_parent(void)
@@ -220,6 +224,7 @@ static void privatise_block(struct gm_block *b)
 			gm_sys1(SYS_exit_group, 127);
 		}
 	}
+	gm_dma_drop(b, all);
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_block_dev *bd = b->dev[d];
 		b->dev[d] = NULL;
@@ -245,6 +250,7 @@ static void forget_space(struct gm_as *as)
 		privatise_block(b);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		as->ctx[d] = NULL; /* the driver's own memory goes with its fork hook */
+	gm_hints_forked(as);
 	gm_store_close(as);
 	as->retain_head = as->retain_tail = NULL;
 	as->retained_bytes = 0;

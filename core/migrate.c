@@ -8,6 +8,8 @@
 #include "migrate.h"
 #include "background.h"
 #include "cpu_bus.h"
+#include "dma.h"
+#include "hint.h"
 #include "frames.h"
 #include "inject.h"
 #include "cpu_mmu.h"
@@ -458,6 +460,7 @@ static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wri
 	err = gm_bus_unmap(b, gm_bm_or(p.revoke, p.protect));
 	if (!err)
 		err = to_remote(b, ctx, &p);
+	p.revoke = gm_bm_andnot(p.revoke, p.map_remote); /* those are on the host now, and stay */
 	if (err)
 		give_back(b, set);
 	else
@@ -479,15 +482,21 @@ int gm_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wr
 {
 	gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r), pinned = b->pinned;
 	const struct gm_policy_def *placement = gm_policy_of(ctx, GM_POLICY_PLACEMENT).def;
-	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+	int refused = gm_ctx_refuses(ctx);
 
+	if (refused)
+		return refused;
+	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
 	if (!bd)
 		return -ENOMEM;
-	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) /* works on the host's memory */
+	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) { /* works on the host's memory */
 		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
-	else if (placement->touch == GM_POLICY_REMOTE) /* so it does, but for pages that were found hot */
-		pinned = placement->counted ? gm_bm_or(pinned, gm_bm_not(bd->valid))
-					    : gm_bm_range(0, GM_PAGES_PER_BLOCK);
+	} else if (placement->touch == GM_POLICY_REMOTE) { /* so it does, but for pages that are to be here */
+		gm_bm here = gm_hint_comes(b, ctx->dev->index);
+		if (placement->counted) /* found hot */
+			here = gm_bm_or(here, bd->valid);
+		pinned = gm_bm_or(pinned, gm_bm_not(here));
+	}
 	set = gm_bm_and(gm_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
 	int err = to_device(b, ctx, set, write, pinned);
 	if (err == -ENOMEM) /* out of VMAs in spite of the budget: a uniform block needs the fewest */
@@ -502,8 +511,11 @@ int gm_migrate_hot(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write
 
 int gm_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 {
-	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+	int refused = gm_ctx_refuses(ctx);
 
+	if (refused)
+		return refused;
+	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
 	if (!bd)
 		return -ENOMEM;
 	set = gm_bm_and(set, gm_bm_and(b->managed, write ? b->prog_w : b->prog_r));
@@ -531,6 +543,7 @@ void gm_block_drop(struct gm_block *b, gm_bm set)
 	b->backed = gm_bm_andnot(b->backed, set);
 	b->adopted = gm_bm_andnot(b->adopted, set);
 	b->pinned = gm_bm_andnot(b->pinned, set);
+	gm_dma_drop(b, set);
 	gm_bm_store(&b->host, gm_bm_or(b->host, set));
 	gm_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
 	gm_retain(b);
@@ -578,6 +591,7 @@ int gm_block_forget(struct gm_block *b, struct gm_ctx *ctx)
 	if (err)
 		return err;
 	set_valid(b, ctx, gm_bm_zero()); /* copies of a DUP page: the host has it too */
+	gm_dma_forget(b, bd);
 	b->dev[ctx->dev->index] = NULL;
 	gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
 	return 0;

@@ -7,6 +7,7 @@
  */
 #include "rights.h"
 #include "cpu_mmu.h"
+#include "hint.h"
 #include "inject.h"
 #include "state.h"
 #include <errno.h>
@@ -122,6 +123,28 @@ static int (*small_step(const struct gm_mmu *mmu, unsigned kind))(void *, const 
 	}
 }
 
+/* A batch by the small callbacks. What lost rights leaves the TLB too, also when a later step failed. */
+static int walk(struct gm_ops *o)
+{
+	const struct gm_mmu *mmu = o->ctx->dev->mmu;
+	struct gm_va_range lost[GM_ARRAY_LEN(o->op)];
+	unsigned n = 0;
+	int err = 0, late = 0;
+
+	for (unsigned i = 0; i < o->n && !err; i++) {
+		const struct gm_op *op = &o->op[i];
+		err = small_step(mmu, op->kind)(o->ctx->pmap, op);
+		if (err || (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT))
+			continue;
+		lost[n++] = (struct gm_va_range){op->va, op->len};
+		if (mmu->tlb_invl && !mmu->tlb_invl_coalesced)
+			err = mmu->tlb_invl(o->ctx->pmap, op->va, op->len);
+	}
+	if (n && mmu->tlb_invl_coalesced)
+		late = mmu->tlb_invl_coalesced(o->ctx->pmap, lost, n);
+	return err ? err : late;
+}
+
 int gm_ops_flush(struct gm_ops *o)
 {
 	const struct gm_mmu *mmu = o->ctx->dev->mmu;
@@ -129,11 +152,8 @@ int gm_ops_flush(struct gm_ops *o)
 
 	if (mmu->batch && o->n)
 		err = mmu->batch(o->ctx->pmap, o->op, o->n);
-	for (unsigned i = 0; !mmu->batch && i < o->n && !err; i++) {
-		err = small_step(mmu, o->op[i].kind)(o->ctx->pmap, &o->op[i]);
-		if (!err && mmu->tlb_invl && (o->op[i].kind == GM_OP_UNMAP || o->op[i].kind == GM_OP_PROTECT))
-			err = mmu->tlb_invl(o->ctx->pmap, o->op[i].va, o->op[i].len);
-	}
+	else
+		err = walk(o);
 	o->n = 0;
 	o->err = o->err ? o->err : err;
 	return o->err;
@@ -184,14 +204,15 @@ int gm_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 }
 
 /* One run of pages whose rights are uniform and whose targets lie side by side. */
-static unsigned map_run(const struct gm_block *b, const struct gm_block_dev *bd, gm_bm set, gm_bm w,
-			bool host, unsigned i)
+static unsigned map_run(const struct gm_block *b, unsigned d, gm_bm set, gm_bm w, bool host, unsigned i)
 {
+	const struct gm_block_dev *bd = b->dev[d];
 	unsigned j = i + 1;
+
 	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(&set, j) && gm_bm_test(&w, j) == gm_bm_test(&w, i) &&
+	       (!b->hints || gm_attr_of(b, d, j) == gm_attr_of(b, d, i)) &&
 	       (host || gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i)))
 		j++;
-	(void)b;
 	return j;
 }
 
@@ -204,7 +225,7 @@ int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool 
 		return -EIO;
 	for (unsigned i = gm_bm_next(&set, 0, true), j; i < GM_PAGES_PER_BLOCK;
 	     i = gm_bm_next(&set, j, true)) {
-		j = map_run(b, bd, set, w, host, i);
+		j = map_run(b, ctx->dev->index, set, w, host, i);
 		uint64_t pa = host ? b->va - b->as->base + i * GM_PAGE_BYTES
 				   : ctx->dev->phys_begin + gm_frame_of(bd, i) * GM_PAGE_BYTES;
 		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_MAP,
@@ -212,7 +233,8 @@ int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool 
 					      .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
 					      .va = b->va + i * GM_PAGE_BYTES,
 					      .len = (j - i) * GM_PAGE_BYTES,
-					      .pa = pa});
+					      .pa = pa,
+					      .attr = gm_attr_of(b, ctx->dev->index, i)});
 	}
 	int err = gm_ops_flush(&o);
 	bd->map_r = gm_bm_or(bd->map_r, set);

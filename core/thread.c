@@ -4,6 +4,7 @@
 #include "thread.h"
 #include "as.h"
 #include "cpu.h"
+#include "dma.h"
 #include "migrate.h"
 #include <errno.h>
 
@@ -219,7 +220,7 @@ int gmi_pin_range(const void *p, size_t len, bool pin)
 				err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
 		}
 		if (!err)
-			b->pinned = pin ? gm_bm_or(b->pinned, set) : gm_bm_andnot(b->pinned, set);
+			gm_block_pin(b, set, pin);
 		if (locked)
 			gmi_unlock(&b->lock);
 	}

@@ -7,6 +7,8 @@
  * exists the change is made under its lock, 2 MiB at a time, because faults only take that lock.
  */
 #include "vm_int.h"
+#include "dma.h"
+#include "hint.h"
 #include "site.h"
 
 #define RESERVATION    (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
@@ -219,8 +221,12 @@ int gm_vm_replace(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_
 			break;
 		done = p.hi;
 	}
-	if (done > lo)
+	if (done > lo) {
+		if (!m->value)
+			gm_vm_peers_unmapped(as, lo, done);
 		map_err = gm_vm_set_region(as, lo, done, m->value);
+		gm_hints_clear(as, lo, done);
+	}
 	return err ? err : map_err;
 }
 
@@ -262,6 +268,7 @@ int gm_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm
 		block_renewed(&p, v);
 		gmi_unlock(&p.b->lock);
 	}
+	gm_hints_clear(as, lo, hi);
 	return gm_vm_set_region(as, lo, hi, v);
 }
 
@@ -283,51 +290,35 @@ int gm_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 	return err;
 }
 
-/* ---- every attached device reserves the same addresses (gm_mmu.peer_va_alloc_fixed) ---- */
-
-static void peers_free(struct gm_as *as, uintptr_t lo, uintptr_t hi, int ndev)
-{
-	for (int d = 0; d < ndev; d++)
-		if (as->ctx[d] && as->ctx[d]->dev->mmu->peer_va_free)
-			as->ctx[d]->dev->mmu->peer_va_free(as->ctx[d]->pmap, lo, hi - lo);
-}
-
-static int peers_alloc(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot)
-{
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!as->ctx[d] || !as->ctx[d]->dev->mmu->peer_va_alloc_fixed)
-			continue;
-		int err = as->ctx[d]->dev->mmu->peer_va_alloc_fixed(as->ctx[d]->pmap, lo, hi - lo, prot);
-		if (err) {
-			peers_free(as, lo, hi, d);
-			return err;
-		}
-	}
-	return 0;
-}
-
 /* ---- mmap ---- */
+
+uintptr_t gm_vm_another_place(struct gm_as *as, uintptr_t taken, size_t len, size_t align, int *tries)
+{
+	size_t room = as->base + as->bytes - taken;
+	/* Ever longer steps, so that small mappings get past large ranges too. */
+	size_t step = gm_min(GM_PAGE_BYTES << 3 * *tries, gm_align_down(room / 4, GM_PAGE_BYTES));
+
+	step = gm_max(step, len);
+	if (++*tries >= MAX_PEER_TRIES || room <= step)
+		return 0;
+	return gmi_rangemap_find_gap(&as->regions, taken + step, len, align);
+}
 
 static uintptr_t map_anywhere(struct gm_as *as, size_t len, size_t align, const struct gm_vm_memory *m)
 {
-	uintptr_t from = as->base;
-	int err = -ENOMEM;
+	int err = -EBUSY, tries = 0;
 
-	for (int tries = 0; tries < MAX_PEER_TRIES; tries++) {
-		uintptr_t lo = gmi_rangemap_find_gap(&as->regions, from, len, align);
-		if (!lo)
-			break;
-		err = peers_alloc(as, lo, lo + len, gm_vm_rights(m->prot));
-		if (!err) {
-			err = gm_vm_place(as, lo, lo + len, m);
-			if (!err)
-				return lo;
-			peers_free(as, lo, lo + len, GM_MAX_DEV);
-			break;
-		}
-		from = lo + len; /* taken on a device: another address */
+	for (uintptr_t lo = gmi_rangemap_find_gap(&as->regions, as->base, len, align); lo && err == -EBUSY;
+	     lo = gm_vm_another_place(as, lo, len, align, &tries)) {
+		err = gm_vm_peers_reserve(as, lo, lo + len, m->prot);
+		if (err)
+			continue;
+		err = gm_vm_place(as, lo, lo + len, m);
+		if (!err)
+			return lo;
+		gm_vm_peers_forget(as, lo, lo + len);
 	}
-	return (uintptr_t)(intptr_t)err;
+	return (uintptr_t)(intptr_t)(err == -EBUSY ? -ENOMEM : err);
 }
 
 void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags, enum gm_region_kind kind,
@@ -387,7 +378,12 @@ void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int f
 	if (!err) {
 		struct gm_vm_memory inner = m;
 		inner.off += flags & MAP_ANONYMOUS ? 0 : begin - at;
-		err = gm_vm_replace(as, begin, end, &inner);
+		err = gm_vm_peers_reserve(as, begin, end, prot);
+		if (!err) {
+			err = gm_vm_replace(as, begin, end, &inner);
+			if (err)
+				gm_vm_peers_forget(as, begin, end);
+		}
 	}
 	if (!err)
 		err = map_outside(at, end, hi, &m);
@@ -401,7 +397,6 @@ static int unmap_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int arg)
 {
 	if (gmi_rangemap_is_free(&as->regions, lo, hi))
 		return 0;
-	peers_free(as, lo, hi, GM_MAX_DEV);
 	return gm_vm_replace(as, lo, hi, &gm_vm_nothing);
 }
 
@@ -427,6 +422,8 @@ static int protect_piece(const struct gm_vm_piece *p, const struct gm_range_valu
 	gmi_lock(&p->b->lock);
 	if (gm_vm_managed(was) && gm_vm_managed(v)) {
 		err = gm_block_set_prog(p->b, p->set, rights, true, false);
+		if (!err)
+			err = gm_dma_restore(p->b, p->set);
 	} else { /* becomes or was memory that never leaves: its VMAs are the kernel's own */
 		if (gm_vm_managed(was))
 			err = gm_block_privatise(p->b, p->set);

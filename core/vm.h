@@ -51,6 +51,10 @@ GM_EXPORT bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len);
 /* mincore: pages on a device count as present. vec is written by the kernel first: pin it. */
 GM_EXPORT int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec);
 
+/* as.c: a device that is being attached reserves what is mapped already. Region lock held. 0 or its error */
+struct gm_ctx;
+int gm_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx);
+
 /* For gm_block_get: a new block's prog and managed bits from the region map. Region lock held. */
 struct gm_block;
 void gm_vm_fill_block(struct gm_block *b);

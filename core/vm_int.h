@@ -44,6 +44,15 @@ static inline int gm_vm_rights(int prot)
 	return (prot & PROT_WRITE) | (prot & GM_VM_PROT ? PROT_READ : 0);
 }
 
+/* Before something new is put into [lo, hi): devices reserve those parts where nothing is. 0 or their error (nothing is
+ * reserved then). After a failure gm_vm_peers_forget() frees what is still not mapped. */
+int gm_vm_peers_reserve(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot);
+void gm_vm_peers_forget(struct gm_as *as, uintptr_t lo, uintptr_t hi);
+/* The free place at `taken` was refused with -EBUSY (*tries times before): another one, or 0. */
+uintptr_t gm_vm_another_place(struct gm_as *as, uintptr_t taken, size_t len, size_t align, int *tries);
+/* What is mapped in [lo, hi) is about to go from the region map. */
+void gm_vm_peers_unmapped(struct gm_as *as, uintptr_t lo, uintptr_t hi);
+
 gm_sigmask gm_vm_enter(struct gm_as *as);
 void gm_vm_leave(struct gm_as *as, gm_sigmask old);
 

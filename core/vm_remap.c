@@ -2,6 +2,7 @@
  * vm_remap.c - mremap on a space. Shrinking and growing in place are munmap and mmap of the tail; moving lets
  * the kernel move its own anonymous pages, which is why they are brought home first.
  */
+#include "hint.h"
 #include "vm_int.h"
 
 struct remap {
@@ -59,7 +60,15 @@ static int fresh(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_r
 				 .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 				 .fd = -1,
 				 .value = v};
-	return lo < hi ? gm_vm_replace(as, lo, hi, &m) : 0;
+	if (lo >= hi)
+		return 0;
+	int err = gm_vm_peers_reserve(as, lo, hi, m.prot);
+	if (err)
+		return err;
+	err = gm_vm_replace(as, lo, hi, &m);
+	if (err)
+		gm_vm_peers_forget(as, lo, hi);
+	return err;
 }
 
 /* Moves m to a place within the window, replacing what is there. */
@@ -72,6 +81,8 @@ static int move_within(struct gm_as *as, const struct remap *m, uintptr_t to)
 		err = fresh(as, to, to + m->new_len, &m->val);
 	if (!err)
 		err = move_pages(m->old, to, keep);
+	if (!err)
+		gm_hints_copy(as, m->old, to, keep);
 	if (err || m->flags & MREMAP_DONTUNMAP)
 		return err;
 	return gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
@@ -82,11 +93,18 @@ static int move_within(struct gm_as *as, const struct remap *m, uintptr_t to)
 static long move_by_kernel(struct gm_as *as, const struct remap *m)
 {
 	bool from_us = touches(as, m->old, m->old_len);
+	uintptr_t lo = gm_max(m->new_addr, as->base);
+	uintptr_t hi = gm_min(m->new_addr + m->new_len, as->base + as->bytes);
+	bool into_us = m->flags & MREMAP_FIXED && lo < hi;
 	int err = from_us ? gm_vm_privatise(as, m->old, m->old + m->old_len) : 0;
 
+	if (!err && into_us)
+		err = gm_vm_peers_reserve(as, lo, hi, gm_vm_prot(&m->val));
 	if (err)
 		return err;
 	long p = gm_sys5(SYS_mremap, m->old, m->old_len, m->new_len, m->flags, m->new_addr);
+	if (p < 0 && into_us)
+		gm_vm_peers_forget(as, lo, hi);
 	if (p < 0)
 		return p;
 	if (touches(as, (uintptr_t)p, m->new_len)) {
@@ -100,6 +118,20 @@ static long move_by_kernel(struct gm_as *as, const struct remap *m)
 	return err ? err : p;
 }
 
+/* Moves m to where the space and every device have room. */
+static long move_anywhere(struct gm_as *as, const struct remap *m, size_t align)
+{
+	int err = -EBUSY, tries = 0;
+
+	for (uintptr_t to = gmi_rangemap_find_gap(&as->regions, as->base, m->new_len, align);
+	     to && err == -EBUSY; to = gm_vm_another_place(as, to, m->new_len, align, &tries)) {
+		err = move_within(as, m, to);
+		if (!err)
+			return (long)to;
+	}
+	return err == -EBUSY ? -ENOMEM : err;
+}
+
 static long grow(struct gm_as *as, const struct remap *m)
 {
 	uintptr_t end = m->old + m->old_len, new_end = m->old + m->new_len;
@@ -110,11 +142,7 @@ static long grow(struct gm_as *as, const struct remap *m)
 	if (!(m->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
 	size_t align = m->new_len >= GM_BLOCK_BYTES ? GM_BLOCK_BYTES : GM_PAGE_BYTES;
-	uintptr_t to = gmi_rangemap_find_gap(&as->regions, as->base, m->new_len, align);
-	if (!to)
-		return -ENOMEM;
-	int err = move_within(as, m, to);
-	return err ? err : (long)to;
+	return move_anywhere(as, m, align);
 }
 
 static long remap_locked(struct gm_as *as, struct remap *m)
@@ -135,11 +163,8 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 		int err = move_within(as, m, m->new_addr);
 		return err ? err : (long)m->new_addr;
 	}
-	if (dontunmap) {
-		uintptr_t to = gmi_rangemap_find_gap(&as->regions, as->base, m->new_len, GM_PAGE_BYTES);
-		int err = to ? move_within(as, m, to) : -ENOMEM;
-		return err ? err : (long)to;
-	}
+	if (dontunmap)
+		return move_anywhere(as, m, GM_PAGE_BYTES);
 	if (m->new_len > m->old_len)
 		return grow(as, m);
 	int err = m->new_len < m->old_len

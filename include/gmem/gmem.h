@@ -5,9 +5,9 @@
  * which give core their MMU functions (struct gm_mmu) and report faults with gm_dev_fault().
  *
  * Names and semantics follow the GMEM RFC (Linux, 28 Nov 2023, 6 patches). What differs: `struct mm_struct *`
- * is `struct gm_as *`, and every function returns 0 (or a count, where said) or -errno. Unless said otherwise
- * every function is thread-safe and must not be called from a signal handler; none may be called from inside
- * a gm_mmu callback. All addresses and lengths are bytes.
+ * is `struct gm_as *`, and every function returns 0 or -errno. Unless said otherwise every function is
+ * thread-safe and must not be called from a signal handler; none may be called from inside a gm_mmu callback. All
+ * addresses and lengths are bytes. What is created is used by nobody any more when it is destroyed.
  */
 #ifndef GMEM_H
 #define GMEM_H
@@ -36,7 +36,7 @@ struct gm_ctx; /* a device attached to a space */
 /* One small step of a page-table change. Core emits them in batches; a driver may take a batch whole
  * (gm_mmu.batch). */
 enum gm_op_kind {
-	GM_OP_MAP,	/* va..va+len -> pa of `mem`, with prot */
+	GM_OP_MAP,	/* va..va+len -> pa of `mem`, with prot and attr, in place of what entry there is */
 	GM_OP_UNMAP,	/* va..va+len: after this returns the device cannot reach the pages */
 	GM_OP_PROTECT,	/* va..va+len: lower or raise the rights to prot */
 	GM_OP_COPY_IN,	/* host -> device physical memory: len bytes from `host` to pa */
@@ -49,7 +49,11 @@ struct gm_op {
 	uint8_t prot; /* GM_PROT_* of MAP and PROTECT */
 	uint8_t mem; /* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
 	uint64_t va, len, pa;
-	void *host; /* COPY: the host side, an address that never faults (the host store's alias) */
+	void *host;    /* COPY: the host side, an address that never faults (the host store's alias) */
+	uint64_t attr; /* MAP: what gm_set_attr() said, untouched by core; 0: nothing was said */
+};
+struct gm_va_range {
+	uint64_t va, len;
 };
 
 /*
@@ -57,6 +61,8 @@ struct gm_op {
  * blocked. They must not fault on managed memory, must not call back into core, and must not wait for another
  * fault to be served. Each returns 0 or -errno; after an error core leaves the pages where they were, with
  * their data. `pmap` is what pmap_create returned for the (space, device) pair.
+ *
+ * The RFC's peer_map and peer_unmap, which change the table and copy in one message, are `batch`.
  */
 struct gm_mmu {
 	const char *name;
@@ -64,8 +70,13 @@ struct gm_mmu {
 	/* Physical memory that the host can address (aperture): copies are plain memcpy by core. NULL: COPY
 	 * ops instead. */
 	void *(*aperture)(void *dev_data);
-	/* Same address for every device: reserve va on the device, -EBUSY if it is taken there. Optional. */
+	/*
+	 * Same address for every device: reserve va on the device, -EBUSY if something of the device's own is there.
+	 * Asked for every new mapping of the space, and at attachment for each that exists; other errors refuse the
+	 * mapping, -EBUSY makes core try another address. Optional. pmap_destroy frees what is still reserved.
+	 */
 	int (*peer_va_alloc_fixed)(void *pmap, uint64_t va, uint64_t len, int prot);
+	/* What was reserved, or a part of it (the program unmapped it). */
 	int (*peer_va_free)(void *pmap, uint64_t va, uint64_t len);
 	int (*pmap_create)(void *dev_data, struct gm_as *as, void **pmap);
 	int (*pmap_destroy)(void *pmap);
@@ -84,43 +95,219 @@ struct gm_mmu {
 	/* Accounting: core moved bytes over the link (in: towards the device); a fault was served. Optional.
 	 */
 	void (*account)(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults);
+	/* Instead of tlb_invl: once after the last step of a batch, with all that lost rights in it. Optional. */
+	int (*tlb_invl_coalesced)(void *pmap, const struct gm_va_range *ranges, unsigned n);
 };
 
+/**
+ * gm_dev_create - makes a device known
+ * @mmu: its MMU functions; must stay valid until gm_dev_destroy()
+ * @dev_data: handed to aperture and pmap_create
+ * @cap: GM_DEV_CAP_*; without REPLAYABLE only memory that gm_as_map() mapped is sure to be reachable, without PEER the
+ * device works on the host's memory
+ * @dev: receives the device
+ *
+ * Return: 0; -EINVAL incomplete MMU functions or unknown capabilities; -ENOSPC too many devices (8); -ENOMEM.
+ * Source: RFC patch 4, gm_dev_create.
+ */
 int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct gm_dev **dev);
-/* -EBUSY while attached to a space. */
+
+/**
+ * gm_dev_destroy - forgets a device
+ * @dev: the device
+ *
+ * Return: 0; -EBUSY while it is attached to a space; -EINVAL.
+ * Source: RFC gm_dev_destroy (which is empty there).
+ */
 int gm_dev_destroy(struct gm_dev *dev);
-/* Gives core the device's physical memory [begin, end) to manage (multiples of 2 MiB): creates its hnode. */
+
+/**
+ * gm_dev_register_physmem - gives core the device's memory to manage
+ * @dev: a device with GM_DEV_CAP_PEER
+ * @begin: first byte, in the device's physical addresses, a multiple of 2 MiB
+ * @end: behind the last byte, a multiple of 2 MiB
+ *
+ * Creates the device's hnode: a NUMA node id above the host's.
+ *
+ * Return: 0; -EINVAL bad range, no such capability, or memory is registered already; -ENOMEM.
+ * Source: RFC gm_dev_register_physmem.
+ */
 int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end);
-/* Brings every page home, then removes the hnode. -EINVAL if hnid is not the device's. */
+
+/**
+ * gm_dev_unregister_physmem - takes the device's memory back
+ * @dev: the device
+ * @hnid: its hnode, gm_dev_hnid()
+ *
+ * Brings every page home, then removes the hnode. Attached it may stay: it then works on the host's memory.
+ *
+ * Return: 0; -EINVAL hnid is not the device's; -EBUSY buffer objects lie in it; errors of the copies.
+ * Source: RFC gm_dev_unregister_physmem.
+ */
 int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid);
-int gm_dev_hnid(const struct gm_dev *dev); /* id of its hnode (above the host's NUMA nodes), or -ENODEV */
+
+/**
+ * gm_dev_hnid - the hnode of a device
+ * @dev: the device
+ *
+ * Return: its id (above the host's NUMA nodes); -ENODEV it has no memory registered.
+ * Source: RFC hnode helpers (alloc_hnode_id).
+ */
+int gm_dev_hnid(const struct gm_dev *dev);
+
+/**
+ * gm_is_hnode - is this the id of a device's memory?
+ * @hnid: any number
+ *
+ * Return: 1 or 0.
+ * Source: RFC is_hnode.
+ */
+int gm_is_hnode(int hnid);
+
+/**
+ * gm_get_hnode - the device behind an hnode
+ * @hnid: the id
+ *
+ * Return: the device, or NULL.
+ * Source: RFC get_hnode.
+ */
+struct gm_dev *gm_get_hnode(int hnid);
 
 /* ---- address spaces ---------------------------------------------------------------------------- */
 
-/* Reserves [begin, end) of virtual addresses (multiples of 2 MiB; 0, size: anywhere). -EEXIST if something is
- * there. */
+/**
+ * gm_as_create - makes an address space
+ * @begin: first address, a multiple of 2 MiB; 0: anywhere
+ * @end: behind the last address (with begin 0: its size), a multiple of 2 MiB
+ * @as: receives the space
+ *
+ * Reserves the addresses; gm_mmap() fills them. Spaces are independent: devices are attached to each of them.
+ *
+ * Return: 0; -EINVAL; -EEXIST something is there; -ENOSPC too many spaces (16); -ENOMEM.
+ * Source: RFC gm_as_create; several in one process because the RFC's critics asked for them.
+ */
 int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **as);
-/* -EBUSY while devices are attached; unmaps everything. */
+
+/**
+ * gm_as_destroy - unmaps everything in a space and forgets it
+ * @as: the space; not the default one
+ *
+ * Return: 0; -EBUSY while devices are attached; -EINVAL.
+ * Source: RFC gm_as_destroy.
+ */
 int gm_as_destroy(struct gm_as *as);
 
-/*
- * What a device's touch does: SHARE: the page stays on the host, the device maps it there;
- * COHERENT_EXCLUSIVE: it moves to the device; REPLICATE: readers get copies, a writer becomes exclusive.
- */
+/* What a device's touch does: SHARE: the page stays on the host, the device maps it there; COHERENT_EXCLUSIVE:
+ * it moves to the device; REPLICATE: readers get copies, a writer becomes exclusive. */
 enum gm_mmu_mode { GM_MMU_MODE_SHARE, GM_MMU_MODE_COHERENT_EXCLUSIVE, GM_MMU_MODE_REPLICATE };
+/**
+ * gm_as_attach - lets a device work on a space
+ * @as: the space
+ * @dev: the device; it may be attached to several spaces
+ * @mode: what its touches do
+ * @activate: ignored: spaces are always active (it selects a context on hardware that switches them)
+ * @ctx: receives the attachment; may be NULL
+ *
+ * Return: 0; -EEXIST attached already; -EBUSY the device has something else at an address that the space has mapped
+ * (peer_va_alloc_fixed); -EINVAL; -ENOMEM; what pmap_create returned.
+ * Source: RFC gm_as_attach, whose mode is ignored there.
+ */
 int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, int activate,
 		 struct gm_ctx **ctx);
-/* Brings the device's pages home first. */
+
+/**
+ * gm_as_detach - ends a device's work on a space
+ * @as: the space
+ * @dev: the device
+ *
+ * Brings the device's pages home first. It may still be in use: faults that come meanwhile are answered with -EAGAIN,
+ * later ones with -EINVAL. Hints and attributes that name the device are forgotten.
+ *
+ * Return: 0; -ENOENT not attached; -EINVAL; errors of the copies, for example
+ * -ENOMEM: then it stays attached, and nothing is lost.
+ * Source: missing in the RFC.
+ */
 int gm_as_detach(struct gm_as *as, struct gm_dev *dev);
+
+/**
+ * gm_as_map - maps memory on a device before it asks
+ * @as: the space
+ * @dev: a device attached to it
+ * @addr: address, a multiple of the page (4 KiB)
+ * @len: bytes, a multiple of the page
+ * @prot: GM_PROT_READ, or GM_PROT_READ | GM_PROT_WRITE
+ *
+ * As dma_map_*(): the pages come to the host if they are elsewhere, are pinned there, and the device gets entries onto
+ * them. They stay until gm_as_unmap() or munmap; mprotect and fork() keep them, unless the program takes rights away.
+ * For devices that cannot fault (no GM_DEV_CAP_REPLAYABLE); others may use it to be spared the faults.
+ *
+ * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -EPERM write to read-only memory;
+ * -ENOMEM; errors of the driver. After an error none of the range is mapped so.
+ * Source: DMA API; "proactive mapping" was asked for in the RFC's thread.
+ */
+int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int prot);
+
+/**
+ * gm_as_unmap - takes back what gm_as_map() mapped
+ * @as: the space
+ * @dev: the device
+ * @addr: address, a multiple of the page
+ * @len: bytes, a multiple of the page; parts that are not mapped are skipped
+ *
+ * When it returns the device cannot reach the pages any more. Pins that hmadvise(GM_MADV_PINNED) made stay.
+ *
+ * Return: 0; -EINVAL; errors of the driver.
+ * Source: DMA API.
+ */
+int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len);
+
+/**
+ * gm_set_attr - gives a range attributes of a device's page table
+ * @as: the space
+ * @dev: a device attached to it
+ * @addr: address, a multiple of the page
+ * @len: bytes, a multiple of the page
+ * @attr: opaque to core: caching, compression, ...; 0: none
+ *
+ * Every GM_OP_MAP of these pages carries attr from now on, wherever they migrate; entries that the device has are made
+ * anew. Attributes are kept by range: they survive mprotect, split and merge, travel with mremap, and end with munmap,
+ * with detachment, and in a fork child (which has no device; it sets its own).
+ *
+ * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -ENOMEM (part of the range may have
+ * it); errors of the driver.
+ * Source: the RFC's thread: opaque PTE attributes per mapping.
+ */
+int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, uint64_t attr);
+
+/**
+ * gm_get_attr - the attributes of a page
+ * @as: the space
+ * @dev: the device
+ * @addr: any address in it
+ * @attr: receives them
+ *
+ * Return: 0; -EINVAL.
+ * Source: ours.
+ */
+int gm_get_attr(struct gm_as *as, struct gm_dev *dev, const void *addr, uint64_t *attr);
 
 /* ---- faults, hints, copies --------------------------------------------------------------------- */
 
 enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
-/*
- * The device touched addr and had no right to: makes the page resident (or maps it remotely) and maps it on
- * the device. hint says how it was touched (NONE: as for a write where the program may write, else a read).
- * 0; -EFAULT no such mapping or PROT_NONE; -EPERM write to read-only memory; -EAGAIN try again (locks are
- * busy); -ENOMEM the host has no room. Callable from a driver's fault thread with all signals blocked.
+/**
+ * gm_dev_fault - a device touched a page and had no right to
+ * @as: the space
+ * @addr: the address, anywhere in the page
+ * @dev: the device
+ * @hint: how it was touched; NONE: as for a write where the program may write, else as for a read
+ *
+ * Makes the page resident (or maps it remotely) and maps it on the device. For drivers; callable from a fault thread
+ * with all signals blocked.
+ *
+ * Return: 0 mapped, the access may be tried again; -EFAULT no such mapping, PROT_NONE, or a device without
+ * GM_DEV_CAP_REPLAYABLE has no entry there; -EPERM write to read-only memory; -EAGAIN try again (locks are busy); -ENOMEM
+ * the host has no room; -EINVAL not attached; errors of the driver: the page is where it was, with its data.
+ * Source: RFC gm_dev_fault.
  */
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint);
 
@@ -134,15 +321,54 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 #define GM_MADV_ACCESSED_BY		 0x106
 #define GM_MADV_UNSET_ACCESSED_BY	 0x107
 #define GM_MADV_DISCARD			 0x108
-/* hnid == -1: the host. MADV_PREFETCH rounds outward, MADV_DONTNEED (4) inward. -EINVAL, -EFAULT, -ENODEV. */
+/**
+ * hmadvise - says what will happen to a range, and where
+ * @hnid: the hnode that is meant; -1: the host; ignored where the hint names none
+ * @start: address; rounded down to a page, for MADV_DONTNEED and DISCARD up
+ * @len: bytes; the end is rounded up, for MADV_DONTNEED and DISCARD down
+ * @behavior: one of the following
+ *
+ * MADV_PREFETCH: the pages move to hnid now, whatever other hints say, and are mapped there; returns when they are there.
+ *
+ * MADV_DONTNEED (4), GM_MADV_DISCARD: the contents are dropped wherever they are; later reads see zeros.
+ *
+ * GM_MADV_PINNED, _UNPINNED: the pages come to the host and stay; devices work on them over the bus.
+ *
+ * GM_MADV_READ_MOSTLY, UNSET_: readers get copies; a write makes the writer the only holder.
+ *
+ * GM_MADV_PREFERRED_LOCATION, UNSET_: -1: a device's touch leaves the page on the host and maps it over the bus. A
+ * device's hnode: that device's touch moves the page to it whatever the placement policy says; others' touches move it as
+ * usual (there is no peer-to-peer mapping).
+ *
+ * GM_MADV_ACCESSED_BY, UNSET_: the device (not -1) has entries onto these pages before it asks, and again after they came
+ * home by a touch of the CPU: over the bus, unless the device is their preferred location too, when they move at its touch.
+ *
+ * Hints are kept by range: the last one set holds for each page, they survive mprotect, split and merge, travel with
+ * mremap (pins do not), and end with munmap or when the device is detached. A fork child keeps those that name no device.
+ *
+ * Return: 0; -EINVAL bad arguments or behavior; -EFAULT not all of it is mapped; -ENODEV no such node, or its device is
+ * not attached; -ENOMEM (part of it may be done); -ENOSPC the device's memory is full of what must stay.
+ * Source: RFC hmadvise; the hints beyond it follow CUDA's cudaMemAdvise.
+ */
 int hmadvise(int hnid, void *start, size_t len, int behavior);
-/*
- * Copies bytes (memmove: ranges may overlap); the destination's pages end on hnode hnid (-1: the host), the
- * source's stay where they are. Either side may also be ordinary memory outside every space; the destination
- * then only with hnid == -1. 0; -EINVAL null or overflowing; -ENODEV no such node; -EFAULT not mapped; -EPERM
- * destination read-only; -ENOMEM. On an error part of the bytes may have been copied.
+
+/**
+ * hmemcpy - copies bytes and says where they are to be
+ * @hnid: the node that the destination's pages are on afterwards; -1: the host
+ * @dest: destination
+ * @src: source; its pages stay where they are
+ * @bytes: length; the ranges may overlap, as for memmove
+ *
+ * Host and devices in all combinations. Either side may also be ordinary memory outside every space; the destination
+ * then only with hnid -1.
+ *
+ * Return: 0; -EINVAL null or overflowing; -ENODEV no such node, or not attached; -EFAULT not mapped; -EPERM destination
+ * read-only; -ENOMEM. On an error part of the bytes may have been copied.
+ * Source: RFC hmemcpy (unimplemented there).
  */
 int hmemcpy(int hnid, void *dest, const void *src, size_t bytes);
+
+/* ---- questions --------------------------------------------------------------------------------- */
 
 /* Where a page is, for gm_query(). */
 enum gm_where { GM_NOMAP, GM_HOST, GM_DEVICE, GM_DUP, GM_REMOTE };
@@ -153,19 +379,161 @@ struct gm_page_info {
 	uint8_t device; /* GM_PROT_* that that device has */
 	uint8_t pinned;
 };
-/* Fills one entry per 4 KiB page of [start, start+len); faults nothing in. -EINVAL unless page-aligned and
- * inside a space. */
+/**
+ * gm_query - where is each page of a range?
+ * @start: address, a multiple of the page
+ * @len: bytes, a multiple of the page
+ * @info: receives one entry per 4 KiB page
+ *
+ * Faults nothing in. What it says may be old when it returns, if others work on the range.
+ *
+ * Return: 0; -EINVAL not aligned or not inside a space; -ENOMEM.
+ * Source: ours; the kernel's HMM tests have a snapshot like it.
+ */
 int gm_query(const void *start, size_t len, struct gm_page_info *info);
 
-/* Opt-in allocation for programs that are not preloaded; like mmap(2), in the default space unless as is
- * given. */
+struct gm_hints_info {
+	uint8_t read_mostly;
+	uint8_t has_preferred;
+	int preferred;	      /* with has_preferred: hnode, or -1: the host */
+	uint32_t accessed_by; /* number of devices, and */
+	int accessed_hnid[8]; /* their hnodes */
+};
+/**
+ * gm_query_hints - which hints were given for a page?
+ * @addr: any address in it
+ * @info: receives them; pins are in gm_query()
+ *
+ * Return: 0; -EINVAL not inside a space.
+ * Source: ours; as cudaMemRangeGetAttribute.
+ */
+int gm_query_hints(const void *addr, struct gm_hints_info *info);
+
+struct gm_hnode_info {
+	uint64_t total_bytes, used_bytes; /* the device's memory, and what pages have of it */
+	uint64_t page_bytes;
+	uint64_t faults, faults_merged; /* served; and those on pages that had just come for another */
+	uint64_t evicted_bytes;		/* sent home for want of room */
+	uint64_t modelled_ns;		/* virtual time of a simulated device */
+	uint32_t attached;		/* spaces */
+};
+/**
+ * gm_query_hnode - the numbers of one device's memory
+ * @hnid: its hnode
+ * @info: receives them
+ *
+ * Return: 0; -ENODEV no such node; -EINVAL.
+ * Source: RFC hnode helpers; as /sys/devices/system/node.
+ */
+int gm_query_hnode(int hnid, struct gm_hnode_info *info);
+
+struct gm_counters {
+	uint64_t to_device_bytes, to_host_bytes; /* copied over all links */
+	uint64_t zeroed_pages;			/* pages of 4 KiB given to devices as zeros, nothing copied */
+	uint64_t prefetched_pages;		/* that came along with a fault or by MADV_PREFETCH */
+	uint64_t cpu_faults;			/* of the CPU on pages that were away */
+	uint64_t managed_bytes, metadata_bytes; /* now */
+};
+/**
+ * gm_query_counters - the numbers of this process since its start
+ * @counters: receives them
+ * @bytes: sizeof *counters: a program built with an older header gets what it knows
+ *
+ * Return: 0; -EINVAL.
+ * Source: ours; "measure metadata bytes" was asked for in the RFC's thread.
+ */
+int gm_query_counters(struct gm_counters *counters, size_t bytes);
+
+/* ---- memory ------------------------------------------------------------------------------------ */
+
 #define MAP_PEER_SHARED 0x8000000
+/**
+ * gm_mmap - maps memory that devices may work on
+ * @as: the space; NULL: the default one
+ * @addr: ignored without MAP_FIXED or MAP_FIXED_NOREPLACE; with them inside the space
+ * @len: bytes, rounded up to pages
+ * @prot: PROT_*, as for mmap(2)
+ * @flags: MAP_PRIVATE | MAP_ANONYMOUS, and MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE; MAP_PEER_SHARED is understood
+ * @fd: -1
+ * @off: 0
+ *
+ * For programs that are not preloaded. Every attached device reserves the same addresses; where one of them has something
+ * else there, another address is tried, at most ten times. munmap(2) and its kin do not know about spaces: use the calls
+ * below.
+ *
+ * Return: the address, or MAP_FAILED with errno: EINVAL; ENOMEM; EEXIST (MAP_FIXED_NOREPLACE); EBUSY a device has
+ * something else at a fixed address, or a sparse range is there.
+ * Source: RFC mmap(MAP_PEER_SHARED), patch 5.
+ */
 void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, off_t off);
+
+/**
+ * gm_munmap - unmaps memory of a space
+ * @addr: address, a multiple of the page
+ * @len: bytes, rounded up to pages; any part of what was mapped
+ *
+ * Return: 0; -EINVAL; -EBUSY a sparse range is there; -ENOMEM.
+ * Source: munmap(2); RFC patch 5 (which forgets the devices).
+ */
 int gm_munmap(void *addr, size_t len);
-/* The space that holds addr, or NULL. gm_as_default() makes the process's default space on first use. */
+
+/**
+ * gm_mprotect - changes what the program may do with memory of a space
+ * @addr: address, a multiple of the page
+ * @len: bytes, rounded up to pages
+ * @prot: PROT_*
+ *
+ * Holds for devices too, from when it returns.
+ *
+ * Return: 0; -EINVAL; -ENOMEM a hole in the range; -EBUSY a sparse range is there.
+ * Source: mprotect(2).
+ */
+int gm_mprotect(void *addr, size_t len, int prot);
+
+/**
+ * gm_mremap - resizes or moves a mapping of a space
+ * @old: address, a multiple of the page
+ * @old_len: bytes
+ * @new_len: bytes
+ * @flags: MREMAP_*
+ * @new_addr: with MREMAP_FIXED: where to
+ *
+ * Its pages come home first.
+ *
+ * Return: the address, or MAP_FAILED with errno as mremap(2) gives it; EBUSY as for gm_mmap().
+ * Source: mremap(2).
+ */
+void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr);
+
+/**
+ * gm_as_of - the space that holds an address
+ * @addr: any address
+ *
+ * Lock-free; also from signal handlers.
+ *
+ * Return: the space, or NULL.
+ * Source: ours.
+ */
 struct gm_as *gm_as_of(const void *addr);
+
+/**
+ * gm_as_default - the process's default space
+ *
+ * Made at the first use; under the preload it is the one that malloc and mmap use.
+ *
+ * Return: the space, or NULL: no room for a window of addresses.
+ * Source: ours.
+ */
 struct gm_as *gm_as_default(void);
 
+/**
+ * gm_version - the version of the library
+ *
+ * Also from signal handlers.
+ *
+ * Return: "major.minor.patch".
+ * Source: ours.
+ */
 const char *gm_version(void);
 
 #pragma GCC visibility pop

@@ -16,7 +16,7 @@
 
 struct fake_pte {
 	uint8_t prot, mem;
-	uint64_t pa;
+	uint64_t pa, attr;
 };
 struct fake_dev {
 	struct gm_mmu mmu;
@@ -27,8 +27,11 @@ struct fake_dev {
 	struct fake_pte *pte; /* per 4 KiB page of the space */
 	size_t npte;
 	_Atomic unsigned maps, unmaps, faults;
-	pthread_mutex_t lock;	/* an access and a change of the table exclude each other, as in an MMU */
-	unsigned char *touched; /* per page, since the access counter was read */
+	pthread_mutex_t lock;	 /* an access and a change of the table exclude each other, as in an MMU */
+	unsigned char *touched;	 /* per page, since the access counter was read */
+	unsigned char *reserved; /* per page, by peer_va_alloc_fixed; NULL: the device does not care */
+	uint64_t taken_lo, taken_hi; /* addresses of the device's own */
+	unsigned asked;		     /* for reservations */
 	int fail_kind,
 		fail_after; /* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
 };
@@ -45,7 +48,8 @@ static int fake_op(void *pmap, const struct gm_op *op)
 	case GM_OP_MAP:
 		f->maps++;
 		for (size_t i = 0; i < n; i++)
-			f->pte[first + i] = (struct fake_pte){op->prot, op->mem, op->pa + i * GM_PAGE_BYTES};
+			f->pte[first + i] =
+				(struct fake_pte){op->prot, op->mem, op->pa + i * GM_PAGE_BYTES, op->attr};
 		break;
 	case GM_OP_UNMAP:
 		f->unmaps++;
@@ -112,6 +116,28 @@ static int fake_accessed(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap
 static void *fake_aperture(void *data)
 {
 	return ((struct fake_dev *)data)->mem;
+}
+
+/* A device that has addresses of its own; counts by page what it reserved, so that nothing is forgotten or freed twice. */
+static inline int fake_va_alloc(void *pmap, uint64_t va, uint64_t len, int prot)
+{
+	struct fake_dev *f = pmap;
+
+	f->asked++;
+	if (va < f->taken_hi && f->taken_lo < va + len)
+		return -EBUSY;
+	for (size_t i = 0; i < len / GM_PAGE_BYTES; i++)
+		cr_assert_eq(f->reserved[(va - f->as->base) / GM_PAGE_BYTES + i]++, 0);
+	return 0;
+}
+
+static inline int fake_va_free(void *pmap, uint64_t va, uint64_t len)
+{
+	struct fake_dev *f = pmap;
+
+	for (size_t i = 0; i < len / GM_PAGE_BYTES; i++)
+		cr_assert_eq(f->reserved[(va - f->as->base) / GM_PAGE_BYTES + i]--, 1);
+	return 0;
 }
 
 static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,

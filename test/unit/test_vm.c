@@ -291,7 +291,7 @@ Test(vm, an_address_taken_on_a_device_is_not_used)
 	unsigned char *p = map(PAGE, RW);
 	cr_assert_gt(p, first + 8 * PAGE);
 	taken_on_device = 10;
-	cr_assert_eq(gm_err(gmi_vm_map(as, PAGE, 0, RW, ANON, GM_REGION_ANON, 0)), -EBUSY);
+	cr_assert_eq(gm_err(gmi_vm_map(as, PAGE, 0, RW, ANON, GM_REGION_ANON, 0)), -ENOMEM);
 	taken_on_device = 0;
 	close_all();
 }

@@ -2,7 +2,7 @@
 # `make behaviours` prints which documented behaviours are tested. A run is a small script, named after the program and the variant.
 ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
 VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),$(foreach t,unit/test_migrate device/test_behaviours device/test_behaviours2,$(t).$(v))) \
-	       $(foreach t,devices fork inject policy stress vm,unit/test_$(t).uffd-64K) \
+	       $(foreach t,devices fork hints inject policy stress vm,unit/test_$(t).uffd-64K) \
 	       $(foreach v,sigsegv-4K sigsegv-2M uffd-64K,unit/test_reference.$(v))
 # ThreadSanitizer cannot see that a userfaultfd handler and the faulting thread are ordered by the kernel.
 ifeq ($(SANITIZE),thread)

@@ -1,0 +1,23 @@
+/*
+ * dma.h - memory mapped on devices ahead of their touch and kept there (gm_as_map), and whose pins are whose.
+ *
+ * Pages so held are pinned on the host and mapped remotely. Block locked throughout.
+ */
+#ifndef GM_CORE_DMA_H
+#define GM_CORE_DMA_H
+
+#include "as.h"
+
+/* The program pins or unpins `set`. Pages that a device holds stay pinned until it lets go. */
+void gm_block_pin(struct gm_block *b, gm_bm set, bool pin);
+/* The mapping of `set` is gone: nobody holds it. */
+void gm_dma_drop(struct gm_block *b, gm_bm set);
+/* The device's part of the block goes. */
+void gm_dma_forget(struct gm_block *b, struct gm_block_dev *bd);
+/* Entries of held pages that were taken away (fork, rights, dropped contents) come back, as far as rights allow. */
+int gm_dma_restore(struct gm_block *b, gm_bm set);
+/* A device that cannot wait for faults misses the entry of page i: it gets what it holds. -EFAULT: nothing; -EPERM: only
+ * the right to read. */
+int gm_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);
+
+#endif

@@ -1,0 +1,331 @@
+/*
+ * What is said about ranges: hints and PTE attributes by range, what they make devices do, and that they survive
+ * whatever happens to the range.
+ */
+#include "../../core/vm.h"
+#include "fake_dev.h"
+#include "random.h"
+#include <sys/wait.h>
+
+#define PAGE GM_PAGE_BYTES
+#define MIB  ((size_t)1 << 20)
+
+static struct gm_as *as;
+static struct fake_dev a, b;
+static int na, nb;
+
+static unsigned char *map(size_t bytes)
+{
+	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_PEER_SHARED, -1, 0);
+	cr_assert_neq(p, MAP_FAILED);
+	return p;
+}
+
+static struct gm_page_info query(const void *p)
+{
+	struct gm_page_info info;
+	cr_assert_eq(gm_query((void *)((uintptr_t)p & ~(PAGE - 1)), PAGE, &info), 0);
+	return info;
+}
+
+static struct gm_hints_info hints(const void *p)
+{
+	struct gm_hints_info info;
+	cr_assert_eq(gm_query_hints(p, &info), 0);
+	return info;
+}
+
+static unsigned char device_read(struct fake_dev *f, void *p)
+{
+	unsigned char c = 0;
+
+	cr_assert_eq(fake_read(f, p, &c), 0);
+	return c;
+}
+
+static struct fake_pte *pte(struct fake_dev *f, const void *p)
+{
+	return &f->pte[((uintptr_t)p - as->base) / PAGE];
+}
+
+static void setup(void)
+{
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	cr_assert_eq(gm_as_create(0, 64 * MIB, &as), 0);
+	fake_open(&a, as, 8 * MIB, variant_page, true);
+	fake_open(&b, as, 8 * MIB, 4096, false);
+	na = gm_dev_hnid(a.dev);
+	nb = gm_dev_hnid(b.dev);
+}
+static void teardown(void)
+{
+	fake_close(&a);
+	fake_close(&b);
+	cr_assert_eq(gm_as_destroy(as), 0);
+}
+TestSuite(hints, .init = setup, .fini = teardown, .timeout = 60);
+
+Test(hints, preferred_location_host_keeps_pages_there)
+{
+	unsigned char *p = map(MIB);
+
+	p[0] = 1;
+	cr_assert_eq(hmadvise(-1, p, MIB / 2, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(device_read(&a, p), 1);
+	cr_assert_eq(query(p).where, GM_REMOTE);
+	cr_assert_eq(fake_write(&a, p, 2), 0);
+	cr_assert_eq(p[0], 2);
+	p[MIB / 2] = 3;
+	cr_assert_eq(device_read(&a, p + MIB / 2), 3);
+	cr_assert_eq(query(p + MIB / 2).where, GM_DEVICE, "beyond the hint");
+	cr_assert_eq(hmadvise(na, p, MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(query(p).where, GM_DEVICE, "an explicit prefetch comes first");
+	cr_assert_eq(device_read(&a, p), 2);
+	cr_assert_eq(query(p).where, GM_DEVICE);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_UNSET_PREFERRED_LOCATION), 0);
+	p[0] = 4;
+	cr_assert_eq(device_read(&a, p), 4);
+	cr_assert_eq(query(p).where, GM_DEVICE);
+}
+
+Test(hints, preferred_location_device_overrides_the_policy)
+{
+	unsigned char *p = map(4 * MIB);
+
+	cr_assert_eq(gm_policy_set(as, a.dev, GM_POLICY_PLACEMENT, "remote"), 0);
+	cr_assert_eq(hmadvise(na, p, 2 * MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	p[0] = 1;
+	p[2 * MIB] = 2;
+	cr_assert_eq(device_read(&a, p), 1);
+	cr_assert_eq(query(p).where, GM_DEVICE);
+	cr_assert_eq(device_read(&a, p + 2 * MIB), 2);
+	cr_assert_eq(query(p + 2 * MIB).where, GM_REMOTE);
+	cr_assert_eq(device_read(&b, p), 1, "moves as usual");
+	cr_assert_eq(query(p).hnid, nb);
+}
+
+Test(hints, accessed_by_maps_before_the_touch)
+{
+	unsigned char *p = map(MIB);
+
+	for (size_t i = 0; i < MIB; i += PAGE)
+		p[i] = (unsigned char)(i / PAGE);
+	cr_assert_eq(gm_mprotect(p + MIB / 2, MIB / 4, PROT_READ), 0);
+	cr_assert_eq(hmadvise(na, p, MIB, GM_MADV_ACCESSED_BY), 0);
+	for (size_t i = 0; i < MIB; i += PAGE)
+		cr_assert_eq(device_read(&a, p + i), (unsigned char)(i / PAGE));
+	cr_assert_eq(fake_write(&a, p, 7), 0);
+	cr_assert_eq(a.faults, 0, "every entry was there before");
+	cr_assert_eq(p[0], 7);
+	cr_assert_eq(fake_write(&a, p + MIB / 2, 7), -EPERM);
+	/* Another device takes a page away; the CPU brings it home, and the entry comes back. */
+	cr_assert_eq(fake_write(&b, p, 8), 0);
+	cr_assert_eq(query(p).hnid, nb);
+	cr_assert_eq(pte(&a, p)->prot, 0);
+	cr_assert_eq(p[0], 8);
+	cr_assert_neq(pte(&a, p)->prot, 0);
+	unsigned before = a.faults;
+	cr_assert_eq(device_read(&a, p), 8);
+	cr_assert_eq(a.faults, before);
+	/* Pages that are touched for the first time later are reached by a fault, and stay. */
+	unsigned char *q = map(MIB);
+	cr_assert_eq(hmadvise(na, q, MIB, GM_MADV_ACCESSED_BY), 0);
+	q[5] = 5;
+	cr_assert_eq(device_read(&a, q + 5), 5);
+	cr_assert_eq(query(q).where, GM_REMOTE);
+}
+
+/* The six ways in which a range can lie to another one, and each page has what was said last. */
+Test(hints, overlap)
+{
+	static const struct {
+		unsigned lo, hi;
+	} second[] = {{0, 10}, {0, 20}, {12, 18}, {10, 20}, {15, 25}, {5, 30}};
+	enum { PAGES = 32 };
+
+	for (unsigned w = 0; w < sizeof second / sizeof second[0]; w++) {
+		unsigned char *p = map(PAGES * PAGE);
+		cr_assert_eq(hmadvise(na, p + 10 * PAGE, 10 * PAGE, GM_MADV_PREFERRED_LOCATION), 0);
+		cr_assert_eq(hmadvise(nb, p + second[w].lo * PAGE, (second[w].hi - second[w].lo) * PAGE,
+				      GM_MADV_PREFERRED_LOCATION),
+			     0);
+		cr_assert_eq(gm_mprotect(p + 8 * PAGE, 7 * PAGE, PROT_READ), 0); /* splits the region */
+		cr_assert_eq(gm_mprotect(p + 8 * PAGE, 7 * PAGE, PROT_READ | PROT_WRITE), 0); /* merges it */
+		for (unsigned i = 0; i < PAGES; i++) {
+			bool two = i >= second[w].lo && i < second[w].hi, one = i >= 10 && i < 20;
+			struct gm_hints_info h = hints(p + i * PAGE);
+			cr_assert_eq(h.has_preferred, one || two, "way %u, page %u", w, i);
+			cr_assert(!h.has_preferred || h.preferred == (two ? nb : na), "way %u, page %u", w,
+				  i);
+		}
+		cr_assert_eq(gm_munmap(p, PAGES * PAGE), 0);
+		cr_assert(!hints(p + 12 * PAGE).has_preferred, "gone with the mapping");
+	}
+}
+
+/* Hints of all kinds on random ranges against a plain table; blocks exist or come later. */
+Test(hints, random_ranges_against_a_table)
+{
+	enum { PAGES = 1400, STEPS = 4000 };
+	static struct {
+		bool mostly;
+		int preferred; /* 0 none, 1 host, 2 a, 3 b */
+		bool by[2];
+		uint64_t attr[2];
+	} model[PAGES];
+	struct fake_dev *dev[] = {&a, &b};
+	unsigned char *p = map(PAGES * PAGE);
+
+	rng_seed("hints");
+	for (int step = 0; step < STEPS; step++) {
+		unsigned lo = rng_below(PAGES), n = 1 + rng_below(step % 7 ? 40 : PAGES - lo);
+		unsigned what = rng_below(8), d = rng_below(2);
+		uint64_t attr = rng_below(4);
+		n = lo + n > PAGES ? PAGES - lo : n;
+		static const int behavior[] = {GM_MADV_READ_MOSTLY,
+					       GM_MADV_UNSET_READ_MOSTLY,
+					       GM_MADV_PREFERRED_LOCATION,
+					       GM_MADV_PREFERRED_LOCATION,
+					       GM_MADV_ACCESSED_BY,
+					       GM_MADV_UNSET_ACCESSED_BY,
+					       GM_MADV_UNSET_PREFERRED_LOCATION};
+		int hnid = what == 2 ? -1 : gm_dev_hnid(dev[d]->dev);
+		if (what == 7)
+			cr_assert_eq(gm_set_attr(as, dev[d]->dev, p + lo * PAGE, n * PAGE, attr), 0);
+		else
+			cr_assert_eq(hmadvise(hnid, p + lo * PAGE, n * PAGE, behavior[what]), 0);
+		for (unsigned i = lo; i < lo + n; i++) {
+			model[i].mostly = what < 2 ? what == 0 : model[i].mostly;
+			model[i].preferred = what == 2	 ? 1
+					     : what == 3 ? 2 + (int)d
+					     : what == 6 ? 0
+							 : model[i].preferred;
+			model[i].by[d] = what == 4 || (what != 5 && model[i].by[d]);
+			model[i].attr[d] = what == 7 ? attr : model[i].attr[d];
+		}
+		unsigned i = rng_below(PAGES);
+		if (step % 3 == 0)
+			fake_write(dev[d], p + i * PAGE, 1); /* blocks come to be, pages move */
+	}
+	for (unsigned i = 0; i < PAGES; i++) {
+		struct gm_hints_info h = hints(p + i * PAGE + 17);
+		const struct gm_block *blk = gm_block_find(as, (uintptr_t)p + i * PAGE);
+		unsigned j = (unsigned)(((uintptr_t)p + i * PAGE) / PAGE % GM_PAGES_PER_BLOCK);
+		int want = model[i].preferred < 2 ? -1 : model[i].preferred == 2 ? na : nb;
+		cr_assert_eq(h.read_mostly, model[i].mostly, "page %u", i);
+		cr_assert_eq(h.has_preferred, model[i].preferred != 0, "page %u", i);
+		cr_assert_eq(h.preferred, want, "page %u", i);
+		cr_assert_eq(h.accessed_by, model[i].by[0] + model[i].by[1], "page %u", i);
+		cr_assert_eq(gm_bm_test(&blk->read_mostly, j), model[i].mostly, "the block's mirror, page %u",
+			     i);
+		for (unsigned d = 0; d < 2; d++) {
+			uint64_t attr;
+			cr_assert_eq(gm_get_attr(as, dev[d]->dev, p + i * PAGE, &attr), 0);
+			cr_assert_eq(attr, model[i].attr[d], "page %u", i);
+			if (pte(dev[d], p + i * PAGE)->prot)
+				cr_assert_eq(pte(dev[d], p + i * PAGE)->attr, attr, "page %u's entry", i);
+		}
+	}
+}
+
+Test(hints, attributes_travel_with_the_page)
+{
+	unsigned char *p = map(MIB), *q = map(MIB);
+	uint64_t attr;
+
+	p[0] = 1;
+	cr_assert_eq(device_read(&a, p), 1);
+	cr_assert_eq(pte(&a, p)->attr, 0);
+	cr_assert_eq(gm_set_attr(as, a.dev, p, MIB, 0xabcdef0123456789), 0);
+	cr_assert_eq(pte(&a, p)->attr, 0xabcdef0123456789, "the entry it had");
+	cr_assert_eq(device_read(&b, p), 1);
+	cr_assert_eq(pte(&b, p)->attr, 0, "another device's are its own");
+	p[0] = 2;
+	cr_assert_eq(device_read(&a, p), 2);
+	cr_assert_eq(pte(&a, p)->attr, 0xabcdef0123456789, "after it was away");
+	/* Part of the range gets others: one fault's entries are split. */
+	cr_assert_eq(gm_set_attr(as, a.dev, p + 3 * PAGE, PAGE, 5), 0);
+	cr_assert_eq(hmadvise(na, p, MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(pte(&a, p + 2 * PAGE)->attr, 0xabcdef0123456789);
+	cr_assert_eq(pte(&a, p + 3 * PAGE)->attr, 5);
+	cr_assert_eq(pte(&a, p + 4 * PAGE)->attr, 0xabcdef0123456789);
+	/* mremap takes them along, munmap ends them. */
+	cr_assert_eq(gm_mremap(p, MIB, MIB, MREMAP_MAYMOVE | MREMAP_FIXED, q), q);
+	cr_assert_eq(q[0], 2);
+	cr_assert_eq(gm_get_attr(as, a.dev, q + 3 * PAGE, &attr), 0);
+	cr_assert_eq(attr, 5);
+	cr_assert_eq(device_read(&a, q), 2);
+	cr_assert_eq(pte(&a, q)->attr, 0xabcdef0123456789);
+	cr_assert_eq(gm_munmap(q, MIB), 0);
+	cr_assert_eq(gm_get_attr(as, a.dev, q + 3 * PAGE, &attr), 0);
+	cr_assert_eq(attr, 0);
+}
+
+Test(hints, a_detached_device_is_no_longer_named)
+{
+	struct fake_dev c;
+	unsigned char *p = map(MIB);
+	uint64_t attr;
+
+	p[0] = 1;
+	fake_open(&c, as, 8 * MIB, 4096, true);
+	cr_assert_eq(hmadvise(gm_dev_hnid(c.dev), p, MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(hmadvise(gm_dev_hnid(c.dev), p, MIB, GM_MADV_ACCESSED_BY), 0);
+	cr_assert_eq(hmadvise(na, p, PAGE, GM_MADV_ACCESSED_BY), 0);
+	cr_assert_eq(gm_set_attr(as, c.dev, p, MIB, 9), 0);
+	fake_close(&c);
+	fake_open(&c, as, 8 * MIB, 4096, true); /* the same index */
+	cr_assert_eq(hints(p).accessed_by, 1);
+	cr_assert_eq(hints(p).accessed_hnid[0], na);
+	cr_assert(!hints(p).has_preferred);
+	cr_assert_eq(gm_get_attr(as, c.dev, p, &attr), 0);
+	cr_assert_eq(attr, 0);
+	cr_assert_eq(device_read(&c, p), 1);
+	cr_assert_eq(pte(&c, p)->attr, 0);
+	fake_close(&c);
+}
+
+Test(hints, a_fork_child_keeps_what_names_no_device)
+{
+	unsigned char *p = map(MIB);
+	int status;
+
+	p[0] = 1;
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_READ_MOSTLY), 0);
+	cr_assert_eq(hmadvise(na, p, MIB / 2, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(hmadvise(na, p, MIB, GM_MADV_ACCESSED_BY), 0);
+	cr_assert_eq(gm_set_attr(as, a.dev, p, MIB, 3), 0);
+	cr_assert_eq(device_read(&b, p), 1);
+	pid_t child = fork();
+	if (child == 0) {
+		struct gm_hints_info h = {0};
+		int err = gm_query_hints(p, &h);
+		_exit(!err && h.read_mostly && !h.has_preferred && !h.accessed_by && p[0] == 1 ? 0 : 1);
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(hints(p).preferred, na);
+	cr_expect_eq(hints(p).accessed_by, 1);
+}
+
+Test(hints, bad_arguments)
+{
+	unsigned char *p = map(MIB);
+	struct gm_hints_info h;
+	uint64_t attr;
+
+	cr_expect_eq(hmadvise(-1, p, MIB, GM_MADV_ACCESSED_BY), -EINVAL);
+	cr_expect_eq(hmadvise(4711, p, MIB, GM_MADV_ACCESSED_BY), -ENODEV);
+	cr_expect_eq(hmadvise(-1, p, MIB, 0x109), -EINVAL);
+	cr_expect_eq(hmadvise(na, p + MIB, MIB, GM_MADV_PREFERRED_LOCATION), -EFAULT);
+	cr_expect_eq(gm_set_attr(as, a.dev, p + 1, PAGE, 1), -EINVAL);
+	cr_expect_eq(gm_set_attr(as, a.dev, p, PAGE - 1, 1), -EINVAL);
+	cr_expect_eq(gm_set_attr(as, a.dev, p, 2 * MIB, 1), -EFAULT);
+	cr_expect_eq(gm_set_attr(as, NULL, p, MIB, 1), -EINVAL);
+	cr_expect_eq(gm_set_attr(NULL, a.dev, p, MIB, 1), -EINVAL);
+	cr_expect_eq(gm_get_attr(as, a.dev, &h, &attr), -EINVAL);
+	cr_expect_eq(gm_query_hints(&h, &h), -EINVAL);
+	cr_expect_eq(gm_query_hints(p, NULL), -EINVAL);
+	cr_expect(!hints(p).has_preferred && !hints(p).accessed_by);
+}
