@@ -6,6 +6,12 @@
 #include "vm.h"
 #include <errno.h>
 
+#ifndef GM_DEBUG /* metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is shared */
+_Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + 32 * sizeof(uint32_t) + 64 <=
+		       GM_BLOCK_BYTES / 1000,
+	       "a block's metadata");
+#endif
+
 struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va)
 {
 	return atomic_load_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT], memory_order_acquire);

@@ -7,11 +7,11 @@
  * pointers (gm_as.table). The block's lock protects everything in it. Only cpu_r/cpu_w are read without it
  * (gmi_pin, gmi_cpu_fault's first look).
  *
- *   where a page's bytes are       host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP, all
- * read-only. what the program asked for     prog_r, prog_w (kept equal to the region map by vm.c) what the
- * CPU's PTEs allow      cpu_r, cpu_w: a subset of prog; vm.c and migrate.c change them with the mprotect how
- * the VA is backed           adopted: the host store, MAP_SHARED. Clear: private anonymous memory. REMOTE
- * dev[d]->remote: d maps the host store there; cpu_remote: the CPU maps device memory
+ *   where a page's bytes are       host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP, all read-only.
+ *   what the program asked for     prog_r, prog_w (kept equal to the region map by vm.c)
+ *   what the CPU's PTEs allow      cpu_r, cpu_w: a subset of prog; vm.c and migrate.c change them with the mprotect
+ *   how the VA is backed           adopted: the host store, MAP_SHARED. Clear: private anonymous memory.
+ *   REMOTE                         dev[d]->remote: d maps the host store there; cpu_bus: the CPU maps device memory
  */
 #ifndef GM_CORE_BLOCK_H
 #define GM_CORE_BLOCK_H
@@ -31,8 +31,7 @@ struct gm_block_dev {
 	gm_bm valid;	      /* the device's memory holds the current bytes */
 	gm_bm map_r, map_w;   /* rights that the device was last given; it may have forgotten (a PTE cache) */
 	gm_bm remote;	      /* its PTE points into the host store */
-	gm_bm held_r, held_w; /* mapped by gm_as_map (dma.c): what it must be able to reach */
-	gm_bm held_pins;      /* pinned only because of that */
+	struct gm_held *held; /* NULL: gm_as_map has mapped nothing of it (dma.h) */
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;
@@ -64,10 +63,10 @@ struct gm_block {
 	struct gm_hints *hints;	  /* the other hints, and attributes (hint.h); NULL: none */
 	struct gm_block_dev *dev[GM_MAX_DEV];
 	struct gm_block *retain_next; /* as->retain list */
+	uint16_t retained_pages;      /* backed but stale */
 	bool on_retain;
-	uint32_t retained_pages; /* backed but stale */
-	_Atomic uint8_t site;	 /* call site of most of its pages (site.h) */
-	uint32_t splits;	 /* VMA boundaries inside the block, part of as->vma_estimate */
+	_Atomic uint8_t site; /* call site of most of its pages (site.h) */
+	uint32_t splits;      /* VMA boundaries inside the block, part of as->vma_estimate */
 };
 
 struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va); /* NULL: all pages plain */

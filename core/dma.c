@@ -2,7 +2,7 @@
  * dma.c - gm_as_map and gm_as_unmap: explicit mappings, for devices that cannot fault and for programs that want no
  * faults. See dma.h.
  *
- * What a device holds (held_r, held_w) is the truth; its entries (map_r, map_w) may be taken away and made again.
+ * What a device holds (struct gm_held) is the truth; its entries (map_r, map_w) may be taken away and made again.
  */
 #include "dma.h"
 #include "cpu.h"
@@ -10,39 +10,44 @@
 #include "rights.h"
 #include <errno.h>
 
-#define for_each_bd(b, bd)                                                                                   \
+static struct gm_held *held_by(const struct gm_block *b, unsigned d)
+{
+	return b->dev[d] ? b->dev[d]->held : NULL;
+}
+
+#define for_each_held(b, h)                                                                                  \
 	for (unsigned d_ = 0; d_ < GM_MAX_DEV; d_++)                                                         \
-		for (struct gm_block_dev *bd = (b)->dev[d_]; bd; bd = NULL)
+		for (struct gm_held *h = held_by(b, d_); h; h = NULL)
 
 void gm_block_pin(struct gm_block *b, gm_bm set, bool pin)
 {
 	gm_bm held = gm_bm_zero();
 
-	for_each_bd(b, bd)
+	for_each_held(b, h)
 	{
 		if (pin) {
-			bd->held_pins = gm_bm_andnot(bd->held_pins, set);
+			h->pins = gm_bm_andnot(h->pins, set);
 			continue;
 		}
-		gm_bm its = gm_bm_andnot(gm_bm_and(set, bd->held_r), held);
-		bd->held_pins = gm_bm_or(bd->held_pins, its);
+		gm_bm its = gm_bm_andnot(gm_bm_and(set, h->r), held);
+		h->pins = gm_bm_or(h->pins, its);
 		held = gm_bm_or(held, its);
 	}
 	b->pinned = pin ? gm_bm_or(b->pinned, set) : gm_bm_andnot(b->pinned, gm_bm_andnot(set, held));
 }
 
 /* The device holds `set` no longer; what it alone had pinned is free. */
-static void let_go(struct gm_block *b, struct gm_block_dev *bd, gm_bm set)
+static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 {
-	gm_bm loose = gm_bm_and(bd->held_pins, set);
+	gm_bm loose = gm_bm_and(h->pins, set);
 
-	bd->held_r = gm_bm_andnot(bd->held_r, set);
-	bd->held_w = gm_bm_andnot(bd->held_w, set);
-	bd->held_pins = gm_bm_andnot(bd->held_pins, set);
-	for_each_bd(b, other)
+	h->r = gm_bm_andnot(h->r, set);
+	h->w = gm_bm_andnot(h->w, set);
+	h->pins = gm_bm_andnot(h->pins, set);
+	for_each_held(b, other)
 	{
-		gm_bm its = gm_bm_and(loose, other->held_r);
-		other->held_pins = gm_bm_or(other->held_pins, its);
+		gm_bm its = gm_bm_and(loose, other->r);
+		other->pins = gm_bm_or(other->pins, its);
 		loose = gm_bm_andnot(loose, its);
 	}
 	b->pinned = gm_bm_andnot(b->pinned, loose);
@@ -50,15 +55,15 @@ static void let_go(struct gm_block *b, struct gm_block_dev *bd, gm_bm set)
 
 void gm_dma_drop(struct gm_block *b, gm_bm set)
 {
-	for_each_bd(b, bd) let_go(b, bd, set);
+	for_each_held(b, h) let_go(b, h, set);
 }
 
 /* Makes the entries of what is held of `set`. */
 static int enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
-	struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	gm_bm w = gm_bm_and(gm_bm_and(set, bd->held_w), b->prog_w);
-	gm_bm r = gm_bm_and(gm_bm_andnot(gm_bm_and(set, bd->held_r), w), b->prog_r);
+	const struct gm_held *h = held_by(b, ctx->dev->index);
+	gm_bm w = gm_bm_and(gm_bm_and(set, h->w), b->prog_w);
+	gm_bm r = gm_bm_and(gm_bm_andnot(gm_bm_and(set, h->r), w), b->prog_r);
 	int err = gm_bm_empty(w) ? 0 : gm_map_remote(b, ctx, w, true);
 
 	if (!err && !gm_bm_empty(r)) {
@@ -69,31 +74,37 @@ static int enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	return err;
 }
 
-void gm_dma_forget(struct gm_block *b, struct gm_block_dev *bd)
+void gm_dma_forget(struct gm_block *b, unsigned d)
 {
-	let_go(b, bd, bd->held_r);
+	struct gm_held *h = held_by(b, d);
+
+	if (!h)
+		return;
+	let_go(b, h, h->r);
+	b->dev[d]->held = NULL;
+	gmi_free(h, sizeof *h);
 }
 
 int gm_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 {
-	const struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	unsigned first = i & ~((1u << bd->order) - 1);
+	const struct gm_held *h = held_by(b, ctx->dev->index);
 
-	if (!gm_bm_test(&bd->held_r, i))
+	if (!h || !gm_bm_test(&h->r, i))
 		return -EFAULT;
-	if (write && !gm_bm_test(&bd->held_w, i))
+	if (write && !gm_bm_test(&h->w, i))
 		return -EPERM;
-	return enter(b, ctx, gm_bm_range(first, first + (1u << bd->order)));
+	unsigned order = b->dev[ctx->dev->index]->order, first = i >> order << order;
+	return enter(b, ctx, gm_bm_range(first, first + (1u << order)));
 }
 
 int gm_dma_restore(struct gm_block *b, gm_bm set)
 {
 	int err = 0;
 
-	for_each_bd(b, bd)
+	for_each_held(b, h)
 	{
-		gm_bm lost = gm_bm_andnot(gm_bm_and(set, bd->held_r), bd->map_r);
-		lost = gm_bm_or(lost, gm_bm_andnot(gm_bm_and(set, bd->held_w), bd->map_w));
+		gm_bm lost = gm_bm_andnot(gm_bm_and(set, h->r), b->dev[d_]->map_r);
+		lost = gm_bm_or(lost, gm_bm_andnot(gm_bm_and(set, h->w), b->dev[d_]->map_w));
 		if (!err && !gm_bm_empty(lost))
 			err = enter(b, b->as->ctx[d_], lost);
 	}
@@ -128,32 +139,33 @@ static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 		return -EPERM;
 	int err = gm_ctx_refuses(q->ctx);
 	struct gm_block_dev *bd = err ? NULL : gm_block_dev_get(b, q->ctx);
-	if (!bd)
+	if (!bd || (!bd->held && !(bd->held = gmi_alloc(sizeof *bd->held))))
 		return err ? err : -ENOMEM;
 	err = gm_migrate_to_cpu(b, set, true);
 	if (err)
 		return err;
-	bd->held_pins = gm_bm_or(bd->held_pins, gm_bm_andnot(set, b->pinned));
-	bd->held_r = gm_bm_or(bd->held_r, set);
-	bd->held_w = write ? gm_bm_or(bd->held_w, set) : gm_bm_andnot(bd->held_w, set);
+	struct gm_held *h = bd->held;
+	h->pins = gm_bm_or(h->pins, gm_bm_andnot(set, b->pinned));
+	h->r = gm_bm_or(h->r, set);
+	h->w = write ? gm_bm_or(h->w, set) : gm_bm_andnot(h->w, set);
 	b->pinned = gm_bm_or(b->pinned, set);
 	err = enter(b, q->ctx, set);
 	if (err && !gm_dev_unmap(b, q->ctx, set))
-		let_go(b, bd, set);
+		let_go(b, h, set);
 	return err;
 }
 
 static int unmap_block(struct gm_block *b, gm_bm unused, void *arg)
 {
 	struct request *q = arg;
-	struct gm_block_dev *bd = b->dev[q->ctx->dev->index];
+	struct gm_held *h = held_by(b, q->ctx->dev->index);
 
-	if (!bd)
+	if (!h)
 		return 0;
-	gm_bm set = gm_bm_and(pages_of(q, b), bd->held_r);
+	gm_bm set = gm_bm_and(pages_of(q, b), h->r);
 	int err = gm_dev_unmap(b, q->ctx, set);
 	if (!err)
-		let_go(b, bd, set);
+		let_go(b, h, set);
 	return err;
 }
 

@@ -8,12 +8,18 @@
 
 #include "as.h"
 
+/* What one device holds of a block: made by the first gm_as_map there. */
+struct gm_held {
+	gm_bm r, w; /* what it must be able to reach; w: write, too */
+	gm_bm pins; /* pinned only because of that */
+};
+
 /* The program pins or unpins `set`. Pages that a device holds stay pinned until it lets go. */
 void gm_block_pin(struct gm_block *b, gm_bm set, bool pin);
 /* The mapping of `set` is gone: nobody holds it. */
 void gm_dma_drop(struct gm_block *b, gm_bm set);
-/* The device's part of the block goes. */
-void gm_dma_forget(struct gm_block *b, struct gm_block_dev *bd);
+/* Device d's part of the block goes. */
+void gm_dma_forget(struct gm_block *b, unsigned d);
 /* Entries of held pages that were taken away (fork, rights, dropped contents) come back, as far as rights allow. */
 int gm_dma_restore(struct gm_block *b, gm_bm set);
 /* A device that cannot wait for faults misses the entry of page i: it gets what it holds. -EFAULT: nothing; -EPERM: only

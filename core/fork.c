@@ -225,8 +225,9 @@ static void privatise_block(struct gm_block *b)
 		}
 	}
 	gm_dma_drop(b, all);
-	for (int d = 0; d < GM_MAX_DEV; d++) {
+	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_block_dev *bd = b->dev[d];
+		gm_dma_forget(b, d);
 		b->dev[d] = NULL;
 		if (bd)
 			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);

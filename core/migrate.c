@@ -591,7 +591,7 @@ int gm_block_forget(struct gm_block *b, struct gm_ctx *ctx)
 	if (err)
 		return err;
 	set_valid(b, ctx, gm_bm_zero()); /* copies of a DUP page: the host has it too */
-	gm_dma_forget(b, bd);
+	gm_dma_forget(b, ctx->dev->index);
 	b->dev[ctx->dev->index] = NULL;
 	gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
 	return 0;
