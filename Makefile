@@ -145,7 +145,7 @@ check-cpp:
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory -s CC=$* BUILD=build-$* all compile-tests
 	@echo "$*: no warnings"
-compile-tests: $(UNIT) $(DEVICE_TESTS) examples
+compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/reproduce
 .PHONY: check check-format check-scripts check-cpp check-gcc check-clang compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------

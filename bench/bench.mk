@@ -2,7 +2,7 @@
 BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch gmem_stream gmem_parallel syscalls
 BENCH_PLAIN = floor_cpu_fault floor_uffd floor_device_fault floor_ring floor_memcpy floor_parallel startup malloc_bench
 BENCH_DIR = $(BUILD)/bench
-BENCH_CC = $(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $<
+BENCH_CC = $(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $<
 
 $(BENCH_PLAIN:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c
 	@mkdir -p $(@D)

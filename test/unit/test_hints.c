@@ -216,7 +216,7 @@ Test(hints, random_ranges_against_a_table)
 		cr_assert_eq(h.read_mostly, model[i].mostly, "page %u", i);
 		cr_assert_eq(h.has_preferred, model[i].preferred != 0, "page %u", i);
 		cr_assert_eq(h.preferred, want, "page %u", i);
-		cr_assert_eq(h.accessed_by, model[i].by[0] + model[i].by[1], "page %u", i);
+		cr_assert_eq(h.accessed_by, (uint32_t)(model[i].by[0] + model[i].by[1]), "page %u", i);
 		cr_assert_eq(gm_bm_test(&blk->read_mostly, j), model[i].mostly, "the block's mirror, page %u",
 			     i);
 		for (unsigned d = 0; d < 2; d++) {
