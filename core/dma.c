@@ -66,12 +66,16 @@ static int enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	gm_bm r = gm_bm_and(gm_bm_andnot(gm_bm_and(set, h->r), w), b->prog_r);
 	int err = gm_bm_empty(w) ? 0 : gm_map_remote(b, ctx, w, true);
 
-	if (!err && !gm_bm_empty(r)) {
+	if (!err && !gm_bm_empty(r))
 		err = gm_map_remote(b, ctx, r, false);
-		if (!err)
-			err = gm_dev_write_protect(b, ctx, r);
-	}
 	return err;
+}
+
+gm_bm gm_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
+{
+	const struct gm_held *h = held_by(b, ctx->dev->index);
+
+	return h && !(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) ? gm_bm_andnot(h->r, h->w) : gm_bm_zero();
 }
 
 void gm_dma_forget(struct gm_block *b, unsigned d)
@@ -149,7 +153,10 @@ static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 	h->r = gm_bm_or(h->r, set);
 	h->w = write ? gm_bm_or(h->w, set) : gm_bm_andnot(h->w, set);
 	b->pinned = gm_bm_or(b->pinned, set);
-	err = enter(b, q->ctx, set);
+	if (!write)
+		err = gm_dev_write_protect(b, q->ctx, set);
+	if (!err)
+		err = enter(b, q->ctx, set);
 	if (err && !gm_dev_unmap(b, q->ctx, set))
 		let_go(b, h, set);
 	return err;

@@ -22,6 +22,8 @@ void gm_dma_drop(struct gm_block *b, gm_bm set);
 void gm_dma_forget(struct gm_block *b, unsigned d);
 /* Entries of held pages that were taken away (fork, rights, dropped contents) come back, as far as rights allow. */
 int gm_dma_restore(struct gm_block *b, gm_bm set);
+/* What the device may only read although the program may write: held so by one that cannot fault to be given more. */
+gm_bm gm_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx);
 /* A device that cannot wait for faults misses the entry of page i: it gets what it holds. -EFAULT: nothing; -EPERM: only
  * the right to read. */
 int gm_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);

@@ -378,7 +378,8 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	if (!err)
 		err = gm_cpu_raise(b, gm_bm_and(p->map_remote, p->revoke), b->prog_r, b->prog_w);
 	if (!err)
-		err = gm_dev_map(b, ctx, p->map_remote, b->prog_w, true);
+		err = gm_dev_map(b, ctx, p->map_remote, gm_bm_andnot(b->prog_w, gm_dma_readonly(b, ctx)),
+				 true);
 	if (!err && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
 		gm_background_wake(GM_BACKGROUND_COUNT);
 	if (!err)

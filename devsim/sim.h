@@ -28,6 +28,8 @@ GM_EXPORT int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, 
 					int *slot, const void **journal);
 GM_EXPORT void gmi_sim_journal_done(struct gm_sim *sim, int slot);
 
+/* Can its kernels use memory that was not mapped for them before? */
+GM_EXPORT bool gmi_sim_can_fault(const struct gm_sim *sim);
 /* Pid of the device process, 0: not running now. For tests, tools and the report. */
 GM_EXPORT int gmi_sim_pid(struct gm_sim *sim);
 /* Lists the profiles with their sources, and the keys that override them. */

@@ -313,9 +313,20 @@ static int sim_accessed(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap)
 	return alive ? 0 : -ENODEV;
 }
 
+/* What the device keeps for itself: nothing of the program can be at these addresses. */
+static int peer_va_alloc_fixed(void *pmap, uint64_t va, uint64_t len, int prot)
+{
+	struct sim_space *s = pmap;
+	uint64_t bytes;
+	int fd;
+
+	return va - gmi_as_base(s->as, &bytes, &fd) < s->sim->model.reserve_bytes ? -EBUSY : 0;
+}
+
 const struct gm_mmu sim_mmu = {
 	.name = "gmem-devsim",
 	.aperture = aperture,
+	.peer_va_alloc_fixed = peer_va_alloc_fixed,
 	.pmap_create = pmap_create,
 	.pmap_destroy = pmap_destroy,
 	.batch = batch,

@@ -57,7 +57,10 @@ struct gm_sim {
 	struct gm_lock accessed_lock; /* one reader of the access counters at a time; before cmd */
 	struct gm_lock spaces_lock;
 	struct sim_space space[DS_WINDOWS];
-	struct gm_as *again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
+	struct {
+		struct gm_as *as;
+		enum gm_mmu_mode mode;
+	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
 
 	_Atomic int32_t owner[DS_LAUNCHES]; /* who fills or awaits a slot: a thread, or SIM_OWNER_* */
 	_Atomic uint32_t slot_freed;	    /* futex */

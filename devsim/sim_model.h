@@ -18,7 +18,9 @@ struct sim_point { /* a transfer of so many bytes takes so long */
 };
 struct sim_model {
 	char name[32];
-	uint64_t mem_bytes, page_bytes;
+	uint64_t mem_bytes, page_bytes; /* mem_bytes 0: it works on the host's memory */
+	uint64_t reserve_bytes;		/* at the start of every window: taken by the device itself */
+	bool cannot_fault;		/* only what gm_as_map mapped is reachable */
 	unsigned workers;
 	double fault_ns, launch_ns;
 	double gflops[4]; /* s, d, c, z; equal to flops per ns */

@@ -47,6 +47,8 @@ static void release_memory(struct gm_sim *sim)
 static int map_aperture(struct gm_sim *sim)
 {
 	uint64_t bytes = sim->model.mem_bytes;
+	if (!bytes)
+		return 0;
 	char *room = gm_sys_mmap(NULL, bytes + GM_BLOCK_BYTES, PROT_NONE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -116,10 +118,18 @@ static int meet_core(struct gm_sim *sim)
 
 	sim->mmu = sim_mmu;
 	sim->mmu.page_bytes = sim->model.page_bytes;
-	int err = gm_dev_create(&sim->mmu, sim, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &dev);
+	uint64_t cap = sim->model.cannot_fault ? 0 : GM_DEV_CAP_REPLAYABLE;
+	if (sim->model.mem_bytes)
+		cap |= GM_DEV_CAP_PEER;
+	else
+		sim->mmu.aperture = NULL;
+	if (!sim->model.reserve_bytes)
+		sim->mmu.peer_va_alloc_fixed = NULL;
+	int err = gm_dev_create(&sim->mmu, sim, cap, &dev);
 	if (err)
 		return err;
-	err = gm_dev_register_physmem(dev, 0, sim->model.mem_bytes);
+	if (sim->model.mem_bytes)
+		err = gm_dev_register_physmem(dev, 0, sim->model.mem_bytes);
 	if (err) {
 		gm_dev_destroy(dev);
 		return err;
@@ -142,10 +152,10 @@ static int bring_up(struct gm_sim *sim)
 			release_memory(sim);
 	}
 	for (unsigned i = 0; i < DS_WINDOWS && !err; i++) {
-		struct gm_as *as = sim->again[i];
-		sim->again[i] = NULL;
+		struct gm_as *as = sim->again[i].as;
+		sim->again[i].as = NULL;
 		if (as)
-			err = gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+			err = gm_as_attach(as, sim->dev, sim->again[i].mode, 1, NULL);
 	}
 	return err;
 }
@@ -172,9 +182,13 @@ static void forget_device(struct gm_sim *sim)
 	unsigned n = 0;
 
 	release_memory(sim);
-	for (unsigned i = 0; i < DS_WINDOWS; i++)
-		if (sim->space[i].as)
-			sim->again[n++] = sim->space[i].as;
+	for (unsigned i = 0; i < DS_WINDOWS; i++) {
+		struct gm_as *as = sim->space[i].as;
+		if (!as)
+			continue;
+		sim->again[n].as = as;
+		sim->again[n++].mode = as->ctx_room[sim->dev->index]->mode;
+	}
 	gm_zero(sim->space, sizeof sim->space);
 	gm_zero(sim->owner, sizeof sim->owner);
 	gm_zero(sim->journal_at, sizeof sim->journal_at);
@@ -291,12 +305,32 @@ struct gm_dev *gm_sim_dev(struct gm_sim *sim)
 	return sim && !sim_up(sim) ? sim->dev : NULL;
 }
 
+bool gmi_sim_can_fault(const struct gm_sim *sim)
+{
+	return !sim->model.cannot_fault;
+}
+
 int gm_sim_attach(struct gm_sim *sim, struct gm_as *as)
 {
 	if (!sim || !as)
 		return -EINVAL;
 	int err = sim_up(sim);
 	return err ? err : gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+}
+
+/* sims lock held. NULL: it failed, and that was said. */
+static struct gm_sim *open_default(int i, struct gm_as *as)
+{
+	struct gm_sim *sim;
+
+	if (open_locked(gmi_opt.device[i], &sim))
+		return NULL;
+	int err = gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+	if (!err)
+		return sim;
+	gm_log(GM_LOG_ERROR, "cannot attach device %s: error %d%s", gmi_opt.device[i], -err,
+	       err == -EBUSY ? " (the program uses addresses that the device keeps for itself)" : "");
+	return NULL;
 }
 
 struct gm_sim *gmi_sim_default(int i)
@@ -312,13 +346,9 @@ struct gm_sim *gmi_sim_default(int i)
 	gmi_lock(&sims_lock);
 	struct gm_sim *sim = defaults[i];
 	if (!sim && !default_failed[i]) {
-		if (open_locked(gmi_opt.device[i], &sim) ||
-		    gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL)) {
-			default_failed[i] = true; /* said once */
-			sim = NULL;
-		} else {
-			__atomic_store_n(&defaults[i], sim, __ATOMIC_RELEASE);
-		}
+		sim = open_default(i, as);
+		default_failed[i] = !sim; /* said once */
+		__atomic_store_n(&defaults[i], sim, __ATOMIC_RELEASE);
 	}
 	gmi_unlock(&sims_lock);
 	gmi_restore_signals(mask);

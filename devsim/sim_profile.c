@@ -80,6 +80,23 @@ static const struct profile {
 	  .mem_bw = 200,
 	  LINE_LINK(400, 26.0)},
 	 "CXL 2.0 on PCIe 5 x8 (31.5 GB/s), latency of Sun et al., MICRO'23; compute and far fault assumed"},
+	{{.name = "remote-accel",
+	  .page_bytes = 4096,
+	  .fault_ns = 5000,
+	  .launch_ns = 2000,
+	  PEAK(2000, 1000),
+	  .mem_bw = 26,
+	  LINE_LINK(400, 26.0)},
+	 "an MMU; works on the host's memory over the link of cxl-accel"},
+	{{.name = "iommu-dma",
+	  .page_bytes = 4096,
+	  .cannot_fault = true,
+	  .launch_ns = 5000,
+	  PEAK(100, 50),
+	  .mem_bw = 12,
+	  LINE_LINK(1300, 12.0)},
+	 "behind an IOMMU, cannot fault: reaches what gm_as_map() mapped; PCIe 3 x16 at 80 % of 15.8 GB/s, "
+	 "compute assumed"},
 };
 
 /* ---- keys ---- */
@@ -125,8 +142,12 @@ static double number(const char *s, const struct unit *units, unsigned n)
 
 static int set_mem(struct sim_model *m, const char *v)
 {
-	return gmi_parse_bytes(v, &m->mem_bytes) || m->mem_bytes < GM_BLOCK_BYTES ||
-	       m->mem_bytes % GM_BLOCK_BYTES || m->mem_bytes > 4096 * GIB;
+	return gmi_parse_bytes(v, &m->mem_bytes) || m->mem_bytes % GM_BLOCK_BYTES ||
+	       m->mem_bytes > 4096 * GIB;
+}
+static int set_reserve(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->reserve_bytes) || m->reserve_bytes % GM_PAGE_BYTES;
 }
 static int set_page(struct sim_model *m, const char *v)
 {
@@ -192,11 +213,13 @@ static const struct key {
 	const char *name, *valid;
 	int (*set)(struct sim_model *m, const char *value);
 } keys[] = {
-	{"mem", "a multiple of 2M, e.g. 512M or 4G", set_mem},
+	{"mem", "a multiple of 2M, e.g. 512M or 4G; 0: it works on the host's memory", set_mem},
 	{"page", "4K, 64K or 2M", set_page},
 	{"workers", "1 to 64", set_workers},
 	{"bw", "the link's bytes per second, e.g. 12G", set_bw},
 	{"fault", "a far fault's latency, e.g. 45us", set_fault},
+	{"reserve", "bytes at the start of every space that the device keeps for itself, e.g. 64M",
+	 set_reserve},
 	{"prefetch", "as GMEM_PREFETCH, for this device", set_prefetch},
 	{"evict", "as GMEM_EVICT, for this device", set_evict},
 	{"placement", "as GMEM_PLACEMENT, for this device", set_placement},
@@ -294,8 +317,11 @@ void gmi_sim_help(void (*out)(const char *line))
 	char line[256];
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles); i++) {
-		gmi_snprintf(line, sizeof line, "%s: %zuG; %s", profiles[i].model.name,
-			     (size_t)(profiles[i].model.mem_bytes / GIB), profiles[i].source);
+		const struct sim_model *m = &profiles[i].model;
+		char memory[32] = "no memory of its own";
+		if (m->mem_bytes)
+			gmi_snprintf(memory, sizeof memory, "%zuG", (size_t)(m->mem_bytes / GIB));
+		gmi_snprintf(line, sizeof line, "%s: %s; %s", m->name, memory, profiles[i].source);
 		out(line);
 	}
 	for (unsigned i = 0; i < GM_ARRAY_LEN(keys); i++) {

@@ -125,6 +125,8 @@ static const char *offload(unsigned symbol, const gmp_word w[], const double x[2
 	struct gm_sim *sim = gmi_sim_default(0);
 	if (!sim)
 		return "no device";
+	if (!gmi_sim_can_fault(sim))
+		return "the device cannot fault";
 	a.threads = lib->get_threads ? lib->get_threads() : 0;
 	return run_on_device(sim, &a) ? NULL : "it failed on the device";
 }

@@ -74,6 +74,17 @@ other_page_sizes() {
 			return 1
 	done
 }
+a_device_without_memory() {
+	same GMEM_BLAS_MIN=1 GMEM_DEVICE=remote-accel ./cases threads && quiet && counted blas_device -eq 240 &&
+		counted h2d_bytes -eq 0 && counted d2h_bytes -eq 0
+}
+a_device_that_cannot_fault() {
+	same GMEM_BLAS_MIN=1 GMEM_DEVICE=iommu-dma ./cases threads && quiet && counted blas_device -eq 0 && counted blas_host -eq 240
+}
+a_device_that_keeps_the_addresses_for_itself() {
+	same GMEM_BLAS_MIN=1 GMEM_DEVICE=pcie4-gpu,reserve=8M ./cases threads && counted blas_device -eq 0 &&
+		grep -q 'cannot attach device pcie4-gpu,reserve=8M: error 16' err && [ "$(wc -l <err)" = 1 ]
+}
 offload_none() { same GMEM_BLAS_MIN=1 GMEM_OFFLOAD=none ./cases threads && counted blas_device -eq 0 && counted blas_host -eq 240; }
 no_device() { same GMEM_BLAS_MIN=1 GMEM_DEVICE=none ./cases threads && counted blas_device -eq 0; }
 the_threshold_is_met() { same GMEM_BLAS_MIN=20 ./cases at_least_min && counted blas_device -eq 1; }
