@@ -414,11 +414,12 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 	return err;
 }
 
-/* What a driver needs of a space. */
-uint64_t gmi_as_base(const struct gm_as *as, uint64_t *bytes, int *store_fd)
+uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd)
 {
-	*bytes = as->bytes;
-	*store_fd = as->store.fd;
+	if (bytes)
+		*bytes = as->bytes;
+	if (store_fd)
+		*store_fd = as->store.fd;
 	return as->base;
 }
 

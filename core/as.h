@@ -121,9 +121,6 @@ void gm_launch_done(struct gm_dev *dev);
 
 /* window.c: reserves the default space's window (bases, halving). 0 or -ENOMEM. */
 int gm_window_reserve(uintptr_t *base, size_t *bytes);
-/* A driver's view of a space: base address, length, descriptor of the host store (open once a device is
- * attached). */
-GM_EXPORT uint64_t gmi_as_base(const struct gm_as *as, uint64_t *bytes, int *store_fd);
 
 /* ---- evict.c ---- */
 /* Frees device memory by sending a cold block home. `own`: the block that the caller has locked; `keep`: its

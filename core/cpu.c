@@ -19,12 +19,25 @@ struct kernel_sigaction { /* the kernel's own layout: libc's sigaction() may be 
 extern void gm_sigreturn(void); /* gate_x86_64.S */
 static struct kernel_sigaction previous;
 
+/* The bytes are on a device and do not come home: the access fails; who handles that and returns tries it again. */
+static void raise_bus_error(void *addr)
+{
+	siginfo_t bus = {.si_signo = SIGBUS, .si_code = BUS_ADRERR};
+
+	bus.si_addr = addr;
+	gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), SIGBUS, &bus);
+}
+
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;
+	enum gm_cpu_fault_result got =
+		info->si_code > 0 ? gmi_cpu_fault((uintptr_t)info->si_addr, write) : GM_CPU_NOT_OURS;
 
-	if (info->si_code > 0 && gmi_cpu_fault((uintptr_t)info->si_addr, write) == GM_CPU_RESOLVED)
+	if (got == GM_CPU_LOST)
+		raise_bus_error(info->si_addr);
+	if (got != GM_CPU_NOT_OURS)
 		return;
 	bool sent = info->si_code <= 0; /* kill, sigqueue: nothing would be tried again */
 	if (sent && previous.handler == (void *)SIG_IGN)

@@ -228,13 +228,15 @@ int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool 
 		j = map_run(b, ctx->dev->index, set, w, host, i);
 		uint64_t pa = host ? b->va - b->as->base + i * GM_PAGE_BYTES
 				   : ctx->dev->phys_begin + gm_frame_of(bd, i) * GM_PAGE_BYTES;
-		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_MAP,
-					      .prot = GM_PROT_READ | (gm_bm_test(&w, i) ? GM_PROT_WRITE : 0),
-					      .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
-					      .va = b->va + i * GM_PAGE_BYTES,
-					      .len = (j - i) * GM_PAGE_BYTES,
-					      .pa = pa,
-					      .attr = gm_attr_of(b, ctx->dev->index, i)});
+		gm_ops_add(&o,
+			   (struct gm_op){.kind = GM_OP_MAP,
+					  .prot = GM_PROT_READ | (gm_bm_test(&w, i) ? GM_PROT_WRITE : 0),
+					  .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
+					  .va = b->va + i * GM_PAGE_BYTES,
+					  .len = (j - i) * GM_PAGE_BYTES,
+					  .pa = pa,
+					  .host = host ? gm_alias(b->as, b->va + i * GM_PAGE_BYTES) : NULL,
+					  .attr = gm_attr_of(b, ctx->dev->index, i)});
 	}
 	int err = gm_ops_flush(&o);
 	bd->map_r = gm_bm_or(bd->map_r, set);

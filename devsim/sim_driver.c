@@ -317,10 +317,8 @@ static int sim_accessed(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap)
 static int peer_va_alloc_fixed(void *pmap, uint64_t va, uint64_t len, int prot)
 {
 	struct sim_space *s = pmap;
-	uint64_t bytes;
-	int fd;
 
-	return va - gmi_as_base(s->as, &bytes, &fd) < s->sim->model.reserve_bytes ? -EBUSY : 0;
+	return va - gm_as_window(s->as, NULL, NULL) < s->sim->model.reserve_bytes ? -EBUSY : 0;
 }
 
 const struct gm_mmu sim_mmu = {

@@ -103,12 +103,11 @@ static int send_windows(struct gm_sim *sim, int sock)
 	int err = 0;
 
 	for (unsigned i = 0; i < DS_WINDOWS && !err; i++) {
-		uint64_t bytes;
 		int fd;
 		atomic_store(&sim->ctl->window[i].state, DS_W_NONE);
 		if (!sim->space[i].as)
 			continue;
-		gmi_as_base(sim->space[i].as, &bytes, &fd);
+		gm_as_window(sim->space[i].as, NULL, &fd);
 		err = send_store(sock, i, fd);
 	}
 	return err;
@@ -120,7 +119,7 @@ int sim_window_add(struct gm_sim *sim, unsigned i)
 	uint64_t bytes;
 	int fd, err = 0;
 
-	ctl->window[i].base = gmi_as_base(sim->space[i].as, &bytes, &fd);
+	ctl->window[i].base = gm_as_window(sim->space[i].as, &bytes, &fd);
 	ctl->window[i].bytes = bytes;
 	if (!sim->alive)
 		return 0;

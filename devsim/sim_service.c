@@ -30,8 +30,7 @@ static struct gm_as *space_of(struct gm_sim *sim, uint64_t va)
 {
 	for (unsigned i = 0; i < DS_WINDOWS; i++) {
 		uint64_t bytes;
-		int fd;
-		if (sim->space[i].as && va - gmi_as_base(sim->space[i].as, &bytes, &fd) < bytes)
+		if (sim->space[i].as && va - gm_as_window(sim->space[i].as, &bytes, NULL) < bytes)
 			return sim->space[i].as;
 	}
 	return NULL;

@@ -49,7 +49,8 @@ struct gm_op {
 	uint8_t prot; /* GM_PROT_* of MAP and PROTECT */
 	uint8_t mem; /* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
 	uint64_t va, len, pa;
-	void *host;    /* COPY: the host side, an address that never faults (the host store's alias) */
+	/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that never faults */
+	void *host;
 	uint64_t attr; /* MAP: what gm_set_attr() said, untouched by core; 0: nothing was said */
 };
 struct gm_va_range {
@@ -196,6 +197,20 @@ int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **as);
  * Source: RFC gm_as_destroy.
  */
 int gm_as_destroy(struct gm_as *as);
+
+/**
+ * gm_as_window - what a driver needs to know of a space
+ * @as: the space
+ * @bytes: receives the length of its window of addresses; may be NULL
+ * @store_fd: receives the descriptor of its host store, which GM_MEM_HOST counts in (offset = address - first address), for
+ * devices in other processes to map; it stays core's. -1: no device is attached or about to be. May be NULL
+ *
+ * Also from pmap_create and the other gm_mmu callbacks, and from signal handlers.
+ *
+ * Return: the first address.
+ * Source: ours; a driver in the kernel has mm_struct and struct page.
+ */
+uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd);
 
 /* What a device's touch does: SHARE: the page stays on the host, the device maps it there; COHERENT_EXCLUSIVE:
  * it moves to the device; REPLICATE: readers get copies, a writer becomes exclusive. */
