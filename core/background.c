@@ -49,14 +49,17 @@ static bool reclaim_some(uint64_t now, bool *pressed)
 			continue;
 		if (__atomic_exchange_n(&dev->pressed, false, __ATOMIC_ACQUIRE))
 			dev->pressed_until_ns = now + PRESSURE_NS;
-		if (now > dev->pressed_until_ns)
+		if (now > dev->pressed_until_ns && !dev->reclaiming) /* what has begun goes on to its end */
 			continue;
 		*pressed = true;
 		if (!dev->reclaiming && !below(dev, gmi_opt.reclaim_percent))
 			continue;
+		int err = -ENOSPC;
+		if (below(dev, gmi_opt.reclaim_percent * 2))
+			err = gm_evict(dev, NULL, gm_bm_zero());
 		dev->reclaiming =
-			below(dev, gmi_opt.reclaim_percent * 2) && !gm_evict(dev, NULL, gm_bm_zero());
-		any |= dev->reclaiming;
+			!err || err == -EAGAIN; /* every candidate is locked: not at the next tick */
+		any |= !err;
 	}
 	return any;
 }
