@@ -73,8 +73,14 @@ __attribute__((format(printf, 5, 6))) static inline void shim_fail(bool fatal, c
 	if (fatal)
 		_exit(1);
 }
+/* As around a call of Criterion's: what another process or a fault changes is read again. */
 #define shim_check(fatal, what, cond, ...)                                                                   \
-	((cond) ? (void)0 : shim_fail((fatal), __FILE__, __LINE__, (what), " " __VA_ARGS__))
+	(({                                                                                                  \
+		__asm__ volatile("" ::: "memory");                                                           \
+		(cond);                                                                                      \
+	})                                                                                                   \
+		 ? (void)0                                                                                   \
+		 : shim_fail((fatal), __FILE__, __LINE__, (what), " " __VA_ARGS__))
 #define shim_cmp(fatal, a, op, b, ...) shim_check(fatal, #a " " #op " " #b, (a)op(b), __VA_ARGS__)
 
 #define cr_assert(c, ...)		 shim_check(true, #c, c, __VA_ARGS__)
