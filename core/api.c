@@ -104,12 +104,13 @@ static int do_discard(struct gm_block *b, gm_bm set, void *arg)
 static const struct advice {
 	int behavior;
 	bool inward, create;
+	bool takes; /* the CPU's rights, for a moment */
 	int (*fn)(struct gm_block *, gm_bm, void *);
 } advices[] = {
-	{GM_MADV_PINNED, false, true, do_pin},
-	{GM_MADV_UNPINNED, false, false, do_unpin},
-	{GM_MADV_DISCARD, true, true, do_discard},
-	{MADV_DONTNEED, true, true, do_discard},
+	{GM_MADV_PINNED, false, true, true, do_pin},
+	{GM_MADV_UNPINNED, false, false, false, do_unpin},
+	{GM_MADV_DISCARD, true, true, false, do_discard},
+	{MADV_DONTNEED, true, true, false, do_discard},
 };
 
 int gm_check_range(const void *start, size_t len, struct gm_as **as)
@@ -160,7 +161,8 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 			lo = gm_align_up(lo, GM_PAGE_BYTES);
 			hi = gm_align_down(hi, GM_PAGE_BYTES);
 		}
-		return lo < hi ? gm_each_block(as, lo, hi, a->create, a->fn, NULL) : 0;
+		err = a->takes && as->store.alias ? gmi_activate() : 0;
+		return !err && lo < hi ? gm_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
 	}
 	err = gm_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES), behavior,
 			  dev);

@@ -35,7 +35,7 @@ struct gm_as {
 	struct gm_block *_Atomic *table;	     /* bytes / 2 MiB pointers, reserved lazily */
 	struct gm_block *_Atomic blocks;	     /* list of all */
 	struct gm_store store;
-	struct gm_ctx *ctx[GM_MAX_DEV]; /* by device index; changes under the region lock too */
+	struct gm_ctx *_Atomic ctx[GM_MAX_DEV]; /* by device index; changes under the region lock too */
 	struct gm_ctx
 		*ctx_room[GM_MAX_DEV]; /* their memory: late readers of a pointer find it there for ever */
 	struct gm_lock retain_lock;
@@ -78,7 +78,7 @@ struct gm_ctx {
 /* May the device get anything there? 0, -EAGAIN, -ENODEV. Whoever asks holds the block's lock. */
 static inline int gm_ctx_refuses(const struct gm_ctx *ctx)
 {
-	return atomic_load_explicit(&ctx->refuse, memory_order_relaxed);
+	return atomic_load_explicit(&ctx->refuse, memory_order_acquire);
 }
 
 extern struct gm_as *_Atomic gm_spaces[GM_MAX_AS];

@@ -72,26 +72,48 @@ static int plain_activate(void)
 
 int (*gmi_activate_hook)(void) = plain_activate;
 
+bool gm_cpu_ready(void)
+{
+	return atomic_load(&gmi_active) == GM_ACTIVE || gmi_activate_hook != plain_activate;
+}
+
+static struct {
+	struct gm_lock lock;
+	_Atomic int tid; /* of the thread in the hook */
+	bool done;	 /* also in a fork child: the handler and the hooks are inherited */
+} activation;
+
 int gmi_activate(void)
 {
-	static struct gm_lock lock;
-	static bool done; /* also in a fork child: the handler and the hooks are inherited */
 	int err = 0;
 
+	if (gm_likely(atomic_load_explicit(&gmi_active, memory_order_acquire) == GM_ACTIVE))
+		return 0;
+	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
+		return 0;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&lock);
-	if (!atomic_load(&gmi_active)) {
-		atomic_store(&gmi_active,
-			     1); /* calls that start from now on pin; the hook deals with earlier ones */
-		err = done && gmi_activate_hook == plain_activate ? 0 : gmi_activate_hook();
-		if (err)
-			atomic_store(&gmi_active, 0);
-		else
-			done = true;
+	gmi_lock(&activation.lock);
+	if (atomic_load(&gmi_active) == GM_INACTIVE) {
+		/* Calls that start from now on pin; the hook deals with earlier ones. */
+		atomic_store(&gmi_active, GM_ACTIVATING);
+		atomic_store(&activation.tid, gmi_gettid());
+		if (!activation.done || gmi_activate_hook != plain_activate)
+			err = gmi_activate_hook();
+		activation.done |= !err;
+		atomic_store(&activation.tid, 0);
+		atomic_store(&gmi_active, err ? GM_INACTIVE : GM_ACTIVE);
 	}
-	gmi_unlock(&lock);
+	gmi_unlock(&activation.lock);
 	gmi_restore_signals(mask);
 	return err;
+}
+
+/* The parent's thread that held the lock is not here. */
+void gm_activation_forked(void)
+{
+	activation.lock = (struct gm_lock){0};
+	atomic_store(&activation.tid, 0);
+	atomic_store(&gmi_active, GM_INACTIVE);
 }
 
 static int plain_thread_start(void *(*fn)(void *), void *arg)

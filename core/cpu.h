@@ -26,7 +26,14 @@ GM_EXPORT int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write);
  * -errno: then no device runs.
  */
 GM_EXPORT extern int (*gmi_activate_hook)(void);
+/*
+ * Returns when gmi_active is GM_ACTIVE (0), or the hook's error. Whoever takes rights from the CPU, if only for a moment,
+ * calls it first, without locks. Within the hook: 0 at once.
+ */
 GM_EXPORT int gmi_activate(void);
+void gm_activation_forked(void);
+/* For assertions: a CPU fault would find a handler (the preload's is there from the start). */
+bool gm_cpu_ready(void);
 
 /* The back end in use, "sigsegv" or "uffd" (cpu_mmu.h); chosen when the first device is attached. */
 GM_EXPORT const char *gmi_cpu_backend(void);

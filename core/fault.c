@@ -214,7 +214,7 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	if (addr < as->base || addr - as->base >= as->bytes)
 		return -EFAULT;
 
-	int err = atomic_load_explicit(&gmi_active, memory_order_relaxed) ? 0 : gmi_activate();
+	int err = gmi_activate();
 	if (err)
 		return err;
 	gm_sigmask mask = gmi_block_signals();
@@ -226,14 +226,14 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 		gmi_lock(&b->lock);
 		bool write = hint == GM_HINT_WRITE || (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
 		err = serve(b, ctx, i, write, &merged);
+		if (!err && !merged && dev->mmu->account) /* while the lock keeps the device attached */
+			dev->mmu->account(ctx->pmap, 0, 0, 1);
 		gmi_unlock(&b->lock);
 	}
 	if (!err) {
 		struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
 		atomic_fetch_add_explicit(merged ? &s->faults_merged : &s->faults, 1, memory_order_relaxed);
 		GM_COUNT_SITE(b->site, device_faults, !merged);
-		if (dev->mmu->account && !merged)
-			dev->mmu->account(ctx->pmap, 0, 0, 1);
 	}
 	gmi_restore_signals(mask);
 	return err;

@@ -263,7 +263,7 @@ void gmi_fork_child(void)
 		return; /* a fault has done it already */
 	gm_sigmask mask = fork_state.mask;
 	fork_state.copied_bytes = 0;
-	atomic_store(&gmi_active, 0);
+	gm_activation_forked();
 	gm_threads_forked();
 	for (int i = 0; i < GM_MAX_AS; i++)
 		if (gm_spaces[i])

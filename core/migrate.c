@@ -7,6 +7,7 @@
  */
 #include "migrate.h"
 #include "background.h"
+#include "cpu.h"
 #include "cpu_bus.h"
 #include "dma.h"
 #include "hint.h"
@@ -286,6 +287,7 @@ int gm_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
  * absent. */
 static int adopt_on_host(struct gm_block *b, gm_bm set)
 {
+	gm_assert(gm_cpu_ready());
 	set = gm_bm_andnot(set, b->adopted);
 	gm_bm_for_each_run (&set, first, end) {
 		gm_bm run = gm_bm_range(first, end);

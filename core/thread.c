@@ -149,8 +149,10 @@ static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 
 static void make_ready(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
 {
+	/* Until every thread is ready, one may be in a call that writes to the same pages without a pin. */
+	bool ready = !write || !gmi_activate();
 	gm_sigmask mask = gmi_block_signals();
-	if (write)
+	if (write && ready)
 		adopt(as, lo, hi);
 	gmi_cpu_make_resident(lo, hi - lo, write);
 	gmi_restore_signals(mask);

@@ -39,8 +39,12 @@ GM_EXPORT struct gm_thread *gmi_self(void);
 GM_EXPORT void gmi_thread_exit(void);
 GM_EXPORT extern struct gm_thread *_Atomic gmi_threads;
 
-/* 1 once a page of any space has left the CPU: before that nobody needs to pin (preload raises it by
- * gmi_activate). */
+/*
+ * Not GM_INACTIVE: calls pin what they use, because a page of some space has left the CPU or may do so soon. Pages
+ * leave once it is GM_ACTIVE: then every thread and every handler is ready for that. Only gmi_activate changes it, and a
+ * fork in the child.
+ */
+enum gm_active { GM_INACTIVE, GM_ACTIVATING, GM_ACTIVE };
 GM_EXPORT extern _Atomic uint8_t gmi_active;
 
 /*

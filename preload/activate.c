@@ -202,7 +202,6 @@ int gmp_activate(void)
 {
 	if (!gmp_have_dispatch)
 		return 0;
-	atomic_store(&gmi_active, 1);
 	atomic_store(&activating, 1);
 	for (int i = 0; i < MAX_STEPS && anyone_in_libc(); i++)
 		step();

@@ -3,6 +3,7 @@
  * of attachment.
  */
 #include "../../core/vm.h"
+#include "../../core/cpu.h"
 #include "fake_dev.h"
 #include <sched.h>
 #include <sys/wait.h>
@@ -276,6 +277,65 @@ static void *keep_touching(void *arg)
 		t->done++;
 	}
 }
+
+/* ---- the first page leaves ---- */
+
+static _Atomic int hook_calls;
+static _Atomic bool hook_runs, hook_done, too_early;
+static int slow_hook(void)
+{
+	hook_calls++;
+	hook_runs = true;
+	usleep(20000); /* what is too early has time to happen */
+	hook_done = true;
+	return 0;
+}
+
+static void *second_fault(void *arg)
+{
+	struct toucher *t = arg;
+
+	while (!hook_runs)
+		sched_yield();
+	gm_dev_fault(as, (uintptr_t)t->p + PAGE, t->dev->dev, GM_HINT_WRITE);
+	too_early = !hook_done;
+	return NULL;
+}
+
+Test(devices, no_page_leaves_before_every_thread_is_ready, .init = setup)
+{
+	struct fake_dev a;
+	unsigned char *p = map(as, MIB);
+	struct toucher t = {.dev = &a, .p = p};
+	pthread_t thread;
+	fake_open(&a, as, 8 * MIB, 4096, true);
+	gmi_activate_hook = slow_hook;
+	gmi_active = GM_INACTIVE;
+	pthread_create(&thread, NULL, second_fault, &t);
+	cr_assert_eq(gm_dev_fault(as, (uintptr_t)p, a.dev, GM_HINT_WRITE), 0);
+	pthread_join(thread, NULL);
+	cr_assert_eq(hook_calls, 1);
+	cr_assert_not(too_early);
+	cr_assert_eq(gm_as_detach(as, a.dev), 0);
+	cr_assert_eq(gm_dev_destroy(a.dev), 0);
+}
+
+/* Pinning moves pages into the host store: a CPU thread that writes meanwhile must find a handler. */
+Test(devices, pinning_is_not_before_every_thread_is_ready, .init = setup)
+{
+	struct fake_dev a;
+	unsigned char *p = map(as, MIB);
+	fake_open(&a, as, 8 * MIB, 4096, true);
+	memset(p, 3, MIB);
+	cr_assert_eq(gmi_active, GM_INACTIVE);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PINNED), 0);
+	cr_assert_eq(gmi_active, GM_ACTIVE);
+	cr_assert_eq(p[MIB - 1], 3);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_UNPINNED), 0);
+	fake_close(&a);
+}
+
+/* ---- a device goes while it is in use ---- */
 
 Test(devices, detach_while_in_use, .init = setup, .timeout = 60)
 {
