@@ -40,6 +40,9 @@ report_of_touch() {
 }
 export -f preloaded malloc_rate report_of_touch
 
+# shellcheck source=bench/programs.sh
+. bench/programs.sh
+
 # ---- one row -------------------------------------------------------------------------------------------------------
 # Runs one side once; its number goes to $tmp/SIDE, what it complains about to $tmp/err. Returns the side's status.
 side() {
