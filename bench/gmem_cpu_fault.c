@@ -2,40 +2,7 @@
  * A CPU fault on a device-resident page. Usage: gmem_cpu_fault [PAGE_BYTES [busy]]; busy: while a kernel is
  * running. Prints microseconds per fault, everything warm: the floor is floor_cpu_fault.c.
  */
-#include "gmem.h"
-#include <pthread.h>
-#include <sched.h>
-
-/* A kernel that runs beside the faults; its two words are pinned, so it polls them over the bus. */
-struct busy {
-	struct bench_device *device;
-	struct linger_args *args;
-	volatile uint32_t *words;
-	pthread_t thread;
-};
-
-static void *run_kernel(void *arg)
-{
-	struct busy *b = arg;
-
-	bench_launch(b->device, "linger", b->args, sizeof *b->args, NULL);
-	return NULL;
-}
-
-static void busy_start(struct busy *b)
-{
-	b->words[0] = b->words[1] = 0;
-	if (pthread_create(&b->thread, NULL, run_kernel, b))
-		bench_die("pthread_create failed");
-	while (!b->words[1])
-		sched_yield();
-}
-
-static void busy_stop(struct busy *b)
-{
-	b->words[0] = 1;
-	pthread_join(b->thread, NULL);
-}
+#include "busy.h"
 
 static double round_us(struct bench_device *d, struct busy *busy, char *p, size_t bytes, size_t page)
 {
@@ -64,17 +31,11 @@ int main(int argc, char **argv)
 	size_t page = bench_page_arg(argc, argv, 1), bytes = bench_walk_bytes(page);
 	struct bench_device device = bench_open(512 * MIB, page);
 	char *p = bench_managed(bytes);
-	struct linger_args args = {.limit_ms = 20000};
-	struct busy kernel = {.device = &device, .args = &args}, *busy = NULL;
+	struct busy kernel, *busy = NULL;
 	double us[BENCH_ROUNDS];
 
-	if (argc > 2) {
-		kernel.words = (volatile uint32_t *)bench_managed(2 * MIB);
-		bench_check(hmadvise(-1, (void *)kernel.words, 2 * MIB, GM_MADV_PINNED));
-		args.stop = &kernel.words[0];
-		args.started = &kernel.words[1];
-		busy = &kernel;
-	}
+	if (argc > 2)
+		busy_open(busy = &kernel, &device);
 	round_us(&device, busy, p, bytes, page);
 	for (int i = 0; i < BENCH_ROUNDS; i++)
 		us[i] = round_us(&device, busy, p, bytes, page);

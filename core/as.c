@@ -60,6 +60,7 @@ static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 	as->bytes = bytes;
 	as->slot = slot;
 	gm_lock_rank(&as->region_lock, GM_RANK_REGION);
+	gm_lock_rank(&as->sparse_lock, GM_RANK_BLOCK);
 	as->store.fd = -1;
 	gmi_rangemap_init(&as->regions, base, base + bytes);
 	gmi_rangemap_init(&as->hints, base, base + bytes);
@@ -134,8 +135,8 @@ int gm_as_destroy(struct gm_as *as)
 	if (!as || as == default_as)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	int err = 0;
 	gmi_lock(&gm_registry_lock);
+	int err = as->sparse ? -EBUSY : 0; /* in a fork child, where no device is attached */
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (as->ctx[d])
 			err = -EBUSY;
@@ -218,7 +219,7 @@ int gm_dev_destroy(struct gm_dev *dev)
 	gm_sigmask mask = gmi_block_signals();
 	int err = -EBUSY;
 	gmi_lock(&gm_registry_lock);
-	if (!dev->attached) {
+	if (!dev->attached && !dev->nbos) {
 		err = 0;
 		gm_devs[dev->index] = NULL;
 		forget_physmem(dev);
@@ -309,8 +310,8 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 	if (!dev || dev->hnid < 0 || dev->hnid != hnid)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	int err = 0;
 	gmi_lock(&gm_registry_lock);
+	int err = dev->nbos ? -EBUSY : 0;
 	for (int i = 0; i < GM_MAX_AS && !err; i++)
 		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
 			err = bring_all_home(gm_spaces[i]->ctx[dev->index]);
@@ -404,7 +405,7 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&gm_registry_lock);
 	struct gm_ctx *ctx = as->ctx[dev->index];
-	int err = ctx ? bring_all_home(ctx) : -ENOENT;
+	int err = !ctx ? -ENOENT : ctx->nsparse ? -EBUSY : bring_all_home(ctx);
 	if (!err)
 		leave(as, ctx);
 	else if (ctx)

@@ -42,6 +42,8 @@ struct gm_as {
 	struct gm_block *retain_head, *retain_tail;
 	_Atomic int64_t retained_bytes;
 	_Atomic long vma_estimate;
+	struct gm_lock sparse_lock; /* rank block */
+	struct gm_sparse *sparse;   /* sparse.h; the list changes under the registry lock too */
 };
 struct gm_dev {
 	unsigned index; /* 0..GM_MAX_DEV-1: gm_block.dev[], gmi_stats->dev[] */
@@ -63,7 +65,7 @@ struct gm_dev {
 	uint64_t pressed_until_ns;		  /* how long it is taken to need more; background thread */
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
-	unsigned attached;
+	unsigned attached, nbos;		  /* registry lock */
 };
 struct gm_ctx {
 	struct gm_as *as;
@@ -73,6 +75,7 @@ struct gm_ctx {
 	_Atomic int
 		refuse; /* the device is being detached (-EAGAIN) or is no longer attached (-ENODEV); else 0 */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* before the device's own: atomic */
+	unsigned nsparse;			  /* ranges of the device in the space; registry lock */
 };
 
 /* May the device get anything there? 0, -EAGAIN, -ENODEV. Whoever asks holds the block's lock. */

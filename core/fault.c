@@ -6,6 +6,7 @@
 #include "dma.h"
 #include "hint.h"
 #include "migrate.h"
+#include "sparse.h"
 #include "plan.h"
 #include "prefetch.h"
 #include "rights.h"
@@ -214,7 +215,11 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	if (addr < as->base || addr - as->base >= as->bytes)
 		return -EFAULT;
 
-	int err = gmi_activate();
+	int err = gm_unlikely(gm_has_sparse(as)) ? gm_sparse_fault(as, addr, dev, hint == GM_HINT_WRITE)
+						 : -ENOENT;
+	if (err != -ENOENT)
+		return err;
+	err = gmi_activate();
 	if (err)
 		return err;
 	gm_sigmask mask = gmi_block_signals();

@@ -110,6 +110,8 @@ void gmi_fork_prepare(void)
 				gm_sys0(SYS_sched_yield);
 			any |= !gm_bm_empty(in_use(b));
 		}
+		while (!gmi_trylock(&as->sparse_lock))
+			gm_sys0(SYS_sched_yield);
 	}
 	fork_state.mask = mask;
 	atomic_store_explicit(&fork_state.pid, (int)gm_sys0(SYS_getpid), memory_order_relaxed);
@@ -135,6 +137,7 @@ static void unlock_all(void)
 		struct gm_block *b;
 		if (!as)
 			continue;
+		gmi_unlock(&as->sparse_lock);
 		gm_for_each_block (as, b)
 			gmi_unlock(&b->lock);
 		gmi_unlock(&as->region_lock);

@@ -78,6 +78,19 @@ static bool back_frame(struct gm_dev *dev, uint64_t frame)
 	return true;
 }
 
+int gm_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_t prefer, uint64_t *frame)
+{
+	while ((*frame = free_frame(dev, prefer)) == GM_PHYS_NONE) {
+		int err = gm_evict(dev, own, keep);
+		if (err)
+			return err;
+	}
+	if (back_frame(dev, *frame))
+		return 0;
+	gmi_phys_free(dev->phys, *frame, dev->page_order);
+	return -ENOMEM;
+}
+
 /* Every device page with a page in `set` has a frame, evicting if it must, but not `keep`. 0, -EAGAIN, -ENOSPC,
  * -ENOMEM */
 static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm keep)
@@ -91,15 +104,9 @@ static int take_frames(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm 
 		uint64_t f;
 		if (bd->frame[n] != GM_NO_FRAME)
 			continue;
-		while ((f = free_frame(dev, preferred_frame(bd, n))) == GM_PHYS_NONE) {
-			int err = gm_evict(dev, b, keep);
-			if (err)
-				return err;
-		}
-		if (!back_frame(dev, f)) {
-			gmi_phys_free(dev->phys, f, bd->order);
-			return -ENOMEM;
-		}
+		int err = gm_frame_take(dev, b, keep, preferred_frame(bd, n), &f);
+		if (err)
+			return err;
 		__atomic_store_n(&bd->frame[n], (uint32_t)(f >> GM_PAGE_SHIFT), __ATOMIC_RELAXED);
 	}
 	return 0;

@@ -56,4 +56,10 @@ int gm_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, boo
  */
 int gm_block_privatise(struct gm_block *b, gm_bm set);
 
+/*
+ * A frame of the device's page size, at `prefer` if that can be, with memory of the host behind it; evicts if it must (see
+ * gm_evict), but not `keep` of `own`. 0, -EAGAIN, -ENOSPC, -ENOMEM
+ */
+int gm_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_t prefer, uint64_t *frame);
+
 #endif

@@ -123,37 +123,44 @@ static int (*small_step(const struct gm_mmu *mmu, unsigned kind))(void *, const 
 	}
 }
 
-/* A batch by the small callbacks. What lost rights leaves the TLB too, also when a later step failed. */
-static int walk(struct gm_ops *o)
+/* By the small callbacks. What lost rights leaves the TLB too, also when a later step failed. */
+static int walk(struct gm_ctx *ctx, const struct gm_op *ops, unsigned count)
 {
-	const struct gm_mmu *mmu = o->ctx->dev->mmu;
-	struct gm_va_range lost[GM_ARRAY_LEN(o->op)];
+	const struct gm_mmu *mmu = ctx->dev->mmu;
+	struct gm_va_range lost[GM_OPS_MAX];
 	unsigned n = 0;
 	int err = 0, late = 0;
 
-	for (unsigned i = 0; i < o->n && !err; i++) {
-		const struct gm_op *op = &o->op[i];
-		err = small_step(mmu, op->kind)(o->ctx->pmap, op);
-		if (err || (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT))
+	for (unsigned i = 0; i < count && !err; i++) {
+		const struct gm_op *op = &ops[i];
+		err = small_step(mmu, op->kind)(ctx->pmap, op);
+		if (err ||
+		    (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT && !(op->flags & GM_OP_REPLACE)))
 			continue;
 		lost[n++] = (struct gm_va_range){op->va, op->len};
 		if (mmu->tlb_invl && !mmu->tlb_invl_coalesced)
-			err = mmu->tlb_invl(o->ctx->pmap, op->va, op->len);
+			err = mmu->tlb_invl(ctx->pmap, op->va, op->len);
 	}
 	if (n && mmu->tlb_invl_coalesced)
-		late = mmu->tlb_invl_coalesced(o->ctx->pmap, lost, n);
+		late = mmu->tlb_invl_coalesced(ctx->pmap, lost, n);
 	return err ? err : late;
+}
+
+int gm_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
+{
+	int err = 0;
+
+	if (ctx->dev->mmu->batch)
+		return n ? ctx->dev->mmu->batch(ctx->pmap, ops, n) : 0;
+	for (unsigned i = 0; i < n && !err; i += GM_OPS_MAX)
+		err = walk(ctx, ops + i, gm_min(n - i, GM_OPS_MAX));
+	return err;
 }
 
 int gm_ops_flush(struct gm_ops *o)
 {
-	const struct gm_mmu *mmu = o->ctx->dev->mmu;
-	int err = 0;
+	int err = gm_ops_send(o->ctx, o->op, o->n);
 
-	if (mmu->batch && o->n)
-		err = mmu->batch(o->ctx->pmap, o->op, o->n);
-	else
-		err = walk(o);
 	o->n = 0;
 	o->err = o->err ? o->err : err;
 	return o->err;

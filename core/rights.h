@@ -30,12 +30,15 @@ void gm_cpu_settle(struct gm_block *b, unsigned i);
 void gm_cpu_freeze(struct gm_block *b);
 int gm_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w);
 
-/* A batch of operations on its way to one device's driver. */
+/* Operations to one device's driver, as one batch where it takes them so. 0 or its error */
+int gm_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n);
+/* A batch that is being put together. */
+#define GM_OPS_MAX 32u
 struct gm_ops {
 	struct gm_ctx *ctx;
 	unsigned n;
 	int err;
-	struct gm_op op[32];
+	struct gm_op op[GM_OPS_MAX];
 };
 int gm_ops_add(struct gm_ops *o, struct gm_op op);
 int gm_ops_flush(struct gm_ops *o);

@@ -10,6 +10,7 @@
 #include "dma.h"
 #include "hint.h"
 #include "site.h"
+#include "sparse.h"
 
 #define RESERVATION    (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 #define PLACEMENT      (MAP_FIXED | MAP_FIXED_NOREPLACE)
@@ -179,6 +180,16 @@ bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len)
 	bool covered = gmi_rangemap_covers(&as->regions, lo, hi);
 	gm_vm_leave(as, old);
 	return covered;
+}
+
+bool gm_vm_sparse(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	struct gm_range r;
+
+	if (gm_likely(!gm_has_sparse(as)))
+		return false;
+	gm_vm_for_each_range(as, lo, hi, &r) if (gm_vm_kind(&r.val) == GM_REGION_SPARSE) return true;
+	return false;
 }
 
 /* ---- putting memory in place ---- */
@@ -372,7 +383,9 @@ void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int f
 		return (void *)(intptr_t)-ENOMEM;
 	bool noreplace = flags & MAP_FIXED_NOREPLACE;
 	gm_sigmask old = gm_vm_enter(as);
-	int err = noreplace && !gmi_rangemap_is_free(&as->regions, begin, end) ? -EEXIST : 0;
+	int err = noreplace && !gmi_rangemap_is_free(&as->regions, begin, end) ? -EEXIST
+		  : gm_vm_sparse(as, begin, end)			       ? -EBUSY
+									       : 0;
 	if (!err)
 		err = map_outside(at, at, begin, &m);
 	if (!err) {
@@ -397,6 +410,8 @@ static int unmap_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int arg)
 {
 	if (gmi_rangemap_is_free(&as->regions, lo, hi))
 		return 0;
+	if (gm_vm_sparse(as, lo, hi))
+		return -EBUSY;
 	return gm_vm_replace(as, lo, hi, &gm_vm_nothing);
 }
 
@@ -443,6 +458,8 @@ static int protect_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot
 	struct gm_vm_piece p;
 	uintptr_t at = lo;
 
+	if (gm_vm_sparse(as, lo, hi))
+		return -EBUSY;
 	gm_vm_for_each_range(as, lo, hi, &r)
 	{
 		if (r.start != at)

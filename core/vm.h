@@ -19,6 +19,7 @@ enum gm_region_kind {
 	GM_REGION_ANON,	   /* private anonymous mmap */
 	GM_REGION_FOREIGN, /* MAP_FIXED of a file, a shared mapping, PROT_EXEC...: inside the window but never
 			      migrated */
+	GM_REGION_SPARSE,  /* addresses of a sparse range (sparse.h): only its own calls change it */
 };
 
 /* The process's default space of the preload, or NULL. */

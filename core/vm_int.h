@@ -36,7 +36,7 @@ static inline enum gm_region_kind gm_vm_kind(const struct gm_range_value *v)
 /* May its pages ever leave the CPU? */
 static inline bool gm_vm_managed(const struct gm_range_value *v)
 {
-	return gm_vm_kind(v) != GM_REGION_FOREIGN && !(v->v[0] & (PROT_EXEC | GM_VM_STAY));
+	return gm_vm_kind(v) < GM_REGION_FOREIGN && !(v->v[0] & (PROT_EXEC | GM_VM_STAY));
 }
 /* The rights as blocks count them: on x86 whatever is executable or writable is readable too. */
 static inline int gm_vm_rights(int prot)
@@ -52,6 +52,9 @@ void gm_vm_peers_forget(struct gm_as *as, uintptr_t lo, uintptr_t hi);
 uintptr_t gm_vm_another_place(struct gm_as *as, uintptr_t taken, size_t len, size_t align, int *tries);
 /* What is mapped in [lo, hi) is about to go from the region map. */
 void gm_vm_peers_unmapped(struct gm_as *as, uintptr_t lo, uintptr_t hi);
+
+/* Is a sparse range there? Such memory is not the program's to change. */
+bool gm_vm_sparse(struct gm_as *as, uintptr_t lo, uintptr_t hi);
 
 gm_sigmask gm_vm_enter(struct gm_as *as);
 void gm_vm_leave(struct gm_as *as, gm_sigmask old);

@@ -149,6 +149,9 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 {
 	bool fixed = m->flags & MREMAP_FIXED, dontunmap = m->flags & MREMAP_DONTUNMAP;
 
+	if (gm_vm_sparse(as, m->old, m->old + gm_max(m->old_len, 1ul)) ||
+	    (fixed && gm_vm_sparse(as, m->new_addr, m->new_addr + m->new_len)))
+		return -EBUSY;
 	if (!touches(as, m->old, m->old_len)) /* into the window from elsewhere */
 		return move_by_kernel(as, m);
 	if (!within(as, m->old, m->old_len) || !one_mapping(as, m))

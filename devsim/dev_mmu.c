@@ -147,24 +147,25 @@ static void drop_all(void)
 			reserve(windows[i].base, windows[i].bytes);
 }
 
-static bool map_once(const struct ds_map *m, int fd)
+static bool map_once(const struct ds_map *m, int fd, int flags)
 {
 	int prot = (m->prot & 1 ? PROT_READ : 0) | (m->prot & 2 ? PROT_WRITE : 0);
 
-	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, (off_t)m->off) !=
+	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | flags, fd, (off_t)m->off) !=
 	       MAP_FAILED;
 }
 
-static void map(const struct ds_map *m)
+/* flags: MAP_POPULATE for what is wanted now; an entry that nobody may ever touch costs a third without. */
+static void map(const struct ds_map *m, int flags)
 {
 	const struct window *w = window_of(m->va);
 
 	if (!w || m->len > w->base + w->bytes - m->va)
 		return; /* the window has gone */
 	int fd = m->host ? w->fd : DS_FD_DEVMEM;
-	if (!map_once(m, fd) && errno == ENOMEM) {
+	if (!map_once(m, fd, flags) && errno == ENOMEM) {
 		drop_all();
-		map_once(m, fd); /* or it faults again */
+		map_once(m, fd, flags); /* or it faults again */
 	}
 }
 
@@ -251,8 +252,12 @@ static void apply_locked(void)
 		case DS_CMD_UNMAP:
 			i = unmap_merged(i, head);
 			break;
+		case DS_CMD_REMAP:
+			cancel_replies(command(i)->map.va, command(i)->map.len);
+			map(&command(i++)->map, 0);
+			break;
 		case DS_CMD_MAP:
-			map(&command(i++)->map);
+			map(&command(i++)->map, MAP_POPULATE);
 			break;
 		case DS_CMD_ACCESSED:
 			accessed(command(i)->map.va, command(i)->map.len);
@@ -306,7 +311,7 @@ void dev_mmu_take_reply(struct ds_fault *f)
 	lock();
 	if (atomic_load(&f->state) == DS_REPLIED)
 		for (unsigned i = 0; i < atomic_load(&f->nmaps); i++)
-			map(&f->map[i]);
+			map(&f->map[i], MAP_POPULATE);
 	atomic_store(&f->state, DS_FREE);
 	unlock();
 }

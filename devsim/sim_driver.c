@@ -96,8 +96,8 @@ static bool mergeable(const struct ds_cmd *a, const struct ds_cmd *b)
 		return false;
 	if (a->kind == DS_CMD_UNMAP)
 		return true;
-	return a->kind == DS_CMD_MAP && a->map.off + a->map.len == b->map.off && a->map.prot == b->map.prot &&
-	       a->map.host == b->map.host;
+	return (a->kind == DS_CMD_MAP || a->kind == DS_CMD_REMAP) && a->map.off + a->map.len == b->map.off &&
+	       a->map.prot == b->map.prot && a->map.host == b->map.host;
 }
 
 static void ring_bell(struct gm_sim *sim)
@@ -239,7 +239,7 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 	sim_maybe_kill(sim);
 	gmi_lock(&sim->cmd_lock);
 	for (unsigned i = 0; i < n; i++) {
-		uint8_t kind = command_of[ops[i].kind];
+		uint8_t kind = ops[i].flags & GM_OP_REPLACE ? DS_CMD_REMAP : command_of[ops[i].kind];
 		if (kind == DS_CMD_KINDS) {
 			copy(sim, &ops[i]);
 			continue;
@@ -247,7 +247,7 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 		if (kind == DS_CMD_MAP ? fault && add_to_reply(fault, &ops[i]) : nothing_to_tell(sim))
 			continue;
 		push(sim, &(struct ds_cmd){.kind = kind, .map = map_of(&ops[i])});
-		wait |= kind == DS_CMD_UNMAP;
+		wait |= kind != DS_CMD_MAP;
 	}
 	settle(sim, wait);
 	return 0;

@@ -273,11 +273,25 @@ static int detach_all(struct gm_sim *sim)
 	return err;
 }
 
+/* Buffer objects or sparse ranges? */
+static bool in_use(const struct gm_dev *dev)
+{
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	bool busy = dev->nbos;
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
+			busy |= gm_spaces[i]->ctx[dev->index]->nsparse != 0;
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return busy;
+}
+
 int gm_sim_close(struct gm_sim *sim)
 {
 	if (!sim)
 		return -EINVAL;
-	if (sim->streams)
+	if (sim->streams || (sim->dev && in_use(sim->dev)))
 		return -EBUSY;
 	int err = sim->dev ? detach_all(sim) : 0;
 	if (err)

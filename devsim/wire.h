@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define DS_MAGIC      0x56454447u
-#define DS_VERSION    2
+#define DS_VERSION    3
 #define DS_WINDOWS    16
 #define DS_CMDS	      4096 /* power of two */
 #define DS_SLOTS      64   /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
@@ -50,12 +50,21 @@ struct ds_map { /* one run of page-table entries */
 /*
  * The ring. MAP may be late or forgotten: the kernel faults. After UNMAP is applied (cmd_tail passed it) no
  * thread of the device reaches the range, and no reply to a fault that was given before can bring it back.
+ * REMAP is both in one step: what was there cannot be reached after it, what is there now may be forgotten.
  * WINDOW: the descriptor of the store of window map.va arrives on the socket; windows that exist at start
  * need no command. ACCESSED: ds_ctl.accessed tells which pages of the range, 2 MiB at most, were touched since
  * the last such command, or since they were mapped (mapping counts as a touch; by reads, the kernel's
  * fault-around makes it 64 KiB at a time).
  */
-enum ds_cmd_kind { DS_CMD_MAP, DS_CMD_UNMAP, DS_CMD_WINDOW, DS_CMD_UNWINDOW, DS_CMD_ACCESSED, DS_CMD_KINDS };
+enum ds_cmd_kind {
+	DS_CMD_MAP,
+	DS_CMD_UNMAP,
+	DS_CMD_REMAP,
+	DS_CMD_WINDOW,
+	DS_CMD_UNWINDOW,
+	DS_CMD_ACCESSED,
+	DS_CMD_KINDS
+};
 struct ds_cmd {
 	uint32_t kind, pad;
 	struct ds_map map;

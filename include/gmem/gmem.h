@@ -44,10 +44,12 @@ enum gm_op_kind {
 	GM_OP_ZERO,	/* device physical memory: len zero bytes at pa */
 };
 enum gm_mem { GM_MEM_DEVICE, GM_MEM_HOST };
+#define GM_OP_REPLACE 1 /* MAP: another page was there, which the device cannot reach after this returns */
 struct gm_op {
 	uint8_t kind; /* enum gm_op_kind */
 	uint8_t prot; /* GM_PROT_* of MAP and PROTECT */
 	uint8_t mem; /* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
+	uint8_t flags; /* GM_OP_REPLACE */
 	uint64_t va, len, pa;
 	/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that never faults */
 	void *host;
@@ -85,7 +87,8 @@ struct gm_mmu {
 	int (*pmap_release)(void *pmap, const struct gm_op *op); /* GM_OP_UNMAP */
 	int (*pmap_protect)(void *pmap, const struct gm_op *op); /* GM_OP_PROTECT */
 	int (*peer_hmemcpy)(void *pmap, const struct gm_op *op); /* GM_OP_COPY_IN, _OUT, _ZERO */
-	int (*tlb_invl)(void *pmap, uint64_t va, uint64_t len);	 /* after releases and protects. Optional */
+	/* After releases, protects, and maps with GM_OP_REPLACE. Optional */
+	int (*tlb_invl)(void *pmap, uint64_t va, uint64_t len);
 	/* Takes a whole batch in order instead of the small callbacks. Optional. */
 	int (*batch)(void *pmap, const struct gm_op *ops, unsigned n);
 	/*
@@ -117,7 +120,7 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
  * gm_dev_destroy - forgets a device
  * @dev: the device
  *
- * Return: 0; -EBUSY while it is attached to a space; -EINVAL.
+ * Return: 0; -EBUSY while it is attached to a space or has buffer objects (gmem/sparse.h); -EINVAL.
  * Source: RFC gm_dev_destroy (which is empty there).
  */
 int gm_dev_destroy(struct gm_dev *dev);
@@ -238,7 +241,7 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
  * Brings the device's pages home first. It may still be in use: faults that come meanwhile are answered with -EAGAIN,
  * later ones with -EINVAL. Hints and attributes that name the device are forgotten.
  *
- * Return: 0; -ENOENT not attached; -EINVAL; errors of the copies, for example
+ * Return: 0; -ENOENT not attached; -EBUSY it has sparse ranges in the space; -EINVAL; errors of the copies, for example
  * -ENOMEM: then it stays attached, and nothing is lost.
  * Source: missing in the RFC.
  */

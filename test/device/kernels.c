@@ -55,6 +55,23 @@ GM_KERNEL churn(struct gm_kctx *ctx, const void *args)
 	return 0;
 }
 
+/* Reads pages that are rebound meanwhile, until it is stopped: whatever belongs to no page is an error. */
+GM_KERNEL watch(struct gm_kctx *ctx, const void *args)
+{
+	const struct watch_args *a = args;
+	uint64_t seen[64] = {0};
+
+	for (; !*a->stop; (*a->turns)++)
+		for (uint64_t i = 0; i < a->pages; i++) {
+			uint64_t word = a->base[i * a->step];
+			if (word != 1000 + i && word != 2000 + i)
+				return 42;
+			*a->changes += seen[i] && seen[i] != word;
+			seen[i] = word;
+		}
+	return 0;
+}
+
 GM_KERNEL leave(struct gm_kctx *ctx, const void *args)
 {
 	_exit(3);

@@ -21,5 +21,12 @@ struct churn_args {
 	volatile uint64_t *data;
 	uint64_t words, step, turns;
 };
+/* watch: page i holds 1000 + i or 2000 + i in its first word. */
+struct watch_args {
+	const volatile uint64_t *base;
+	uint64_t pages, step; /* step: words */
+	const volatile uint64_t *stop;
+	volatile uint64_t *turns, *changes; /* how often it went round, how many words it saw change */
+};
 
 #endif

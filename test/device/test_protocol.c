@@ -252,13 +252,13 @@ Test(protocol, a_fault_is_told_with_its_address_and_kind)
 	cr_expect_eq(l->fault_addr, WINDOW + 6 * PAGE);
 }
 
-Test(protocol, an_unmap_cancels_the_reply_that_is_being_written)
+static void cancels_the_reply(uint32_t command)
 {
 	struct ds_launch *l = submit("touch_write", touch(WINDOW, 1));
 	struct ds_fault *f = next_fault(l);
 
 	fill(f, WINDOW, 16 * PAGE, 0);
-	apply(queue(DS_CMD_UNMAP, WINDOW + 15 * PAGE, PAGE, 0));
+	apply(queue(command, WINDOW + 15 * PAGE, PAGE, 20 * PAGE));
 	cr_expect_not(reply(f), "the slot must not be FILLED any more");
 	f = next_fault(l);
 	cr_assert(f, "the worker faults again");
@@ -266,6 +266,19 @@ Test(protocol, an_unmap_cancels_the_reply_that_is_being_written)
 	fill(f, WINDOW, PAGE, 0);
 	cr_assert(reply(f));
 	cr_expect_null(next_fault(l));
+}
+
+Test(protocol, an_unmap_cancels_the_reply_that_is_being_written)
+{
+	cancels_the_reply(DS_CMD_UNMAP);
+}
+
+Test(protocol, a_remap_cancels_the_reply_that_is_being_written)
+{
+	cancels_the_reply(DS_CMD_REMAP);
+	host.mem[20 * PAGE] = 5; /* and is there itself */
+	cr_assert_eq(serve_all(submit("touch_write", touch(WINDOW + 15 * PAGE, 1))), 0);
+	cr_expect_eq(host.mem[20 * PAGE], 1);
 }
 
 Test(protocol, an_unmap_elsewhere_leaves_the_reply_alone)

@@ -1,0 +1,149 @@
+/*
+ * sparse.h - sparse binding: a range of device addresses as a table of pages of buffer objects, remapped by the program.
+ *
+ * For programs that manage a device's memory themselves, as graphics APIs let them (sparse textures, swap chains of
+ * heaps): a buffer object is device memory without an address, a sparse range is addresses without memory; binding gives
+ * pages of the one to the other, in batches, at any time, also while kernels run. Only the range's device can use its
+ * addresses; they are no other memory's, on no device and not the CPU's, so pointers into it are unambiguous.
+ *
+ * Functions return 0 or -errno, are thread-safe and must not be called from signal handlers. A fork child has the
+ * handles of its parent, but neither the memory nor the bindings: it can only destroy them.
+ */
+#ifndef GMEM_SPARSE_H
+#define GMEM_SPARSE_H
+
+#include <gmem/gmem.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct gm_bo;	  /* a buffer object: pages of one device's memory */
+struct gm_sparse; /* a range of addresses of one space, for one device */
+
+/**
+ * gm_bo_create - makes a buffer object
+ * @dev: a device with memory (gm_dev_register_physmem())
+ * @bytes: its size, a multiple of the device's page
+ * @bo: receives the object
+ *
+ * Its bytes are zero. It keeps its memory until it is destroyed; managed pages are sent home to make room for it.
+ *
+ * Return: 0; -EINVAL; -ENODEV the device has no memory, or neither an aperture nor a space; -ENOSPC its memory is full of
+ * what must stay; -ENOMEM the host has no room for what must go; errors of the driver.
+ * Source: ours; as GEM objects in DRM and VkDeviceMemory.
+ */
+int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **bo);
+
+/**
+ * gm_bo_destroy - gives a buffer object's memory back
+ * @bo: the object
+ *
+ * Return: 0; -EBUSY some of it is bound; -EINVAL.
+ * Source: ours.
+ */
+int gm_bo_destroy(struct gm_bo *bo);
+
+/**
+ * gm_bo_write - copies bytes into a buffer object
+ * @bo: the object
+ * @offset: first byte in it
+ * @src: the bytes, in any memory of the program
+ * @bytes: their number
+ *
+ * What kernels do with the same bytes meanwhile is not ordered with it.
+ *
+ * Return: 0; -EINVAL beyond its end; -ENODEV in a fork child; -ENOMEM; errors of the driver (part may be done).
+ * Source: ours.
+ */
+int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes);
+
+/**
+ * gm_bo_read - copies bytes out of a buffer object
+ * @bo: the object
+ * @offset: first byte in it
+ * @dest: where to, in any memory of the program
+ * @bytes: their number
+ *
+ * Return: as gm_bo_write().
+ * Source: ours.
+ */
+int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes);
+
+/**
+ * gm_sparse_create - reserves a sparse range
+ * @as: the space that the addresses are of
+ * @dev: a device attached to it; it stays attached as long as the range is there
+ * @bytes: its size, a multiple of the device's page
+ * @sparse: receives the range, of which nothing is bound
+ *
+ * The table costs 24 bytes for each page that was ever bound.
+ *
+ * Return: 0; -EINVAL bad size, or not attached; -ENOMEM.
+ * Source: sparse binding was asked for in the RFC's thread; VkBuffer with VK_BUFFER_CREATE_SPARSE_BINDING_BIT.
+ */
+int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct gm_sparse **sparse);
+
+/**
+ * gm_sparse_destroy - unbinds all of a range and gives its addresses back
+ * @sparse: the range; nobody uses it any more
+ *
+ * Return: 0; -EINVAL; errors of the driver (then it is still there).
+ * Source: ours.
+ */
+int gm_sparse_destroy(struct gm_sparse *sparse);
+
+/**
+ * gm_sparse_addr - the first address of a range
+ * @sparse: the range
+ *
+ * For kernels' arguments; the CPU cannot touch it.
+ *
+ * Return: the address, a multiple of 2 MiB.
+ * Source: ours.
+ */
+void *gm_sparse_addr(const struct gm_sparse *sparse);
+
+/* One change of the table. Offsets and bytes are multiples of the device's page. */
+struct gm_bind {
+	uint64_t offset, bytes; /* of the range */
+	struct gm_bo *bo;	/* what is bound there; NULL: nothing any more */
+	uint64_t bo_offset;	/* from here on in it */
+	int prot;		/* GM_PROT_READ, or GM_PROT_READ | GM_PROT_WRITE; 0 with bo NULL */
+	uint64_t attr;		/* in the device's entries, opaque (gm_set_attr()) */
+};
+/**
+ * gm_sparse_bind - binds and unbinds pages of a range
+ * @sparse: the range
+ * @bind: the changes, made in this order; the same pages may occur several times, in it and in the objects
+ * @n: their number
+ *
+ * In place of what was bound there: a kernel that runs meanwhile sees each page as before or as after, and when the call
+ * returns only as after; no kernel reaches what is no longer bound. A kernel that touches a page without a binding fails
+ * with -EFAULT and the address, one that writes where only reading is allowed with -EPERM. In the order of a stream:
+ * gm_stream_call().
+ *
+ * Return: 0; -EINVAL a change is not within the range and its object, not of the range's device, or not in whole pages
+ * (nothing was changed); -ENODEV in a fork child; errors of the driver: some changes were made, pages of the others may be
+ * unbound.
+ * Source: vkQueueBindSparse, DRM_IOCTL_XE_VM_BIND.
+ */
+int gm_sparse_bind(struct gm_sparse *sparse, const struct gm_bind *bind, size_t n);
+
+/**
+ * gm_sparse_query - what is bound at a page?
+ * @sparse: the range
+ * @offset: any byte in it
+ * @bind: receives the binding of the one page that holds it; bo NULL: none
+ *
+ * Return: 0; -EINVAL.
+ * Source: ours.
+ */
+int gm_sparse_query(struct gm_sparse *sparse, uint64_t offset, struct gm_bind *bind);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
