@@ -54,7 +54,7 @@ bool gm_fork_lock_block(struct gm_block *b);
 GM_EXPORT void gmi_fork_prepare(void);
 GM_EXPORT void gmi_fork_parent(void);
 GM_EXPORT void gmi_fork_child(void);
-/* Runs in the child after core's part (drivers forget their processes). Up to 4. */
+/* Runs in the child after core's part (drivers forget their processes). Up to 8. */
 GM_EXPORT void gmi_at_fork_child(void (*fn)(void));
 
 #endif

@@ -30,7 +30,7 @@ static struct {
 	uint64_t copied_bytes;
 } fork_state = {.pipe = {-1, -1}};
 
-static void (*child_hooks[4])(void);
+static void (*child_hooks[8])(void);
 
 void gmi_at_fork_child(void (*fn)(void))
 {

@@ -240,6 +240,31 @@ static int parse_inject(const struct option *o, const char *value, char *err, si
 	return gmi_inject(value);
 }
 
+/* rate[,seed=N][,write] */
+static int parse_chaos(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	uint64_t whole, part, scale, seed = 0;
+	const char *s = decimal(value, &whole, &part, &scale), *rest;
+	bool write = false;
+
+	if (!s || scale != 1 || whole > 1000000)
+		return -EINVAL;
+	for (; *s == ','; s = rest) {
+		if ((rest = after(s, ",write"))) {
+			write = true;
+		} else if (!(rest = after(s, ",seed=")) || !(rest = decimal(rest, &seed, &part, &scale)) ||
+			   scale != 1) {
+			return -EINVAL;
+		}
+	}
+	if (*s)
+		return -EINVAL;
+	gmi_opt.chaos_rate = (unsigned)whole;
+	gmi_opt.chaos_seed = seed;
+	gmi_opt.chaos_write = write;
+	return 0;
+}
+
 static int parse_restrict(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value)) ? 0 : -EINVAL;
@@ -415,6 +440,11 @@ static const struct option options[] = {
 	{"GMEM_INJECT", "--inject", "LIST", "", "SITE@N, SITE@N+ or SITE%P, separated by ',', and seed=N",
 	 "for tests: the N-th call of a site fails, and all after it, or P of 100 (sites: core/inject.h)",
 	 parse_inject, .offset = 0},
+	{"GMEM_CHAOS", "--chaos", "RATE", "0", "0 to 1000000, and ,seed=N and ,write behind it",
+	 "for tests: so many random pages a second go to the device, are read there (write: and written, "
+	 "unchanged), or "
+	 "change their place",
+	 parse_chaos, .offset = 0},
 	{"GMEM_MAIN_PID", NULL, NULL, "0", "a process id",
 	 "set by run-with-gmem.sh: the process that always reports; others do when they used a device",
 	 parse_pid, AT(main_pid)},

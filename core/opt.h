@@ -51,6 +51,9 @@ struct gm_options {
 	enum gm_log_level log;
 	enum gm_children_kind children;
 	char restrict_exe[1024]; /* colon-separated names or paths; empty: every program */
+	unsigned chaos_rate;	 /* GMEM_CHAOS: changes a second, 0: none (chaos.h) */
+	uint64_t chaos_seed;
+	bool chaos_write;
 	/*
 	 * GMEM_MAIN_PID: the process that the wrapper becomes. Only that one reports whatever it did; for the
 	 * others report_given is false, so they report once they use a device. 0: every process is a main

@@ -70,7 +70,9 @@ static const size_t sums[] = {
 	offsetof(struct gm_stats, syscalls_dispatched), offsetof(struct gm_stats, forks),
 	offsetof(struct gm_stats, forks_copied_bytes),	offsetof(struct gm_stats, thrash_granules),
 	offsetof(struct gm_stats, thrash_throttled),	offsetof(struct gm_stats, thrash_pins),
-	offsetof(struct gm_stats, counted_pages),
+	offsetof(struct gm_stats, counted_pages),	offsetof(struct gm_stats, chaos_reads),
+	offsetof(struct gm_stats, chaos_writes),	offsetof(struct gm_stats, chaos_places),
+	offsetof(struct gm_stats, chaos_refused),
 };
 static const size_t dev_sums[] = {
 	offsetof(struct gm_dev_stats, kernels),	      offsetof(struct gm_dev_stats, kernels_failed),

@@ -11,7 +11,7 @@
 #include "opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 4
+#define GM_STATS_VERSION 5
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -59,6 +59,8 @@ struct gm_stats {
 	/* 64 KiB granules that came back three times within a second; throttled faults; pins (thrash.h) */
 	_Atomic uint64_t thrash_granules, thrash_throttled, thrash_pins;
 	_Atomic uint64_t counted_pages; /* moved because they were used often over the bus (counter.h) */
+	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and what was refused */
+	_Atomic uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
 	struct gm_site_stats site[GM_SITES];
 };
 

@@ -82,6 +82,20 @@ static int mem_spin(struct gm_kctx *c, const void *args)
 	return 0;
 }
 
+/* An atomic "or 0": a store of the CPU beside it is never lost. */
+static int mem_chaos(struct gm_kctx *c, const void *args)
+{
+	const struct ds_chaos_args *a = args;
+	uint64_t *p = (uint64_t *)(uintptr_t)(a->access[c->block % DS_CHAOS_MAX] & ~DS_CHAOS_WRITE);
+
+	if (a->access[c->block % DS_CHAOS_MAX] & DS_CHAOS_WRITE)
+		__atomic_fetch_or(p, 0, __ATOMIC_SEQ_CST);
+	else
+		(void)*(const volatile uint64_t *)p;
+	c->bytes = sizeof *p;
+	return 0;
+}
+
 const struct dev_builtin dev_mem_kernels[] = {
 	{"memset", mem_set},
 	{"memcpy", mem_copy},
@@ -89,5 +103,6 @@ const struct dev_builtin dev_mem_kernels[] = {
 	{"touch_read", mem_touch_read},
 	{"touch_write", mem_touch_write},
 	{"spin", mem_spin},
+	{"chaos", mem_chaos},
 	{NULL, NULL},
 };

@@ -30,6 +30,12 @@ GM_EXPORT void gmi_sim_journal_done(struct gm_sim *sim, int slot);
 
 /* Can its kernels use memory that was not mapped for them before? */
 GM_EXPORT bool gmi_sim_can_fault(const struct gm_sim *sim);
+/*
+ * GMEM_CHAOS: starts the thread that drives device 0 to take pages away (core/chaos.h), and returns once dispatch
+ * is on. Does nothing when the option is 0 or there is no device. Again in a fork child, when its heap can be used.
+ */
+GM_EXPORT void gmi_chaos_start(void);
+
 /* Pid of the device process, 0: not running now. For tests, tools and the report. */
 GM_EXPORT int gmi_sim_pid(struct gm_sim *sim);
 /* Lists the profiles with their sources, and the keys that override them. */

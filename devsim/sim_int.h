@@ -8,6 +8,7 @@
  *	sim_service              the thread that serves the device's faults
  *	sim_launch               launches and modules
  *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
+ *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
  *
  * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc, no stdio).
  *

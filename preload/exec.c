@@ -15,17 +15,18 @@
 #include "preload.h"
 #include "real.h"
 
-/* The memory of an attempt is kept until the thread's next one: in a vfork child the parent finds it there.
+/*
+ * The memory of an attempt is kept until the thread's next one: in a vfork child the parent finds it there. What
+ * execvpe has copied must live through its attempts in each directory, which are dispatched and copy again.
  */
-static char *attempt_memory(size_t bytes)
+static char *attempt_memory(enum gmp_exec_level level, size_t bytes)
 {
-	struct gmp_thread *t = gmp_self();
+	struct gmp_exec_copy *c = &gmp_self()->exec_copy[level];
 
-	if (t->exec_copy)
-		gmi_free(t->exec_copy, t->exec_copy_bytes);
-	t->exec_copy = gmi_alloc(bytes);
-	t->exec_copy_bytes = bytes;
-	return t->exec_copy;
+	gmi_free(c->p, c->bytes);
+	c->p = gmi_alloc(bytes);
+	c->bytes = bytes;
+	return c->p;
 }
 
 struct exec_args {
@@ -48,7 +49,8 @@ static long copy_args(struct gmp_copier *c, struct exec_args *to, const char *pa
 
 /* Copies all three. The environment may be changed by another thread between the passes: then measure again.
  */
-static long private_args(struct exec_args *to, const char *path, char *const argv[], char *const envp[])
+static long private_args(enum gmp_exec_level level, struct exec_args *to, const char *path,
+			 char *const argv[], char *const envp[])
 {
 	for (;;) {
 		struct gmp_copier c = {0};
@@ -56,7 +58,7 @@ static long private_args(struct exec_args *to, const char *path, char *const arg
 		if (r)
 			return r;
 		size_t room = c.used + 4096, need = c.used;
-		c = (struct gmp_copier){.base = attempt_memory(room)};
+		c = (struct gmp_copier){.base = attempt_memory(level, room)};
 		if (!c.base)
 			return -ENOMEM;
 		struct gmp_copier again = {0};
@@ -73,7 +75,7 @@ long gmp_execveat(int dirfd, const char *path, char *const argv[], char *const e
 	struct exec_args x = {(char *)path, (char **)argv, (char **)envp};
 
 	if (gmp_is_active()) {
-		long r = private_args(&x, path, argv, envp);
+		long r = private_args(GMP_EXEC_CALL, &x, path, argv, envp);
 		if (r)
 			return r;
 	}
@@ -107,7 +109,7 @@ GMP_HOOK int execvpe(const char *file, char *const argv[], char *const envp[])
 	struct exec_args x = {(char *)file, (char **)argv, (char **)envp};
 
 	if (gmp_on && gmp_is_active()) {
-		long r = private_args(&x, file, argv, envp);
+		long r = private_args(GMP_EXEC_SEARCH, &x, file, argv, envp);
 		if (r)
 			return (int)gmp_ret(r);
 	}

@@ -12,6 +12,7 @@
 #include "gmp_mmap.h"
 #include "preload.h"
 #include "real.h"
+#include "../devsim/sim.h"
 
 bool gmp_on, gmp_armed;
 
@@ -138,6 +139,8 @@ __attribute__((constructor(101))) static void gmp_init(int argc, char **argv, ch
 	gmp_mmap_init();
 	if (gmi_opt.report_given)
 		gmi_report_start();
+	if (gmp_armed)
+		gmi_chaos_start();
 }
 
 __attribute__((destructor(101))) static void gmp_fini(void)

@@ -51,6 +51,7 @@ static inline long gmp_ret(long r)
 
 /* ---- threads: thread.c, altstack.c ------------------------------------------------------------- */
 
+enum gmp_exec_level { GMP_EXEC_CALL, GMP_EXEC_SEARCH, GMP_EXEC_LEVELS };
 struct gmp_thread {
 	stack_t alt;   /* the altstack that the program set; ss_size 0: none */
 	char *own_alt; /* ours, lowest usable byte; NULL: none (not born in our pthread_create) */
@@ -62,8 +63,10 @@ struct gmp_thread {
 	siginfo_t held[2];
 	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
 	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
-	void *exec_copy;	  /* process.c: memory of the last exec attempt */
-	size_t exec_copy_bytes;
+	struct gmp_exec_copy {
+		void *p;
+		size_t bytes;
+	} exec_copy[GMP_EXEC_LEVELS]; /* exec.c: memory of the last attempts */
 };
 extern __thread struct gmp_thread *gmp_tls;
 /* This thread's part; made without an altstack for a thread that no hook of ours started. Signal-safe. */

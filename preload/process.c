@@ -12,6 +12,7 @@
 
 #include "preload.h"
 #include "real.h"
+#include "../devsim/sim.h"
 
 __thread bool gmp_in_fork;
 
@@ -68,6 +69,8 @@ static void child(void)
 		gmp_fork_child();
 	if (heap.child)
 		heap.child();
+	if (gmp_armed && gmi_opt.children == GM_CHILDREN_ALL)
+		gmi_chaos_start(); /* threads need the heap */
 }
 
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *dso);

@@ -54,8 +54,8 @@ static void end_thread(void *arg)
 	gmi_self()->preload = NULL;
 	gmi_unlock(&gmp_threads_lock);
 	gmp_tls = NULL;
-	if (t->exec_copy)
-		gmi_free(t->exec_copy, t->exec_copy_bytes);
+	for (unsigned i = 0; i < GMP_EXEC_LEVELS; i++)
+		gmi_free(t->exec_copy[i].p, t->exec_copy[i].bytes);
 	if (t->map_bytes)
 		gmp_altstack_free(t);
 	gmi_thread_exit();

@@ -88,5 +88,9 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->syscalls_dispatched = get(&s->syscalls_dispatched);
 	v->forks = get(&s->forks);
 	v->forks_copied_bytes = get(&s->forks_copied_bytes);
+	v->chaos_reads = get(&s->chaos_reads);
+	v->chaos_writes = get(&s->chaos_writes);
+	v->chaos_places = get(&s->chaos_places);
+	v->chaos_refused = get(&s->chaos_refused);
 	sites(v, s);
 }

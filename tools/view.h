@@ -35,6 +35,7 @@ struct view {
 	uint64_t blas_calls, blas_device, blas_host;
 	uint64_t syscalls_pinned, syscalls_dispatched;
 	uint64_t forks, forks_copied_bytes;
+	uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
 	uint64_t nsites; /* of which something moved, most bytes first */
 	struct view_site site[GM_SITES];
 };

@@ -41,6 +41,10 @@ static const struct field top[] = {
 	{"syscalls", "dispatched", COUNT, AT(view, syscalls_dispatched)},
 	{"forks", "count", COUNT, AT(view, forks)},
 	{"forks", "copied_bytes", COUNT, AT(view, forks_copied_bytes)},
+	{"chaos", "reads", COUNT, AT(view, chaos_reads)},
+	{"chaos", "writes", COUNT, AT(view, chaos_writes)},
+	{"chaos", "places", COUNT, AT(view, chaos_places)},
+	{"chaos", "refused", COUNT, AT(view, chaos_refused)},
 };
 static const struct field per_device[] = {
 	{NULL, "name", TEXT, AT(view_dev, name)},

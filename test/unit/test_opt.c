@@ -54,7 +54,7 @@ Test(opt, shown_defaults_are_the_real_ones)
 	struct gm_options before = gmi_opt;
 
 	gmi_opt_help(parse_shown_default, true);
-	cr_assert_eq(shown, 14);
+	cr_assert_eq(shown, 15);
 	cr_assert_eq(memcmp(&before, &gmi_opt, sizeof before), 0);
 }
 
@@ -108,6 +108,12 @@ Test(opt, words_and_numbers)
 	cr_assert(gmi_opt.disable);
 	cr_assert_eq(parse("GMEM_CHILDREN=none"), 0);
 	cr_assert_eq(gmi_opt.children, GM_CHILDREN_NONE);
+	cr_assert_eq(parse("GMEM_CHAOS=3000"), 0);
+	cr_assert(gmi_opt.chaos_rate == 3000 && !gmi_opt.chaos_write && !gmi_opt.chaos_seed);
+	cr_assert_eq(parse("GMEM_CHAOS=500,seed=7,write"), 0);
+	cr_assert(gmi_opt.chaos_rate == 500 && gmi_opt.chaos_write && gmi_opt.chaos_seed == 7);
+	cr_assert_eq(parse("GMEM_CHAOS=0"), 0);
+	cr_assert_eq(gmi_opt.chaos_rate, 0);
 	cr_assert_eq(parse("GMEM_RESTRICT_EXE=python3:/usr/bin/R"), 0);
 	cr_assert_str_eq(gmi_opt.restrict_exe, "python3:/usr/bin/R");
 }
@@ -133,6 +139,11 @@ Test(opt, bad_values_name_the_variable_and_the_valid_ones)
 	refused("GMEM_DISABLE=2", "GMEM_DISABLE", "0, 1");
 	refused("GMEM_CHILDREN=some", "GMEM_CHILDREN", "all, none");
 	refused("GMEM_INJECT=heaven@1", "GMEM_INJECT", "SITE@N");
+	refused("GMEM_CHAOS=fast", "GMEM_CHAOS", "0 to 1000000");
+	refused("GMEM_CHAOS=10,read", "GMEM_CHAOS", "seed=N");
+	refused("GMEM_CHAOS=10,seed=", "GMEM_CHAOS", "seed=N");
+	refused("GMEM_CHAOS=10,writes", "GMEM_CHAOS", "seed=N");
+	refused("GMEM_CHAOS=1.5", "GMEM_CHAOS", "0 to 1000000");
 	refused("GMEM_MAIN_PID=me", "GMEM_MAIN_PID", "process id");
 }
 
@@ -219,10 +230,10 @@ static void count_line(const char *line)
 Test(opt, help_has_every_option_and_flags_lead_to_variables)
 {
 	gmi_opt_help(count_line, true);
-	cr_assert_eq(lines, 2 + 17);
+	cr_assert_eq(lines, 2 + 18);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 17);
+	cr_assert_eq(lines, 3 * 18);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }
