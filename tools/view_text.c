@@ -181,6 +181,6 @@ void view_text(const struct view *v, FILE *out)
 		row(out, "copied for forks", B(v->forks_copied_bytes), "%s forks", N(v->forks));
 	if (v->chaos_reads || v->chaos_places)
 		row(out, "chaos", N(v->chaos_reads + v->chaos_writes + v->chaos_places),
-		    "%s reads, %s writes, %s changes of place; %s refused", N(v->chaos_reads), N(v->chaos_writes),
-		    N(v->chaos_places), N(v->chaos_refused));
+		    "%s reads, %s writes, %s changes of place; %s refused", N(v->chaos_reads),
+		    N(v->chaos_writes), N(v->chaos_places), N(v->chaos_refused));
 }
