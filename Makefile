@@ -151,10 +151,11 @@ compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.
 DOCS = docs/options.md docs/man/run-with-gmem.1
-docs: $(DOCS:%=$(BUILD)/%)
+docs: $(DOCS:%=$(BUILD)/%) $(BUILD)/docs/man3.made
 	for d in $(DOCS); do cp $(BUILD)/$$d $$d || exit 1; done
-check-docs: $(DOCS:%=$(BUILD)/%)
-	@for d in $(DOCS); do cmp $(BUILD)/$$d $$d || { echo "$$d is stale: run make docs" >&2; exit 1; }; done
+	rm -rf docs/man3 && cp -r $(BUILD)/docs/man3 docs/
+check-docs: $(DOCS:%=$(BUILD)/%) $(BUILD)/docs/man3.made
+	@for d in $(DOCS) docs/man3; do diff -rq $(BUILD)/$$d $$d || { echo "$$d is stale: run make docs" >&2; exit 1; }; done
 $(BUILD)/docs/options.md: docs/options.head.md $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	{ cat $<; $(BUILD)/gmem-report --options-markdown; \
@@ -163,20 +164,26 @@ $(BUILD)/docs/man/%.1: docs/man/%.1.in $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	$(BUILD)/gmem-report --options | sed 's/^  --/.TP\n.B --/; s/^  *//; s/-/\\-/g; s/ *valid:/.br\nValid:/' >$@.options
 	sed -e '/@OPTIONS@/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< >$@
+# Section 3: from the comments of the public headers; a function without one is an error.
+$(BUILD)/docs/man3.made: scripts/man3.awk $(wildcard include/gmem/*.h)
+	@rm -rf $(@:.made=) && mkdir -p $(@:.made=)
+	awk -v out=$(@:.made=) -v version=$(VERSION) -f $< include/gmem/*.h
+	@touch $@
 .PHONY: docs check-docs
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 D = $(DESTDIR)$(PREFIX)
 INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim bin/gmem-report bin/run-with-gmem.sh \
 	    lib/pkgconfig/gmem.pc $(patsubst include/%,include/%,$(wildcard include/gmem/*.h)) $(MAN_PAGES)
-MAN_PAGES = $(foreach m,$(notdir $(wildcard docs/man/*.[1-9])),share/man/man$(patsubst .%,%,$(suffix $(m)))/$(m))
+MAN_SRC = $(wildcard docs/man/*.[1-9] docs/man3/*.3)
+MAN_PAGES = $(foreach m,$(notdir $(MAN_SRC)),share/man/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 install: all
 	install -d $(D)/lib/gmem $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
 	install -m 755 $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(D)/lib/
 	install -m 755 $(BUILD)/gmem-devsim $(D)/lib/gmem/
 	install -m 755 $(BUILD)/gmem-report scripts/run-with-gmem.sh $(D)/bin/
 	install -m 644 include/gmem/*.h $(D)/include/gmem/
-	for m in $(wildcard docs/man/*.[1-9]); do install -m 644 $$m $(D)/share/man/man$${m##*.}/ || exit 1; done
+	for m in $(MAN_SRC); do install -m 644 $$m $(D)/share/man/man$${m##*.}/ || exit 1; done
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in >$(D)/lib/pkgconfig/gmem.pc
 uninstall:
 	rm -f $(addprefix $(D)/,$(INSTALLED))

@@ -23,13 +23,26 @@ enum gm_policy_kind {
 	GM_POLICY_KINDS
 };
 
-/*
- * The device follows the policy `name` ("tree", "tree:30": percent) in space as; as NULL: in every space.
- * Eviction is the device's own: as must be NULL. name NULL: what the environment says again. 0; -EINVAL no
- * such kind or name; -ENODEV the device is not attached to the space.
+/**
+ * gm_policy_set - chooses a device's policy by name
+ * @as: the space that it is to hold in; NULL: every space
+ * @dev: the device
+ * @kind: which of its policies; eviction is the device's own: as must be NULL
+ * @name: "tree", or "tree:30" with a percentage; NULL: what the environment says again
+ *
+ * Return: 0; -EINVAL no such kind or name; -ENODEV the device is not attached to the space.
+ * Source: ours; the policies and where they come from: gm_policy_list().
  */
 int gm_policy_set(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind, const char *name);
-/* The name (without the percentage) of what the device follows there now; NULL: bad arguments. Static text.
+
+/**
+ * gm_policy_get - which policy does a device follow?
+ * @as: the space; NULL: what holds where no space has its own
+ * @dev: the device
+ * @kind: which of its policies
+ *
+ * Return: the name, without the percentage, as static text; NULL: bad arguments.
+ * Source: ours.
  */
 const char *gm_policy_get(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind);
 
@@ -38,7 +51,15 @@ struct gm_policy_info {
 	const char *meaning; /* one line */
 	const char *source;  /* where the rule and its constants come from */
 };
-/* The i-th policy of a kind, from 0: 0; -ENOENT there are no more; -EINVAL no such kind. */
+/**
+ * gm_policy_list - the policies that there are
+ * @kind: of this kind
+ * @i: the i-th, from 0
+ * @info: receives it
+ *
+ * Return: 0; -ENOENT there are no more; -EINVAL no such kind.
+ * Source: ours.
+ */
 int gm_policy_list(enum gm_policy_kind kind, unsigned i, struct gm_policy_info *info);
 
 #pragma GCC visibility pop

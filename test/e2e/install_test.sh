@@ -51,6 +51,17 @@ else
 	skip "a program with pkg-config" "pkg-config is not installed"
 fi
 run "manual pages" test -s "$prefix/share/man/man1/run-with-gmem.1"
+every_function_has_a_page() {
+	local fn n=0
+
+	for fn in $(nm -D --defined-only "$prefix/lib/libgmem.so" | sed -n 's/.* T \(\(gm\|hm\)[a-z_]*\)@*.*/\1/p' | grep -v '^gmi_'); do
+		grep -q '^\.SH RETURN VALUE' "$prefix/share/man/man3/$fn.3" || { echo "$fn: no page"; return 1; }
+		n=$((n + 1))
+	done
+	echo "$n functions"
+	[ "$n" -ge 50 ]
+}
+run "every exported function has one" every_function_has_a_page
 run "make uninstall" make_in_tree uninstall
 left=$(find "$prefix" -type f)
 run "nothing is left" test -z "$left"
