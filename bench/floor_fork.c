@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 	double ms[BENCH_ROUNDS];
 
 	for (int i = -1; i < BENCH_ROUNDS; i++) {
-		int status;
+		int status = -1;
 		double start = bench_now();
 		pid_t pid = fork();
 		if (!pid) {

@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 	double ms[BENCH_ROUNDS];
 
 	for (int i = -1; i < BENCH_ROUNDS; i++) {
-		int status;
+		int status = -1;
 		bench_check(hmadvise(device.hnid, heap, bytes, MADV_PREFETCH));
 		bench_expect(heap, bytes, GM_DEVICE);
 		double start = bench_now();

@@ -262,6 +262,27 @@ Test(hints, attributes_travel_with_the_page)
 	cr_assert_eq(attr, 0);
 }
 
+Test(hints, attributes_survive_eviction_and_another_device)
+{
+	const size_t bytes = 12 * MIB; /* more than a has */
+	unsigned char *p = map(bytes);
+
+	for (size_t i = 0; i < bytes / MIB; i++)
+		cr_assert_eq(gm_set_attr(as, a.dev, p + i * MIB, MIB, 100 + i), 0);
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < bytes; i += PAGE) {
+			struct fake_dev *f = round == 1 && i % MIB == 0 ? &b : &a;
+			cr_assert_eq(fake_write(f, p + i, (unsigned char)round), 0);
+			cr_assert_eq(pte(f, p + i)->attr, f == &a ? 100 + i / MIB : 0);
+		}
+	cr_assert_gt(atomic_load(&gmi_stats->dev[a.dev->index].evicted_bytes), 0);
+	/* Over the bus too. */
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PINNED), 0);
+	cr_assert_eq(device_read(&a, p), 2);
+	cr_assert_eq(query(p).where, GM_REMOTE);
+	cr_assert_eq(pte(&a, p)->attr, 100);
+}
+
 Test(hints, a_detached_device_is_no_longer_named)
 {
 	struct fake_dev c;
