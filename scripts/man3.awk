@@ -281,7 +281,7 @@ function header_page(header,	file, i, first, rest, name) {
 	for (i = 1; i <= nheaders; i++)
 		if (headers[i] != header)
 			printf ".BR %s (3),\n", page_of(headers[i]) >file
-	print ".BR run\\-with\\-gmem (1)" >file
+	print ".BR run\\-with\\-gmem (1),\n.BR gmem (7)" >file
 	close(file)
 }
 

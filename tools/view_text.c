@@ -109,14 +109,16 @@ static void head(const struct view *v, FILE *out)
 
 static void device(const struct view_dev *d, FILE *out)
 {
-	fprintf(out, "  device %s, %s memory, %s pages\n", d->name, B(d->mem_bytes), B(d->page_bytes));
+	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name, d->mem_bytes ? B(d->mem_bytes) : "no",
+		d->mem_bytes ? "" : " of its own", B(d->page_bytes));
 	row(out, "  kernels", N(d->kernels), "%s", "");
 	if (d->kernels_failed)
 		row(out, "  kernels failed", N(d->kernels_failed), "%s", "");
 	row(out, "  page faults", N(d->faults), "%s", "");
 	row(out, "  modelled time", S(d->modelled_s), "what the modelled hardware would need; not measured");
-	row(out, "  resident", B(d->resident_peak_bytes), "at the peak, %s of its memory",
-	    PART(d->resident_peak_bytes, d->mem_bytes));
+	if (d->mem_bytes)
+		row(out, "  resident", B(d->resident_peak_bytes), "at the peak, %s of its memory",
+		    PART(d->resident_peak_bytes, d->mem_bytes));
 	if (d->evicted_bytes)
 		row(out, "  evicted", B(d->evicted_bytes), "sent home to make room");
 	if (d->remote_bytes)

@@ -428,7 +428,7 @@ struct gm_hints_info {
 int gm_query_hints(const void *addr, struct gm_hints_info *info);
 
 struct gm_hnode_info {
-	uint64_t total_bytes, used_bytes; /* the device's memory, and what pages have of it */
+	uint64_t total_bytes, used_bytes; /* the device's memory; what pages and buffer objects have */
 	uint64_t page_bytes;
 	uint64_t faults, faults_merged; /* served; and those on pages that had just come for another */
 	uint64_t evicted_bytes;		/* sent home for want of room */

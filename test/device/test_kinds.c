@@ -2,6 +2,7 @@
  * The three kinds of device behind the same core: with an MMU and memory of its own; with an MMU but no memory, at
  * work on the host's; and behind an IOMMU, which reaches what was mapped for it and cannot wait for a fault.
  */
+#include "../variant.h"
 #include "device.h"
 #include "kernels.h"
 #include <pthread.h>

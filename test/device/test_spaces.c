@@ -2,6 +2,7 @@
  * Devices and spaces in all relations, with device processes: several devices in one space, one device in several
  * spaces, the modes of an attachment, pages that go from device to device, and addresses that a device has for itself.
  */
+#include "../variant.h"
 #include "device.h"
 #include "kernels.h"
 #include <pthread.h>

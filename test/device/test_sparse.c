@@ -2,6 +2,7 @@
  * Sparse binding on a device with a process: kernels read through the range, also while it is bound anew, after the process
  * was lost, and with more bindings than the kernel has VMAs.
  */
+#include "core/inject.h"
 #include "device.h"
 #include "gmem/sparse.h"
 #include "kernels.h"
@@ -272,6 +273,54 @@ Test(sparse, device_loss, .init = set_up_4K, .fini = tear_down)
 		cr_expect_eq(word_of(s, i), i == 3 ? 1007 : 1000 + i);
 	cr_expect_eq(gm_sparse_destroy(s), 0);
 	cr_expect_eq(gm_bo_destroy(a), 0);
+}
+
+/* What the table says is what a kernel reads, page by page. */
+static void expect_table(struct gm_sparse *s, size_t pages, struct gm_bo *const bo[2])
+{
+	uint64_t *copy = managed(pages * sizeof *copy);
+
+	for (size_t i = 0; i < pages; i++) {
+		struct gm_bind b;
+		cr_assert_eq(gm_sparse_query(s, i * page, &b), 0);
+		struct ds_mem_args args = {.dst = copy + i, .src = at(s, i), .bytes = 8};
+		int err = launch_mem(sim, "memcpy", 1, args, NULL);
+		cr_assert_eq(err, b.bo ? 0 : -EFAULT, "page %zu: %d", i, err);
+		if (b.bo)
+			cr_assert_eq(copy[i], (b.bo == bo[0] ? 1000 : 2000) + b.bo_offset / page);
+	}
+	gm_munmap(copy, pages * sizeof *copy);
+}
+
+Test(sparse, every_site_fails, .init = set_up_4K, .fini = tear_down)
+{
+	enum { N = 24, CHANGES = 300 };
+	static const char *const specs[] = {"ring%30",	"map@1",    "map@2",	   "unmap@1",
+					    "device@1", "device@2", "ring@1,map@2"};
+	struct gm_bo *bo[2] = {object(N, 1000), object(N, 2000)};
+	struct gm_sparse *s = range(N);
+	struct gm_bind b[CHANGES];
+	unsigned failed = 0;
+
+	gmi_log_level = GM_LOG_NONE;
+	srand(1);
+	for (size_t k = 0; k < 4 * GM_ARRAY_LEN(specs); k++) {
+		for (size_t i = 0; i < CHANGES; i++) {
+			struct gm_bo *o = rand() % 4 ? bo[rand() % 2] : NULL;
+			b[i] = (struct gm_bind){(uint64_t)(rand() % N) * page, page,	   o,
+						(uint64_t)(rand() % N) * page, o ? RW : 0, 0};
+		}
+		cr_assert_eq(gmi_inject(specs[k % GM_ARRAY_LEN(specs)]), 0);
+		failed += gm_sparse_bind(s, b, CHANGES) != 0;
+		gmi_inject("");
+		if (gmi_sim_pid(sim)) /* it may have been killed: the launch that notices fails */
+			launch_mem(sim, "spin", 1, (struct ds_mem_args){0}, NULL);
+		expect_table(s, N, bo);
+	}
+	cr_expect_gt(failed, 0);
+	cr_expect_eq(gm_sparse_destroy(s), 0);
+	cr_expect_eq(gm_bo_destroy(bo[0]), 0);
+	cr_expect_eq(gm_bo_destroy(bo[1]), 0);
 }
 
 Test(sparse, more_bindings_than_vmas, .init = set_up_4K, .fini = tear_down)

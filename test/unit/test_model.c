@@ -35,6 +35,14 @@ Test(model, keys_override_the_profile)
 	cr_expect_eq(m.fault_ns, 20500);
 }
 
+Test(model, kinds_of_device)
+{
+	cr_expect_eq(parsed("remote-accel").mem_bytes, 0);
+	cr_expect_eq(parsed("pcie4-gpu,mem=0").mem_bytes, 0);
+	cr_expect(parsed("iommu-dma").cannot_fault && !parsed("remote-accel").cannot_fault);
+	cr_expect_eq(parsed("pcie4-gpu,reserve=64M").reserve_bytes, 64 << 20);
+}
+
 Test(model, policies_of_one_device)
 {
 	struct sim_model m = parsed("pcie4-gpu,evict=tree:40,placement=first-use");
@@ -87,7 +95,8 @@ Test(model, bad_strings_are_named_with_what_is_valid)
 		{"pcie4", "'pcie4'", "pcie4-gpu"},
 		{"pcie4-gpu,page=8K", "'page=8K'", "4K, 64K or 2M"},
 		{"pcie4-gpu,mem=1000", "'mem=1000'", "multiple of 2M"},
-		{"pcie4-gpu,mem=0", "'mem=0'", "multiple of 2M"},
+		{"pcie4-gpu,mem=5000G", "'mem=5000G'", "multiple of 2M"},
+		{"pcie4-gpu,reserve=1", "'reserve=1'", "64M"},
 		{"pcie4-gpu,workers=0", "'workers=0'", "1 to 64"},
 		{"pcie4-gpu,workers=65", "'workers=65'", "1 to 64"},
 		{"pcie4-gpu,workers=1.5", "'workers=1.5'", "1 to 64"},
@@ -129,5 +138,5 @@ static void count_line(const char *line)
 Test(model, help_names_every_profile_and_key)
 {
 	gmi_sim_help(count_line);
-	cr_expect_eq(lines, 6 + 9);
+	cr_expect_eq(lines, 8 + 10);
 }

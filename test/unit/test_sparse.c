@@ -248,6 +248,38 @@ Test(sparse, bad_arguments_change_nothing, .init = set_up_plain)
 	tear_down();
 }
 
+/* What programs do with managed memory, done to a range: nothing happens to it. */
+Test(sparse, other_calls_leave_a_range_alone, .init = set_up_plain, .fini = tear_down)
+{
+	static const int behaviors[] = {MADV_PREFETCH,	     MADV_DONTNEED,	  GM_MADV_PINNED,
+					GM_MADV_UNPINNED,    GM_MADV_READ_MOSTLY, GM_MADV_PREFERRED_LOCATION,
+					GM_MADV_ACCESSED_BY, GM_MADV_DISCARD};
+	static const int advice[] = {MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_HUGEPAGE, MADV_REMOVE};
+	struct gm_bo *a = object(4, 1);
+	struct gm_sparse *s = range(4);
+	unsigned char *p =
+		gm_mmap(as, NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int hnid = gm_dev_hnid(f.dev);
+
+	p[0] = 7;
+	cr_assert_eq(bind(s, 0, 4, a, 0), 0);
+	for (size_t i = 0; i < GM_ARRAY_LEN(behaviors); i++)
+		hmadvise(hnid, at(s, 0), 4 * page, behaviors[i]);
+	for (size_t i = 0; i < GM_ARRAY_LEN(advice); i++)
+		gmi_vm_advise(as, at(s, 0), 4 * page, advice[i]);
+	gmi_vm_forget(as, at(s, 0), 4 * page);
+	cr_assert_eq(hmemcpy(-1, p, at(s, 0), 8), -EFAULT);
+	cr_assert_lt(hmemcpy(hnid, at(s, 0), p, 8), 0);
+	cr_assert_lt(gm_as_map(as, f.dev, at(s, 0), page, GM_PROT_READ), 0);
+	cr_assert_eq(p[0], 7);
+	memset(f.pte, 0, f.npte * sizeof *f.pte);
+	for (size_t i = 0; i < 4; i++)
+		expect(s, i, (int)i + 1);
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	cr_assert_eq(gm_bo_destroy(a), 0);
+	cr_assert_eq(gm_munmap(p, PAGE), 0);
+}
+
 Test(sparse, managed_pages_make_room, .init = set_up_plain, .fini = tear_down)
 {
 	unsigned char *p =

@@ -3,6 +3,7 @@
 ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
 VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),$(foreach t,unit/test_migrate device/test_behaviours device/test_behaviours2,$(t).$(v))) \
 	       $(foreach t,devices fork hints inject policy stress vm,unit/test_$(t).uffd-64K) \
+	       $(foreach t,kinds spaces,device/test_$(t).uffd-64K) \
 	       $(foreach v,sigsegv-4K sigsegv-2M uffd-64K,unit/test_reference.$(v))
 # ThreadSanitizer cannot see that a userfaultfd handler and the faulting thread are ordered by the kernel.
 ifeq ($(SANITIZE),thread)
