@@ -383,9 +383,9 @@ void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int f
 		return (void *)(intptr_t)-ENOMEM;
 	bool noreplace = flags & MAP_FIXED_NOREPLACE;
 	gm_sigmask old = gm_vm_enter(as);
-	int err = noreplace && !gmi_rangemap_is_free(&as->regions, begin, end) ? -EEXIST
-		  : gm_vm_sparse(as, begin, end)			       ? -EBUSY
-									       : 0;
+	int err = noreplace && !gmi_rangemap_is_free(&as->regions, begin, end) ? -EEXIST : 0;
+	if (!err && gm_vm_sparse(as, begin, end))
+		err = -EBUSY;
 	if (!err)
 		err = map_outside(at, at, begin, &m);
 	if (!err) {

@@ -4,13 +4,19 @@
 . "$(dirname "$0")/common.sh"
 want='sum of the list|and with|nodes of the tree|sum of their depths|vertices reached|sum of their distances'
 
-for device in mem=64M mem=8M mem=4M,page=4K mem=2M,page=4K mem=16M,page=2M mem=8M,workers=2; do
+gpu=pcie4-gpu,mem
+for device in $gpu=64M $gpu=8M $gpu=4M,page=4K $gpu=2M,page=4K $gpu=16M,page=2M $gpu=8M,workers=2 $gpu=0 remote-accel; do
 	if timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json -- "$build/examples/linked" \
-		"$build/examples/linked_kernels.so" "pcie4-gpu,$device" >out 2>err &&
+		"$build/examples/linked_kernels.so" "$device" >out 2>err &&
 		[ "$(grep -cE "^($want)" out)" = 6 ] && [ "$(jq '.devices[-1].kernels' report.json)" = 3 ]; then
 		ok "linked structures, $device"
 	else
 		cat out err | not_ok "linked structures, $device"
 	fi
 done
+# Nothing is mapped for it: the kernel fails, and the program is told.
+"$top/scripts/run-with-gmem.sh" -- "$build/examples/linked" "$build/examples/linked_kernels.so" iommu-dma >out 2>err
+if [ $? = 1 ] && grep -qx 'linked: sum_list: Bad address' err; then ok "linked structures, iommu-dma is refused"; else
+	cat out err | not_ok "linked structures, iommu-dma is refused"
+fi
 exit $failed
