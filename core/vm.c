@@ -194,7 +194,7 @@ bool gm_vm_sparse(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 
 /* ---- putting memory in place ---- */
 
-static int block_renewed(const struct gm_vm_piece *p, const struct gm_range_value *v)
+int gm_vm_block_renewed(const struct gm_vm_piece *p, const struct gm_range_value *v)
 {
 	int rights = v ? gm_vm_rights(gm_vm_prot(v)) : 0;
 	return gm_block_set_prog(p->b, p->set, rights, v && gm_vm_managed(v), true);
@@ -212,7 +212,7 @@ static int replace_piece(const struct gm_vm_piece *p, uint64_t off, const struct
 	if (p->b) {
 		if (!err) {
 			gm_block_drop(p->b, p->set);
-			err = block_renewed(p, m->value);
+			err = gm_vm_block_renewed(p, m->value);
 		}
 		gmi_unlock(&p->b->lock);
 	}
@@ -259,7 +259,7 @@ int gm_vm_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
-		block_renewed(
+		gm_vm_block_renewed(
 			&p, m->value); /* rights only grow from none: no device is asked, nothing can fail */
 		gmi_unlock(&p.b->lock);
 	}
@@ -276,7 +276,7 @@ int gm_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm
 			continue;
 		gmi_lock(&p.b->lock);
 		gm_block_drop(p.b, p.set);
-		block_renewed(&p, v);
+		gm_vm_block_renewed(&p, v);
 		gmi_unlock(&p.b->lock);
 	}
 	gm_hints_clear(as, lo, hi);

@@ -90,6 +90,8 @@ extern const struct gm_vm_memory gm_vm_nothing;
 int gm_vm_replace(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m);
 /* The same where no region is, in one mmap. On failure nothing is done. */
 int gm_vm_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m);
+/* Block locked: the piece's pages are new, ordinary host memory of the region's rights (NULL: none). */
+int gm_vm_block_renewed(const struct gm_vm_piece *p, const struct gm_range_value *v);
 /* [lo, hi) has just been given other memory by the kernel: forget what blocks knew, and note the new region.
  */
 int gm_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v);

@@ -53,6 +53,86 @@ static int move_pages(uintptr_t from, uintptr_t to, size_t len)
 	return err ? err : move_pages(from + half, to + half, len - half);
 }
 
+/* The longest part of [va, va+len) in one block, or outside of the space. */
+static struct gm_vm_piece piece_at(struct gm_as *as, uintptr_t va, size_t len)
+{
+	struct gm_vm_piece p;
+
+	if (within(as, va, 1) && gm_vm_piece(as, va, gm_min(va + len, as->base + as->bytes), &p))
+		return p;
+	return (struct gm_vm_piece){.lo = va, .hi = va < as->base ? gm_min(va + len, as->base) : va + len};
+}
+
+/* Either may be NULL, both may be the same. The second is only ever tried; where that fails it is the next to
+ * wait for. */
+static void lock_both(struct gm_block *a, struct gm_block *b)
+{
+	if (!a || a == b) {
+		if (b)
+			gmi_lock(&b->lock);
+		return;
+	}
+	for (;;) {
+		gmi_lock(&a->lock);
+		if (!b || gmi_trylock(&b->lock))
+			return;
+		gmi_unlock(&a->lock);
+		struct gm_block *c = a;
+		a = b;
+		b = c;
+	}
+}
+
+static void unlock_both(struct gm_block *a, struct gm_block *b)
+{
+	if (a)
+		gmi_unlock(&a->lock);
+	if (b && b != a)
+		gmi_unlock(&b->lock);
+}
+
+/*
+ * move_pages with the blocks of both sides locked, piece by piece: a device that took a page between its coming
+ * home and the kernel's moving it would keep its bytes. *done: bytes moved.
+ */
+static int move_locked(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len,
+		       const struct gm_range_value *v, size_t *done)
+{
+	int err = 0;
+
+	for (*done = 0; *done < len && !err;) {
+		struct gm_vm_piece src = piece_at(as, from + *done, len - *done);
+		struct gm_vm_piece dst = piece_at(as, to + *done, gm_min(len - *done, src.hi - src.lo));
+		size_t n = dst.hi - dst.lo;
+		src = piece_at(as, src.lo, n);
+		lock_both(src.b, dst.b);
+		if (src.b)
+			err = gm_block_privatise(src.b, src.set);
+		if (!err)
+			err = move_pages(src.lo, dst.lo, n);
+		if (!err && dst.b) {
+			gm_block_drop(dst.b, dst.set);
+			err = gm_vm_block_renewed(&dst, v);
+		}
+		unlock_both(src.b, dst.b);
+		*done += err ? 0 : n;
+	}
+	return err;
+}
+
+/* All of it, or none. */
+static int move_all(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len,
+		    const struct gm_range_value *v)
+{
+	size_t done, back;
+	int err = gm_vm_privatise(as, from,
+				  from + len); /* what can fail, as far as possible, before anything moves */
+
+	if (!err && (err = move_locked(as, from, to, len, v, &done)))
+		move_locked(as, to, from, done, v, &back);
+	return err;
+}
+
 /* Fresh zeros of the old region's kind at [lo, hi), which replace what is there. */
 static int fresh(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
 {
@@ -75,12 +155,13 @@ static int fresh(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_r
 static int move_within(struct gm_as *as, const struct remap *m, uintptr_t to)
 {
 	size_t keep = gm_min(m->old_len, m->new_len);
-	int err = gm_vm_privatise(as, m->old, m->old + keep);
+	/* Room for all of it, in the blocks and the map too; then the pages come over it. */
+	int err = fresh(as, to, to + m->new_len, &m->val);
 
-	if (!err) /* room for all of it, in the blocks and the map too; then the pages come over it */
-		err = fresh(as, to, to + m->new_len, &m->val);
 	if (!err)
-		err = move_pages(m->old, to, keep);
+		err = move_all(as, m->old, to, keep, &m->val);
+	if (err && !(m->flags & MREMAP_FIXED))
+		gm_vm_replace(as, to, to + m->new_len, &gm_vm_nothing);
 	if (!err)
 		gm_hints_copy(as, m->old, to, keep);
 	if (err || m->flags & MREMAP_DONTUNMAP)
@@ -88,16 +169,31 @@ static int move_within(struct gm_as *as, const struct remap *m, uintptr_t to)
 	return gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
 }
 
-/* Foreign mappings, and moves across the window's edge: the kernel's own mremap; then the map and the blocks
- * follow. */
+/* Managed pages leave for a place outside the window. */
+static long move_out(struct gm_as *as, const struct remap *m)
+{
+	void *p = gm_sys_mmap((void *)m->new_addr, m->new_len, gm_vm_prot(&m->val),
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	int err = gm_is_err(p) ? gm_err(p)
+			       : move_all(as, m->old, m->new_addr, gm_min(m->old_len, m->new_len), &m->val);
+
+	if (!err && !(m->flags & MREMAP_DONTUNMAP))
+		err = gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
+	return err ? err : (long)m->new_addr;
+}
+
+/* Foreign mappings, and what comes into the window from elsewhere: the kernel's own mremap; then the map and the
+ * blocks follow. */
 static long move_by_kernel(struct gm_as *as, const struct remap *m)
 {
 	bool from_us = touches(as, m->old, m->old_len);
 	uintptr_t lo = gm_max(m->new_addr, as->base);
 	uintptr_t hi = gm_min(m->new_addr + m->new_len, as->base + as->bytes);
 	bool into_us = m->flags & MREMAP_FIXED && lo < hi;
-	int err = from_us ? gm_vm_privatise(as, m->old, m->old + m->old_len) : 0;
+	int err = 0;
 
+	if (into_us) /* nothing there that a device could take; as in the kernel, gone even if the move fails */
+		err = gm_vm_replace(as, lo, hi, &gm_vm_nothing);
 	if (!err && into_us)
 		err = gm_vm_peers_reserve(as, lo, hi, gm_vm_prot(&m->val));
 	if (err)
@@ -160,8 +256,10 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 		return m->new_len <= m->old_len || fixed ? move_by_kernel(as, m) : -ENOMEM;
 	if (!m->old_len) /* duplicates shared mappings; to the program this is none */
 		return -EINVAL;
+	if (fixed && !touches(as, m->new_addr, m->new_len))
+		return move_out(as, m);
 	if (fixed && !within(as, m->new_addr, m->new_len))
-		return move_by_kernel(as, m);
+		return -ENOMEM; /* half in the window: as if something in between could not be replaced */
 	if (fixed) {
 		int err = move_within(as, m, m->new_addr);
 		return err ? err : (long)m->new_addr;

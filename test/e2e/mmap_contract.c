@@ -221,6 +221,26 @@ static void protect(void)
 	show("data kept", p, 1);
 }
 
+/* Contents of every page after growing and moving to an odd place. */
+static void large_moves(int round)
+{
+	size_t n = 24 * MB;
+	char *p = map(n, RW);
+
+	for (size_t i = 0; i < n; i += PG)
+		*(size_t *)(p + i) = i;
+	p = mremap(p, n, 3 * n, MREMAP_MAYMOVE);
+	char *to = map(4 * n, PROT_NONE);
+	p = mremap(p, 3 * n, 3 * n, MREMAP_MAYMOVE | MREMAP_FIXED, to + PG);
+	if (p == MAP_FAILED)
+		abort();
+	int bad = 0;
+	for (size_t i = 0; i < 3 * n; i += PG)
+		bad |= *(size_t *)(p + i) != (i < n ? i : 0);
+	printf("large, moved to an odd place, %d: %d\n", round, !bad);
+	munmap(to, 4 * n);
+}
+
 static void remap(void)
 {
 	char *p = numbered(4);
@@ -259,18 +279,8 @@ static void remap(void)
 	p = numbered(4);
 	CALL("beyond the mapping", (munmap(p + 2 * PG, 2 * PG), mremap(p, 4 * PG, 8 * PG, MREMAP_MAYMOVE)));
 	show("unharmed", p, 2);
-	/* Large: contents of every page after growing, moving and shrinking. */
-	size_t n = 24 * MB;
-	p = map(n, RW);
-	for (size_t i = 0; i < n; i += PG)
-		*(size_t *)(p + i) = i;
-	p = mremap(p, n, 3 * n, MREMAP_MAYMOVE);
-	to = map(4 * n, PROT_NONE);
-	p = mremap(p, 3 * n, 3 * n, MREMAP_MAYMOVE | MREMAP_FIXED, to + PG);
-	int bad = 0;
-	for (size_t i = 0; i < 3 * n; i += PG)
-		bad |= *(size_t *)(p + i) != (i < n ? i : 0);
-	printf("large, moved to an odd place: %d\n", !bad);
+	for (int i = 0; i < 10; i++)
+		large_moves(i);
 	/* Into and out of memory of another kind. */
 	int fd = memfd_create("x", 0);
 	if (ftruncate(fd, 4 * (off_t)PG))
