@@ -206,13 +206,14 @@ int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int 
 
 	if (err || !(prot & GM_PROT_READ) || prot & ~(GM_PROT_READ | GM_PROT_WRITE))
 		return -EINVAL;
+	if (!len)
+		return 0;
 	err = gm_check_range(addr, len, &in);
-	if (err || !len)
-		return err;
-	if (in != as)
-		return -EFAULT;
+	if (!err && in != as)
+		err = -EFAULT;
 	q.prot = prot;
-	err = gmi_activate();
+	if (!err)
+		err = gmi_activate();
 	if (!err)
 		err = gm_each_block(as, q.lo, q.hi, true, map_block, &q);
 	if (err)

@@ -166,10 +166,25 @@ static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_by
 	fake_open_mode(f, as, mem_bytes, page_bytes, aperture, GM_MMU_MODE_COHERENT_EXCLUSIVE);
 }
 
+/* A device without memory: it works on the host's. */
+static inline void fake_open_without(struct fake_dev *f, struct gm_as *as, uint64_t cap)
+{
+	fake_open(f, as, GM_BLOCK_BYTES, 4096, true);
+	cr_assert_eq(gm_as_detach(as, f->dev), 0);
+	cr_assert_eq(gm_dev_unregister_physmem(f->dev, gm_dev_hnid(f->dev)), 0);
+	cr_assert_eq(gm_dev_destroy(f->dev), 0);
+	cr_assert_eq(gm_dev_create(&f->mmu, f, cap, &f->dev), 0);
+	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, GM_BLOCK_BYTES), -EINVAL, "it has none");
+	cr_assert_eq(gm_dev_hnid(f->dev), -ENODEV);
+	cr_assert_eq(gm_as_attach(as, f->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
+}
+
 static inline void fake_close(struct fake_dev *f)
 {
+	int hnid = gm_dev_hnid(f->dev);
+
 	cr_assert_eq(gm_as_detach(f->as, f->dev), 0);
-	cr_assert_eq(gm_dev_unregister_physmem(f->dev, gm_dev_hnid(f->dev)), 0);
+	cr_assert(hnid < 0 || !gm_dev_unregister_physmem(f->dev, hnid));
 	cr_assert_eq(gm_dev_destroy(f->dev), 0);
 	munmap(f->mem, f->mem_bytes);
 }

@@ -456,28 +456,10 @@ Test(devices, one_device_in_several_spaces, .init = setup)
 
 /* ---- devices that work on the host's memory ---- */
 
-static void open_without(struct fake_dev *f, uint64_t cap)
-{
-	fake_open(f, as, 2 * MIB, 4096, true);
-	cr_assert_eq(gm_as_detach(as, f->dev), 0);
-	cr_assert_eq(gm_dev_unregister_physmem(f->dev, gm_dev_hnid(f->dev)), 0);
-	cr_assert_eq(gm_dev_destroy(f->dev), 0);
-	cr_assert_eq(gm_dev_create(&f->mmu, f, cap, &f->dev), 0);
-	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, 2 * MIB), -EINVAL, "it has none");
-	cr_assert_eq(gm_dev_hnid(f->dev), -ENODEV);
-	cr_assert_eq(gm_as_attach(as, f->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
-}
-
-static void close_without(struct fake_dev *f)
-{
-	cr_assert_eq(gm_as_detach(as, f->dev), 0);
-	cr_assert_eq(gm_dev_destroy(f->dev), 0);
-}
-
 Test(devices, a_device_without_memory_works_remotely, .init = setup)
 {
 	struct fake_dev f, g;
-	open_without(&f, GM_DEV_CAP_REPLAYABLE);
+	fake_open_without(&f, as, GM_DEV_CAP_REPLAYABLE);
 	fake_open(&g, as, 2 * MIB, 4096, false);
 	unsigned char *p = map(as, MIB);
 	for (size_t i = 0; i < MIB; i += PAGE)
@@ -492,7 +474,7 @@ Test(devices, a_device_without_memory_works_remotely, .init = setup)
 	cr_assert_eq(query(p).where, GM_DEVICE);
 	cr_assert_eq(device_read(&f, p), 99);
 	cr_assert_eq(query(p).where, GM_REMOTE);
-	close_without(&f);
+	fake_close(&f);
 	fake_close(&g);
 }
 
@@ -500,7 +482,7 @@ Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
 {
 	struct fake_dev f, g;
 	unsigned char c = 0;
-	open_without(&f, 0);
+	fake_open_without(&f, as, 0);
 	fake_open(&g, as, 2 * MIB, 4096, false);
 	unsigned char *p = map(as, 4 * MIB);
 	for (size_t i = 0; i < 4 * MIB; i += PAGE)
@@ -567,7 +549,7 @@ Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
 	cr_assert_eq(gm_mprotect(p + 3 * MIB, MIB, PROT_READ), 0);
 	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, PAGE, GM_PROT_READ | GM_PROT_WRITE), -EPERM);
 	cr_assert_eq(gm_as_unmap(as, f.dev, NULL, PAGE), -EINVAL);
-	close_without(&f);
+	fake_close(&f);
 	fake_close(&g);
 }
 

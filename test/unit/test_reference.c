@@ -1,7 +1,8 @@
 /*
  * The whole of core against memory that is nothing but an array: random reads, writes, mappings, protections,
- * moves, hints, copies, pins, forks, evictions, failing drivers and two devices, one step at a time, everything
- * compared. One device has the variant's pages and an aperture, the other 4 KiB pages and copies by its driver.
+ * moves, hints, copies, pins, forks, evictions, failing drivers and four devices, one step at a time, everything
+ * compared. One device has the variant's pages and an aperture, one 4 KiB pages and copies by its driver, one no memory,
+ * and one cannot fault either: it reaches what is mapped for it.
  *
  * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every step.
  */
@@ -23,8 +24,9 @@
 #define LOOK  64 /* bytes that one access of a device covers */
 
 static struct gm_as *as;
-static struct fake_dev dev[2];
-static unsigned char *at; /* of page 0 */
+static struct fake_dev dev[4];
+enum { FAULTING = 3, WITH_MEMORY = 2, HOLDER = 3 }; /* the first so many; the one that cannot fault */
+static unsigned char *at;			    /* of page 0 */
 static const char *step_name;
 static unsigned long step;
 static bool trace;
@@ -32,8 +34,8 @@ static bool trace;
 /* ---- the reference ---- */
 
 static struct page {
-	bool mapped, foreign, pinned;
-	unsigned char prot;
+	bool mapped, foreign;
+	unsigned char prot, held; /* held: GM_PROT_* that gm_as_map gave to the device that cannot fault */
 } page[N], was[N];
 static unsigned char bytes[N][GM_PAGE_BYTES], moved[N][GM_PAGE_BYTES];
 
@@ -189,7 +191,7 @@ static void store(unsigned char *to, void *from)
 
 static void device_read(struct span s)
 {
-	struct fake_dev *d = &dev[rng_below(2)];
+	struct fake_dev *d = &dev[rng_below(FAULTING)];
 
 	for (unsigned i = s.lo; i < s.hi && i < s.lo + 8; i++) {
 		unsigned char got[LOOK] = {0};
@@ -203,7 +205,7 @@ static void device_read(struct span s)
 
 static void device_write(struct span s)
 {
-	struct fake_dev *d = &dev[rng_below(2)];
+	struct fake_dev *d = &dev[rng_below(FAULTING)];
 
 	for (unsigned i = s.lo; i < s.hi && i < s.lo + 8; i++) {
 		unsigned char put[LOOK];
@@ -229,7 +231,7 @@ static void pin_for_a_call(struct span s)
 		return;
 	fill_random(put, LOOK);
 	unsigned token = gmi_pin(va(i), PAGE, true);
-	expect(!fake_touch(&dev[rng_below(2)], va(i), true, store, put), "a pinned page");
+	expect(!fake_touch(&dev[rng_below(FAULTING)], va(i), true, store, put), "a pinned page");
 	struct gm_page_info info;
 	expect(!gm_query(va(i), PAGE, &info) && info.cpu == (GM_PROT_READ | GM_PROT_WRITE), "%u", info.cpu);
 	gmi_unpin(token);
@@ -293,8 +295,10 @@ static void do_remap(struct span s)
 	memcpy(moved[s.lo], bytes[s.lo], length(s));
 	clear(s);
 	for (unsigned i = s.lo; i < s.hi; i++)
-		page[i] = keep ? (struct page){.mapped = true, .prot = was[i].prot} : (struct page){0};
+		page[i] = keep ? was[i] : (struct page){0};
 	memcpy(&page[to.lo], &was[s.lo], (s.hi - s.lo) * sizeof page[0]);
+	for (unsigned i = to.lo; i < to.hi; i++)
+		page[i].held = 0;
 	memcpy(bytes[to.lo], moved[s.lo], length(s));
 }
 
@@ -409,13 +413,65 @@ static void do_query(struct span s)
 static void do_failing_prefetch(struct span s)
 {
 	static const int kinds[] = {GM_OP_MAP, GM_OP_COPY_IN, GM_OP_COPY_OUT, GM_OP_ZERO};
-	struct fake_dev *d = &dev[rng_below(2)];
+	struct fake_dev *d = &dev[rng_below(WITH_MEMORY)];
 
 	d->fail_after = (int)rng_below(3);
 	d->fail_kind = kinds[rng_below(4)];
 	hmadvise(any_node(), va(s.lo), length(s), MADV_PREFETCH);
 	d->fail_kind = -1;
 	cpu_read(s);
+}
+
+/* ---- steps: a device that cannot fault ---- */
+
+static void hold_map(struct span s)
+{
+	bool write = rng_below(2);
+	int err = gm_as_map(as, dev[HOLDER].dev, va(s.lo), length(s),
+			    GM_PROT_READ | (write ? GM_PROT_WRITE : 0));
+	bool good = all(s, write ? ours_writable : ours_readable);
+
+	expect(good ? !err : err == -EFAULT || (write && err == -EPERM), "%d", err);
+	for (unsigned i = s.lo; i < s.hi; i++)
+		page[i].held = err ? 0 : GM_PROT_READ | (write ? GM_PROT_WRITE : 0);
+}
+
+static void hold_unmap(struct span s)
+{
+	int err = gm_as_unmap(as, dev[HOLDER].dev, va(s.lo), length(s));
+
+	expect(!err, "%d", err);
+	for (unsigned i = s.lo; i < s.hi; i++)
+		page[i].held = 0;
+}
+
+static void holder_read(struct span s)
+{
+	for (unsigned i = s.lo; i < s.hi && i < s.lo + 8; i++) {
+		unsigned char got[LOOK] = {0};
+		unsigned first = rng_below(PAGE / LOOK) * LOOK;
+		int err = fake_touch(&dev[HOLDER], va(i) + first, false, load, got);
+		expect(err == (ours_readable(i) && page[i].held ? 0 : -EFAULT), "page %u: %d", i, err);
+		expect(err || !memcmp(got, &bytes[i][first], LOOK), "it sees other bytes in page %u", i);
+	}
+}
+
+static void holder_write(struct span s)
+{
+	for (unsigned i = s.lo; i < s.hi && i < s.lo + 8; i++) {
+		unsigned char put[LOOK];
+		unsigned first = rng_below(PAGE / LOOK) * LOOK;
+		fill_random(put, LOOK);
+		int err = fake_touch(&dev[HOLDER], va(i) + first, true, store, put);
+		int want = !ours_readable(i)		     ? -EFAULT
+			   : !ours_writable(i)		     ? -EPERM
+			   : !page[i].held		     ? -EFAULT
+			   : !(page[i].held & GM_PROT_WRITE) ? -EPERM
+							     : 0;
+		expect(err == want, "page %u: %d, not %d", i, err, want);
+		if (!err)
+			memcpy(&bytes[i][first], put, LOOK);
+	}
 }
 
 static void do_policy(struct span s)
@@ -450,19 +506,19 @@ static void do_fork(struct span s)
 	check_all();
 }
 
-static size_t device_page(unsigned k)
-{
-	return k ? PAGE : variant_page;
-}
-
 static void open_device(unsigned k)
 {
-	fake_open(&dev[k], as, 4 * MIB, device_page(k), k == 0);
+	if (k < WITH_MEMORY)
+		fake_open(&dev[k], as, 4 * MIB, k ? PAGE : variant_page, k == 0);
+	else
+		fake_open_without(&dev[k], as, k == HOLDER ? 0 : GM_DEV_CAP_REPLAYABLE);
+	for (unsigned i = 0; i < N && k == HOLDER; i++)
+		page[i].held = 0;
 }
 
 static void do_reopen(struct span s)
 {
-	unsigned k = rng_below(2);
+	unsigned k = rng_below(GM_ARRAY_LEN(dev));
 
 	fake_close(&dev[k]); /* asserts that no entry is left */
 	open_device(k);
@@ -501,6 +557,10 @@ static const struct kind {
 	{"discard", do_discard, 200},
 	{"copy", do_copy, 400},
 	{"query", do_query, 200},
+	{"hold", hold_map, 300},
+	{"let go", hold_unmap, 200},
+	{"holder reads", holder_read, 400},
+	{"holder writes", holder_write, 400},
 	{"policy", do_policy, 50},
 	{"fork", do_fork, 4},
 	{"reopen", do_reopen, 4},
@@ -533,8 +593,8 @@ Test(reference, memory_behaves_like_an_array)
 	rng_seed("reference");
 	sigaction(SIGSEGV, &sa, NULL); /* before a page leaves: core's handler chains to it */
 	cr_assert_eq(gm_as_create(0, 64 * MIB, &as), 0);
-	open_device(0);
-	open_device(1);
+	for (unsigned k = 0; k < GM_ARRAY_LEN(dev); k++)
+		open_device(k);
 	at = (unsigned char *)as->base + 8 * MIB + 100 * PAGE;
 	step_name = "start";
 	do_policy((struct span){0, 0});
@@ -550,7 +610,7 @@ Test(reference, memory_behaves_like_an_array)
 		k->fn(s);
 	}
 	check_all();
-	fake_close(&dev[0]);
-	fake_close(&dev[1]);
+	for (unsigned k = 0; k < GM_ARRAY_LEN(dev); k++)
+		fake_close(&dev[k]);
 	cr_assert_eq(gm_as_destroy(as), 0);
 }
