@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <ucontext.h>
 
 #include "preload.h"
 #include "syscall_table.h"
@@ -62,10 +63,25 @@ static bool anyone_in_libc(void)
 	return any;
 }
 
+/* A thread that libc made for itself (timers, aio), which no hook saw and whose calls were not dispatched yet: what the
+ * frame holds of altstack and mask is what it goes on with. */
+static void answer(ucontext_t *uc)
+{
+	if (!gmp_tls || !gmp_tls->armed) {
+		uint64_t mask;
+		memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+		gmp_thread_arm(mask & GMP_VIRTUAL);
+		mask &= ~GMP_VIRTUAL;
+		memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+		gm_sys2(SYS_sigaltstack, NULL, &uc->uc_stack);
+	}
+	atomic_store(&came_by, gmi_gettid());
+}
+
 static void on_kick(int sig, siginfo_t *info, void *ctx)
 {
 	if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &came_by)
-		atomic_store(&came_by, gmi_gettid());
+		answer(ctx);
 	else if (before_kick.handler != (void *)SIG_DFL && before_kick.handler != (void *)SIG_IGN)
 		((void (*)(int, siginfo_t *, void *))before_kick.handler)(sig, info, ctx);
 }
@@ -145,6 +161,17 @@ static bool is_internal(int tid)
 	return false;
 }
 
+static bool is_armed(int tid)
+{
+	bool armed = false;
+
+	gmi_lock(&gmp_threads_lock);
+	for (struct gm_thread *t = gmi_threads; t && !armed; t = t->next)
+		armed = atomic_load(&t->tid) == tid && t->preload && ((struct gmp_thread *)t->preload)->armed;
+	gmi_unlock(&gmp_threads_lock);
+	return armed;
+}
+
 static void settle(int tid)
 {
 	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
@@ -156,7 +183,7 @@ static void settle(int tid)
 		long nr, a[6];
 		uintptr_t sp;
 		enum where w = look(tid, &nr, a, &sp);
-		if (w == GONE || (w == BLOCKED && is_settled(nr, a, sp)))
+		if (w == GONE || (w == BLOCKED && is_armed(tid) && is_settled(nr, a, sp)))
 			return;
 		if (!kicked && gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
 			return;
@@ -213,9 +240,10 @@ int gmp_activate(void)
 	install_kick();
 	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */
 	gm_sigmask mask = gmi_block_signals();
-	gmi_restore_signals(~GMP_VIRTUAL);
+	gmp_hold();
 	settle_all();
 	gmi_restore_signals(mask);
+	gmp_hold_end();
 	return 0;
 }
 

@@ -26,13 +26,23 @@
 #define PR_SYS_DISPATCH_OFF	     0
 #define PR_SYS_DISPATCH_ON	     1
 #endif
-#define SYS_USER_DISPATCH_CODE 2 /* si_code */
+#define SYS_USER_DISPATCH_CODE 2    /* si_code */
+#define ROBUST_MAX	       2048 /* the kernel's limit */
 
 bool gmp_have_dispatch;
 volatile char gmp_selector;
 void *gmp_stub_back[GMP_NSTUBS];
-static _Atomic unsigned nstubs;
+void *gmp_clone_back[GMP_NCLONE_STUBS];
 static struct gm_lock stub_lock;
+
+static struct stubs {
+	char *code;
+	size_t bytes; /* of one */
+	void **back;
+	unsigned max;
+	_Atomic unsigned n;
+} plain_stubs = {gmp_stubs, 8, gmp_stub_back, GMP_NSTUBS, 0},
+  clone_stubs = {gmp_clone_stubs, GMP_CLONE_STUB_BYTES, gmp_clone_back, GMP_NCLONE_STUBS, 0};
 
 struct call {
 	ucontext_t *uc;
@@ -43,30 +53,28 @@ struct call {
 
 /* ---- stubs ------------------------------------------------------------------------------------- */
 
-#define STUB_BYTES 8
-
-static void *find_stub(void *back, unsigned n)
+static void *find_stub(const struct stubs *t, void *back, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (gmp_stub_back[i] == back)
-			return gmp_stubs + (size_t)i * STUB_BYTES;
+		if (t->back[i] == back)
+			return t->code + i * t->bytes;
 	return NULL;
 }
 
-static void *stub_for(void *back)
+static void *stub_for(struct stubs *t, void *back)
 {
-	void *s = find_stub(back, atomic_load_explicit(&nstubs, memory_order_acquire));
+	void *s = find_stub(t, back, atomic_load_explicit(&t->n, memory_order_acquire));
 
 	if (gm_likely(s != NULL))
 		return s;
 	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&stub_lock);
-	unsigned n = atomic_load_explicit(&nstubs, memory_order_relaxed);
-	s = find_stub(back, n);
-	if (!s && n < GMP_NSTUBS) {
-		gmp_stub_back[n] = back;
-		s = gmp_stubs + (size_t)n * STUB_BYTES;
-		atomic_store_explicit(&nstubs, n + 1, memory_order_release);
+	unsigned n = atomic_load_explicit(&t->n, memory_order_relaxed);
+	s = find_stub(t, back, n);
+	if (!s && n < t->max) {
+		t->back[n] = back;
+		s = t->code + n * t->bytes;
+		atomic_store_explicit(&t->n, n + 1, memory_order_release);
 	}
 	gmi_unlock(&stub_lock);
 	gmi_restore_signals(old);
@@ -77,14 +85,19 @@ static void *stub_for(void *back)
 
 #define RESUME LONG_MIN /* no result of any call */
 
-static long do_stub(struct call *c)
+static long go_on(struct call *c, struct stubs *t)
 {
-	void *s = stub_for((void *)c->g[REG_RIP]);
+	void *s = stub_for(t, (void *)c->g[REG_RIP]);
 
 	if (!s)
 		return -EAGAIN;
 	c->g[REG_RIP] = (greg_t)s;
 	return RESUME;
+}
+
+static long do_stub(struct call *c)
+{
+	return go_on(c, &plain_stubs);
 }
 
 /* A fork that libc knows nothing of: core must still give the child a heap of its own. */
@@ -99,8 +112,12 @@ static long raw_fork(long flags, struct call *c)
 	return r;
 }
 
+#define THREAD_FLAGS (CLONE_VM | CLONE_THREAD | CLONE_SETTLS)
+
 static long do_clone(struct call *c)
 {
+	if ((c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own)
+		return go_on(c, &clone_stubs);
 	if ((c->a[0] & CLONE_VM) || gmp_in_fork || c->a[1])
 		return do_stub(c);
 	return raw_fork(c->a[0], c);
@@ -110,6 +127,38 @@ static long do_fork(struct call *c)
 {
 	struct call none = {.uc = c->uc};
 	return gmp_in_fork ? do_stub(c) : raw_fork(SIGCHLD, &none);
+}
+
+/* What the kernel does for a dying thread needs its robust mutexes: they stay on the host from now on. */
+static void pin_robust_list(void)
+{
+	struct {
+		void *next;
+		long futex_offset;
+		void *pending;
+	} head, *user = NULL;
+	size_t len = 0;
+	void *entry;
+
+	if (gm_sys3(SYS_get_robust_list, 0, &user, &len) || !user || gmp_copy(&head, user, sizeof(head)))
+		return;
+	entry = head.next;
+	for (int i = 0; i < ROBUST_MAX && entry != (void *)user; i++) {
+		entry = (void *)((uintptr_t)entry & ~1ul); /* bit 0: priority inheritance */
+		gmi_pin_range(entry, sizeof(entry), true);
+		gmi_pin_range((char *)entry + head.futex_offset, sizeof(int), true);
+		if (gmp_copy(&entry, entry, sizeof(entry)))
+			return;
+	}
+}
+
+static long do_exit(struct call *c)
+{
+	pin_robust_list();
+	gmi_block_signals();
+	gmp_thread_end();
+	gm_sys1(SYS_exit, c->a[0]); /* from here: libc gives this stack away only when the kernel says so */
+	__builtin_unreachable();
 }
 
 static long do_clone3(struct call *c)
@@ -304,6 +353,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_PLAIN] = plain,
 	[GMP_STUB] = do_stub,
 	[GMP_CLONE] = do_clone,
+	[GMP_EXIT] = do_exit,
 	[GMP_CLONE3] = do_clone3,
 	[GMP_FORK] = do_fork,
 	[GMP_VFORK] = do_stub,
@@ -346,6 +396,13 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 						    : special[known ? gmp_syscalls[c.nr].special : 0](&c);
 	if (r != RESUME)
 		g[REG_RAX] = r;
+}
+
+/* gate.S: a thread that libc or the program made by a call of its own is armed before it does anything. */
+void gmp_thread_born(void);
+void gmp_thread_born(void)
+{
+	gmp_thread_arm(0);
 }
 
 /* ---- per thread -------------------------------------------------------------------------------- */

@@ -5,11 +5,14 @@
  * All of it is ordinary code of the library: nothing is generated at run time, so no page is writable and executable.
  */
 #define NR_rt_sigreturn 15
-#define GMP_NSTUBS      384
+#define GMP_NSTUBS       384
+#define GMP_NCLONE_STUBS 32
 
 	.hidden gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.hidden gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded
 	.hidden gmp_sigreturn_plain, gmp_sigreturn_forwarded, gmp_sigreturn_with
+	.hidden gmp_clone_stubs, gmp_clone_back, gmp_thread_born
+	.globl gmp_clone_stubs, gmp_clone_back
 	.hidden gmp_copy, gmp_copy_fail, gmp_copy_end
 	.globl gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.globl gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded, gmp_sigreturn_with
@@ -103,6 +106,44 @@ gmp_stubs:
 	jmp *gmp_stub_back + 8 * i(%rip)
 	.set i, i + 1
 	.endr
+
+/*
+ * The same for clones that make threads: the child first goes by gmp_thread_born(), on its new stack, with all
+ * registers but those of a system call's result kept.
+ */
+	.balign 32
+gmp_clone_stubs:
+	.set i, 0
+	.rept GMP_NCLONE_STUBS
+	.balign 32
+	syscall
+	test %rax, %rax
+	jnz 1f
+	call gmp_child
+1:	jmp *gmp_clone_back + 8 * i(%rip)
+	.set i, i + 1
+	.endr
+
+	.balign 16
+	.type gmp_child, @function
+gmp_child:
+	.cfi_startproc
+	.cfi_undefined rip
+	push %rbp
+	mov %rsp, %rbp
+	.irp reg, rdi, rsi, rdx, r8, r9, r10
+	push %\reg
+	.endr
+	and $-16, %rsp
+	call gmp_thread_born
+	lea -48(%rbp), %rsp
+	.irp reg, r10, r9, r8, rdx, rsi, rdi, rbp
+	pop %\reg
+	.endr
+	xor %eax, %eax
+	ret
+	.cfi_endproc
+	.size gmp_child, . - gmp_child
 	.balign 4096
 gmp_gate_end:
 

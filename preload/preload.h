@@ -60,9 +60,11 @@ struct gmp_thread {
 	char *scratch;	   /* two signal frames are put together here, signals blocked */
 	uint64_t vmask;	   /* GMP_VIRTUAL signals that the program believes blocked */
 	uint64_t vpending; /* and those of them that arrived meanwhile */
+	uint32_t hold;	   /* depth of gmp_hold() */
 	siginfo_t held[2];
 	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
 	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
+	bool armed;		  /* altstack and dispatch are in the kernel's hands */
 	struct gmp_exec_copy {
 		void *p;
 		size_t bytes;
@@ -74,6 +76,9 @@ struct gmp_thread *gmp_self(void);
 /* Arms the calling thread: altstack, dispatch. Needs gmp_armed. vmask: inherited view of the mask. */
 void gmp_thread_arm(uint64_t vmask);
 void gmp_threads_init(void);
+/* The calling thread ends: its record and altstack go, its calls are no longer dispatched. Signals blocked. */
+void gmp_thread_end(void);
+extern __thread bool gmp_making_own;	/* the thread that is being made is one of ours: not to be armed */
 extern struct gm_lock gmp_threads_lock; /* gm_thread.preload of other threads: read and cleared under it */
 extern bool gmp_threaded;		/* pthread_create was called at least once */
 
@@ -115,6 +120,12 @@ int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigacti
 int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask);
 /* Signals held back that the program has now unblocked are sent again. */
 void gmp_sig_release(struct gmp_thread *t);
+/*
+ * Opens SIGSEGV and SIGSYS to the kernel, for libc's dispatched calls, while core may hold locks: one that somebody
+ * sends meanwhile waits for gmp_hold_end(), which leaves the mask as it is. Nests.
+ */
+void gmp_hold(void);
+void gmp_hold_end(void);
 /* The program's action for a forward; consumes it when SA_RESETHAND. */
 struct gmp_ksigaction gmp_action_take(int sig);
 /* A signal that is not for us goes to the program, as the kernel would have delivered it. Does not always
@@ -126,6 +137,10 @@ extern char gmp_gate[], gmp_gate_start[], gmp_gate_end[], gmp_stubs[];
 extern char gmp_restore_own[], gmp_restore_plain[], gmp_restore_forwarded[];
 #define GMP_NSTUBS 384
 extern void *gmp_stub_back[GMP_NSTUBS];
+#define GMP_NCLONE_STUBS     32
+#define GMP_CLONE_STUB_BYTES 32
+extern char gmp_clone_stubs[];
+extern void *gmp_clone_back[GMP_NCLONE_STUBS];
 /* Copies n bytes; -EFAULT instead of a signal when either side is not accessible. Only while our SIGSEGV
  * handler is in. */
 int gmp_copy(void *dst, const void *src, size_t n);

@@ -22,19 +22,19 @@ static struct {
 
 void gmp_fork_prepare(void)
 {
-	uint64_t ours = GMP_VIRTUAL;
-
 	gmp_in_fork = true;
 	gmi_fork_prepare();
 	/* Core blocks everything until the fork is over, but libc's clone is dispatched. */
 	if (gmp_armed)
-		gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
+		gmp_hold();
 }
 
 void gmp_fork_parent(void)
 {
 	gmi_fork_parent();
 	gmp_in_fork = false;
+	if (gmp_armed)
+		gmp_hold_end();
 }
 
 void gmp_fork_child(void)
@@ -43,6 +43,8 @@ void gmp_fork_child(void)
 	if (gmp_armed) {
 		gmp_activate_forked();
 		gmp_dispatch_forked();
+		gmp_self()->vpending = 0; /* the parent's, as all that is pending */
+		gmp_hold_end();
 	}
 	gmp_in_fork = false;
 }

@@ -136,7 +136,7 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 	ucontext_t *uc = ctx;
 	bool blocked = (get_mask(uc) | t->vmask) & gmp_bit(sig);
 
-	if (!synchronous && blocked) {
+	if (!synchronous && (blocked || t->hold)) {
 		unsigned i = sig == SIGSYS;
 		if (!(t->vpending & gmp_bit(sig)))
 			t->held[i] = *info;
@@ -164,6 +164,22 @@ void gmp_sig_release(struct gmp_thread *t)
 		t->vpending &= ~bit;
 		send_self(sigs[i], &info);
 	}
+}
+
+void gmp_hold(void)
+{
+	uint64_t ours = GMP_VIRTUAL;
+
+	gmp_self()->hold++;
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
+}
+
+void gmp_hold_end(void)
+{
+	struct gmp_thread *t = gmp_self();
+
+	if (!--t->hold && gm_unlikely(t->vpending))
+		gmp_sig_release(t);
 }
 
 /* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits ---- */

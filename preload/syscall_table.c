@@ -304,7 +304,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	SPECIAL(vfork, GMP_VFORK, VAL),
 	SPECIAL(execve, GMP_EXECVE, STR, STRV, STRV),
 	SPECIAL(execveat, GMP_EXECVEAT, VAL, STR, STRV, STRV),
-	SPECIAL(exit, GMP_STUB, VAL),
+	SPECIAL(exit, GMP_EXIT, VAL),
 	SPECIAL(exit_group, GMP_STUB, VAL),
 	SPECIAL(prctl, GMP_PRCTL, VAL, IOC(128), IOC(128), IOC(128), IOC(128)),
 	CALL(arch_prctl, VAL, OUTC(8)),

@@ -43,6 +43,7 @@ enum gmp_special { /* what dispatch does instead of pin, call, unpin */
 		   GMP_PLAIN,
 		   GMP_STUB, /* must be made from the program's own stack: exit, exit_group */
 		   GMP_CLONE,
+		   GMP_EXIT,
 		   GMP_CLONE3,
 		   GMP_FORK,
 		   GMP_VFORK,

@@ -18,6 +18,7 @@ bool gmp_threaded;
 struct gm_lock gmp_threads_lock;
 static pthread_key_t end_key;
 static __thread int end_round;
+__thread bool gmp_making_own;
 
 struct gmp_thread *gmp_self(void)
 {
@@ -40,16 +41,13 @@ struct gmp_thread *gmp_self(void)
 }
 
 /* The dead thread's record may be taken by another thread as soon as gmi_thread_exit() has returned. */
-static void end_thread(void *arg)
+void gmp_thread_end(void)
 {
 	struct gmp_thread *t = gmp_tls;
 
-	if (!t || ++end_round < PTHREAD_DESTRUCTOR_ITERATIONS) {
-		pthread_setspecific(end_key, arg);
+	if (!t)
 		return;
-	}
 	gmp_dispatch_disarm_thread();
-	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&gmp_threads_lock);
 	gmi_self()->preload = NULL;
 	gmi_unlock(&gmp_threads_lock);
@@ -59,6 +57,19 @@ static void end_thread(void *arg)
 	if (t->map_bytes)
 		gmp_altstack_free(t);
 	gmi_thread_exit();
+}
+
+/* Once calls are dispatched, exit(2) is the end (gmp_thread_exit_call): libc still frees memory after this, with
+ * every signal blocked. */
+static void end_thread(void *arg)
+{
+	if (gmp_tls && ++end_round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		pthread_setspecific(end_key, arg);
+		return;
+	}
+	gm_sigmask old = gmi_block_signals();
+	if (!gmp_selector)
+		gmp_thread_end();
 	gmi_restore_signals(old);
 }
 
@@ -85,6 +96,7 @@ void gmp_thread_arm(uint64_t vmask)
 	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
 	pthread_setspecific(end_key, t);
 	gmp_dispatch_arm_thread();
+	t->armed = true;
 }
 
 struct start {
@@ -101,7 +113,7 @@ static struct start take(void *p)
 	struct start s = *(struct start *)p;
 
 	gmi_free(p, sizeof(s));
-	if (gmp_armed)
+	if (gmp_armed && !(gmp_tls && gmp_tls->armed))
 		gmp_thread_arm(s.vmask);
 	gmp_malloc_thread_bind();
 	return s;
@@ -229,11 +241,19 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, (size_t)512 << 10);
 	gm_sigmask old = gmi_block_signals();
-	gmi_restore_signals(~GMP_VIRTUAL);
+	gmp_hold();
 	gmp_libc_enter();
+	gmp_making_own = true;
+	bool armed = gmp_tls && gmp_tls->armed;
+	if (!armed) /* libc's locale, which a new thread reads before anything else, may be away: no real blocking */
+		gmp_dispatch_arm_thread();
 	int r = GMP_REAL(pthread_create)(&thread, &attr, start_internal, s);
+	if (!armed)
+		gmp_dispatch_disarm_thread();
+	gmp_making_own = false;
 	gmp_libc_leave();
 	gmi_restore_signals(old);
+	gmp_hold_end();
 	pthread_attr_destroy(&attr);
 	if (r)
 		gmi_free(s, sizeof(*s));

@@ -39,15 +39,21 @@ static inline int away_hnid(void)
 	return hnid;
 }
 
-static inline void away(const void *p, size_t n)
+/* 0 or -errno */
+static inline int try_away(const void *p, size_t n)
 {
 	static int (*advise)(int, void *, size_t, int);
 
 	if (away_hnid() < 0)
-		return;
+		return 0;
 	if (!advise)
 		advise = (int (*)(int, void *, size_t, int))dlsym(RTLD_DEFAULT, "hmadvise");
-	int r = advise(away_hnid(), (void *)p, n, 26);
+	return advise(away_hnid(), (void *)p, n, 26);
+}
+
+static inline void away(const void *p, size_t n)
+{
+	int r = try_away(p, n);
 	if (r && r != -ENODEV) { /* a fork child has no device until it asks for one */
 		fprintf(stderr, "away(%p, %zu): %d\n", p, n, r);
 		exit(98);

@@ -31,7 +31,7 @@ compare() { # test, mode, environment...
 	fi
 }
 
-for test in malloc_contract mmap_contract syscall_contract signal_contract process_contract activation_contract; do
+for test in malloc_contract mmap_contract syscall_contract signal_contract process_contract thread_contract activation_contract; do
 	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o "$work/$test" "test/e2e/$test.c" -lpthread || exit 1
 	timeout 120 "$work/$test" >"$work/plain" 2>&1 || {
 		echo "not ok $test, plain"
@@ -43,5 +43,6 @@ for test in malloc_contract mmap_contract syscall_contract signal_contract proce
 	compare $test "dispatch on" LD_PRELOAD="$lib:$now"
 	compare $test "storm" ACTIVATE_STORM=20 LD_PRELOAD="$lib:$now"
 	compare $test "late activation" ACTIVATE_LATE=1 LD_PRELOAD="$lib:$now"
+	compare $test "chaos" GMEM_CHAOS=4000,write LD_PRELOAD="$lib"
 done
 exit $failed

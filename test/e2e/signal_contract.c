@@ -524,6 +524,44 @@ static void heap_stacks(void)
 	signal(SIGUSR1, SIG_DFL);
 }
 
+/* SIGSEGV sent all the time, also while memory is copied for forks: it waits, and its handler may use memory. */
+static char *sent_page;
+static _Atomic unsigned came;
+static void on_sent(int sig, siginfo_t *info, void *ctx)
+{
+	if (info->si_code <= 0)
+		came += sum(sent_page, PAGE) & 1;
+}
+
+static void sent_during_forks(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_sent, .sa_flags = SA_SIGINFO | SA_RESTART};
+	int ends = 0;
+
+	sent_page = absent(64, 4);
+	sigaction(SIGSEGV, &sa, NULL);
+	pid_t parent = getpid(), sender = fork();
+	if (!sender)
+		for (;;) {
+			if (kill(parent, SIGSEGV))
+				_exit(0);
+			nanosleep(&(struct timespec){.tv_nsec = 30000}, NULL);
+		}
+	for (int i = 0; i < 60; i++) {
+		away(sent_page, 64 * PAGE);
+		pid_t pid = fork();
+		if (!pid)
+			_exit(1);
+		int status = 0;
+		waitpid(pid, &status, 0);
+		ends += WIFEXITED(status) && WEXITSTATUS(status) == 1;
+	}
+	kill(sender, SIGKILL);
+	waitpid(sender, NULL, 0);
+	signal(SIGSEGV, SIG_DFL);
+	printf("sent during forks: came %d ends %d\n", came > 0, ends);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -541,5 +579,6 @@ int main(void)
 	threads();
 	cancel();
 	heap_stacks();
+	sent_during_forks();
 	return 0;
 }
