@@ -115,9 +115,9 @@ unit: $(UNIT)
 	@BUILD=$(BUILD) test/run.sh $(UNIT)
 device: all $(DEVICE_TESTS)
 	@BUILD=$(BUILD) test/run.sh $(DEVICE_TESTS)
-e2e: all examples | deps-run deps-test
+e2e: all examples examples-openmp | deps-run deps-test deps-omp
 	@BUILD=$(BUILD) test/run.sh $(E2E)
-test: all examples $(UNIT) $(DEVICE_TESTS) | deps-run deps-test
+test: all examples examples-openmp $(UNIT) $(DEVICE_TESTS) | deps-run deps-test deps-omp
 	@BUILD=$(BUILD) test/run.sh $(UNIT) $(DEVICE_TESTS) $(E2E)
 .PHONY: all unit device e2e test
 
@@ -125,11 +125,12 @@ demo: all | deps-run
 	BUILD=$(BUILD) scripts/run-with-gmem.sh --report text -- /usr/bin/python3 examples/numpy_demo.py
 .PHONY: demo
 
+include omp/omp.mk
 include bench/bench.mk examples/examples.mk
 include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
-SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] examples/openmp/*.[ch] \
+SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] omp/*.[ch] examples/openmp/*.[ch] \
 	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/shim/*/*.h)
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
@@ -141,7 +142,7 @@ check-scripts:
 	@shellcheck -x $(SCRIPTS)
 check-cpp:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -I. -Iinclude \
-	    -D_GNU_SOURCE -D__x86_64__ --suppressions-list=.cppcheck core devsim preload tools
+	    -D_GNU_SOURCE -D__x86_64__ --suppressions-list=.cppcheck core devsim preload tools omp
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory -s CC=$* BUILD=build-$* all compile-tests
 	@echo "$*: no warnings"
@@ -173,21 +174,22 @@ $(BUILD)/docs/man3.made: scripts/man3.awk $(wildcard include/gmem/*.h)
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 D = $(DESTDIR)$(PREFIX)
-INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim bin/gmem-report bin/run-with-gmem.sh \
+INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim $(addprefix lib/gmem/omp/,$(notdir $(OMP_PLUGIN) $(OMP_MODULE))) bin/gmem-report bin/run-with-gmem.sh \
 	    lib/pkgconfig/gmem.pc $(patsubst include/%,include/%,$(wildcard include/gmem/*.h)) $(MAN_PAGES)
 MAN_SRC = $(wildcard docs/man/*.[1-9] docs/man3/*.3)
 MAN_PAGES = $(foreach m,$(notdir $(MAN_SRC)),share/man/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 install: all
-	install -d $(D)/lib/gmem $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
+	install -d $(D)/lib/gmem/omp $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
 	install -m 755 $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(D)/lib/
 	install -m 755 $(BUILD)/gmem-devsim $(D)/lib/gmem/
+	install -m 755 $(OMP_PLUGIN) $(OMP_MODULE) $(D)/lib/gmem/omp/
 	install -m 755 $(BUILD)/gmem-report scripts/run-with-gmem.sh $(D)/bin/
 	install -m 644 include/gmem/*.h $(D)/include/gmem/
 	for m in $(MAN_SRC); do install -m 644 $$m $(D)/share/man/man$${m##*.}/ || exit 1; done
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in >$(D)/lib/pkgconfig/gmem.pc
 uninstall:
 	rm -f $(addprefix $(D)/,$(INSTALLED))
-	-rmdir $(D)/lib/gmem $(D)/include/gmem 2>/dev/null
+	-rmdir $(D)/lib/gmem/omp $(D)/lib/gmem $(D)/include/gmem 2>/dev/null
 .PHONY: install uninstall
 
 clean:

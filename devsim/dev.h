@@ -5,6 +5,7 @@
  *	dev_main    maps what it was given, starts the threads, ends when the host does
  *	dev_mmu     the page table: applies the ring's commands and replies to faults (lock: page table)
  *	dev_fault   SIGSEGV of any thread: post, wait, map, go on; or end the kernel
+ *	dev_foreign the program's memory outside the windows, while a region runs (lock: foreign)
  *	dev_worker  compute workers: launches in order, block by block (lock: queue)
  *	dev_module  kernels by name: built-in ones and shared objects
  *
@@ -27,6 +28,10 @@ void dev_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint64_t dev_now_ns(void);
 void dev_futex_wait(_Atomic uint32_t *w, uint32_t seen);
 void dev_futex_wake(_Atomic uint32_t *w, int n);
+/* A lock for handlers: 0 free, 1 held, 2 held and somebody sleeps. */
+bool dev_trylock(_Atomic uint32_t *lock);
+void dev_lock(_Atomic uint32_t *lock);
+void dev_unlock(_Atomic uint32_t *lock);
 
 /* ---- dev_mmu.c ---- */
 bool dev_mmu_init(void);	    /* reserves the windows that exist at start; false: one is taken (said) */
@@ -39,6 +44,16 @@ void dev_mmu_take_reply(struct ds_fault *f);
 
 /* ---- dev_fault.c ---- */
 void dev_fault_init(void);
+/* Asks the host's service thread for something else than an entry: claim a slot, fill it in, ask, read it, release it.
+ * dev_fault_ask: 0 or the error that the host gave. Signal-safe. */
+struct ds_fault *dev_fault_claim(void);
+int dev_fault_ask(struct ds_fault *f);
+void dev_fault_release(struct ds_fault *f);
+
+/* ---- dev_foreign.c ---- */
+/* A touch outside every window: true when the page is there now. Does not return when the kernel must end otherwise than
+ * by -EFAULT. Signal-safe. */
+bool dev_foreign_fault(uint64_t va, bool write, bool execute);
 
 /* ---- dev_worker.c ---- */
 void *dev_worker_thread(void *index);
@@ -51,7 +66,7 @@ void dev_kernel_fail(int err, uint64_t addr, int code) __attribute__((noreturn))
 /* The launch that the calling worker runs a block of. */
 struct ds_launch *dev_this_launch(void);
 /* Until dev_kernel_end_library(): this worker's kernel runs library code, on behalf of whose own threads it
- * may be failed. */
+ * may be failed (with all others that do: whose thread it is nobody knows). */
 void dev_kernel_begin_library(void);
 void dev_kernel_end_library(void);
 

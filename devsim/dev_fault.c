@@ -17,7 +17,7 @@
 static _Atomic unsigned faulting; /* threads inside the handler */
 static __thread unsigned hint;	  /* the slot this thread had last */
 
-static struct ds_fault *claim(void)
+struct ds_fault *dev_fault_claim(void)
 {
 	for (unsigned i = hint;; i++) {
 		struct ds_fault *f = &ctl->fault[i % DS_SLOTS];
@@ -69,6 +69,21 @@ static void await(struct ds_fault *f, bool spin)
 	atomic_store(&f->waiting, 0);
 }
 
+int dev_fault_ask(struct ds_fault *f)
+{
+	unsigned busy = atomic_fetch_add(&faulting, 1) + 1;
+	bool awake = post(f);
+
+	await(f, awake && busy < dev_cpus);
+	atomic_fetch_sub(&faulting, 1);
+	return atomic_load(&f->state) == DS_FAILED ? f->error : 0;
+}
+
+void dev_fault_release(struct ds_fault *f)
+{
+	atomic_store(&f->state, DS_FREE);
+}
+
 /* Crashes other than page faults end the kernel, with the signal as its code. */
 static void on_crash(int sig, siginfo_t *si, void *context)
 {
@@ -81,20 +96,24 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 {
 	uint64_t va = (uint64_t)(uintptr_t)si->si_addr;
 	const ucontext_t *uc = context;
+	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2, execute = uc->uc_mcontext.gregs[REG_ERR] & 16;
 	int saved = errno;
 
-	if (si->si_code <= 0 || !dev_mmu_contains(va))
+	if (si->si_code <= 0)
 		on_crash(sig, si, context);
-	unsigned busy = atomic_fetch_add(&faulting, 1) + 1;
-	struct ds_fault *f = claim();
+	if (!dev_mmu_contains(va)) {
+		if (!dev_foreign_fault(va, write, execute))
+			on_crash(sig, si, context);
+		errno = saved;
+		return;
+	}
+	struct ds_fault *f = dev_fault_claim();
+	f->kind = DS_F_PAGE;
 	f->va = va;
-	f->write = (uc->uc_mcontext.gregs[REG_ERR] & 2) != 0;
-	bool awake = post(f);
-	await(f, awake && busy < dev_cpus);
-	atomic_fetch_sub(&faulting, 1);
-	if (atomic_load(&f->state) == DS_FAILED) {
-		int err = f->error;
-		atomic_store(&f->state, DS_FREE);
+	f->write = write;
+	int err = dev_fault_ask(f);
+	if (err) {
+		dev_fault_release(f);
 		dev_kernel_fail(err, va, 0);
 	}
 	dev_mmu_take_reply(f);

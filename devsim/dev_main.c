@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,30 @@ void dev_futex_wake(_Atomic uint32_t *w, int n)
 	syscall(SYS_futex, w, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
+bool dev_trylock(_Atomic uint32_t *lock)
+{
+	uint32_t expected = 0;
+
+	return atomic_compare_exchange_strong(lock, &expected, 1);
+}
+
+void dev_lock(_Atomic uint32_t *lock)
+{
+	for (int i = 0; i < 100; i++) {
+		if (dev_trylock(lock))
+			return;
+		__builtin_ia32_pause();
+	}
+	while (atomic_exchange(lock, 2) != 0)
+		dev_futex_wait(lock, 2);
+}
+
+void dev_unlock(_Atomic uint32_t *lock)
+{
+	if (atomic_exchange(lock, 0) == 2)
+		dev_futex_wake(lock, 1);
+}
+
 static void refuse(void)
 {
 	atomic_store(&ctl->ready, DS_REFUSED);
@@ -89,6 +114,36 @@ static void start_thread(void *(*fn)(void *), uintptr_t arg)
 	pthread_detach(thread);
 }
 
+/*
+ * Memory of the program outside the windows appears here at the program's own addresses: so our own must not be where
+ * every process has its libraries and thread stacks. The kernel places them below the room that the stack may grow
+ * into: with a large limit they lie far down. Takes effect at exec: this program once more.
+ */
+#define STACK_ROOM ((rlim_t)32 << 40)
+#define STACK_KEPT ((size_t)8 << 20)
+
+static void keep_out_of_the_way(char **argv)
+{
+	struct rlimit old, lim;
+	pthread_attr_t attr;
+
+	if (getrlimit(RLIMIT_STACK, &old))
+		return;
+	if (old.rlim_cur == STACK_ROOM) { /* the second time */
+		lim = (struct rlimit){STACK_KEPT, old.rlim_max};
+		setrlimit(RLIMIT_STACK, &lim);
+		pthread_attr_init(&attr);
+		pthread_attr_setstacksize(&attr, STACK_KEPT);
+		pthread_setattr_default_np(&attr);
+		pthread_attr_destroy(&attr);
+		return;
+	}
+	lim = (struct rlimit){STACK_ROOM, old.rlim_max};
+	if (setrlimit(RLIMIT_STACK, &lim) == 0)
+		execv("/proc/self/exe", argv);
+	setrlimit(RLIMIT_STACK, &old); /* as it was: addresses are compared before a region runs */
+}
+
 /* Until the host has gone: its end of the socket closes with it, exec included; a fork child may hold a copy
  * for a moment. */
 static void outlive_nobody(void)
@@ -102,7 +157,7 @@ static void outlive_nobody(void)
 		;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	cpu_set_t cpus;
 
@@ -110,6 +165,8 @@ int main(void)
 	signal(SIGHUP, SIG_IGN);
 	if (!map_ctl())
 		return 1;
+	if (ctl->keep_away)
+		keep_out_of_the_way(argv);
 	dev_cpus = sched_getaffinity(0, sizeof cpus, &cpus) ? 1 : (unsigned)CPU_COUNT(&cpus);
 	if (!dev_mmu_init())
 		refuse();

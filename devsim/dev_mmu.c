@@ -20,30 +20,16 @@ static struct window {
 	_Atomic uint64_t bytes; /* set last, so that dev_mmu_contains needs no lock; 0: unused */
 	int fd;
 } windows[DS_WINDOWS];
-static _Atomic uint32_t pt_lock; /* 0 free, 1 held, 2 held and somebody sleeps */
-
-static bool pt_trylock(void)
-{
-	uint32_t expected = 0;
-
-	return atomic_compare_exchange_strong(&pt_lock, &expected, 1);
-}
+static _Atomic uint32_t pt_lock;
 
 static void lock(void)
 {
-	for (int i = 0; i < 100; i++) {
-		if (pt_trylock())
-			return;
-		__builtin_ia32_pause();
-	}
-	while (atomic_exchange(&pt_lock, 2) != 0)
-		dev_futex_wait(&pt_lock, 2);
+	dev_lock(&pt_lock);
 }
 
 static void unlock(void)
 {
-	if (atomic_exchange(&pt_lock, 0) == 2)
-		dev_futex_wake(&pt_lock, 1);
+	dev_unlock(&pt_lock);
 }
 
 static struct window *window_of(uint64_t va)
@@ -285,7 +271,7 @@ void dev_mmu_apply(void)
 
 bool dev_mmu_try_apply(void)
 {
-	if (atomic_load(&ctl->cmd_head) == atomic_load(&ctl->cmd_tail) || !pt_trylock())
+	if (atomic_load(&ctl->cmd_head) == atomic_load(&ctl->cmd_tail) || !dev_trylock(&pt_lock))
 		return false;
 	apply_locked();
 	unlock();

@@ -6,6 +6,7 @@
  * slot that the host has reused.
  */
 #include "dev.h"
+#include "dev_region.h"
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -24,7 +25,7 @@ static struct run {
 	bool starting;	      /* one worker prepares it */
 	_Atomic bool failing; /* the first failure describes itself */
 } runs[DS_LAUNCHES];
-static _Atomic(struct ds_launch *) library_launch; /* whose kernel runs library code */
+static _Atomic bool in_library[DS_LAUNCHES]; /* its kernel runs library code */
 static atomic_flag spinning = ATOMIC_FLAG_INIT;
 
 static __thread struct {
@@ -46,13 +47,18 @@ struct ds_launch *dev_this_launch(void)
 void dev_kernel_begin_library(void)
 {
 	me.library = true;
-	atomic_store(&library_launch, me.launch);
+	atomic_store(&in_library[me.launch - ctl->launch], true);
 }
 
 void dev_kernel_end_library(void)
 {
-	atomic_store(&library_launch, NULL);
+	atomic_store(&in_library[me.launch - ctl->launch], false);
 	me.library = false;
+}
+
+void dev_launch_reply(uint64_t value)
+{
+	me.launch->reply = value;
 }
 
 /* Blocks that nobody has begun count as done. */
@@ -76,10 +82,11 @@ static void fail(struct ds_launch *l, int err, uint64_t addr, int code)
 
 void dev_kernel_fail(int err, uint64_t addr, int code)
 {
-	struct ds_launch *l = me.launch ? me.launch : atomic_load(&library_launch);
-
-	if (l)
-		fail(l, err, addr, code);
+	if (me.launch)
+		fail(me.launch, err, addr, code);
+	for (unsigned i = 0; i < DS_LAUNCHES && !me.launch; i++)
+		if (atomic_load(&in_library[i]))
+			fail(&ctl->launch[i], err, addr, code);
 	if (me.launch && !me.library)
 		siglongjmp(me.out, 1);
 	_exit(1); /* the host reports it, with the launch's error, and starts another process */

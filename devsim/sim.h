@@ -35,6 +35,24 @@ GM_EXPORT bool gmi_sim_can_fault(const struct gm_sim *sim);
  * is on. Does nothing when the option is 0 or there is no device. Again in a fork child, when its heap can be used.
  */
 GM_EXPORT void gmi_chaos_start(void);
+/*
+ * A launch on behalf of a runtime. `label` is the kernel's name for people (NULL: `kernel`). `reply`: the number
+ * that the kernel gave (dev_launch_reply). Otherwise as gm_sim_launch.
+ */
+struct gmi_launch {
+	int module;
+	const char *kernel, *label;
+	const void *args;
+	size_t args_bytes;
+	uint64_t reply;
+};
+GM_EXPORT int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result);
+/* Kernels of this device will ask for memory outside every window (dev_foreign.c): its process, when it starts, stays
+ * away from where programs have theirs. */
+GM_EXPORT void gmi_sim_expect_foreign(struct gm_sim *sim);
+/* Ends the device process; the next launch starts another one. */
+GM_EXPORT void gmi_sim_kill(struct gm_sim *sim);
+GM_EXPORT unsigned gmi_sim_workers(const struct gm_sim *sim);
 
 /* Pid of the device process, 0: not running now. For tests, tools and the report. */
 GM_EXPORT int gmi_sim_pid(struct gm_sim *sim);

@@ -6,6 +6,7 @@
  *	sim_open                 opening, closing, fork
  *	sim_process              the process: start, loss, restart
  *	sim_service              the thread that serves the device's faults
+ *	sim_foreign              memory outside every window, to and from the device
  *	sim_launch               launches and modules
  *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
  *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
@@ -68,6 +69,7 @@ struct gm_sim {
 	void *journal_at[DS_LAUNCHES];
 
 	struct gm_stream *streams; /* under the cmd lock */
+	bool foreign;		   /* gmi_sim_expect_foreign() */
 
 	_Atomic uint32_t service; /* futex, enum sim_service_state */
 	_Atomic uint64_t virtual_ns;
@@ -127,6 +129,10 @@ void sim_service_stop(struct gm_sim *sim);
 /* The slot whose fault the calling thread serves for this device, or NULL. */
 struct ds_fault *sim_current_fault(const struct gm_sim *sim);
 bool sim_is_service_thread(void);
+
+/* ---- sim_foreign.c ---- */
+/* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */
+int sim_foreign(struct gm_sim *sim, struct ds_fault *f);
 
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */

@@ -20,6 +20,7 @@ struct request {
 	uint32_t nblocks;
 	const void *args;
 	size_t args_bytes;
+	const char *label; /* NULL: the kernel's name */
 };
 
 /* ---- slots ---- */
@@ -89,6 +90,7 @@ static void fill(struct ds_launch *l, const struct request *r)
 	atomic_store(&l->flops, 0);
 	atomic_store(&l->bytes, 0);
 	l->flop_type = 'd';
+	l->reply = 0;
 	atomic_store(&l->journal_valid, 0);
 }
 
@@ -229,12 +231,26 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks, const void *args,
 		  size_t args_bytes, struct gm_launch_result *result)
 {
-	struct request r = {module, kernel, nblocks, args, args_bytes};
+	struct request r = {module, kernel, nblocks, args, args_bytes, NULL};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &slot);
 
 	if (slot < DS_LAUNCHES)
 		release(sim, slot);
+	return err;
+}
+
+int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
+{
+	struct request r = {what->module, what->kernel, 1, what->args, what->args_bytes, what->label};
+	unsigned slot = DS_LAUNCHES;
+	int err = launch(sim, &r, result, &slot);
+
+	what->reply = 0;
+	if (slot < DS_LAUNCHES) {
+		what->reply = sim->ctl->launch[slot].reply;
+		release(sim, slot);
+	}
 	return err;
 }
 
@@ -253,7 +269,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      size_t args_bytes, struct gm_launch_result *result, int *slot,
 			      const void **journal)
 {
-	struct request r = {0, kernel, nblocks, args, args_bytes};
+	struct request r = {0, kernel, nblocks, args, args_bytes, NULL};
 	unsigned s = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &s);
 

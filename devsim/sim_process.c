@@ -206,6 +206,7 @@ static void reset_ctl(struct gm_sim *sim)
 	atomic_store(&ctl->mmu_sleeping, 0);
 	atomic_store(&ctl->workers_sleeping, 0);
 	atomic_store(&ctl->ready, DS_STARTING);
+	ctl->keep_away = sim->foreign;
 	ctl->host_pid = (int32_t)gm_sys0(SYS_getpid);
 	gmi_snprintf(ctl->blas, sizeof ctl->blas, "%s", blas_path);
 }
@@ -314,6 +315,27 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation)
 				       : "it ended at once",
 		       -err);
 	return err;
+}
+
+void gmi_sim_expect_foreign(struct gm_sim *sim)
+{
+	sim->foreign = true;
+}
+
+void gmi_sim_kill(struct gm_sim *sim)
+{
+	uint32_t generation = sim->generation;
+
+	if (!sim->alive || sim->pid <= 0)
+		return;
+	gm_sys2(SYS_kill, sim->pid, SIGKILL);
+	while (!sim_lost(sim, generation))
+		sim_wait_ns(100000);
+}
+
+unsigned gmi_sim_workers(const struct gm_sim *sim)
+{
+	return sim->model.workers;
 }
 
 int gmi_sim_pid(struct gm_sim *sim)

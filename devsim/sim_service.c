@@ -56,6 +56,13 @@ static bool serve(struct gm_sim *sim, struct ds_fault *f)
 	uint64_t start = gmi_now_ns();
 	sim_maybe_kill(sim);
 	atomic_store(&f->nmaps, 0);
+	if (f->kind != DS_F_PAGE) {
+		f->error = sim_foreign(sim, f);
+		turn(f, DS_BUSY, f->error ? DS_FAILED : DS_REPLIED);
+		if (atomic_load(&f->waiting))
+			gmi_futex_wake(&f->state, 1);
+		return true;
+	}
 	gmi_lock(&sim->spaces_lock);
 	struct gm_as *as = space_of(sim, f->va);
 	current.fault = f;

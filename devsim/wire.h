@@ -32,6 +32,10 @@
 	 << 20) /* a reply's entries lie in the aligned 2 MiB around its address                 \
 			     */
 
+/* Memory of the program outside every window comes and goes in chunks of this size (dev_foreign.c). */
+#define DS_FOREIGN_PAGES 16
+#define DS_FOREIGN_BYTES (DS_FOREIGN_PAGES * 4096)
+
 /* The journal is sparse: launch slot i owns [i * DS_JOURNAL_SPAN, (i+1) * DS_JOURNAL_SPAN). */
 #define DS_JOURNAL_SPAN ((uint64_t)64 << 30)
 
@@ -90,11 +94,21 @@ enum ds_fault_state {
 	DS_FAILED,
 	DS_CANCELLED
 };
+enum ds_fault_kind {
+	DS_F_PAGE,	   /* an entry for va, which lies in a window */
+	DS_F_FOREIGN_READ, /* the readable pages of va's chunk, into foreign[slot]; which: `pages` */
+	DS_F_FOREIGN_WRITE, /* `bytes` of runs in foreign[slot] go to the program's memory; va: of the one that failed */
+};
+struct ds_foreign_run { /* followed by its bytes */
+	uint64_t va;
+	uint32_t bytes, pad;
+};
 struct ds_fault {
 	_Alignas(64) _Atomic uint32_t state; /* futex */
 	_Atomic uint32_t waiting;	     /* the worker sleeps: wake it */
 	uint64_t va;
-	uint32_t write;
+	uint32_t kind, write;
+	uint32_t pages, bytes;
 	int32_t error; /* FAILED: -EFAULT, -EPERM, -ENOMEM */
 	_Atomic uint32_t nmaps;
 	struct ds_map map[DS_FAULT_MAPS];
@@ -121,12 +135,14 @@ struct ds_launch {
 	/* What an in-place kernel saved before it began to write. Valid: also when the process is lost. */
 	uint64_t journal_bytes;
 	_Atomic uint32_t journal_valid;
+	uint64_t reply; /* dev_launch_reply() */
 };
 
 struct ds_ctl {
 	uint32_t magic, version;
 	uint64_t mem_bytes;
-	uint32_t workers, pad;
+	uint32_t workers;
+	uint32_t keep_away; /* regions will touch memory outside the windows: keep out of its way */
 	int32_t host_pid;
 	char name[64];
 	char blas[DS_NAME_MAX]; /* the BLAS library that the program itself uses, or "" */
@@ -154,6 +170,7 @@ struct ds_ctl {
 	struct ds_cmd cmd[DS_CMDS];
 	struct ds_fault fault[DS_SLOTS];
 	struct ds_launch launch[DS_LAUNCHES];
+	_Alignas(4096) unsigned char foreign[DS_SLOTS][DS_FOREIGN_BYTES]; /* sparse */
 };
 
 enum ds_ready { DS_STARTING, DS_READY, DS_REFUSED /* its message says why */ };

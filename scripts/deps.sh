@@ -4,7 +4,7 @@
 # As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
 set -u
 
-# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, py:MODULE | package
+# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, py:MODULE, omp:HEADER of clang 14 | package
 table='
 build cmd:gcc                        gcc
 build cmd:objcopy                    binutils
@@ -25,12 +25,12 @@ test  cmd:pkg-config                 pkg-config
 test  cmd:sqlite3                    sqlite3
 test  cmd:Rscript                    r-base-core
 test  cmd:octave-cli                 octave
+omp   cmd:clang-14                   clang-14
+omp   omp:omp.h                      libomp-14-dev
 check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
 check cmd:shellcheck                 shellcheck
-omp   cmd:clang-14                   clang-14
-omp   lib:llvm-14/lib/libomptarget.so libomp-14-dev
 '
 
 any() { # does one of the files exist?
@@ -46,6 +46,7 @@ there() {
 	hdr:*) any /usr/include/"${1#hdr:}" /usr/include/*-linux-gnu/"${1#hdr:}" /usr/local/include/"${1#hdr:}" ;;
 	lib:*) any /usr/lib/*-linux-gnu/"${1#lib:}" /usr/lib/"${1#lib:}" /usr/lib64/"${1#lib:}" \
 		/usr/local/lib/"${1#lib:}" ;;
+	omp:*) any /usr/lib/llvm-14/lib/clang/14*/include/"${1#omp:}" ;;
 	py:*) any /usr/lib/python3/dist-packages/"${1#py:}" /usr/local/lib/python3*/dist-packages/"${1#py:}" \
 		/usr/lib/python3*/site-packages/"${1#py:}" ;;
 	esac

@@ -202,6 +202,34 @@ static int preload(const char *self, const char *lib)
 	return 0;
 }
 
+/*
+ * The plug-in for OpenMP target programs, which their runtime opens by its name: in a folder of its own below the
+ * library's, so that nothing else is found there. Without devices the runtime's own plug-in is left to work.
+ */
+static int offer_plugin(const char *lib)
+{
+	static const char *const folders[] = {"omp", "gmem/omp"};
+	const char *old = getenv("LD_LIBRARY_PATH");
+	int n = (int)(strrchr(lib, '/') ? strrchr(lib, '/') - lib : 0), r = 0;
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(folders) && n && gmi_opt.ndev; i++) {
+		char *folder, *plugin, *all;
+		if (asprintf(&folder, "%.*s/%s", n, lib, folders[i]) < 0 ||
+		    asprintf(&plugin, "%s/libomptarget.rtl.x86_64.so", folder) < 0 ||
+		    asprintf(&all, old && *old ? "%s:%s" : "%s", folder, old) < 0)
+			return OWN_FAILURE;
+		bool there = access(plugin, R_OK) == 0;
+		if (there)
+			r = setenv("LD_LIBRARY_PATH", all, 1) ? OWN_FAILURE : 0;
+		free(folder);
+		free(plugin);
+		free(all);
+		if (there)
+			break;
+	}
+	return r;
+}
+
 int run(const char *self, const char *lib, char **args)
 {
 	char why[1024];
@@ -216,7 +244,7 @@ int run(const char *self, const char *lib, char **args)
 		return fail(NOT_FOUND, "%s: command not found", args[0]);
 	if ((r = check_target(path, why, sizeof why)))
 		r = fail(r, "%s", why);
-	else if (!(r = preload(self, lib))) {
+	else if (!(r = preload(self, lib)) && !(r = offer_plugin(lib))) {
 		execve(path, args, environ);
 		r = fail(126, "%s: %s", path, strerror(errno));
 	}

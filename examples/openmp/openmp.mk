@@ -1,5 +1,5 @@
-# Included by examples/examples.mk: OpenMP target programs, for stock clang 14 with libomp-14-dev; without them nothing is
-# built. Nothing of ours is linked in.
+# Included by examples/examples.mk: OpenMP target programs, for stock clang 14 with libomp-14-dev (make deps).
+# Nothing of ours is linked in.
 OMP_CLANG ?= clang-14
 OMP_CLANGXX ?= clang++-14
 OMP_FLAGS = -O2 -g -Wall -Wextra -Wno-pass-failed -ffp-contract=off -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu
@@ -13,6 +13,4 @@ $(BUILD)/examples/openmp/%: examples/openmp/%.cc examples/openmp/example.h
 	$(call Q,OMP)$(OMP_CLANGXX) -std=c++17 $(OMP_FLAGS) -o $@ $< -lm
 examples-openmp: $(OMP_EXAMPLES)
 .PHONY: examples-openmp
-ifeq ($(shell scripts/deps.sh -n omp),)
-examples: examples-openmp
-endif
+$(OMP_EXAMPLES): | deps-omp

@@ -1,0 +1,362 @@
+/*
+ * image.c - target images and their regions.
+ *
+ * libomptarget pairs the entries of its own table with ours by position. A region's address in ours is a struct of this
+ * file; a variable's is where it lies in the device process. When that process was lost, the next region finds its image
+ * missing there and loads it again; only the values of its variables are gone, and then it says so and fails.
+ */
+#include "host.h"
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define ENTRIES_SECTION "omp_offloading_entries"
+#define RUNTIME		"libomp.so.5"
+#define LABEL_BYTES	112
+#define RANGES		64
+#define LAYOUTS		4 /* device processes to be tried until one has its own memory elsewhere */
+
+struct region {
+	struct gmo_image *image;
+	uint32_t entry;
+	char label[LABEL_BYTES];
+};
+struct gmo_image {
+	struct gmo_image *next;
+	const struct gmo_tgt_image *from;
+	uint32_t number;
+	size_t file_bytes;
+	uint64_t table, table_entries; /* the file's own, at an address of the file */
+	size_t n;		       /* entries that the program has */
+	unsigned nvariables;
+	struct gmo_tgt_table result; /* on this device */
+	struct region *regions;	     /* one each entry; those of variables are not used */
+};
+static struct gmo_image *images[GM_MAX_DEV]; /* under the device's lock */
+static uint32_t next_number[GM_MAX_DEV];
+
+/* ---- the file ---- */
+
+static const Elf64_Ehdr *header(const struct gmo_tgt_image *image)
+{
+	const Elf64_Ehdr *h = image->start;
+
+	if ((size_t)((char *)image->end - (char *)image->start) < sizeof *h ||
+	    memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    h->e_machine != EM_X86_64 || h->e_type != ET_DYN)
+		return NULL;
+	return h;
+}
+
+bool gmo_image_fits(const struct gmo_tgt_image *image)
+{
+	return header(image);
+}
+
+/* Where the table of entries lies, from the section headers. */
+static bool find_table(struct gmo_image *i)
+{
+	const Elf64_Ehdr *h = header(i->from);
+	size_t bytes = (size_t)((char *)i->from->end - (char *)i->from->start);
+
+	if (!h || h->e_shoff > bytes || h->e_shentsize != sizeof(Elf64_Shdr) ||
+	    h->e_shnum > (bytes - h->e_shoff) / sizeof(Elf64_Shdr) || h->e_shstrndx >= h->e_shnum)
+		return false;
+	const Elf64_Shdr *s = (const Elf64_Shdr *)((const char *)h + h->e_shoff), *names = &s[h->e_shstrndx];
+	for (unsigned k = 0; k < h->e_shnum; k++) {
+		if (names->sh_offset + s[k].sh_name + sizeof ENTRIES_SECTION > bytes ||
+		    strcmp((const char *)h + names->sh_offset + s[k].sh_name, ENTRIES_SECTION))
+			continue;
+		i->table = s[k].sh_addr;
+		i->table_entries = s[k].sh_size / sizeof(struct gmo_tgt_entry);
+		return true;
+	}
+	return false;
+}
+
+/* ---- loading ---- */
+
+/* The library that the program itself uses; by its name when it uses none. */
+static void find_runtime(char *path, size_t bytes)
+{
+	void *fn = dlsym(RTLD_DEFAULT, "__kmpc_fork_call");
+	Dl_info info;
+
+	snprintf(path, bytes, "%s", fn && dladdr(fn, &info) ? info.dli_fname : RUNTIME);
+}
+
+/* Everything that the device reads and writes while it loads: one mapping of the window. */
+struct room {
+	size_t bytes;
+	char *file;
+	struct gmo_entry *entries;
+	struct gmo_range *ranges;
+};
+
+static bool make_room(const struct gmo_image *i, struct room *r)
+{
+	const struct gmo_tgt_entry *from = i->from->entries_begin;
+	size_t file = gm_align_up(i->file_bytes, 64), entries = i->n * sizeof(struct gmo_entry), names = 0;
+
+	for (size_t k = 0; k < i->n; k++)
+		names += strlen(from[k].name) + 1;
+	r->bytes = file + entries + RANGES * sizeof(struct gmo_range) + names;
+	r->file = gm_mmap(NULL, NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r->file == MAP_FAILED)
+		return false;
+	r->entries = (struct gmo_entry *)(r->file + file);
+	r->ranges = (struct gmo_range *)(r->file + file + entries);
+	memcpy(r->file, i->from->start, i->file_bytes);
+	char *at = (char *)(r->ranges + RANGES);
+	for (size_t k = 0; k < i->n; k++) {
+		r->entries[k].name = (uint64_t)at;
+		at = stpcpy(at, from[k].name) + 1;
+	}
+	return true;
+}
+
+static int load_once(struct gmo_device *d, struct gmo_image *i, struct room *r, int *code)
+{
+	struct gm_launch_result result = {0};
+	struct gmo_load a = {
+		.image = i->number,
+		.threads = gmi_sim_workers(d->sim),
+		.file = (uint64_t)r->file,
+		.file_bytes = i->file_bytes,
+		.table = i->table,
+		.table_entries = i->table_entries,
+		.entries = (uint64_t)r->entries,
+		.nentries = i->n,
+		.ranges = (uint64_t)r->ranges,
+		.nranges = gmo_unified ? gmo_ranges(r->ranges, RANGES) : 0,
+	};
+
+	find_runtime(a.runtime, sizeof a.runtime);
+	snprintf(a.threads_variable, sizeof a.threads_variable, "OMP_NUM_THREADS_DEV_%d", d->number);
+	int err = gmo_launch(d, "gmo_load", NULL, &a, sizeof a, &result, NULL);
+	*code = result.kernel_code;
+	return err;
+}
+
+/* "__omp_offloading_fe00_a744dd_main_l12" -> "main line 12": neither device nor inode of the source say anything. */
+static void make_label(const char *name, char *label, size_t bytes)
+{
+	static const char prefix[] = "__omp_offloading_";
+	const char *fn = name;
+
+	if (!strncmp(name, prefix, sizeof prefix - 1)) {
+		fn += sizeof prefix - 1;
+		for (int i = 0; i < 2; i++)
+			fn = strchr(fn, '_') ? strchr(fn, '_') + 1 : fn;
+	}
+	const char *line = strrchr(fn, '_');
+	if (fn != name && line && line[1] == 'l')
+		snprintf(label, bytes, "%.*s line %s", (int)(line - fn), fn, line + 2);
+	else
+		snprintf(label, bytes, "%s", name);
+}
+
+/* As the program has it, but for the addresses. */
+static int make_table(struct gmo_device *d, struct gmo_image *i, const struct gmo_entry *found)
+{
+	i->nvariables = 0;
+	for (size_t k = 0; k < i->n; k++) {
+		const struct gmo_tgt_entry *host = &i->from->entries_begin[k];
+		struct region *r = &i->regions[k];
+		if (!found[k].addr) {
+			gmo_say(d, "a target image lacks %s", host->name);
+			return -ENOEXEC;
+		}
+		*r = (struct region){.image = i, .entry = (uint32_t)k};
+		make_label(host->name, r->label, sizeof r->label);
+		i->nvariables += host->size != 0;
+		i->result.begin[k] = *host;
+		i->result.begin[k].addr = host->size ? (void *)found[k].addr : r;
+	}
+	i->result.end = i->result.begin + i->n;
+	return 0;
+}
+
+/* The image is on the device afterwards, described by i->result. 0 or -errno (said). */
+static int load(struct gmo_device *d, struct gmo_image *i)
+{
+	struct room r;
+	int err = -ENOMEM, code = 0;
+
+	if (!make_room(i, &r))
+		return err;
+	for (int n = 0; n < LAYOUTS; n++) {
+		err = load_once(d, i, &r, &code);
+		if (err != -ECANCELED || code != GMO_COLLISION)
+			break;
+		gmi_sim_kill(d->sim);
+	}
+	if (!err)
+		err = make_table(d, i, r.entries);
+	else if (err == -ECANCELED && code == GMO_COLLISION)
+		gmo_say(d, "its process has its own memory where the program has its, %d times over",
+			LAYOUTS);
+	else
+		gmo_say(d, "a target image cannot be loaded: %s", strerror(-err));
+	gm_munmap(r.file, r.bytes);
+	return err;
+}
+
+/* Under unified_shared_memory a global variable is reached through a pointer in the image: it gets the host's value. */
+static int link_variables(struct gmo_device *d, const struct gmo_image *i)
+{
+	static const char suffix[] = "_decl_tgt_ref_ptr";
+	int err = 0;
+
+	for (size_t k = 0; gmo_unified && k < i->n && !err; k++) {
+		const struct gmo_tgt_entry *host = &i->from->entries_begin[k];
+		if (host->size == sizeof(void *) && strstr(host->name, suffix))
+			err = gmo_submit(d, i->result.begin[k].addr, host->addr, sizeof(void *));
+	}
+	return err;
+}
+
+static struct gmo_image *new_image(struct gmo_device *d, const struct gmo_tgt_image *from)
+{
+	struct gmo_image *i = calloc(1, sizeof *i);
+
+	if (!i)
+		return NULL;
+	i->from = from;
+	i->file_bytes = (size_t)((char *)from->end - (char *)from->start);
+	i->n = (size_t)(from->entries_end - from->entries_begin);
+	i->number = next_number[d->number];
+	if (!find_table(i) || i->number >= GMO_IMAGES) {
+		gmo_say(d, i->number < GMO_IMAGES ? "a target image has no table of entries"
+						  : "too many target images");
+		free(i);
+		return NULL;
+	}
+	i->regions = calloc(i->n + 1, sizeof *i->regions);
+	i->result.begin = calloc(i->n + 1, sizeof *i->result.begin);
+	return i;
+}
+
+static void free_image(struct gmo_image *i)
+{
+	free(i->regions);
+	free(i->result.begin);
+	free(i);
+}
+
+struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_image *from)
+{
+	struct gmo_image *i = images[d->number];
+
+	while (i && i->from != from)
+		i = i->next;
+	if (i)
+		return &i->result;
+	i = new_image(d, from);
+	if (!i)
+		return NULL;
+	if (!i->regions || !i->result.begin || load(d, i) || link_variables(d, i)) {
+		free_image(i);
+		return NULL;
+	}
+	next_number[d->number]++;
+	i->next = images[d->number];
+	images[d->number] = i;
+	return &i->result;
+}
+
+/* ---- running ---- */
+
+/* Into a fresh process. Its variables would have their first values again: no result is better than a wrong one. */
+static int reload(struct gmo_device *d, struct gmo_image *i)
+{
+	if (i->nvariables) {
+		gmo_say(d, "its process was lost, and with it the global variables of a target image");
+		return -EIO;
+	}
+	pthread_mutex_lock(&d->lock);
+	int err = load(d, i);
+	pthread_mutex_unlock(&d->lock);
+	return err;
+}
+
+static void say_failure(struct gmo_device *d, const struct region *r, int err,
+			const struct gm_launch_result *result)
+{
+	static const struct {
+		int err;
+		const char *what;
+	} known[] = {
+		{-EFAULT, "touched memory that the program does not have"},
+		{-EPERM, "wrote to memory that is read-only"},
+		{-ENOMEM, "found no memory left on the host"},
+		{-EBUSY, "touched memory of the program where the device process has its own"},
+		{-EIO, "ended with the device process"},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(known); i++) {
+		if (known[i].err != err)
+			continue;
+		if (result->fault_addr || err == -EFAULT)
+			gmo_say(d, "target region %s %s: address %#llx", r->label, known[i].what,
+				(unsigned long long)result->fault_addr);
+		else
+			gmo_say(d, "target region %s %s", r->label, known[i].what);
+		return;
+	}
+	if (err == -ECANCELED && result->kernel_code > 128)
+		gmo_say(d, "target region %s crashed: %s", r->label, strsignal(result->kernel_code - 128));
+	else
+		gmo_say(d, "target region %s failed: %s", r->label, strerror(-err));
+}
+
+static int launch(struct gmo_device *d, struct region *r, struct gmo_run *a)
+{
+	struct gm_launch_result result = {0};
+	uint64_t printed = 0;
+	int err = 0;
+
+	for (int tries = 0; tries < 3; tries++) {
+		err = gmo_launch(d, "gmo_run", r->label, a,
+				 offsetof(struct gmo_run, args) + (a->more ? 0 : gm_max(a->nargs, 6u)) * 8,
+				 &result, &printed);
+		if (err != -ECANCELED || result.kernel_code != GMO_NO_IMAGE)
+			break;
+		err = reload(d, r->image);
+		if (err)
+			return err;
+	}
+	if (printed)
+		gmo_print(d, printed);
+	if (err)
+		say_failure(d, r, err, &result);
+	return err;
+}
+
+int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdiff_t *offsets, int n)
+{
+	struct region *r = region;
+	struct gmo_run a = {.image = r->image->number, .entry = r->entry, .foreign = gmo_unified};
+	uint64_t *values = n > GMO_ARGS ? malloc((size_t)n * 8) : a.args, *more = NULL;
+	int err = values ? 0 : -ENOMEM;
+
+	for (int i = 0; i < n && !err; i++)
+		values[i] = (uint64_t)args[i] + (uint64_t)offsets[i];
+	if (n > GMO_ARGS && !err) {
+		more = gmo_alloc(d, (size_t)n * 8);
+		err = more ? gmo_submit(d, more, values, (size_t)n * 8) : -ENOMEM;
+		a.more = (uint64_t)more;
+	}
+	a.nargs = (uint32_t)n;
+	if (!err)
+		err = launch(d, r, &a);
+	if (values != a.args)
+		free(values);
+	if (more)
+		gmo_free(d, more);
+	return err;
+}

@@ -1,0 +1,66 @@
+#!/bin/bash
+# OpenMP target programs of stock clang, the same binaries everywhere: on the host, with the runtime's own plug-in, and under
+# the wrapper on one device, on a small one, and on two. What they print must be the same.
+# shellcheck source=test/e2e/common.sh
+. "$(dirname "$0")/common.sh"
+missing=$("$top/scripts/deps.sh" -n omp)
+if [ -n "$missing" ]; then
+	skip "OpenMP target programs" "$missing not installed (scripts/deps.sh omp)"
+	exit 0
+fi
+src=$top/test/e2e/omp
+gmem() { timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json "$@"; }
+same() { # NAME COMMAND...: prints what the host printed
+	local name=$1
+	shift
+	if "$@" >out 2>err && cmp -s out want; then ok "$name"; else diff out want | cat - err | not_ok "$name"; fi
+}
+
+for program in regions mapping link unified tasks classes; do
+	file=$(echo "$src/$program".c*)
+	compiler=clang-14
+	[ "$file" = "${file%.cc}" ] || compiler=clang++-14
+	if ! $compiler -O2 -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu "$file" -o "$program" -lm 2>err; then
+		not_ok "$program compiles" <err
+		continue
+	fi
+	OMP_TARGET_OFFLOAD=DISABLED "./$program" >want 2>err
+	if [ $program = link ]; then # version 14's own gives regions wrong pointers in programs with such variables
+		skip "$program with the runtime's own plug-in" "it does not support declare target link"
+	else
+		same "$program with the runtime's own plug-in" "./$program"
+	fi
+	same "$program on a device" gmem --device pcie3-gpu,mem=64M -- "./$program"
+	if [ "$(jq '.devices[0].kernels > 0' report.json)" = true ]; then
+		ok "$program ran there"
+	else
+		not_ok "$program ran there" <report.json
+	fi
+	same "$program on a device of 2 MiB" gmem --device pcie4-gpu,mem=2M,page=4K -- "./$program"
+	same "$program on two devices" gmem --device pcie3-gpu,mem=64M --device pcie4-gpu,mem=16M,workers=1 -- "./$program"
+	same "$program on the host under the wrapper" env OMP_TARGET_OFFLOAD=DISABLED \
+		"$top/scripts/run-with-gmem.sh" --report none -- "./$program"
+done
+
+# ---- bad memory ----
+clang-14 -O2 -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu "$src/bad.c" -o bad || failed=1
+bad() { # NAME HOW PATTERN
+	gmem -- ./bad "$2" >out 2>err
+	local status=$?
+	if [ $status != 0 ] && [ $status != 139 ] && [ $status -lt 250 ] && grep -q 'Libomptarget' err && grep -q "$3" err &&
+		! grep -q 'went on' out; then
+		ok "$1"
+	else
+		echo "status $status" | cat - out err | not_ok "$1"
+	fi
+}
+bad "a null pointer ends with the runtime's error" null 'touched memory that the program does not have: address 0x1c'
+bad "so does a wild one" wild 'touched memory that the program does not have: address 0x70000000101c'
+bad "and one into the window, where nothing is" freed 'touched memory that the program does not have'
+bad "and in the runtime's own threads" threads 'touched memory that the program does not have'
+bad "and writing to constants" constant 'read-only'
+bad "and abort()" abort 'crashed\|ended with the device process'
+OMP_TARGET_OFFLOAD=DISABLED ./regions >want
+same "without a device of ours the runtime's own plug-in serves" env OMP_TARGET_OFFLOAD=MANDATORY \
+	"$top/scripts/run-with-gmem.sh" --report none --device none -- ./regions
+exit $failed
