@@ -442,6 +442,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	unsigned pages = gm_bm_count(moved);
 	account(ctx, bytes_of(pages), 0);
 	GM_COUNT(h2d_bytes, bytes_of(pages));
+	gmi_self()->h2d_bytes += bytes_of(pages);
 	GM_COUNT(h2d_pages, pages);
 	GM_COUNT_SITE(b->site, h2d_bytes, bytes_of(pages));
 	GM_COUNT(zeroed_pages, gm_bm_count(zero));

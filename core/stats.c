@@ -89,6 +89,12 @@ static const size_t site_sums[] = {
 	offsetof(struct gm_site_stats, device_faults),
 };
 
+static const size_t kernel_sums[] = {
+	offsetof(struct gm_kernel_stats, launches), offsetof(struct gm_kernel_stats, failed),
+	offsetof(struct gm_kernel_stats, wall_ns),  offsetof(struct gm_kernel_stats, modelled_ns),
+	offsetof(struct gm_kernel_stats, faults),   offsetof(struct gm_kernel_stats, h2d_bytes),
+};
+
 static void move_at(void *to, void *from, const size_t *offsets, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -113,6 +119,42 @@ static void move_site(struct gm_site_stats *to, struct gm_site_stats *from)
 	move_at(to, from, site_sums, GM_ARRAY_LEN(site_sums));
 }
 
+static void move_kernel(struct gm_kernel_stats *to, struct gm_kernel_stats *from)
+{
+	move_text(to->name, from->name, sizeof to->name);
+	move_once(&to->device, &from->device);
+	move_at(to, from, kernel_sums, GM_ARRAY_LEN(kernel_sums));
+}
+
+static bool names(const struct gm_kernel_stats *k, unsigned d, const char *name)
+{
+	size_t n = 0;
+
+	for (; name[n] && n < sizeof k->name - 1; n++)
+		if (k->name[n] != name[n])
+			return false;
+	return !k->name[n] && atomic_load_explicit(&k->device, memory_order_relaxed) == d;
+}
+
+unsigned gmi_kernel_row(unsigned d, const char *name)
+{
+	static struct gm_lock lock;
+	unsigned i = 1;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	struct gm_kernel_stats *row = gmi_stats->kernel;
+	while (i < GM_KERNELS && row[i].name[0] && !names(&row[i], d, name))
+		i++;
+	if (i < GM_KERNELS && !row[i].name[0]) {
+		atomic_store_explicit(&row[i].device, d, memory_order_relaxed);
+		gmi_snprintf(row[i].name, sizeof row[i].name, "%s", name);
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	return i < GM_KERNELS ? i : 0;
+}
+
 void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
 {
 	uint32_t ndev = atomic_exchange(&from->ndev, 0);
@@ -127,6 +169,8 @@ void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
 	move_at(to, from, sums, GM_ARRAY_LEN(sums));
 	for (unsigned i = 0; i < GM_SITES; i++)
 		move_site(&to->site[i], &from->site[i]);
+	for (unsigned i = 0; i < GM_KERNELS; i++)
+		move_kernel(&to->kernel[i], &from->kernel[i]);
 	for (unsigned i = 0; i < GM_HIST_BUCKETS; i++)
 		move_sum(&to->cpu_fault_ns.n[i], &from->cpu_fault_ns.n[i]);
 	move_gauge(&to->managed_bytes, &from->managed_bytes, &to->managed_peak_bytes,

@@ -11,7 +11,7 @@
 #include "opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 5
+#define GM_STATS_VERSION 6
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -38,6 +38,13 @@ struct gm_site_stats {		 /* one call site: site.h; [0]: all other memory */
 	_Atomic uint64_t offset; /* of the return address in it; 0: no such site */
 	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
+#define GM_KERNELS 64
+struct gm_kernel_stats {	 /* one kernel of one device; [0]: those for which no row was left */
+	char name[80];		 /* "": no such row */
+	_Atomic uint64_t device; /* its index */
+	_Atomic uint64_t launches, failed, wall_ns, modelled_ns;
+	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */
+};
 struct gm_stats {
 	uint32_t magic, version;
 	_Atomic int32_t pid;
@@ -62,6 +69,7 @@ struct gm_stats {
 	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and what was refused */
 	_Atomic uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
 	struct gm_site_stats site[GM_SITES];
+	struct gm_kernel_stats kernel[GM_KERNELS];
 };
 
 /* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL,
@@ -101,6 +109,8 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
 	}
 	return 0;
 }
+/* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no locks held. */
+GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
 /* Adds to a gauge and raises its peak. */
 GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
 

@@ -27,10 +27,11 @@ struct gm_thread {
 	struct gm_pin pin[GM_MAX_PINS];
 	uint32_t
 		pinned_calls; /* not yet in gm_stats.syscalls_pinned: a shared counter would cost 5 % of a small read */
-	bool internal;	   /* one of our own threads: no hooks, no dispatch */
-	uint8_t in_core;   /* depth of gm_enter; debug */
-	uint8_t lock_rank; /* debug: highest lock held */
-	void *preload;	   /* preload's part (altstack, ...) */
+	uint64_t h2d_bytes; /* that this thread has moved to devices */
+	bool internal;	    /* one of our own threads: no hooks, no dispatch */
+	uint8_t in_core;    /* depth of gm_enter; debug */
+	uint8_t lock_rank;  /* debug: highest lock held */
+	void *preload;	    /* preload's part (altstack, ...) */
 };
 
 /* This thread's record, made on first use. Never NULL. */

@@ -63,6 +63,8 @@ void *dev_worker_thread(void *index);
  * process ends. Signal-safe.
  */
 void dev_kernel_fail(int err, uint64_t addr, int code) __attribute__((noreturn));
+/* The slot of the launch that this thread works for; of a library's own thread, if there is but one. Else DS_LAUNCHES. */
+uint32_t dev_launch_slot(void);
 /* The launch that the calling worker runs a block of. */
 struct ds_launch *dev_this_launch(void);
 /* Until dev_kernel_end_library(): this worker's kernel runs library code, on behalf of whose own threads it

@@ -111,6 +111,7 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 	f->kind = DS_F_PAGE;
 	f->va = va;
 	f->write = write;
+	f->launch = dev_launch_slot();
 	int err = dev_fault_ask(f);
 	if (err) {
 		dev_fault_release(f);

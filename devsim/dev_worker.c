@@ -44,6 +44,22 @@ struct ds_launch *dev_this_launch(void)
 	return me.launch;
 }
 
+uint32_t dev_launch_slot(void)
+{
+	uint32_t slot = DS_LAUNCHES;
+
+	if (me.launch)
+		return (uint32_t)(me.launch - ctl->launch);
+	for (uint32_t i = 0; i < DS_LAUNCHES; i++) {
+		if (!atomic_load_explicit(&in_library[i], memory_order_relaxed))
+			continue;
+		if (slot < DS_LAUNCHES)
+			return DS_LAUNCHES;
+		slot = i;
+	}
+	return slot;
+}
+
 void dev_kernel_begin_library(void)
 {
 	me.library = true;

@@ -64,8 +64,9 @@ struct gm_sim {
 		enum gm_mmu_mode mode;
 	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
 
-	_Atomic int32_t owner[DS_LAUNCHES]; /* who fills or awaits a slot: a thread, or SIM_OWNER_* */
-	_Atomic uint32_t slot_freed;	    /* futex */
+	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
+	_Atomic int32_t owner[DS_LAUNCHES];	 /* who fills or awaits a slot: a thread, or SIM_OWNER_* */
+	_Atomic uint32_t slot_freed;		 /* futex */
 	void *journal_at[DS_LAUNCHES];
 
 	struct gm_stream *streams; /* under the cmd lock */

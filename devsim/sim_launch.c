@@ -172,22 +172,28 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 	return -EIO;
 }
 
-static void account(struct gm_sim *sim, const struct ds_launch *l, int err, struct gm_launch_result *out)
+static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
 {
+	const struct ds_launch *l = &sim->ctl->launch[slot];
 	uint64_t ns = err == -EIO ? 0 : sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
+	uint64_t wall = l->end_ns ? l->end_ns - l->start_ns : 0;
 	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
 
 	gm_launch_done(sim->dev);
 	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->modelled_ns, ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(err ? &k->failed : &k->launches, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&k->wall_ns, wall, memory_order_relaxed);
+	atomic_fetch_add_explicit(&k->modelled_ns, ns, memory_order_relaxed);
 	if (!out)
 		return;
 	*out = (struct gm_launch_result){
 		.fault_addr = l->fault_addr,
 		.kernel_code = l->kernel_code,
 		.modelled_ns = ns,
-		.wall_ns = l->end_ns ? l->end_ns - l->start_ns : 0,
+		.wall_ns = wall,
 	};
 }
 
@@ -208,19 +214,19 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 		return err;
 
 	uint64_t wall = gmi_now_ns(), virtual = atomic_load(&sim->virtual_ns);
+	unsigned row = r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	*slot = claim(sim);
-	struct ds_launch *l = &sim->ctl->launch[*slot];
 	for (int i = 0; i <= MAX_RESUBMITS; i++) {
+		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
 		err = run_once(sim, *slot, r);
 		if (err != -EAGAIN)
 			break;
 		release(sim, *slot); /* the process was gone before it began */
 		*slot = claim(sim);
-		l = &sim->ctl->launch[*slot];
 	}
 	err = err == -EAGAIN ? -EIO : err;
 	if (r->kernel[0]) /* else a module was loaded, no more */
-		account(sim, l, err, result);
+		account(sim, *slot, err, result);
 	virtual = atomic_load(&sim->virtual_ns) - virtual;
 	wall = gmi_now_ns() - wall;
 	if (gmi_opt.throttle && virtual > wall)

@@ -48,6 +48,23 @@ static void reply(struct ds_fault *f)
 		turn(f, DS_BUSY, DS_REPLIED); /* neither: cancelled */
 }
 
+/* gm_dev_fault, counted for the kernel whose thread asked. Only this thread serves the device's faults. */
+static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct ds_fault *f)
+{
+	const _Atomic uint64_t *faults = &gmi_stats->dev[sim->dev->index].faults;
+	uint64_t before = atomic_load_explicit(faults, memory_order_relaxed), moved = gmi_self()->h2d_bytes;
+	int err = gm_dev_fault(as, f->va, sim->dev, f->write ? GM_HINT_WRITE : GM_HINT_READ);
+	unsigned slot = f->launch;
+
+	if (slot < DS_LAUNCHES) {
+		struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
+		before = atomic_load_explicit(faults, memory_order_relaxed) - before;
+		atomic_fetch_add_explicit(&k->faults, before, memory_order_relaxed);
+		atomic_fetch_add_explicit(&k->h2d_bytes, gmi_self()->h2d_bytes - moved, memory_order_relaxed);
+	}
+	return err;
+}
+
 /* False: to be tried again later. */
 static bool serve(struct gm_sim *sim, struct ds_fault *f)
 {
@@ -66,7 +83,7 @@ static bool serve(struct gm_sim *sim, struct ds_fault *f)
 	gmi_lock(&sim->spaces_lock);
 	struct gm_as *as = space_of(sim, f->va);
 	current.fault = f;
-	int err = as ? gm_dev_fault(as, f->va, sim->dev, f->write ? GM_HINT_WRITE : GM_HINT_READ) : -EFAULT;
+	int err = as ? serve_page(sim, as, f) : -EFAULT;
 	current.fault = NULL;
 	gmi_unlock(&sim->spaces_lock);
 	if (err == -EAGAIN && turn(f, DS_BUSY, DS_POSTED))

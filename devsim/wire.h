@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define DS_MAGIC      0x56454447u
-#define DS_VERSION    3
+#define DS_VERSION    4
 #define DS_WINDOWS    16
 #define DS_CMDS	      4096 /* power of two */
 #define DS_SLOTS      64   /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
@@ -109,7 +109,8 @@ struct ds_fault {
 	uint64_t va;
 	uint32_t kind, write;
 	uint32_t pages, bytes;
-	int32_t error; /* FAILED: -EFAULT, -EPERM, -ENOMEM */
+	uint32_t launch; /* slot of the launch whose thread it is, DS_LAUNCHES: not known */
+	int32_t error;	 /* FAILED: -EFAULT, -EPERM, -ENOMEM */
 	_Atomic uint32_t nmaps;
 	struct ds_map map[DS_FAULT_MAPS];
 };

@@ -57,6 +57,34 @@ static void sites(struct view *v, const struct gm_stats *s)
 	qsort(v->site, v->nsites, sizeof v->site[0], by_bytes);
 }
 
+static int by_time(const void *a, const void *b)
+{
+	const struct view_kernel *x = a, *y = b;
+
+	return x->wall_s < y->wall_s ? 1 : x->wall_s > y->wall_s ? -1 : 0;
+}
+
+static void kernels(struct view *v, const struct gm_stats *s)
+{
+	for (unsigned i = 0; i < GM_KERNELS; i++) {
+		const struct gm_kernel_stats *from = &s->kernel[i];
+		struct view_kernel *to = &v->kernel[v->nkernels];
+		to->launches = get(&from->launches);
+		to->failed = get(&from->failed);
+		if (!to->launches && !to->failed)
+			continue;
+		snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof from->name - 1,
+			 i ? from->name : "other");
+		to->device = get(&from->device);
+		to->faults = get(&from->faults);
+		to->h2d_bytes = get(&from->h2d_bytes);
+		to->wall_s = (double)get(&from->wall_ns) / 1e9;
+		to->modelled_s = (double)get(&from->modelled_ns) / 1e9;
+		v->nkernels++;
+	}
+	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
+}
+
 void view_from_stats(struct view *v, const struct gm_stats *s)
 {
 	uint64_t start = get(&s->start_ns), end = get(&s->end_ns);
@@ -93,4 +121,5 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->chaos_places = get(&s->chaos_places);
 	v->chaos_refused = get(&s->chaos_refused);
 	sites(v, s);
+	kernels(v, s);
 }

@@ -21,6 +21,11 @@ struct view_site {
 	char where[512]; /* function and line if known, else file+offset; "other": everything else */
 	uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
+struct view_kernel {
+	char name[80];
+	uint64_t device, launches, failed, faults, h2d_bytes;
+	double wall_s, modelled_s;
+};
 struct view {
 	char program[256];  /* the executable */
 	char command[1024]; /* the command line; may be empty */
@@ -38,6 +43,8 @@ struct view {
 	uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
 	uint64_t nsites; /* of which something moved, most bytes first */
 	struct view_site site[GM_SITES];
+	uint64_t nkernels; /* that were launched, the longest first */
+	struct view_kernel kernel[GM_KERNELS];
 };
 
 /* ended and signal are the caller's. */

@@ -62,6 +62,17 @@ static const struct field per_device[] = {
 	{NULL, "restarts", COUNT, AT(view_dev, restarts)},
 };
 
+static const struct field per_kernel[] = {
+	{NULL, "name", TEXT, AT(view_kernel, name)},
+	{NULL, "device", COUNT, AT(view_kernel, device)},
+	{NULL, "launches", COUNT, AT(view_kernel, launches)},
+	{NULL, "failed", COUNT, AT(view_kernel, failed)},
+	{NULL, "wall_s", SECONDS, AT(view_kernel, wall_s)},
+	{NULL, "modelled_s", SECONDS, AT(view_kernel, modelled_s)},
+	{NULL, "faults", COUNT, AT(view_kernel, faults)},
+	{NULL, "h2d_bytes", COUNT, AT(view_kernel, h2d_bytes)},
+};
+
 static const struct field per_site[] = {
 	{NULL, "where", TEXT, AT(view_site, where)},
 	{NULL, "h2d_bytes", COUNT, AT(view_site, h2d_bytes)},
@@ -139,6 +150,7 @@ static json_t *to_json(const struct view *v)
 	add_fields(root, top, 6, v); /* who and how long, then the devices, then the rest */
 	ADD_LIST(root, "devices", per_device, v->dev, v->ndev);
 	add_fields(root, top + 6, GM_ARRAY_LEN(top) - 6, v);
+	ADD_LIST(root, "kernels", per_kernel, v->kernel, v->nkernels);
 	ADD_LIST(root, "sites", per_site, v->site, v->nsites);
 	return root;
 }
@@ -223,6 +235,7 @@ int view_read_json(struct view *v, const char *file)
 	*v = (struct view){0};
 	read_fields(top, GM_ARRAY_LEN(top), root, v);
 	v->ndev = READ_LIST(devices, per_device, v->dev);
+	v->nkernels = READ_LIST(json_object_get(root, "kernels"), per_kernel, v->kernel);
 	v->nsites = READ_LIST(json_object_get(root, "sites"), per_site, v->site);
 	json_decref(root);
 	return 0;

@@ -144,6 +144,21 @@ static void moved(const struct view *v, FILE *out)
 
 #define SITES_SHOWN 8
 
+static void kernels(const struct view *v, FILE *out)
+{
+	if (!v->nkernels)
+		return;
+	fputs("  kernels (device, launches, time measured, faults, moved to the device by these)\n", out);
+	for (unsigned i = 0; i < v->nkernels && i < SITES_SHOWN; i++) {
+		const struct view_kernel *k = &v->kernel[i];
+		fprintf(out, "    %2u %9s %10s %9s %10s  %s%s\n", (unsigned)k->device,
+			N(k->launches + k->failed), S(k->wall_s), N(k->faults), B(k->h2d_bytes), k->name,
+			k->failed ? " (some failed)" : "");
+	}
+	if (v->nkernels > SITES_SHOWN)
+		fprintf(out, "    and %u more\n", (unsigned)v->nkernels - SITES_SHOWN);
+}
+
 static void sites(const struct view *v, FILE *out)
 {
 	if (!v->nsites)
@@ -170,6 +185,7 @@ void view_text(const struct view *v, FILE *out)
 		moved(v, out);
 	else
 		fputs("  no device was used\n", out);
+	kernels(v, out);
 	sites(v, out);
 	row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
 	    B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));

@@ -42,6 +42,16 @@ for program in regions mapping link unified tasks classes; do
 		"$top/scripts/run-with-gmem.sh" --report none -- "./$program"
 done
 
+# ---- the report ----
+gmem --device pcie3-gpu,mem=64M -- ./regions >out 2>err
+if jq -e '([.kernels[].launches] | add) == .devices[0].kernels and ([.kernels[].faults] | add) == .devices[0].faults and
+	([.kernels[].h2d_bytes] | add) <= .migrated.h2d_bytes and
+	([.kernels[] | select(.name | test("^main line [0-9]+$")) | .launches] == [1, 1, 1, 1, 1, 1])' report.json >err; then
+	ok "regions have rows in the report, whose sums are the device's"
+else
+	jq .kernels report.json | not_ok "regions have rows in the report, whose sums are the device's"
+fi
+
 # ---- bad memory ----
 clang-14 -O2 -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu "$src/bad.c" -o bad || failed=1
 bad() { # NAME HOW PATTERN
