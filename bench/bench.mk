@@ -17,7 +17,10 @@ $(BENCH_DIR)/kernels.so: bench/kernels.c
 	@mkdir -p $(@D)
 	$(BENCH_CC) -shared
 
+$(BENCH_DIR)/omp_empty: bench/omp_empty.c | deps-omp
+	@mkdir -p $(@D)
+	$(call Q,OMP)$(OMP_CLANG) -std=gnu11 $(OMP_FLAGS) -D_GNU_SOURCE -I. -o $@ $<
 bench-programs: all $(BENCH_PLAIN:%=$(BENCH_DIR)/%) $(BENCH_LINKED:%=$(BENCH_DIR)/%) $(BENCH_DIR)/dgemm $(BENCH_DIR)/kernels.so
-bench:
+bench: $(BENCH_DIR)/omp_empty examples-openmp
 	BUILD=$(BUILD) bench/run.sh
 .PHONY: bench bench-programs

@@ -15,7 +15,7 @@ JEMALLOC=${JEMALLOC:-$(ldconfig -p | awk '/libjemalloc\.so\.2/ {print $NF; exit}
 JEMALLOC=${JEMALLOC:-libjemalloc.so.2}
 unset "${!GMEM_@}" LD_PRELOAD
 WARM="env GMEM_RETAIN=2G"
-export GMEM_REPORT=none WARM B PRELOAD JEMALLOC CPUS
+export GMEM_REPORT=none WARM B PRELOAD JEMALLOC CPUS BUILD
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 export tmp
@@ -38,7 +38,23 @@ report_of_touch() {
 	GMEM_REPORT=$tmp/touch.json "$B/gmem_touch" >/dev/null || return 1
 	tr -d '\n' <"$tmp/touch.json" | sed -n 's/.*"managed": *{[^}]*"'"$1"'": *\([0-9]*\).*/\1/p' | grep .
 }
-export -f preloaded malloc_rate report_of_touch
+
+# An OpenMP target program on the simulated device (gmem) or with its runtime's own plug-in (stock), with as many threads.
+omp_program() {
+	local how=$1
+	shift
+	[ -x "$1" ] || { echo "$1 is not there: it takes clang-14 and libomp-14-dev (make deps)" >&2; return 77; }
+	if [ "$how" = gmem ]; then
+		OMP_NUM_THREADS_DEV=$CPUS "$PWD/scripts/run-with-gmem.sh" --report none --device "pcie4-gpu,mem=1G,workers=$CPUS" -- "$@"
+	else
+		OMP_NUM_THREADS=$CPUS "$@"
+	fi
+}
+# Milliseconds of a step: omp_step gmem|stock PROGRAM BYTES REPETITIONS
+omp_step() {
+	omp_program "$1" "$BUILD/examples/openmp/$2" "$3" "$4" | sed -n 's/.* \([0-9.]*\) ms a step: equal$/\1/p' | grep .
+}
+export -f preloaded malloc_rate report_of_touch omp_program omp_step
 
 # shellcheck source=bench/programs.sh
 . bench/programs.sh

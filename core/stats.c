@@ -130,7 +130,7 @@ static bool names(const struct gm_kernel_stats *k, unsigned d, const char *name)
 {
 	size_t n = 0;
 
-	for (; name[n] && n < sizeof k->name - 1; n++)
+	for (; n < sizeof k->name - 1 && name[n]; n++)
 		if (k->name[n] != name[n])
 			return false;
 	return !k->name[n] && atomic_load_explicit(&k->device, memory_order_relaxed) == d;
