@@ -194,3 +194,20 @@ GMP_HOOK void closefrom(int first)
 	else
 		GMP_REAL(closefrom)(first);
 }
+
+/*
+ * Runs no destructors: the report is written before the process is gone, as after exit(). A vfork child's is its
+ * parent's (gmi_report_finish looks at the pid). Signal-safe, as _exit must be: raw calls and no lock.
+ */
+GMP_HOOK __attribute__((noreturn)) void _exit(int status)
+{
+	if (gmp_on)
+		gmi_report_finish();
+	for (;;)
+		gm_sys1(SYS_exit_group, status);
+}
+
+GMP_HOOK __attribute__((noreturn)) void _Exit(int status)
+{
+	_exit(status);
+}

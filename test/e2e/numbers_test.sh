@@ -49,6 +49,15 @@ run 4M exit
 expect "a device too small by half" "${moves[@]}" .devices[0].resident_peak_bytes=$((4 * MIB)) \
 	.devices[0].evicted_bytes=$((4 * MIB)) .cpu_faults.count=64
 
+# It is written when the program is gone, also for programs that end by _exit (dash).
+late=0
+for _ in $(seq 20); do
+	rm -f late.json
+	"$top/scripts/run-with-gmem.sh" --report late.json -- /bin/sh -c 'exit 0' 2>>err
+	[ -s late.json ] || late=$((late + 1))
+done
+if [ $late = 0 ]; then ok "the report is there when the program is gone"; else not_ok "the report is there when the program is gone" <<<"$late of 20 were late"; fi
+
 # The documentation names each field.
 missing=$(jq -r 'paths(scalars) | map(select(type == "string")) | last' report.json | sort -u | while read -r field; do
 	grep -q "\`[^|]*\b$field\`" "$top/docs/report.md" || echo "$field"
