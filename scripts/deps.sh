@@ -27,6 +27,7 @@ test  cmd:Rscript                    r-base-core
 test  cmd:octave-cli                 octave
 omp   cmd:clang-14                   clang-14
 omp   omp:omp.h                      libomp-14-dev
+omp   cmd:clang-offload-wrapper-14   clang-tools-14
 check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
