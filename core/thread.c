@@ -194,6 +194,29 @@ void gmi_unpin(unsigned token)
 		atomic_store_explicit(&self->npins, token - 1, memory_order_release);
 }
 
+/* Is all of it pinned? A look without locks: pins are for good, but for unpin and unmap, which are the caller's to order. */
+static bool all_pinned(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
+		struct gm_block *b = gm_block_find(as, va);
+		if (!b || !gm_bm_test_relaxed(&b->pinned, (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK))
+			return false;
+	}
+	return true;
+}
+
+/* Block locked. */
+static int pin_pages(struct gm_block *b, gm_bm set, bool pin)
+{
+	int err = pin ? gm_migrate_to_cpu(b, set, true) : 0;
+
+	if (!err && pin && b->as->store.alias)
+		err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
+	if (!err)
+		gm_block_pin(b, set, pin);
+	return err;
+}
+
 int gmi_pin_range(const void *p, size_t len, bool pin)
 {
 	uintptr_t lo = (uintptr_t)p, hi = lo + len;
@@ -203,26 +226,20 @@ int gmi_pin_range(const void *p, size_t len, bool pin)
 	if (!as || !len || hi < lo)
 		return 0;
 	hi = gm_min(hi, as->base + as->bytes);
+	if (pin && all_pinned(as, lo, hi))
+		return 0;
 	gm_sigmask mask = gmi_block_signals();
 	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi && !err; va += GM_BLOCK_BYTES) {
 		struct gm_block *b = gm_block_get(as, va);
 		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT);
 		unsigned end = hi - va >= GM_BLOCK_BYTES ? GM_PAGES_PER_BLOCK
 							 : (unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) + 1;
-		gm_bm set = gm_bm_range(first, end);
 		if (!b) {
 			err = -ENOMEM;
 			break;
 		}
 		bool locked = gm_fork_lock_block(b);
-		set = gm_bm_and(set, b->managed);
-		if (pin) {
-			err = gm_migrate_to_cpu(b, set, true);
-			if (!err && as->store.alias)
-				err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
-		}
-		if (!err)
-			gm_block_pin(b, set, pin);
+		err = pin_pages(b, gm_bm_and(gm_bm_range(first, end), b->managed), pin);
 		if (locked)
 			gmi_unlock(&b->lock);
 	}

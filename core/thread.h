@@ -15,7 +15,7 @@
 
 #include "bitmap.h"
 
-#define GM_MAX_PINS 8 /* nested: a signal handler interrupts a call and makes calls of its own */
+#define GM_MAX_PINS 32 /* nested: a signal handler interrupts a call and makes calls of its own */
 
 struct gm_pin {
 	_Atomic uintptr_t lo, hi; /* [lo, hi) bytes; lo == hi: empty */
@@ -55,8 +55,9 @@ GM_EXPORT extern _Atomic uint8_t gmi_active;
  */
 GM_EXPORT unsigned gmi_pin(const void *p, size_t len, bool write);
 GM_EXPORT void gmi_unpin(unsigned token);
-/* Pins for the life of the process or until unpinned (altstacks, io_uring): marks the pages, brings them
- * home. 0 or -errno */
+/* Pins for the life of the process or until unpinned (altstacks, io_uring): marks the pages, brings them home and into
+ * the store, so that nothing but their rights changes when a device wants them. What is pinned already costs a look.
+ * 0 or -errno */
 GM_EXPORT int gmi_pin_range(const void *p, size_t len, bool pin);
 /* Which pages of the 2 MiB block at va does any thread pin now? Called with the block locked, after a fence.
  */

@@ -41,6 +41,9 @@ GM_EXPORT int gmi_vm_protect(struct gm_as *as, void *addr, size_t len, int prot)
 GM_EXPORT void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags,
 			     void *new_addr);
 GM_EXPORT int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice);
+/* The mapping stays what the program made of it from now on: private anonymous memory again, never migrated
+ * (userfaultfd). 0 or -errno */
+GM_EXPORT int gmi_vm_stay(struct gm_as *as, void *addr, size_t len);
 /* Contents dropped, mapping kept (extent purge): later reads see zeros; device copies are given up at once.
  */
 GM_EXPORT int gmi_vm_discard(struct gm_as *as, void *addr, size_t len);

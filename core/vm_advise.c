@@ -114,9 +114,8 @@ static int advise_range(struct gm_as *as, const struct gm_range *r, int advice, 
 }
 
 /* Holes do not end the walk: the kernel advises what is there, and then says -ENOMEM. */
-static int advise_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advice)
+static int advise_as(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advice, enum adopted what)
 {
-	enum adopted what = (unsigned)advice < GM_ARRAY_LEN(on_adopted) ? on_adopted[advice] : PASS;
 	struct gm_range r;
 	uintptr_t at = lo;
 	bool hole = false;
@@ -138,6 +137,27 @@ static int advise_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advic
 		at = r.end;
 	}
 	return hole || at != hi ? -ENOMEM : 0;
+}
+
+static int advise_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advice)
+{
+	enum adopted what = (unsigned)advice < GM_ARRAY_LEN(on_adopted) ? on_adopted[advice] : PASS;
+
+	return advise_as(as, lo, hi, advice, what);
+}
+
+static int stay_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int unused)
+{
+	return advise_as(as, lo, hi, MADV_NORMAL, STAY);
+}
+
+int gmi_vm_stay(struct gm_as *as, void *addr, size_t len)
+{
+	static const struct gm_vm_op op = {.nr = SYS_madvise, .inside = stay_inside, .go_on = true};
+	uintptr_t lo = gm_align_down((uintptr_t)addr, GM_PAGE_BYTES),
+		  hi = gm_align_up((uintptr_t)addr + len, GM_PAGE_BYTES);
+
+	return hi <= lo ? -EINVAL : gm_vm_spread(as, &op, lo, hi, MADV_NORMAL);
 }
 
 int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice)

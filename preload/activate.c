@@ -18,6 +18,7 @@
 
 #include "preload.h"
 #include "syscall_table.h"
+#include "uring.h"
 
 #define KICK_SIGNAL 33
 #define STEP_NS	    50000
@@ -141,7 +142,7 @@ static enum where look(int tid, long *nr, long a[6], uintptr_t *sp)
 /* Is the blocked call none of our business, now or from now on? */
 static bool is_settled(long nr, const long a[6], uintptr_t sp)
 {
-	struct gmp_ranges rs;
+	struct gmp_ranges rs = {.hold = gmp_keep};
 
 	gmp_syscall_ranges(nr, a, &rs);
 	if (gmi_vm_contains((void *)sp))
@@ -172,11 +173,27 @@ static bool is_armed(int tid)
 	return armed;
 }
 
+/* Threads that the kernel made for io_uring have no user mode to come through. poll: only those that poll queues. */
+static bool is_uring_thread(int tid, bool poll)
+{
+	char path[64], name[16] = "";
+
+	gmi_snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+	long fd = gm_sys3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	gm_sys3(SYS_read, fd, name, sizeof(name) - 1);
+	gm_sys1(SYS_close, fd);
+	return !strncmp(name, "iou-", 4) && (!poll || !strncmp(name, "iou-sqp", 7));
+}
+
 static void settle(int tid)
 {
 	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
 	bool kicked = false;
 
+	if (is_uring_thread(tid, false))
+		return;
 	kick.si_value.sival_ptr = &came_by;
 	kick.si_pid = (int)gm_sys0(SYS_getpid);
 	for (int i = 0; i < MAX_STEPS && !is_internal(tid); i++) {
@@ -204,9 +221,11 @@ struct dirent64 { /* the kernel's */
 	char name[];
 };
 
-static void settle_all(void)
+/* All other threads of the process. Stops when `each` says so. */
+static void each_thread(bool (*each)(int tid, void *arg), void *arg)
 {
 	char buf[2048] __attribute__((aligned(8)));
+	bool stop = false;
 	long n, fd = gm_sys3(SYS_open, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
 	if (fd < 0) {
@@ -214,21 +233,49 @@ static void settle_all(void)
 		       "no /proc: calls that threads are blocked in may miss memory that is away");
 		return;
 	}
-	while ((n = gm_sys3(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
-		for (long at = 0; at < n; at += ((struct dirent64 *)(buf + at))->reclen) {
+	while (!stop && (n = gm_sys3(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+		for (long at = 0; at < n && !stop; at += ((struct dirent64 *)(buf + at))->reclen) {
 			const char *name = ((struct dirent64 *)(buf + at))->name;
 			int tid = name[0] >= '0' && name[0] <= '9' ? (int)number(&name) : 0;
-			if (tid && tid != gmi_gettid())
-				settle(tid);
+			stop = tid && tid != gmi_gettid() && each(tid, arg);
 		}
 	}
 	gm_sys1(SYS_close, fd);
+}
+
+static bool settle_one(int tid, void *unused)
+{
+	settle(tid);
+	return false;
+}
+
+static bool find_poller(int tid, void *found)
+{
+	return *(bool *)found = is_uring_thread(tid, true);
+}
+
+/* A queue that a kernel thread polls, from before we could see to it (uring.c): requests would name memory that is away,
+ * and nothing would tell us. */
+static bool queue_is_polled(void)
+{
+	static bool told;
+	bool found = false;
+
+	each_thread(find_poller, &found);
+	if (found && !told)
+		gm_log(GM_LOG_WARN,
+		       "an io_uring submission queue is polled by the kernel (IORING_SETUP_SQPOLL): "
+		       "memory stays on the host as long as it is there");
+	told |= found;
+	return found;
 }
 
 int gmp_activate(void)
 {
 	if (!gmp_have_dispatch)
 		return 0;
+	if (queue_is_polled())
+		return -EBUSY;
 	atomic_store(&activating, 1);
 	for (int i = 0; i < MAX_STEPS && anyone_in_libc(); i++)
 		step();
@@ -241,7 +288,8 @@ int gmp_activate(void)
 	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */
 	gm_sigmask mask = gmi_block_signals();
 	gmp_hold();
-	settle_all();
+	each_thread(settle_one, NULL);
+	gmp_uring_find();
 	gmi_restore_signals(mask);
 	gmp_hold_end();
 	return 0;

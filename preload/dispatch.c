@@ -18,8 +18,10 @@
 #include <sys/ucontext.h>
 #include <ucontext.h>
 
+#include "gmp_mmap.h"
 #include "preload.h"
 #include "syscall_table.h"
+#include "uring.h"
 
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
@@ -103,6 +105,8 @@ static long do_stub(struct call *c)
 /* A fork that libc knows nothing of: core must still give the child a heap of its own. */
 static long raw_fork(long flags, struct call *c)
 {
+	if (flags & CLONE_PARENT_SETTID)
+		gmp_keep((void *)c->a[2], sizeof(int), true);
 	gmp_fork_prepare();
 	long r = gm_sys5(SYS_clone, flags, 0, c->a[2], c->a[3], c->a[4]);
 	if (r)
@@ -112,15 +116,34 @@ static long raw_fork(long flags, struct call *c)
 	return r;
 }
 
+#define CLONE_TIDS   (CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 #define THREAD_FLAGS (CLONE_VM | CLONE_THREAD | CLONE_SETTLS)
+
+/* A stub makes the call, with no pins: where the kernel writes, now or when the child ends, stays on the host; and the
+ * child cannot take a fault on its stack before it is armed. */
+static void keep_for_child(const struct call *c)
+{
+	if (c->a[0] & CLONE_TIDS) {
+		gmp_keep((void *)c->a[2], sizeof(int), true);
+		gmp_keep((void *)c->a[3], sizeof(int), true);
+	}
+	if (c->a[1] && gmi_vm_contains((char *)c->a[1] - 1))
+		gmp_keep((void *)gm_align_down((uintptr_t)c->a[1] - 1, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
+}
 
 static long do_clone(struct call *c)
 {
-	if ((c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own)
-		return go_on(c, &clone_stubs);
-	if ((c->a[0] & CLONE_VM) || gmp_in_fork || c->a[1])
+	if (gmp_in_fork)
 		return do_stub(c);
-	return raw_fork(c->a[0], c);
+	if (c->a[0] & CLONE_VM) {
+		keep_for_child(c);
+		return (c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own ? go_on(c, &clone_stubs)
+										   : do_stub(c);
+	}
+	long r = raw_fork(c->a[0], c);
+	if (!r && c->a[1])
+		c->g[REG_RSP] = c->a[1]; /* the child goes on there */
+	return r;
 }
 
 static long do_fork(struct call *c)
@@ -261,7 +284,10 @@ static bool in_window(const struct call *c)
 
 static long do_munmap(struct call *c)
 {
-	return in_window(c) ? gmi_vm_unmap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1]) : plain(c);
+	if (in_window(c))
+		return gmi_vm_unmap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1]);
+	gmp_uring_unmapped((void *)c->a[0], (size_t)c->a[1]);
+	return plain(c);
 }
 
 static long do_mprotect(struct call *c)
@@ -286,11 +312,40 @@ static long do_mremap(struct call *c)
 
 static long do_mmap(struct call *c)
 {
-	if (!in_window(c) || !(c->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
-		return plain(c);
+	if (!in_window(c) || !(c->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE))) {
+		long r = plain(c);
+		if ((int)c->a[4] >= 0 && (unsigned long)r < -4096ul)
+			gmp_uring_mapped((void *)r, (size_t)c->a[1], (uint64_t)c->a[5]);
+		return r;
+	}
 	return (long)gmi_vm_map_fixed(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2],
 				      (int)c->a[3], (int)c->a[4], (uint64_t)c->a[5],
 				      (uintptr_t)c->g[REG_RIP]);
+}
+
+/* The kernel's vector is a buffer as any other; the memory asked about is the program's. */
+static long do_mincore(struct call *c)
+{
+	unsigned pin = gmi_pin((void *)c->a[2], ((size_t)c->a[1] + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
+	long r = gmp_mincore((void *)c->a[0], (size_t)c->a[1], (unsigned char *)c->a[2]);
+
+	gmi_unpin(pin);
+	return r;
+}
+
+static long do_mlock(struct call *c)
+{
+	return gmp_mlock(c->nr, (void *)c->a[0], (size_t)c->a[1], c->a[2]);
+}
+
+static long do_munlock(struct call *c)
+{
+	return gmp_munlock((void *)c->a[0], (size_t)c->a[1]);
+}
+
+static long do_msync(struct call *c)
+{
+	return gmp_msync((void *)c->a[0], (size_t)c->a[1], (int)c->a[2]);
 }
 
 /* ---- all other calls --------------------------------------------------------------------------- */
@@ -322,10 +377,18 @@ static void strip_mask(struct call *c, unsigned i, uint8_t kind, struct masks *m
 	c->a[i] = kind == GMP_SIGSET6 ? (long)&m->pair : (long)&m->set;
 }
 
+void gmp_keep(const void *p, size_t n, bool movable)
+{
+	if (movable)
+		gmi_pin_range(p, n, true);
+	else
+		gmi_vm_stay(gmi_vm_space(), (void *)p, n);
+}
+
 long gmp_pinned_syscall(long nr, const long a[6])
 {
 	unsigned token[GMP_RANGES];
-	struct gmp_ranges rs;
+	struct gmp_ranges rs = {.hold = gmp_keep};
 
 	gmp_syscall_ranges(nr, a, &rs);
 	for (unsigned i = 0; i < rs.n; i++)
@@ -341,11 +404,55 @@ static long plain(struct call *c)
 	const struct gmp_syscall *s = c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
 	struct masks m;
 
-	if (!s || !s->name)
+	if (!s || !s->memory)
 		return gm_sys6(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
 	for (unsigned i = 0; i < 6; i++)
 		if (gm_unlikely(s->arg[i].kind == GMP_SIGSET || s->arg[i].kind == GMP_SIGSET6))
 			strip_mask(c, i, s->arg[i].kind, &m);
+	return gmp_pinned_syscall(c->nr, c->a);
+}
+
+/* ---- io_uring (uring.c) ------------------------------------------------------------------------- */
+
+static long do_uring_setup(struct call *c)
+{
+	return gmp_uring_setup((unsigned)c->a[0], (void *)c->a[1]);
+}
+
+static long do_uring_register(struct call *c)
+{
+	return gmp_uring_register(c->a);
+}
+
+#define ENTER_SQ_WAKEUP	  (1 << 1)
+#define ENTER_EXT_ARG	  (1 << 3)
+#define ENTER_EXT_ARG_REG (1 << 6)
+
+static long do_uring_enter(struct call *c)
+{
+	struct gmp_uring_arg { /* struct io_uring_getevents_arg */
+		const uint64_t *mask;
+		uint32_t mask_bytes, min_wait_us;
+		void *ts;
+	} arg;
+	struct masks m;
+	const long flags = c->a[3];
+
+	if (c->a[1] || (flags & ENTER_SQ_WAKEUP))
+		gmp_uring_submitting();
+	if (flags & ENTER_SQ_WAKEUP)
+		c->a[1] = UINT_MAX; /* as the kernel's thread: all that there are */
+	if (flags & ENTER_EXT_ARG_REG || !c->a[4])
+		return gmp_pinned_syscall(c->nr, c->a);
+	if (!(flags & ENTER_EXT_ARG)) {
+		strip_mask(c, 4, GMP_SIGSET, &m);
+	} else if (c->a[5] == sizeof(arg) && !gmp_copy(&arg, (void *)c->a[4], sizeof(arg))) {
+		if (arg.mask && !gmp_copy(&m.set, arg.mask, sizeof(m.set))) {
+			m.set &= ~GMP_VIRTUAL;
+			arg.mask = &m.set;
+		}
+		c->a[4] = (long)&arg;
+	}
 	return gmp_pinned_syscall(c->nr, c->a);
 }
 
@@ -373,6 +480,13 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_MADVISE] = do_madvise,
 	[GMP_MREMAP] = do_mremap,
 	[GMP_MMAP] = do_mmap,
+	[GMP_MINCORE] = do_mincore,
+	[GMP_MLOCK] = do_mlock,
+	[GMP_MUNLOCK] = do_munlock,
+	[GMP_MSYNC] = do_msync,
+	[GMP_URING_SETUP] = do_uring_setup,
+	[GMP_URING_ENTER] = do_uring_enter,
+	[GMP_URING_REGISTER] = do_uring_register,
 };
 
 void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
@@ -428,6 +542,7 @@ void gmp_dispatch_disarm_thread(void)
 
 void gmp_dispatch_forked(void)
 {
+	gmp_uring_forked();
 	gmp_selector = 0;
 	gmp_dispatch_arm_thread();
 }

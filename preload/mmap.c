@@ -18,6 +18,7 @@
 
 #include "../core/cpu.h"
 #include "../core/vm.h"
+#include "uring.h"
 
 #define UNMANAGED_FLAGS (MAP_STACK | MAP_GROWSDOWN | MAP_32BIT | MAP_HUGETLB)
 
@@ -76,7 +77,10 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 			return p;
 		/* More than the window has: the kernel may still have it. */
 	}
-	return gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
+	void *p = gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
+	if (fd >= 0 && !gm_is_err(p))
+		gmp_uring_mapped(p, len, (uint64_t)off);
+	return p;
 }
 
 GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
@@ -93,6 +97,7 @@ GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 
 GM_EXPORT int munmap(void *addr, size_t len)
 {
+	gmp_uring_unmapped(addr, len);
 	return (int)result(inside(addr, len) ? gmi_vm_unmap(space, addr, len) : gm_sys_munmap(addr, len));
 }
 
@@ -135,27 +140,27 @@ GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 
 /* ---- asking and locking: the pages must be at home, and a hole of the window must look like one ---- */
 
-static long home_first(const void *addr, size_t len, long nr, long arg)
+long gmp_mlock(long nr, const void *addr, size_t len, long flags)
 {
 	if (!inside(addr, len))
-		return gm_sys3(nr, addr, len, arg);
+		return gm_sys3(nr, addr, len, flags);
 	if (atomic_load_explicit(&gmi_active, memory_order_acquire)) {
 		gm_sigmask old = gmi_block_signals();
 		gmi_cpu_make_resident((uintptr_t)addr, len, false); /* what cannot come makes the call fail */
 		gmi_restore_signals(old);
 	}
-	long r = gm_sys3(nr, addr, len, arg);
+	long r = gm_sys3(nr, addr, len, flags);
 	return r == 0 && !gmi_vm_covered(space, addr, len) ? -ENOMEM : r;
 }
 
 GM_EXPORT int mlock(const void *addr, size_t len)
 {
-	return (int)result(home_first(addr, len, SYS_mlock, 0));
+	return (int)result(gmp_mlock(SYS_mlock, addr, len, 0));
 }
 
 GM_EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
 {
-	return (int)result(home_first(addr, len, SYS_mlock2, (long)flags));
+	return (int)result(gmp_mlock(SYS_mlock2, addr, len, (long)flags));
 }
 
 static long unless_hole(const void *addr, size_t len, long r)
@@ -163,21 +168,36 @@ static long unless_hole(const void *addr, size_t len, long r)
 	return r == 0 && inside(addr, len) && !gmi_vm_covered(space, addr, len) ? -ENOMEM : r;
 }
 
+long gmp_munlock(const void *addr, size_t len)
+{
+	return unless_hole(addr, len, gm_sys2(SYS_munlock, addr, len));
+}
+
 GM_EXPORT int munlock(const void *addr, size_t len)
 {
-	return (int)result(unless_hole(addr, len, gm_sys2(SYS_munlock, addr, len)));
+	return (int)result(gmp_munlock(addr, len));
+}
+
+long gmp_msync(void *addr, size_t len, int flags)
+{
+	return unless_hole(addr, len, gm_sys3(SYS_msync, addr, len, flags));
 }
 
 GM_EXPORT int msync(void *addr, size_t len, int flags)
 {
-	return (int)result(unless_hole(addr, len, gm_sys3(SYS_msync, addr, len, flags)));
+	return (int)result(gmp_msync(addr, len, flags));
+}
+
+long gmp_mincore(void *addr, size_t len, unsigned char *vec)
+{
+	return inside(addr, len) ? gmi_vm_mincore(space, addr, len, vec)
+				 : gm_sys3(SYS_mincore, addr, len, vec);
 }
 
 GM_EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
 {
 	unsigned pin = gmi_pin(vec, (len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
-	long r = inside(addr, len) ? gmi_vm_mincore(space, addr, len, vec)
-				   : gm_sys3(SYS_mincore, addr, len, vec);
+	long r = gmp_mincore(addr, len, vec);
 	gmi_unpin(pin);
 	return (int)result(r);
 }

@@ -157,6 +157,9 @@ void gmp_dispatch_forked(void); /* in the child: off, armed again */
 void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx);
 /* The call with its managed buffers pinned, through the gate. Result or -errno. */
 long gmp_pinned_syscall(long nr, const long a[6]);
+/* The kernel uses it beyond the call: it stays on the host for good, for devices to reach over the bus; not movable: nor may
+ * its mapping change, so no device gets at it. */
+void gmp_keep(const void *p, size_t n, bool movable);
 extern bool gmp_have_dispatch;
 extern volatile char gmp_selector; /* what the kernel looks at: 0 allow, 1 dispatch */
 int gmp_activate(void);		   /* gmi_activate_hook; all signals blocked */

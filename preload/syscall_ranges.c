@@ -3,12 +3,16 @@
 #include "syscall_table.h"
 
 #include <limits.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <termios.h>
 
 #include "preload.h"
+
+#define LAYOUT_MAX	128  /* bytes of the largest structure */
+#define LAYOUTS_MAX	4096 /* structures in an array */
+#define OLD_IOCTL_BYTES 256  /* of commands that encode no size */
 
 static size_t gap(const struct gmp_range *r, uintptr_t lo, uintptr_t hi)
 {
@@ -37,58 +41,138 @@ void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write)
 	best->write |= write;
 }
 
-static void add_iov(struct gmp_ranges *rs, const struct iovec *iov, size_t n, bool write)
+/* What one walk over the arguments carries along. `hold`: what is found is in use after the call. */
+struct walk {
+	struct gmp_ranges *rs;
+	bool hold;
+};
+
+static void add(const struct walk *w, const void *p, size_t n, bool write)
+{
+	if (!w->hold)
+		gmp_ranges_add(w->rs, p, n, write);
+	else if (w->rs->hold && n && (uintptr_t)p + n > (uintptr_t)p && gmp_managed(p, n))
+		w->rs->hold(p, n, true);
+}
+
+static void add_iov(const struct walk *w, const struct iovec *iov, size_t n, bool write)
 {
 	struct iovec v;
 
 	n = gm_min(n, (size_t)IOV_MAX);
-	gmp_ranges_add(rs, iov, n * sizeof(*iov), false);
+	add(w, iov, n * sizeof(*iov), false);
 	for (size_t i = 0; i < n && !gmp_copy(&v, &iov[i], sizeof(v)); i++)
-		gmp_ranges_add(rs, v.iov_base, v.iov_len, write);
+		add(w, v.iov_base, v.iov_len, write);
 }
 
-static void add_msg(struct gmp_ranges *rs, const struct msghdr *user, bool write)
+static void add_msg(const struct walk *w, const struct msghdr *user, bool write)
 {
 	struct msghdr m;
 
-	gmp_ranges_add(rs, user, sizeof(m), write);
+	add(w, user, sizeof(m), write);
 	if (gmp_copy(&m, user, sizeof(m)))
 		return;
-	gmp_ranges_add(rs, m.msg_name, m.msg_namelen, write);
-	gmp_ranges_add(rs, m.msg_control, m.msg_controllen, write);
-	add_iov(rs, m.msg_iov, m.msg_iovlen, write);
+	add(w, m.msg_name, m.msg_namelen, write);
+	add(w, m.msg_control, m.msg_controllen, write);
+	add_iov(w, m.msg_iov, m.msg_iovlen, write);
 }
 
-static void add_mmsg(struct gmp_ranges *rs, const struct mmsghdr *user, size_t n, bool write)
+static void add_mmsg(const struct walk *w, const struct mmsghdr *user, size_t n, bool write)
 {
 	n = gm_min(n, (size_t)IOV_MAX);
-	gmp_ranges_add(rs, user, n * sizeof(*user), true); /* msg_len comes back also from sendmmsg */
+	add(w, user, n * sizeof(*user), true); /* msg_len comes back also from sendmmsg */
 	for (size_t i = 0; i < n; i++)
-		add_msg(rs, &user[i].msg_hdr, write);
+		add_msg(w, &user[i].msg_hdr, write);
 }
 
-/* Commands from before sizes were encoded. Those not listed get 256 bytes, which covers all that the kernel
- * still has. */
-static const struct {
-	unsigned cmd;
-	uint16_t bytes;
-} old_ioctls[] = {
-	{TCGETS, 60},	 {TCSETS, 60},	 {TCSETSW, 60},	 {TCSETSF, 60}, {TIOCGWINSZ, 8},
-	{TIOCSWINSZ, 8}, {TIOCGPGRP, 4}, {TIOCSPGRP, 4}, {FIONREAD, 4}, {FIONBIO, 4},
-	{FIOASYNC, 4},	 {TIOCOUTQ, 4},	 {TIOCGSID, 4},	 {TIOCSTI, 1},	{TIOCMGET, 4},
-};
+#define SCAN_MAX      4096  /* bytes that are looked through */
+#define UNKNOWN_BYTES 65536 /* what a pointer of unknown kind may lead to */
 
-static void add_ioctl(struct gmp_ranges *rs, unsigned cmd, const void *p)
+static void add_scan(const struct walk *w, const void *user, size_t n)
 {
-	size_t bytes = 256;
+	uintptr_t word[32];
+	const char *p = user;
 
-	if (_IOC_DIR(cmd) != _IOC_NONE)
-		bytes = _IOC_SIZE(cmd);
-	else
-		for (size_t i = 0; i < GM_ARRAY_LEN(old_ioctls); i++)
-			if (old_ioctls[i].cmd == cmd)
-				bytes = old_ioctls[i].bytes;
-	gmp_ranges_add(rs, p, bytes, true); /* _IOC_READ is not to be trusted in drivers */
+	add(w, user, n, true);
+	n = gm_min(n, (size_t)SCAN_MAX);
+	for (size_t at = 0; at < n; at += sizeof(word)) {
+		size_t now = gm_min(sizeof(word), n - at);
+		if (gmp_copy(word, p + at, now))
+			return;
+		for (size_t i = 0; i < now / sizeof(*word); i++)
+			if (gmi_vm_contains((void *)word[i]))
+				add(w, (void *)word[i], UNKNOWN_BYTES, true);
+	}
+}
+
+static void add_layout(const struct walk *w, enum gmp_layout_id id, const char *user, size_t n);
+
+static size_t number_at(const char *s, unsigned at, unsigned len)
+{
+	size_t v = 0;
+
+	memcpy(&v, s + at, len);
+	return len ? v : 1;
+}
+
+static void add_field(const struct walk *w, const struct gmp_field *f, const char *s)
+{
+	char *p = (char *)number_at(s, f->at, sizeof(p));
+	size_t n = number_at(s, f->count_at, f->count_len), bytes;
+
+	if (f->times_at && __builtin_mul_overflow(n, number_at(s, f->times_at, 4), &n))
+		return;
+	switch (f->kind) {
+	case GMP_LAYOUT:
+		add_layout(w, f->layout, p, n);
+		return;
+	case GMP_IOV_IN:
+	case GMP_IOV_OUT:
+		add_iov(w, (struct iovec *)p, n, f->kind == GMP_IOV_OUT);
+		return;
+	case GMP_MSG_OUT:
+		add_msg(w, (struct msghdr *)p, true);
+		return;
+	case GMP_SCAN:
+		add_scan(w, p, n);
+		return;
+	case GMP_LEAVE:
+		if (w->rs->hold && gmp_managed(p, n))
+			w->rs->hold(p, n, false);
+		return;
+	default:
+		if (!__builtin_mul_overflow(n, (size_t)f->size, &bytes))
+			add(w, p, bytes, f->kind == GMP_OUT);
+	}
+}
+
+static void add_layout(const struct walk *outer, enum gmp_layout_id id, const char *user, size_t n)
+{
+	const struct gmp_layout *l = &gmp_layouts[id];
+	struct walk w = {outer->rs, outer->hold || l->hold};
+	char s[LAYOUT_MAX];
+
+	n = gm_min(n, (size_t)LAYOUTS_MAX);
+	add(outer, user, n * l->bytes, true);
+	for (; n && !gmp_copy(s, user, l->bytes); n--, user += l->bytes)
+		for (const struct gmp_field *f = l->fields; f->kind; f++)
+			if (l->tag_at == GMP_NO_TAG || f->tag == (uint8_t)s[l->tag_at])
+				add_field(&w, f, s);
+}
+
+void gmp_ranges_layout(struct gmp_ranges *rs, enum gmp_layout_id id, const void *p, size_t n)
+{
+	add_layout(&(struct walk){rs, false}, id, p, n);
+}
+
+/* Of a command without a row. _IOC_READ is not to be trusted in drivers, and a number may be where a pointer is
+ * expected; one within the structure leads somewhere. */
+static void add_ioctl(const struct walk *w, unsigned cmd, const void *p)
+{
+	size_t bytes = _IOC_DIR(cmd) == _IOC_NONE ? 0 : _IOC_SIZE(cmd);
+
+	if (gmi_vm_contains(p))
+		add_scan(w, p, gm_max(bytes, (size_t)OLD_IOCTL_BYTES));
 }
 
 static size_t arg_bytes(const struct gmp_arg *a, const long args[6])
@@ -102,55 +186,84 @@ static size_t arg_bytes(const struct gmp_arg *a, const long args[6])
 	case GMP_LENPTR:
 		return gmp_copy(&len, (const void *)count, sizeof(len)) ? 0 : len;
 	default:
-		return __builtin_mul_overflow(count, (size_t)a->size, &bytes) ? 0 : bytes;
+		return __builtin_mul_overflow(count, (size_t)a->size, &bytes) ||
+				       __builtin_add_overflow(bytes, (size_t)a->extra, &bytes)
+			       ? 0
+			       : bytes;
 	}
 }
 
-static void add_arg(struct gmp_ranges *rs, const struct gmp_arg *a, const long args[6], unsigned i)
+static void add_arg(const struct walk *w, const struct gmp_arg *a, const long args[6], unsigned i)
 {
 	void *p = (void *)args[i];
 	size_t n = a->count ? (size_t)args[a->count - 1] : 1;
 
 	switch (a->kind) {
 	case GMP_IN:
-		gmp_ranges_add(rs, p, arg_bytes(a, args), false);
+		add(w, p, arg_bytes(a, args), false);
 		break;
 	case GMP_OUT:
 	case GMP_INOUT:
-		gmp_ranges_add(rs, p, arg_bytes(a, args), true);
+		add(w, p, arg_bytes(a, args), true);
+		break;
+	case GMP_HOLD:
+		add(&(struct walk){w->rs, true}, p, arg_bytes(a, args), true);
 		break;
 	case GMP_CSTR:
 	case GMP_SIGSET:
 	case GMP_SIGSET6:
-		gmp_ranges_add(rs, p, a->size, false);
+		add(w, p, a->size, false);
 		break;
 	case GMP_IOV_IN:
 	case GMP_IOV_OUT:
-		add_iov(rs, p, n, a->kind == GMP_IOV_OUT);
+		add_iov(w, p, n, a->kind == GMP_IOV_OUT);
 		break;
 	case GMP_MSG_IN:
 	case GMP_MSG_OUT:
-		add_msg(rs, p, a->kind == GMP_MSG_OUT);
+		add_msg(w, p, a->kind == GMP_MSG_OUT);
 		break;
 	case GMP_MMSG_IN:
 	case GMP_MMSG_OUT:
-		add_mmsg(rs, p, n, a->kind == GMP_MMSG_OUT);
+		add_mmsg(w, p, n, a->kind == GMP_MMSG_OUT);
 		break;
 	case GMP_IOCTL:
-		add_ioctl(rs, (unsigned)args[i - 1], p);
+		add_ioctl(w, (unsigned)args[i - 1], p);
+		break;
+	case GMP_SCAN:
+		add_scan(w, p, arg_bytes(a, args));
+		break;
+	case GMP_LAYOUT:
+		add_layout(w, a->layout, p, a->count ? n : gm_max(a->size, 1u));
 		break;
 	default: /* VALUE, STRV */
 		break;
 	}
 }
 
+static const struct gmp_arg *args_of(const struct gmp_syscall *s, const long args[6])
+{
+	const struct gmp_commands *c = s->commands;
+
+	if (!c)
+		return s->arg;
+	uint32_t cmd = (uint32_t)args[c->arg] & ~c->ignore;
+	if (c->arg2 != c->arg)
+		cmd |= (uint32_t)args[c->arg2] << 16;
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->rows[i].cmd == cmd)
+			return c->rows[i].arg;
+	return s->arg;
+}
+
 void gmp_syscall_ranges(long nr, const long args[6], struct gmp_ranges *out)
 {
 	out->n = 0;
-	if (nr < 0 || nr >= GMP_NSYSCALLS)
+	if (nr < 0 || nr >= GMP_NSYSCALLS || !gmp_syscalls[nr].memory)
 		return;
 	const struct gmp_syscall *s = &gmp_syscalls[nr];
+	const struct gmp_arg *a = args_of(s, args);
+	struct walk w = {out, s->hold && (args[s->hold - 1] & s->hold_flags)};
 	for (unsigned i = 0; i < 6; i++)
-		if (s->arg[i].kind != GMP_VALUE)
-			add_arg(out, &s->arg[i], args, i);
+		if (a[i].kind != GMP_VALUE)
+			add_arg(&w, &a[i], args, i);
 }

@@ -5,7 +5,8 @@
  * too narrow loses data. Arguments that are a pointer only for some commands (fcntl, prctl, futex) are listed
  * as if always: no small integer lies in a managed window.
  */
-#include "syscall_table.h"
+#include "syscall_args.h"
+#include "syscall_numbers.h"
 
 #include <linux/aio_abi.h>
 #include <mqueue.h>
@@ -30,111 +31,18 @@
 #include <ucontext.h>
 #include <utime.h>
 
-/* Buffers whose length is argument n (0-based), arrays of T with argument n elements, and single objects. */
-#define IN(n)                                                                                                \
-	{                                                                                                    \
-		GMP_IN, GMP_BYTES, 1 + (n), 1                                                                \
-	}
-#define OUT(n)                                                                                               \
-	{                                                                                                    \
-		GMP_OUT, GMP_BYTES, 1 + (n), 1                                                               \
-	}
-#define INS(n, T)                                                                                            \
-	{                                                                                                    \
-		GMP_IN, GMP_BYTES, 1 + (n), sizeof(T)                                                        \
-	}
-#define OUTS(n, T)                                                                                           \
-	{                                                                                                    \
-		GMP_OUT, GMP_BYTES, 1 + (n), sizeof(T)                                                       \
-	}
-#define IOS(n, T)                                                                                            \
-	{                                                                                                    \
-		GMP_INOUT, GMP_BYTES, 1 + (n), sizeof(T)                                                     \
-	}
-#define IN1(T)                                                                                               \
-	{                                                                                                    \
-		GMP_IN, GMP_BYTES, 0, sizeof(T)                                                              \
-	}
-#define OUT1(T)                                                                                              \
-	{                                                                                                    \
-		GMP_OUT, GMP_BYTES, 0, sizeof(T)                                                             \
-	}
-#define IO1(T)                                                                                               \
-	{                                                                                                    \
-		GMP_INOUT, GMP_BYTES, 0, sizeof(T)                                                           \
-	}
-#define INC(bytes)                                                                                           \
-	{                                                                                                    \
-		GMP_IN, GMP_BYTES, 0, bytes                                                                  \
-	}
-#define OUTC(bytes)                                                                                          \
-	{                                                                                                    \
-		GMP_OUT, GMP_BYTES, 0, bytes                                                                 \
-	}
-#define IOC(bytes)                                                                                           \
-	{                                                                                                    \
-		GMP_INOUT, GMP_BYTES, 0, bytes                                                               \
-	}
-#define OUTL(n)                                                                                              \
-	{                                                                                                    \
-		GMP_OUT, GMP_LENPTR, 1 + (n), 1                                                              \
-	}
-#define FDSET(n)                                                                                             \
-	{                                                                                                    \
-		GMP_INOUT, GMP_BITS, 1 + (n), 1                                                              \
-	}
-#define STR                                                                                                  \
-	{                                                                                                    \
-		GMP_CSTR, GMP_BYTES, 0, 4096                                                                 \
-	}
-#define STRV                                                                                                 \
-	{                                                                                                    \
-		GMP_STRV, GMP_BYTES, 0, 0                                                                    \
-	}
-#define IOVIN(n)                                                                                             \
-	{                                                                                                    \
-		GMP_IOV_IN, GMP_BYTES, 1 + (n), 16                                                           \
-	}
-#define IOVOUT(n)                                                                                            \
-	{                                                                                                    \
-		GMP_IOV_OUT, GMP_BYTES, 1 + (n), 16                                                          \
-	}
-#define MSGIN                                                                                                \
-	{                                                                                                    \
-		GMP_MSG_IN, GMP_BYTES, 0, sizeof(struct msghdr)                                              \
-	}
-#define MSGOUT                                                                                               \
-	{                                                                                                    \
-		GMP_MSG_OUT, GMP_BYTES, 0, sizeof(struct msghdr)                                             \
-	}
-#define MMSGIN(n)                                                                                            \
-	{                                                                                                    \
-		GMP_MMSG_IN, GMP_BYTES, 1 + (n), sizeof(struct mmsghdr)                                      \
-	}
-#define MMSGOUT(n)                                                                                           \
-	{                                                                                                    \
-		GMP_MMSG_OUT, GMP_BYTES, 1 + (n), sizeof(struct mmsghdr)                                     \
-	}
-#define IOCTL                                                                                                \
-	{                                                                                                    \
-		GMP_IOCTL, GMP_BYTES, 0, 0                                                                   \
-	}
-#define SIGSET                                                                                               \
-	{                                                                                                    \
-		GMP_SIGSET, GMP_BYTES, 0, 8                                                                  \
-	}
-#define SIGSET6                                                                                              \
-	{                                                                                                    \
-		GMP_SIGSET6, GMP_BYTES, 0, 16                                                                \
-	}
-#define VAL                                                                                                  \
-	{                                                                                                    \
-		GMP_VALUE, GMP_BYTES, 0, 0                                                                   \
-	}
+/* clang-format off */
+#define ROW(n, ...)	     [SYS_##n] = {.name = #n, .memory = true, .arg = {__VA_ARGS__}
+#define CALL(n, ...)	     ROW(n, __VA_ARGS__)}
+#define CALL_NR(n, ...)	     ROW(n, __VA_ARGS__), .norestart = true}
+#define CALL_HOLD(n, i, f, ...) ROW(n, __VA_ARGS__), .hold = 1 + (i), .hold_flags = (f)}
+#define SPECIAL(n, how, ...) ROW(n, __VA_ARGS__), .special = (how)}
+#define MANY(n, table, ...)  ROW(n, __VA_ARGS__), .commands = &(table)}
+#define NONE(n)		     [SYS_##n] = {.name = #n}
+#define NONE_BUT(n, how)     [SYS_##n] = {.name = #n, .special = (how)}
+/* clang-format on */
 
-#define CALL(n, ...)	     [SYS_##n] = {.name = #n, .arg = {__VA_ARGS__}}
-#define CALL_NR(n, ...)	     [SYS_##n] = {.name = #n, .arg = {__VA_ARGS__}, .norestart = true}
-#define SPECIAL(n, how, ...) [SYS_##n] = {.name = #n, .special = (how), .arg = {__VA_ARGS__}}
+#define ZEROCOPY 0x4000000 /* MSG_ZEROCOPY */
 
 typedef struct timespec TS;
 typedef struct timeval TV;
@@ -154,7 +62,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(pwritev, VAL, IOVIN(2)),
 	CALL(preadv2, VAL, IOVOUT(2)),
 	CALL(pwritev2, VAL, IOVIN(2)),
-	CALL(vmsplice, VAL, IOVIN(2)),
+	CALL(vmsplice, VAL, LAYS(2, HELD_IOVEC)),
 	CALL(splice, VAL, IO1(loff_t), VAL, IO1(loff_t)),
 	CALL(copy_file_range, VAL, IO1(loff_t), VAL, IO1(loff_t)),
 	CALL(sendfile, VAL, VAL, IO1(off_t)),
@@ -196,6 +104,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(readlinkat, VAL, STR, OUT(3)),
 	CALL(chmod, STR),
 	CALL(fchmodat, VAL, STR),
+	CALL(fchmodat2, VAL, STR),
 	CALL(chown, STR),
 	CALL(lchown, STR),
 	CALL(fchownat, VAL, STR),
@@ -211,7 +120,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(pipe, OUTC(8)),
 	CALL(pipe2, OUTC(8)),
 	CALL(fcntl, VAL, VAL, IOC(32)),
-	CALL(ioctl, VAL, VAL, IOCTL),
+	MANY(ioctl, gmp_ioctl_commands, VAL, VAL, IOCTL),
 	CALL(setxattr, STR, STR, IN(3)),
 	CALL(lsetxattr, STR, STR, IN(3)),
 	CALL(fsetxattr, VAL, STR, IN(3)),
@@ -224,12 +133,19 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(removexattr, STR, STR),
 	CALL(lremovexattr, STR, STR),
 	CALL(fremovexattr, VAL, STR),
+	CALL(setxattrat, VAL, STR, VAL, STR, LAY1(XATTR_SET)),
+	CALL(getxattrat, VAL, STR, VAL, STR, LAY1(XATTR_GET)),
+	CALL(listxattrat, VAL, STR, VAL, OUT(4)),
+	CALL(removexattrat, VAL, STR, VAL, STR),
+	CALL(file_getattr, VAL, STR, OUT(3)),
+	CALL(file_setattr, VAL, STR, IN(3)),
+	CALL(cachestat, VAL, INC(16), OUTC(40)),
 	CALL(inotify_add_watch, VAL, STR),
 	CALL(fanotify_mark, VAL, VAL, VAL, VAL, STR),
-	SPECIAL(close, GMP_CLOSE, VAL),
-	SPECIAL(close_range, GMP_CLOSE_RANGE, VAL),
-	SPECIAL(dup2, GMP_DUP2, VAL),
-	SPECIAL(dup3, GMP_DUP3, VAL),
+	NONE_BUT(close, GMP_CLOSE),
+	NONE_BUT(close_range, GMP_CLOSE_RANGE),
+	NONE_BUT(dup2, GMP_DUP2),
+	NONE_BUT(dup3, GMP_DUP3),
 
 	/* waiting for descriptors */
 	CALL_NR(poll, IOS(1, struct pollfd)),
@@ -253,30 +169,34 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(getsockname, VAL, OUTL(2), IO1(socklen_t)),
 	CALL(getpeername, VAL, OUTL(2), IO1(socklen_t)),
 	CALL(socketpair, VAL, VAL, VAL, OUTC(8)),
-	CALL(setsockopt, VAL, VAL, VAL, IN(4)),
-	CALL(getsockopt, VAL, VAL, VAL, OUTL(4), IO1(socklen_t)),
-	CALL(sendto, VAL, IN(2), VAL, VAL, IN(5)),
+	MANY(setsockopt, gmp_setsockopt_commands, VAL, VAL, VAL, SCAN(4)),
+	MANY(getsockopt, gmp_getsockopt_commands, VAL, VAL, VAL, SCANL(4), IO1(socklen_t)),
+	CALL_HOLD(sendto, 3, ZEROCOPY, VAL, IN(2), VAL, VAL, IN(5)),
 	CALL(recvfrom, VAL, OUT(2), VAL, VAL, OUTL(5), IO1(socklen_t)),
-	CALL(sendmsg, VAL, MSGIN),
+	CALL_HOLD(sendmsg, 2, ZEROCOPY, VAL, MSGIN),
 	CALL(recvmsg, VAL, MSGOUT),
-	CALL(sendmmsg, VAL, MMSGIN(2)),
+	CALL_HOLD(sendmmsg, 3, ZEROCOPY, VAL, MMSGIN(2)),
 	CALL(recvmmsg, VAL, MMSGOUT(2), VAL, VAL, IO1(TS)),
 
 	/* memory: calls on addresses in the window go to core */
-	SPECIAL(mmap, GMP_MMAP, VAL),
-	SPECIAL(munmap, GMP_MUNMAP, VAL),
-	SPECIAL(mprotect, GMP_MPROTECT, VAL),
-	SPECIAL(pkey_mprotect, GMP_MPROTECT, VAL),
-	SPECIAL(madvise, GMP_MADVISE, VAL),
-	SPECIAL(mremap, GMP_MREMAP, VAL),
-	CALL(mincore, VAL, VAL, OUT(1)),
+	NONE_BUT(mmap, GMP_MMAP),
+	NONE_BUT(munmap, GMP_MUNMAP),
+	NONE_BUT(mprotect, GMP_MPROTECT),
+	NONE_BUT(pkey_mprotect, GMP_MPROTECT),
+	NONE_BUT(madvise, GMP_MADVISE),
+	NONE_BUT(mremap, GMP_MREMAP),
+	SPECIAL(mincore, GMP_MINCORE, VAL, VAL, OUT(1)),
+	NONE_BUT(mlock, GMP_MLOCK),
+	NONE_BUT(mlock2, GMP_MLOCK),
+	NONE_BUT(munlock, GMP_MUNLOCK),
+	NONE_BUT(msync, GMP_MSYNC),
 	CALL(mbind, VAL, VAL, VAL, INC(128)),
 	CALL(set_mempolicy, VAL, INC(128)),
 	CALL(get_mempolicy, OUT1(int), OUTC(128)),
 	CALL(migrate_pages, VAL, VAL, INC(128), INC(128)),
 	CALL(move_pages, VAL, VAL, INS(1, void *), INS(1, int), OUTS(1, int)),
-	CALL(process_vm_readv, VAL, IOVOUT(2), VAL, INS(4, struct iovec)),
-	CALL(process_vm_writev, VAL, IOVIN(2), VAL, INS(4, struct iovec)),
+	CALL(process_vm_readv, VAL, IOVOUT(2), VAL, IOVIN(4)), /* the other side is often this process */
+	CALL(process_vm_writev, VAL, IOVIN(2), VAL, IOVOUT(4)),
 	CALL(process_madvise, VAL, INS(2, struct iovec)),
 
 	/* time */
@@ -298,15 +218,15 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(times, OUT1(struct tms)),
 
 	/* processes */
-	SPECIAL(clone, GMP_CLONE, VAL),
-	SPECIAL(clone3, GMP_CLONE3, VAL),
-	SPECIAL(fork, GMP_FORK, VAL),
-	SPECIAL(vfork, GMP_VFORK, VAL),
+	SPECIAL(clone, GMP_CLONE, VAL, VAL, HOLDC(4), HOLDC(4)),
+	SPECIAL(clone3, GMP_CLONE3, IN(1)),
+	NONE_BUT(fork, GMP_FORK),
+	NONE_BUT(vfork, GMP_VFORK),
 	SPECIAL(execve, GMP_EXECVE, STR, STRV, STRV),
 	SPECIAL(execveat, GMP_EXECVEAT, VAL, STR, STRV, STRV),
-	SPECIAL(exit, GMP_EXIT, VAL),
-	SPECIAL(exit_group, GMP_STUB, VAL),
-	SPECIAL(prctl, GMP_PRCTL, VAL, IOC(128), IOC(128), IOC(128), IOC(128)),
+	NONE_BUT(exit, GMP_EXIT),
+	NONE_BUT(exit_group, GMP_STUB),
+	ROW(prctl, VAL, IOC(128), IOC(128), IOC(128), IOC(128)), .special = GMP_PRCTL, .commands = &gmp_prctl_commands},
 	CALL(arch_prctl, VAL, OUTC(8)),
 	CALL(wait4, VAL, OUT1(int), VAL, OUT1(RU)),
 	CALL(waitid, VAL, VAL, OUTC(128), VAL, OUT1(RU)),
@@ -329,8 +249,8 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(sched_setattr, VAL, IOC(64)),
 	CALL(sched_getattr, VAL, OUT(2)),
 	CALL(getcpu, OUTC(4), OUTC(4), OUTC(24)),
-	CALL(ptrace, VAL, VAL, IOC(16), IOC(512)),
-	CALL(seccomp, VAL, VAL, IOC(16)),
+	MANY(ptrace, gmp_ptrace_commands, VAL, VAL, IOC(16), IOC(32768)),
+	CALL(seccomp, VAL, VAL, LAY1(FPROG)),
 	CALL(uname, OUT1(struct utsname)),
 	CALL(sysinfo, OUT1(struct sysinfo)),
 	CALL(syslog, VAL, OUT(2)),
@@ -343,26 +263,52 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(mount, STR, STR, STR, VAL, INC(4096)),
 	CALL(umount2, STR),
 	CALL(pivot_root, STR, STR),
+	CALL(open_tree, VAL, STR),
+	CALL(open_tree_attr, VAL, STR, VAL, IN(4)),
+	CALL(move_mount, VAL, STR, VAL, STR),
+	CALL(fsopen, STR),
+	CALL(fspick, VAL, STR),
+	MANY(fsconfig, gmp_fsconfig_commands, VAL, VAL, STR, STR),
+	CALL(mount_setattr, VAL, STR, VAL, IN(4)),
+	CALL(statmount, INC(64), OUT(2)),
+	CALL(listmount, INC(64), OUTS(2, uint64_t)),
 	CALL(quotactl, VAL, STR, VAL, IOC(256)),
-	CALL(bpf, VAL, IO1(char[128])),
-	CALL(perf_event_open, IOC(128)),
+	MANY(bpf, gmp_bpf_commands, VAL, SCAN(2)),
+	CALL(perf_event_open, SCANC(256)),
 	CALL(add_key, STR, STR, IN(3)),
 	CALL(request_key, STR, STR, STR),
-	CALL(keyctl, VAL, IOC(4096), IOC(4096), IOC(4096)),
+	MANY(keyctl, gmp_keyctl_commands, VAL, IOC(4096), IOC(4096), IOC(4096), IOC(4096)),
 	CALL(landlock_create_ruleset, IN(1)),
 	CALL(landlock_add_rule, VAL, VAL, INC(16)),
 	CALL(init_module, IN(1), VAL, STR),
+	CALL(delete_module, STR),
+	CALL(kexec_load, VAL, VAL, LAYS(1, SEGMENT)),
+	CALL(kexec_file_load, VAL, VAL, VAL, IN(2)),
+	CALL(quotactl_fd, VAL, VAL, VAL, IOC(256)),
+	CALL(reboot, VAL, VAL, VAL, STR),
+	CALL(modify_ldt, VAL, IO(2)),
+	CALL(sysfs, VAL, STR, OUTC(256)),
+	CALL(uselib, STR),
+	CALL(lsm_get_self_attr, VAL, OUTL(2), IOC(4)),
+	CALL(lsm_set_self_attr, VAL, IN(2)),
+	CALL(lsm_list_modules, OUTL(1), IOC(4)),
 	CALL(finit_module, VAL, STR),
 
 	/* threads */
 	CALL_NR(futex, IOC(4), VAL, VAL, IN1(TS), IOC(4)),
-	CALL(futex_waitv, INS(1, char[24]), VAL, VAL, IN1(TS)),
+	CALL_NR(futex_waitv, LAYS(1, WAITER), VAL, VAL, IN1(TS)),
 	CALL(get_robust_list, VAL, OUTC(8), OUTC(8)),
+	CALL(set_robust_list, HOLDC(24)), /* the mutexes in it: dispatch.c, when the thread ends */
+	CALL(set_tid_address, HOLDC(4)),
+	CALL(rseq, HOLD(1)),
+	CALL(futex_wake, IOC(8)),
+	CALL_NR(futex_wait, IOC(8), VAL, VAL, VAL, IN1(TS)),
+	CALL(futex_requeue, {.kind = GMP_LAYOUT, .layout = GMP_LAYOUT_WAITER, .size = 2}),
 
 	/* signals */
 	SPECIAL(rt_sigaction, GMP_SIGACTION, VAL, INC(32), OUTC(32)),
 	SPECIAL(rt_sigprocmask, GMP_SIGPROCMASK, VAL, INC(8), OUTC(8)),
-	SPECIAL(rt_sigreturn, GMP_SIGRETURN, VAL),
+	NONE_BUT(rt_sigreturn, GMP_SIGRETURN),
 	SPECIAL(sigaltstack, GMP_SIGALTSTACK, IN1(stack_t), OUT1(stack_t)),
 	CALL_NR(rt_sigsuspend, SIGSET),
 	CALL(rt_sigpending, OUTC(8)),
@@ -374,26 +320,48 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	/* System V and POSIX messages */
 	CALL_NR(semop, VAL, INS(2, struct sembuf)),
 	CALL_NR(semtimedop, VAL, INS(2, struct sembuf), VAL, IN1(TS)),
-	CALL(semctl, VAL, VAL, VAL, IOC(1024)),
-	CALL_NR(msgsnd, VAL, {GMP_IN, GMP_BYTES, 1 + 2, 2}),
-	CALL_NR(msgrcv, VAL, {GMP_OUT, GMP_BYTES, 1 + 2, 2}),
+	CALL(semctl, VAL, VAL, VAL, IOC(131072)), /* SETALL: SEMMSL shorts */
+	CALL_NR(msgsnd, VAL, IN_AND(2, 8)),
+	CALL_NR(msgrcv, VAL, OUT_AND(2, 8)),
 	CALL(msgctl, VAL, VAL, IO1(struct msqid_ds)),
 	CALL(shmctl, VAL, VAL, IO1(struct shmid_ds)),
 	CALL(mq_open, STR, VAL, VAL, IN1(struct mq_attr)),
 	CALL(mq_unlink, STR),
 	CALL(mq_timedsend, VAL, IN(2), VAL, VAL, IN1(TS)),
 	CALL(mq_timedreceive, VAL, OUT(2), VAL, OUTC(4), IN1(TS)),
-	CALL(mq_notify, VAL, INC(64)),
+	CALL(mq_notify, VAL, LAY1(MQ_NOTIFY)),
 	CALL(mq_getsetattr, VAL, IN1(struct mq_attr), OUT1(struct mq_attr)),
 
-	/* asynchronous I/O: the control structures; data buffers need pins of their own (a later issue) */
+	/* asynchronous I/O: what is submitted is held (uring.c sees to the rings) */
 	CALL(io_setup, VAL, IOC(8)),
 	CALL_NR(io_getevents, VAL, VAL, VAL, OUTS(2, struct io_event), IN1(TS)),
 	CALL_NR(io_pgetevents, VAL, VAL, VAL, OUTS(2, struct io_event), IN1(TS), SIGSET6),
-	CALL(io_submit, VAL, VAL, INS(1, void *)),
+	CALL(io_submit, VAL, VAL, LAYS(1, IOCBP)),
 	CALL(io_cancel, VAL, INC(64), OUT1(struct io_event)),
-	CALL(io_uring_setup, VAL, IOC(120)),
-	CALL_NR(io_uring_enter, VAL, VAL, VAL, VAL, INC(24)),
-	CALL(io_uring_register, VAL, VAL, INS(3, struct iovec)),
+	SPECIAL(io_uring_setup, GMP_URING_SETUP, VAL, IOC(120)),
+	ROW(io_uring_enter, VAL, VAL, VAL, VAL, LAY1(URING_ARG)), .special = GMP_URING_ENTER, .norestart = true},
+	ROW(io_uring_register, VAL, VAL, SCANC(256)), .special = GMP_URING_REGISTER, .commands = &gmp_uring_commands},
+
+	/* no user memory, or only addresses of it */
+	NONE(lseek), NONE(brk), NONE(ftruncate), NONE(fchdir), NONE(fchmod), NONE(fchown), NONE(umask), NONE(fsync),
+	NONE(fdatasync), NONE(sync), NONE(syncfs), NONE(sync_file_range), NONE(flock), NONE(fallocate), NONE(fadvise64),
+	NONE(readahead), NONE(tee), NONE(dup), NONE(epoll_create), NONE(epoll_create1), NONE(eventfd), NONE(eventfd2),
+	NONE(timerfd_create), NONE(inotify_init), NONE(inotify_init1), NONE(inotify_rm_watch), NONE(fanotify_init),
+	NONE(socket), NONE(shutdown), NONE(listen), NONE(fsmount), NONE(vhangup), NONE(memfd_secret), NONE(userfaultfd),
+	NONE(mlockall), NONE(munlockall), NONE(remap_file_pages), NONE(pkey_alloc), NONE(pkey_free), NONE(membarrier),
+	NONE(mseal), NONE(map_shadow_stack), NONE(set_mempolicy_home_node), NONE(process_mrelease), NONE(shmget),
+	NONE(shmat), NONE(shmdt), NONE(semget), NONE(msgget), NONE(pause), NONE(alarm), NONE(timer_getoverrun),
+	NONE(timer_delete), NONE(getpid), NONE(getppid), NONE(gettid), NONE(getpgrp), NONE(getpgid), NONE(setpgid),
+	NONE(getsid), NONE(setsid), NONE(getuid), NONE(geteuid), NONE(getgid), NONE(getegid), NONE(setuid), NONE(setgid),
+	NONE(setreuid), NONE(setregid), NONE(setresuid), NONE(setresgid), NONE(setfsuid), NONE(setfsgid),
+	NONE(personality), NONE(getpriority), NONE(setpriority), NONE(ioprio_get), NONE(ioprio_set), NONE(sched_yield),
+	NONE(sched_getscheduler), NONE(sched_get_priority_max), NONE(sched_get_priority_min), NONE(iopl), NONE(ioperm),
+	NONE(kill), NONE(tkill), NONE(tgkill), NONE(restart_syscall), NONE(kcmp), NONE(unshare), NONE(setns),
+	NONE(pidfd_open), NONE(pidfd_getfd), NONE(landlock_restrict_self), NONE(uretprobe), NONE(uprobe), NONE(io_destroy),
+
+	/* ENOSYS in every kernel that has Syscall User Dispatch: their memory is not looked at */
+	NONE(_sysctl), NONE(create_module), NONE(get_kernel_syms), NONE(query_module), NONE(nfsservctl), NONE(getpmsg),
+	NONE(putpmsg), NONE(afs_syscall), NONE(tuxcall), NONE(security), NONE(set_thread_area), NONE(get_thread_area),
+	NONE(epoll_ctl_old), NONE(epoll_wait_old), NONE(vserver),
 };
 /* clang-format on */

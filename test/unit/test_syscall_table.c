@@ -1,6 +1,6 @@
 /*
- * The table of system call arguments: entries that must be there, and what gmp_syscall_ranges() makes of real
- * calls. The two source files are built into the test, with a window of the test's own.
+ * The table of system call arguments: every call that the headers of this machine name is in it, and what
+ * gmp_syscall_ranges() makes of real calls. The source files are built into the test, with a window of the test's own.
  */
 #include <stdint.h>
 static uintptr_t window_lo, window_hi;
@@ -15,8 +15,15 @@ bool test_contains(const void *p)
 	return test_in(p);
 }
 #include "../../preload/syscall_table.c"
+#include "../../preload/syscall_commands.c"
+#undef TABLE
+#include "../../preload/syscall_layouts.c"
 #undef IN
 #undef OUT
+#undef IO
+#undef T
+#undef P
+#undef UNKNOWN_BYTES
 #include "../../preload/syscall_ranges.c"
 
 #include <criterion/criterion.h>
@@ -39,9 +46,32 @@ static void open_window(void)
 	window_hi = window_lo + (1 << 20);
 }
 
+static struct {
+	const void *p;
+	size_t n;
+	bool movable;
+} held[16];
+static unsigned nheld;
+
+static void note_held(const void *p, size_t n, bool movable)
+{
+	cr_assert_lt(nheld, 16);
+	held[nheld].p = p, held[nheld].n = n;
+	held[nheld++].movable = movable;
+}
+
+static bool is_held(const void *p, size_t n)
+{
+	for (unsigned i = 0; i < nheld; i++)
+		if (held[i].p == p && held[i].n == n)
+			return true;
+	return false;
+}
+
 static struct gmp_ranges ranges_of(long nr, long a, long b, long c, long d, long e, long f)
 {
-	struct gmp_ranges rs;
+	struct gmp_ranges rs = {.hold = note_held};
+	nheld = 0;
 	gmp_syscall_ranges(nr, (long[6]){a, b, c, d, e, f}, &rs);
 	return rs;
 }
@@ -57,13 +87,54 @@ static bool covers(const struct gmp_ranges *rs, const void *p, size_t n, bool wr
 	return false;
 }
 
+/* What the headers of this machine have (Makefile: test/unit/syscalls.mk). */
+static const struct {
+	int nr;
+	const char *name;
+} known[] = {
+#define N(call) {__NR_##call, #call},
+#include "syscall_names.h"
+#undef N
+};
+
+Test(syscall_table, every_call_has_been_looked_at)
+{
+	cr_assert_gt(GM_ARRAY_LEN(known), 350);
+	for (size_t i = 0; i < GM_ARRAY_LEN(known); i++) {
+		cr_assert_lt(known[i].nr, GMP_NSYSCALLS);
+		const char *name = gmp_syscalls[known[i].nr].name;
+		cr_assert(name, "%s (%d) is neither a row nor a call without memory", known[i].name,
+			  known[i].nr);
+		cr_assert_str_eq(name, known[i].name);
+	}
+	for (long nr = 424; nr <= SYS_file_setattr; nr++)
+		cr_assert(gmp_syscalls[nr].name, "call %ld of Linux 6.18 is missing", nr);
+}
+
 Test(syscall_table, names_are_their_numbers)
 {
 	cr_assert_str_eq(gmp_syscalls[SYS_read].name, "read");
 	cr_assert_str_eq(gmp_syscalls[SYS_futex].name, "futex");
 	cr_assert_str_eq(gmp_syscalls[SYS_epoll_pwait2].name, "epoll_pwait2");
-	cr_assert_null(gmp_syscalls[SYS_getpid].name);
+	cr_assert_not(gmp_syscalls[SYS_getpid].memory);
 	cr_assert_null(gmp_syscalls[GMP_NSYSCALLS - 1].name);
+}
+
+static void check_args(const char *name, const struct gmp_arg *args)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		const struct gmp_arg *a = &args[i];
+		cr_assert_leq(a->count, 6);
+		cr_assert_neq(a->count, i + 1, "%s: argument %u counts itself", name, i);
+		if (a->kind == GMP_LAYOUT)
+			cr_assert(a->layout && gmp_layouts[a->layout].bytes, "%s: argument %u", name, i);
+		else if (a->kind != GMP_VALUE && a->kind != GMP_STRV && a->kind != GMP_IOCTL)
+			cr_assert_gt(a->size, 0, "%s: argument %u has no size", name, i);
+		if (a->unit == GMP_LENPTR)
+			cr_assert_eq(args[a->count - 1].kind, GMP_INOUT, "%s", name);
+		if (a->kind == GMP_IOCTL)
+			cr_assert_gt(i, 0);
+	}
 }
 
 /* Every count names an argument, every buffer has a size, ioctl follows its command. */
@@ -72,22 +143,38 @@ Test(syscall_table, is_consistent)
 	unsigned n = 0;
 	for (long nr = 0; nr < GMP_NSYSCALLS; nr++) {
 		const struct gmp_syscall *s = &gmp_syscalls[nr];
-		n += s->name != NULL;
+		bool any = false;
+		for (unsigned i = 0; i < 6; i++)
+			any |= s->arg[i].kind != GMP_VALUE;
+		n += s->memory;
 		cr_assert(s->name || !s->special, "call %ld has no name", nr);
+		cr_assert_eq(s->memory, any, "%s", s->name);
 		cr_assert_lt(s->special, GMP_SPECIALS);
-		for (unsigned i = 0; i < 6; i++) {
-			const struct gmp_arg *a = &s->arg[i];
-			cr_assert_leq(a->count, 6);
-			cr_assert_neq(a->count, i + 1, "%s: argument %u counts itself", s->name, i);
-			if (a->kind != GMP_VALUE && a->kind != GMP_STRV && a->kind != GMP_IOCTL)
-				cr_assert_gt(a->size, 0, "%s: argument %u has no size", s->name, i);
-			if (a->unit == GMP_LENPTR)
-				cr_assert_eq(s->arg[a->count - 1].kind, GMP_INOUT, "%s", s->name);
-			if (a->kind == GMP_IOCTL)
-				cr_assert_gt(i, 0);
+		check_args(s->name, s->arg);
+		for (unsigned i = 0; s->commands && i < s->commands->n; i++) {
+			check_args(s->name, s->commands->rows[i].arg);
+			for (unsigned j = 0; j < i; j++)
+				cr_assert_neq(s->commands->rows[i].cmd, s->commands->rows[j].cmd,
+					      "%s: command %u twice", s->name, i);
 		}
 	}
-	cr_assert_gt(n, 200, "only %u calls are described", n);
+	cr_assert_gt(n, 250, "only %u calls are described", n);
+}
+
+/* A pointer and its count lie within the structure, which fits into what is copied. */
+Test(syscall_table, layouts_are_consistent)
+{
+	for (unsigned id = 1; id < GMP_LAYOUTS; id++) {
+		const struct gmp_layout *l = &gmp_layouts[id];
+		cr_assert(l->bytes && l->bytes <= LAYOUT_MAX, "layout %u", id);
+		cr_assert(l->fields && l->fields->kind, "layout %u", id);
+		for (const struct gmp_field *f = l->fields; f->kind; f++) {
+			cr_assert(f->at % 8 == 0 && f->at + 8 <= l->bytes, "layout %u, offset %u", id, f->at);
+			cr_assert_leq(f->count_at + f->count_len, l->bytes, "layout %u", id);
+			cr_assert(f->kind != GMP_LAYOUT || gmp_layouts[f->layout].bytes, "layout %u", id);
+			cr_assert(f->kind == GMP_LAYOUT || f->size, "layout %u, offset %u", id, f->at);
+		}
+	}
 }
 
 /* What a call writes must be pinned for writing, what it only reads need not. */
@@ -193,6 +280,113 @@ Test(syscall_table, ioctls)
 	cr_assert(rs.n == 1 && rs.r[0].hi - rs.r[0].lo == 4);
 	rs = RANGES(ioctl, 0, _IOWR('x', 1, char[1000]), window, 0, 0, 0);
 	cr_assert(rs.n == 1 && rs.r[0].hi - rs.r[0].lo == 1000);
+	cr_assert_eq(RANGES(ioctl, 0, _IOWR('x', 1, char[1000]), 3, 0, 0, 0).n, 0, "a number");
+	rs = RANGES(ioctl, 0, 0x1234, window, 0, 0, 0);
+	cr_assert(covers(&rs, window, 256, true), "nothing encoded");
+	*(void **)(window + 16) = window + 300000; /* a pointer in a structure that nobody knows */
+	rs = RANGES(ioctl, 0, _IOWR('x', 1, char[32]), window, 0, 0, 0);
+	cr_assert(covers(&rs, window + 300000, 65536, true));
+	struct {
+		int len, pad;
+		void *p;
+	} *conf = (void *)window;
+	conf->len = 400, conf->p = window + 500000;
+	rs = RANGES(ioctl, 0, SIOCGIFCONF, conf, 0, 0, 0);
+	cr_assert(covers(&rs, window + 500000, 400, true) && !covers(&rs, window + 500000, 401, true));
+}
+
+Test(syscall_table, commands)
+{
+	struct {
+		unsigned short len;
+		void *filter;
+	} prog = {3, NULL};
+	open_window();
+	prog.filter = window + 200000;
+	struct gmp_ranges rs = RANGES(setsockopt, 3, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog), 0);
+	cr_assert(covers(&rs, window + 200000, 24, false));
+	rs = RANGES(prctl, PR_SET_SECCOMP, 2, &prog, 0, 0, 0);
+	cr_assert(covers(&rs, window + 200000, 24, false));
+	rs = RANGES(keyctl, KEYCTL_READ, 1, window, 70000, 0, 0);
+	cr_assert(covers(&rs, window, 70000, true));
+	rs = RANGES(fsconfig, 3, FSCONFIG_SET_BINARY, window, window + 8192, 9000, 0);
+	cr_assert(covers(&rs, window + 8192, 9000, false));
+	rs = RANGES(ptrace, PTRACE_GET_SYSCALL_INFO, 1, 88, window, 0, 0);
+	cr_assert(rs.n == 1 && rs.r[0].hi - rs.r[0].lo == 88);
+}
+
+Test(syscall_table, nested)
+{
+	struct {
+		uint64_t val, uaddr;
+		uint32_t flags, reserved;
+	} waiter[2] = {{0}};
+	struct {
+		void *value;
+		uint32_t size, flags;
+	} xattr;
+	open_window();
+	waiter[1].uaddr = (uintptr_t)window + 4096;
+	struct gmp_ranges rs = RANGES(futex_waitv, waiter, 2, 0, 0, 0, 0);
+	cr_assert(covers(&rs, window + 4096, 4, true));
+	rs = RANGES(futex_requeue, waiter, 0, 1, 1, 0, 0);
+	cr_assert(covers(&rs, window + 4096, 4, true));
+	xattr.value = window + 9000, xattr.size = 77;
+	rs = RANGES(getxattrat, -1, window, 0, window + 90000, &xattr, sizeof(xattr));
+	cr_assert(covers(&rs, window + 9000, 77, true));
+	rs = RANGES(msgrcv, 1, window, 1, 0, 0, 0);
+	cr_assert(covers(&rs, window, 9, true), "the type comes before the text");
+	struct iovec iov = {window + 4096, 500};
+	rs = RANGES(process_vm_readv, 1, 0, 0, &iov, 1, 0);
+	cr_assert(covers(&rs, window + 4096, 500, false), "the other process may be this one");
+}
+
+/* What the kernel uses beyond the call is held, and not pinned for the call only. */
+Test(syscall_table, held)
+{
+	open_window();
+	struct iovec iov[2] = {{window, 5000}, {window + 100000, 70}};
+	cr_assert_eq(RANGES(io_uring_register, 3, IORING_REGISTER_BUFFERS, iov, 2, 0, 0).n, 0);
+	cr_assert(nheld == 2 && is_held(window, 5000) && is_held(window + 100000, 70) && held[0].movable);
+	RANGES(io_uring_register, 3, IORING_REGISTER_BUFFERS | 1u << 31, iov, 1, 0, 0);
+	cr_assert_eq(nheld, 1);
+	RANGES(vmsplice, 1, iov, 2, 0, 0, 0);
+	cr_assert_eq(nheld, 2);
+	struct iocb read_ = {
+		.aio_lio_opcode = IOCB_CMD_PREAD, .aio_buf = (uintptr_t)window, .aio_nbytes = 300};
+	struct iocb readv_ = {.aio_lio_opcode = IOCB_CMD_PREADV, .aio_buf = (uintptr_t)iov, .aio_nbytes = 2};
+	struct iocb sync = {
+		.aio_lio_opcode = IOCB_CMD_FSYNC, .aio_buf = (uintptr_t)window, .aio_nbytes = 300};
+	struct iocb *list[] = {&read_, &readv_, &sync};
+	RANGES(io_submit, 1, 3, list, 0, 0, 0);
+	cr_assert(nheld == 3 && is_held(window, 300) && is_held(window + 100000, 70));
+	struct gmp_ranges rs = RANGES(sendto, 3, window, 100, 0, 0, 0);
+	cr_assert(nheld == 0 && rs.n == 1);
+	rs = RANGES(sendto, 3, window, 100, ZEROCOPY, 0, 0);
+	cr_assert(nheld == 1 && rs.n == 0);
+	RANGES(set_robust_list, window, 24, 0, 0, 0, 0);
+	cr_assert(is_held(window, 24));
+	struct uffdio_register reg = {.range = {.start = (uintptr_t)window, .len = 8192}};
+	RANGES(ioctl, 3, UFFDIO_REGISTER, &reg, 0, 0, 0);
+	cr_assert(nheld == 1 && !held[0].movable && is_held(window, 8192));
+}
+
+Test(syscall_table, submission_queue_entries)
+{
+	struct io_uring_sqe sqe[4] = {{0}};
+	struct iovec iov = {window, 10};
+	open_window();
+	iov.iov_base = window + 8192;
+	sqe[0] = (struct io_uring_sqe){.opcode = IORING_OP_READ, .addr = (uintptr_t)window, .len = 4000};
+	sqe[1] = (struct io_uring_sqe){.opcode = IORING_OP_WRITEV, .addr = (uintptr_t)&iov, .len = 1};
+	sqe[2] = (struct io_uring_sqe){.opcode = IORING_OP_FSYNC, .addr = (uintptr_t)window, .len = 4000};
+	sqe[3] = (struct io_uring_sqe){
+		.opcode = IORING_OP_PROVIDE_BUFFERS, .fd = 5, .addr = (uintptr_t)window + 40960, .len = 100};
+	struct gmp_ranges rs = {.hold = note_held};
+	nheld = 0;
+	gmp_ranges_layout(&rs, GMP_LAYOUT_SQE, sqe, 4);
+	cr_assert_eq(nheld, 3);
+	cr_assert(is_held(window, 4000) && is_held(window + 8192, 10) && is_held(window + 40960, 500));
 }
 
 /* Near buffers share a hull; far ones have their own, up to GMP_RANGES; then the nearest hull grows. */
@@ -203,10 +397,11 @@ Test(syscall_table, hulls)
 	gmp_ranges_add(&rs, window, 10, false);
 	gmp_ranges_add(&rs, window + 100, 10, true);
 	cr_assert(rs.n == 1 && rs.r[0].write);
-	gmp_ranges_add(&rs, window + 100000, 10, false);
-	gmp_ranges_add(&rs, window + 200000, 10, false);
-	gmp_ranges_add(&rs, window + 210000, 10, false);
+	for (unsigned i = 1; i < GMP_RANGES; i++)
+		gmp_ranges_add(&rs, window + i * 100000, 10, false);
+	gmp_ranges_add(&rs, window + (GMP_RANGES - 1) * 100000 + 10000, 10, false);
 	cr_assert_eq(rs.n, GMP_RANGES);
-	cr_assert(covers(&rs, window, 10, false) && covers(&rs, window + 210000, 10, false));
+	cr_assert(covers(&rs, window, 10, false));
+	cr_assert(covers(&rs, window + (GMP_RANGES - 1) * 100000 + 10000, 10, false));
 	cr_assert_leq(rs.r[0].hi, (uintptr_t)window + 110, "the far hull did not grow");
 }
