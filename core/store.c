@@ -39,6 +39,8 @@ int gm_store_open(struct gm_as *as)
 		gm_sys_munmap(room, 2 * span);
 		goto close;
 	}
+	/* A dying program's core would fill all of the window with memory to write it out. */
+	gm_sys3(SYS_madvise, room, 2 * span, MADV_DONTDUMP);
 	as->store = (struct gm_store){
 		.fd = fd, .alias = alias, .mold = mold, .room = room, .room_bytes = 2 * span};
 	return 0;
@@ -63,7 +65,10 @@ int gm_store_clone(char *of, uintptr_t va, size_t len)
 	if (gm_inject(GM_INJ_REMAP))
 		return -ENOMEM;
 	void *p = (void *)gm_sys5(SYS_mremap, of, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, va);
-	return gm_is_err(p) ? gm_err(p) : 0;
+	if (gm_is_err(p))
+		return gm_err(p);
+	gm_sys3(SYS_madvise, va, len, MADV_DODUMP); /* the program's memory belongs into its core */
+	return 0;
 }
 
 int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test check omp; -n: only list)
+# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp check apps; -n: only list)
 # One table says what shows that a package is there, so that nothing is asked of apt when nothing is missing (a few ms).
 # As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
 set -u
 
-# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, py:MODULE, omp:HEADER of clang 14 | package
+# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, sbin:NAME, py:MODULE, py3:FILE of the standard library, omp:HEADER of clang 14 | package
 table='
 build cmd:gcc                        gcc
 build cmd:objcopy                    binutils
@@ -28,6 +28,23 @@ test  cmd:octave-cli                 octave
 omp   cmd:clang-14                   clang-14
 omp   omp:omp.h                      libomp-14-dev
 omp   cmd:clang-offload-wrapper-14   clang-tools-14
+apps  py3:test/test_signal.py        libpython3.11-testsuite
+apps  cmd:stress-ng                  stress-ng
+apps  cmd:sqlite3                    sqlite3
+apps  cmd:redis-server               redis-server
+apps  cmd:redis-benchmark            redis-tools
+apps  sbin:nginx                     nginx-light
+apps  cmd:ab                         apache2-utils
+apps  cmd:curl                       curl
+apps  cmd:openssl                    openssl
+apps  cmd:java                       default-jre-headless
+apps  cmd:node                       nodejs
+apps  cmd:go                         golang-go
+apps  cmd:rustc                      rustc
+apps  cmd:perl                       perl
+apps  lib:libmimalloc.so.2           libmimalloc2.0
+apps  lib:libtcmalloc_minimal.so.4   libtcmalloc-minimal4
+apps  lib:libjemalloc.so.2           libjemalloc2
 check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
@@ -44,9 +61,11 @@ any() { # does one of the files exist?
 there() {
 	case $1 in
 	cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
+	sbin:*) any /usr/sbin/"${1#sbin:}" /usr/local/sbin/"${1#sbin:}" ;;
 	hdr:*) any /usr/include/"${1#hdr:}" /usr/include/*-linux-gnu/"${1#hdr:}" /usr/local/include/"${1#hdr:}" ;;
 	lib:*) any /usr/lib/*-linux-gnu/"${1#lib:}" /usr/lib/"${1#lib:}" /usr/lib64/"${1#lib:}" \
 		/usr/local/lib/"${1#lib:}" ;;
+	py3:*) any /usr/lib/python3.*/"${1#py3:}" ;;
 	omp:*) any /usr/lib/llvm-14/lib/clang/14*/include/"${1#omp:}" ;;
 	py:*) any /usr/lib/python3/dist-packages/"${1#py:}" /usr/local/lib/python3*/dist-packages/"${1#py:}" \
 		/usr/lib/python3*/site-packages/"${1#py:}" ;;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PAGE GM_PAGE_BYTES
 #define MIB  ((size_t)1 << 20)
@@ -392,5 +393,39 @@ Test(migrate, alternating_pages_do_not_run_out_of_vmas)
 		cr_assert_eq(fake_write(&dev, p + i * PAGE, (unsigned char)(i + 1)), 0);
 	for (size_t i = 0; i < pages; i++)
 		cr_assert_eq(p[i * PAGE], (unsigned char)(i % 2 ? i : i + 1));
+	close_all();
+}
+
+/* Does the mapping at p go into a core file? (VmFlags of /proc/self/smaps: "dd" says no) */
+static bool is_dumped(const void *p)
+{
+	char line[256];
+	uintptr_t lo, hi;
+	bool here = false, dumped = false;
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &lo, &hi) == 2)
+			here = (uintptr_t)p >= lo && (uintptr_t)p < hi;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			dumped = !strstr(line, " dd");
+	}
+	cr_assert(f);
+	fclose(f);
+	return dumped;
+}
+
+/* A crash with pages away must not fill a window of 4 TiB with memory to write it out. */
+Test(migrate, core_has_the_programs_memory_once)
+{
+	open_all(16 * MIB);
+	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE);
+	memset(p, 3, 2 * MIB);
+	to_device(p, MIB);
+	expect_read(p + MIB, 3);
+	cr_assert(is_dumped(p));
+	cr_assert(is_dumped(p + MIB));
+	cr_assert_not(is_dumped(as->store.alias + (p - (unsigned char *)as->base)));
+	cr_assert_not(is_dumped(as->store.mold + (p - (unsigned char *)as->base)));
 	close_all();
 }
