@@ -122,7 +122,8 @@ static int plain_thread_start(void *(*fn)(void *), void *arg)
 	pthread_t thread;
 	int err;
 
-	gm_sigmask mask = gmi_block_signals(); /* inherited */
+	gm_sigmask mask = gmi_block_signals();
+	gmi_thread_signals(); /* inherited */
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	err = pthread_create(&thread, &attr, fn, arg);

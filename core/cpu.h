@@ -52,6 +52,16 @@ GM_EXPORT extern int (*gmi_thread_start)(void *(*fn)(void *), void *arg);
 struct gm_block;
 bool gm_fork_lock_block(struct gm_block *b);
 GM_EXPORT void gmi_fork_prepare(void);
+/*
+ * The same for a thread whose stack or altstack may lie in the window: those pages become the kernel's own memory first,
+ * because parent and child both write there before the child has its copy. Called on another stack, as
+ * gmi_fork_parent() then is.
+ */
+struct gm_span {
+	uintptr_t lo, hi;
+};
+#define GM_FORK_STACKS 2u
+GM_EXPORT void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n);
 GM_EXPORT void gmi_fork_parent(void);
 GM_EXPORT void gmi_fork_child(void);
 /* Runs in the child after core's part (drivers forget their processes). Up to 8. */

@@ -26,6 +26,8 @@ static struct {
 	bool on;
 	_Atomic int pid, tid; /* who forks; a thread that fell behind may read what the next fork writes */
 	gm_sigmask mask;
+	struct gm_span stacks[GM_FORK_STACKS]; /* left the store for the fork */
+	unsigned nstacks;
 	int pipe[2]; /* the child's copying ends when its end is closed */
 	uint64_t copied_bytes;
 } fork_state = {.pipe = {-1, -1}};
@@ -80,9 +82,39 @@ static void bring_hidden_home(struct gm_block *b)
 	}
 }
 
+static gm_bm span_in(const struct gm_block *b, const struct gm_span *s)
+{
+	if (s->lo >= b->va + GM_BLOCK_BYTES || s->hi <= b->va)
+		return gm_bm_zero();
+	unsigned first = s->lo <= b->va ? 0 : (unsigned)((s->lo - b->va) >> GM_PAGE_SHIFT);
+	unsigned end = (unsigned)gm_min((s->hi - b->va + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT,
+					(uintptr_t)GM_PAGES_PER_BLOCK);
+	return gm_bm_range(first, end);
+}
+
+static void stacks_leave_store(struct gm_block *b)
+{
+	for (unsigned i = 0; i < fork_state.nstacks; i++) {
+		int err = gm_block_privatise(b, span_in(b, &fork_state.stacks[i]));
+		if (err)
+			gm_log(GM_LOG_ERROR, "fork: a stack at %lx stays shared with the child: error %d",
+			       fork_state.stacks[i].lo, -err);
+	}
+}
+
+/* Those that were there because they are pinned; the others come when a device wants them. */
+static void stacks_return(struct gm_block *b)
+{
+	for (unsigned i = 0; i < fork_state.nstacks; i++)
+		gm_block_adopt(b, gm_bm_and(span_in(b, &fork_state.stacks[i]),
+					    gm_bm_and(gm_bm_and(b->pinned, b->managed),
+						      gm_bm_and(b->host, b->prog_w))));
+}
+
 /* Nobody can write the block's store or device pages any more; devices cannot reach them at all. */
 static void freeze(struct gm_block *b)
 {
+	stacks_leave_store(b);
 	bring_hidden_home(b);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d])
@@ -92,6 +124,11 @@ static void freeze(struct gm_block *b)
 }
 
 void gmi_fork_prepare(void)
+{
+	gmi_fork_prepare_stacks(NULL, 0);
+}
+
+void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 {
 	gm_sigmask mask = gmi_block_signals();
 	bool any = false;
@@ -114,6 +151,9 @@ void gmi_fork_prepare(void)
 			gm_sys0(SYS_sched_yield);
 	}
 	fork_state.mask = mask;
+	fork_state.nstacks = gm_min(n, GM_FORK_STACKS);
+	for (unsigned i = 0; i < fork_state.nstacks; i++)
+		fork_state.stacks[i] = stacks[i];
 	atomic_store_explicit(&fork_state.pid, (int)gm_sys0(SYS_getpid), memory_order_relaxed);
 	atomic_store_explicit(&fork_state.tid, gmi_gettid(), memory_order_relaxed);
 	__atomic_store_n(&fork_state.on, true, __ATOMIC_RELEASE);
@@ -160,13 +200,14 @@ static void thaw(struct gm_block *b)
 			any = gm_bm_or(any, b->dev[d]->valid);
 	gm_bm set = gm_bm_and(b->adopted, b->host);
 	gm_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
+	stacks_return(b);
 	if (gm_dma_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
 		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
 }
 
 void gmi_fork_parent(void)
 {
-	char c;
+	static char c; /* no managed memory, as the caller's stack may be */
 
 	if (fork_state.pipe[0] >= 0) {
 		close_pipe_end(&fork_state.pipe[1]);

@@ -23,9 +23,23 @@ gm_sigmask gmi_block_signals(void)
 	return old;
 }
 
+void gmi_thread_signals(void)
+{
+	uint64_t all = ~(uint64_t)(NEVER_BLOCKED | GMI_IN_CORE);
+
+	gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
+}
+
+__thread bool gmi_signal_held;
+void (*gmi_release_hook)(void);
+
 void gmi_restore_signals(gm_sigmask old)
 {
 	gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
+	if (gm_unlikely(gmi_signal_held) && !(old & GMI_IN_CORE)) {
+		gmi_signal_held = false;
+		gmi_release_hook();
+	}
 }
 
 bool gmi_signals_blocked(void)

@@ -166,6 +166,17 @@ GM_EXPORT void gmi_futex_wake(_Atomic uint32_t *w, int n);
 typedef uint64_t gm_sigmask;
 GM_EXPORT gm_sigmask gmi_block_signals(void);
 GM_EXPORT void gmi_restore_signals(gm_sigmask old);
+/* The mask that our own threads live with: as gmi_block_signals(), but for the signal that setuid() and its like send to
+ * every thread and wait for. */
+GM_EXPORT void gmi_thread_signals(void);
+/*
+ * SIGSEGV and its like stay open, so one that somebody sends may arrive while locks are held. Whose mask has this bit
+ * (signal 33, which libc lets no program block) is inside core: the handler keeps the signal, sets gmi_signal_held, and
+ * gmi_restore_signals() calls the hook when the thread is outside again.
+ */
+#define GMI_IN_CORE (1ull << 32)
+GM_EXPORT extern __thread bool gmi_signal_held;
+GM_EXPORT extern void (*gmi_release_hook)(void);
 GM_EXPORT bool gmi_signals_blocked(void); /* for assertions: as gmi_block_signals() leaves it, or stricter */
 
 GM_EXPORT uint64_t gmi_now_ns(void); /* CLOCK_MONOTONIC through the vDSO */

@@ -246,3 +246,23 @@ int gmi_pin_range(const void *p, size_t len, bool pin)
 	gmi_restore_signals(mask);
 	return err;
 }
+
+void gmi_adopt_pinned(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_as *as = gm_spaces[i];
+		struct gm_block *b;
+		if (!as || !as->store.alias)
+			continue;
+		gm_for_each_block (as, b) {
+			bool locked = gm_fork_lock_block(b);
+			gm_block_adopt(b, gm_bm_and(gm_bm_and(b->pinned, b->managed),
+						    gm_bm_and(b->host, b->prog_w)));
+			if (locked)
+				gmi_unlock(&b->lock);
+		}
+	}
+	gmi_restore_signals(mask);
+}

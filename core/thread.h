@@ -59,6 +59,8 @@ GM_EXPORT void gmi_unpin(unsigned token);
  * the store, so that nothing but their rights changes when a device wants them. What is pinned already costs a look.
  * 0 or -errno */
 GM_EXPORT int gmi_pin_range(const void *p, size_t len, bool pin);
+/* All pages that are pinned for good go into the store: before the first page leaves the CPU. */
+GM_EXPORT void gmi_adopt_pinned(void);
 /* Which pages of the 2 MiB block at va does any thread pin now? Called with the block locked, after a fence.
  */
 gm_bm gm_pinned_by_threads(uintptr_t va);

@@ -270,6 +270,12 @@ static bool queue_is_polled(void)
 	return found;
 }
 
+/* What was pinned when there was no store yet. */
+static void adopt_pinned(void *arg)
+{
+	gmi_adopt_pinned();
+}
+
 int gmp_activate(void)
 {
 	if (!gmp_have_dispatch)
@@ -287,11 +293,11 @@ int gmp_activate(void)
 	install_kick();
 	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */
 	gm_sigmask mask = gmi_block_signals();
-	gmp_hold();
+	gmi_restore_signals(~GMP_VIRTUAL);
 	each_thread(settle_one, NULL);
 	gmp_uring_find();
 	gmi_restore_signals(mask);
-	gmp_hold_end();
+	gmp_off_stack(adopt_pinned, NULL);
 	return 0;
 }
 

@@ -109,13 +109,29 @@ GMP_HOOK int sigaltstack(const stack_t *set, stack_t *old)
 	return (int)gmp_ret(gmp_sigaltstack(set, old, (uintptr_t)__builtin_frame_address(0)));
 }
 
+void gmp_off_stack(void (*fn)(void *), void *arg)
+{
+	struct gmp_thread *t = gmp_self();
+
+	if (gmi_vm_contains(__builtin_frame_address(0)) && t->own_alt)
+		gmp_call_on(t->own_alt + t->own_alt_bytes, fn, arg);
+	else
+		fn(arg);
+}
+
+/* Into the store, too: a device that maps a pinned page later must not move it under the stack's feet. */
+static void pin_block(void *block)
+{
+	gmi_pin_range(block, GM_BLOCK_BYTES, true);
+}
+
 void gmp_pin_stack(uintptr_t sp)
 {
 	uintptr_t block = gm_align_down(sp, GM_BLOCK_BYTES);
 	struct gmp_thread *t = gmp_self();
 
-	if (gm_likely(!gmi_vm_contains((void *)sp)) || t->stack_block == block)
+	if (gm_likely(!gmi_vm_contains((void *)sp)) || t->stack_block == block || gmp_in_fork)
 		return;
 	t->stack_block = block;
-	gmi_pin_range((void *)block, GM_BLOCK_BYTES, true);
+	gmp_off_stack(pin_block, (void *)block);
 }

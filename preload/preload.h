@@ -60,7 +60,6 @@ struct gmp_thread {
 	char *scratch;	   /* two signal frames are put together here, signals blocked */
 	uint64_t vmask;	   /* GMP_VIRTUAL signals that the program believes blocked */
 	uint64_t vpending; /* and those of them that arrived meanwhile */
-	uint32_t hold;	   /* depth of gmp_hold() */
 	siginfo_t held[2];
 	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
 	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
@@ -88,6 +87,8 @@ void gmp_altstack_free(struct gmp_thread *t);
 void gmp_altstack_install(struct gmp_thread *t);
 /* sigaltstack(2) as the program sees it; sp: its stack pointer. 0 or -errno. */
 int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp);
+/* fn(arg), on the thread's own altstack if the stack in use lies in the window: fn may change what is mapped there. */
+void gmp_off_stack(void (*fn)(void *), void *arg);
 /* A stack pointer was seen: if it lies in the window, its block stays on the host from now on. */
 void gmp_pin_stack(uintptr_t sp);
 
@@ -120,12 +121,7 @@ int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigacti
 int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask);
 /* Signals held back that the program has now unblocked are sent again. */
 void gmp_sig_release(struct gmp_thread *t);
-/*
- * Opens SIGSEGV and SIGSYS to the kernel, for libc's dispatched calls, while core may hold locks: one that somebody
- * sends meanwhile waits for gmp_hold_end(), which leaves the mask as it is. Nests.
- */
-void gmp_hold(void);
-void gmp_hold_end(void);
+void gmp_sig_release_held(void); /* of the calling thread */
 /* The program's action for a forward; consumes it when SA_RESETHAND. */
 struct gmp_ksigaction gmp_action_take(int sig);
 /* A signal that is not for us goes to the program, as the kernel would have delivered it. Does not always
@@ -141,6 +137,8 @@ extern void *gmp_stub_back[GMP_NSTUBS];
 #define GMP_CLONE_STUB_BYTES 32
 extern char gmp_clone_stubs[];
 extern void *gmp_clone_back[GMP_NCLONE_STUBS];
+/* fn(arg) on another stack; its top, 16-byte aligned. */
+void gmp_call_on(void *stack, void (*fn)(void *), void *arg);
 /* Copies n bytes; -EFAULT instead of a signal when either side is not accessible. Only while our SIGSEGV
  * handler is in. */
 int gmp_copy(void *dst, const void *src, size_t n);

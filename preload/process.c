@@ -20,21 +20,44 @@ static struct {
 	void (*prepare)(void), (*parent)(void), (*child)(void);
 } heap;
 
+#define FORK_STACK ((uintptr_t)64 << 10) /* libc's fork and our parts of it stay within */
+
+struct stacks {
+	struct gm_span span[2];
+	unsigned n;
+};
+
+static void prepare_core(void *arg)
+{
+	const struct stacks *s = arg;
+	gmi_fork_prepare_stacks(s->span, s->n);
+}
+
+/* Stacks in the heap (coroutines, altstacks): core then works on ours, which nobody needs meanwhile. */
 void gmp_fork_prepare(void)
 {
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+	struct gmp_thread *t = gmp_armed ? gmp_self() : NULL;
+	struct stacks s = {.n = 0};
+
 	gmp_in_fork = true;
-	gmi_fork_prepare();
-	/* Core blocks everything until the fork is over, but libc's clone is dispatched. */
-	if (gmp_armed)
-		gmp_hold();
+	if (t && gmp_managed(t->alt.ss_sp, t->alt.ss_size))
+		s.span[s.n++] =
+			(struct gm_span){(uintptr_t)t->alt.ss_sp, (uintptr_t)t->alt.ss_sp + t->alt.ss_size};
+	if (t && gmi_vm_contains((void *)sp))
+		s.span[s.n++] = (struct gm_span){sp - FORK_STACK, sp + FORK_STACK};
+	gmp_off_stack(prepare_core, &s);
+}
+
+static void parent_core(void *arg)
+{
+	gmi_fork_parent();
 }
 
 void gmp_fork_parent(void)
 {
-	gmi_fork_parent();
+	gmp_off_stack(parent_core, NULL);
 	gmp_in_fork = false;
-	if (gmp_armed)
-		gmp_hold_end();
 }
 
 void gmp_fork_child(void)
@@ -44,7 +67,7 @@ void gmp_fork_child(void)
 		gmp_activate_forked();
 		gmp_dispatch_forked();
 		gmp_self()->vpending = 0; /* the parent's, as all that is pending */
-		gmp_hold_end();
+		gmp_self()->stack_block = 0;
 	}
 	gmp_in_fork = false;
 }

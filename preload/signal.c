@@ -135,8 +135,10 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 	struct gmp_thread *t = gmp_self();
 	ucontext_t *uc = ctx;
 	bool blocked = (get_mask(uc) | t->vmask) & gmp_bit(sig);
+	bool in_core = get_mask(uc) & GMI_IN_CORE;
 
-	if (!synchronous && (blocked || t->hold)) {
+	if (!synchronous && (blocked || in_core)) {
+		gmi_signal_held |= in_core;
 		unsigned i = sig == SIGSYS;
 		if (!(t->vpending & gmp_bit(sig)))
 			t->held[i] = *info;
@@ -166,20 +168,9 @@ void gmp_sig_release(struct gmp_thread *t)
 	}
 }
 
-void gmp_hold(void)
+void gmp_sig_release_held(void)
 {
-	uint64_t ours = GMP_VIRTUAL;
-
-	gmp_self()->hold++;
-	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
-}
-
-void gmp_hold_end(void)
-{
-	struct gmp_thread *t = gmp_self();
-
-	if (!--t->hold && gm_unlikely(t->vpending))
-		gmp_sig_release(t);
+	gmp_sig_release(gmp_self());
 }
 
 /* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits ---- */

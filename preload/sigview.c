@@ -56,6 +56,7 @@ void gmp_signals_init(void)
 {
 	uint64_t inherited = 0, ours = GMP_VIRTUAL;
 
+	gmi_release_hook = gmp_sig_release_held;
 	gmp_signals_reclaim(); /* what was inherited (SIG_IGN) or set by an earlier constructor is the
 				  program's */
 	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &inherited, 8);

@@ -218,7 +218,7 @@ static void *start_internal(void *p)
 	struct internal s = *(struct internal *)p;
 
 	gmi_free(p, sizeof(s));
-	gmi_block_signals();
+	gmi_thread_signals();
 	gmi_self()->internal = true;
 	return s.fn(s.arg);
 }
@@ -241,7 +241,7 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, (size_t)512 << 10);
 	gm_sigmask old = gmi_block_signals();
-	gmp_hold();
+	gmi_restore_signals(~GMP_VIRTUAL);
 	gmp_libc_enter();
 	gmp_making_own = true;
 	bool armed = gmp_tls && gmp_tls->armed;
@@ -253,7 +253,6 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	gmp_making_own = false;
 	gmp_libc_leave();
 	gmi_restore_signals(old);
-	gmp_hold_end();
 	pthread_attr_destroy(&attr);
 	if (r)
 		gmi_free(s, sizeof(*s));

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 
 #include "away.h"
 
@@ -130,6 +131,58 @@ static void forks_with_threads(void)
 	printf("forks with threads, bad %d\n", bad);
 }
 
+/* ---- forks from stacks in the heap, and with an altstack there ---- */
+
+static ucontext_t main_uc, co_uc;
+static unsigned forked_bad;
+static void fork_here(int rounds)
+{
+	volatile char frame[3 * PAGE];
+
+	for (int i = 0; i < rounds; i++) {
+		for (size_t k = 0; k < sizeof(frame); k += 64)
+			frame[k] = (char)(i + 1);
+		pid_t pid = fork();
+		if (!pid) {
+			unsigned s = 0;
+			for (size_t k = 0; k < sizeof(frame); k += 64)
+				s += frame[k] != (char)(i + 1), frame[k] = 99;
+			_exit((int)s ? 1 : 33);
+		}
+		for (size_t k = 0; k < sizeof(frame); k += 64)
+			forked_bad += frame[k] != (char)(i + 1), frame[k] = 50;
+		forked_bad += status_of(pid) != 33;
+	}
+}
+
+static void on_usr1(int sig)
+{
+	fork_here(3);
+}
+
+static void forks_on_heap_stacks(void)
+{
+	stack_t alt = {.ss_sp = absent(64, 1), .ss_size = 64 * PAGE}, off = {.ss_flags = SS_DISABLE};
+	struct sigaction sa = {.sa_handler = on_usr1, .sa_flags = SA_ONSTACK};
+
+	getcontext(&co_uc);
+	co_uc.uc_stack.ss_sp = absent(64, 1);
+	co_uc.uc_stack.ss_size = 64 * PAGE;
+	co_uc.uc_link = &main_uc;
+	makecontext(&co_uc, (void (*)(void))fork_here, 1, 20);
+	swapcontext(&main_uc, &co_uc);
+	printf("forks from a coroutine, bad %u\n", forked_bad);
+	sigaltstack(&alt, NULL);
+	away(alt.ss_sp, alt.ss_size);
+	fork_here(20);
+	printf("forks with an altstack in the heap, bad %u\n", forked_bad);
+	sigaction(SIGUSR1, &sa, NULL);
+	for (int i = 0; i < 5; i++)
+		raise(SIGUSR1);
+	printf("forks on it, bad %u\n", forked_bad);
+	sigaltstack(&off, NULL);
+}
+
 static void execs(void)
 {
 	pid_t pid = vfork();
@@ -242,6 +295,16 @@ static void descriptors(void)
 	printf("after %u\n", sum(q, 16 * PAGE));
 }
 
+/* libc makes every thread of the process change its ids, ours too. */
+static void identities(void)
+{
+	int r = setregid((gid_t)-1, (gid_t)-1);
+
+	printf("setregid %d", r);
+	r = setreuid((uid_t)-1, (uid_t)-1);
+	printf(" setreuid %d\n", r);
+}
+
 static int in_clone(void *arg)
 {
 	return (int)(sum(arg, PAGE) % 100);
@@ -271,9 +334,11 @@ int main(int argc, char **argv)
 	self = far_string("/proc/self/exe");
 	forks();
 	forks_with_threads();
+	forks_on_heap_stacks();
 	execs();
 	spawns();
 	clones();
+	identities();
 	descriptors();
 	return 0;
 }
