@@ -114,9 +114,9 @@ static void *background(void *arg)
 {
 	uint32_t todo = 0;
 
-	gmi_block_signals();
 	for (;;) {
 		uint32_t again = 0;
+		gm_sigmask mask = gmi_block_signals();
 		todo |= atomic_exchange(&wanted, 0);
 		if (todo & GM_BACKGROUND_RECLAIM && reclaim())
 			again |= GM_BACKGROUND_RECLAIM;
@@ -124,6 +124,7 @@ static void *background(void *arg)
 			if (todo & block_jobs[i].bit && each_block(block_jobs[i].fn))
 				again |= block_jobs[i].bit;
 		todo = again;
+		gmi_restore_signals(mask);
 		if (!atomic_load(&wanted))
 			gmi_futex_wait(&wanted, 0, todo ? TICK_NS : -1);
 	}

@@ -204,7 +204,6 @@ static void *service(void *arg)
 	int fd = (int)(intptr_t)arg;
 	struct uffd_msg m[16];
 
-	gmi_block_signals();
 	for (;;) {
 		long n = gm_sys3(SYS_read, fd, m, sizeof m);
 		if (n == -EINTR || n == -EAGAIN)
