@@ -1,48 +1,52 @@
 #!/bin/bash
-# Programs that print what they see of signals, system calls, processes and the moment of activation: the output under the
-# preload must be that of the plain run. Modes: no device; the simulated device; an in-process device (activate_now.c) with
-# dispatch on from the start, with pages sent away at random, and with dispatch switched on under load.
-set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-build}
-case $build in /*) ;; *) build=$top/$build ;; esac
-cc=${CC:-cc}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-cd "$top" || exit 1
-lib=$build/libgmem_preload.so
+# Programs that print what they see of memory, signals, system calls, processes and the moment of activation: the output under
+# the preload must be that of the plain run, row for row of test/contracts.txt and as a whole. Modes: no device; the
+# simulated device; an in-process device (activate_now.c) with dispatch on from the start, with pages sent away at random,
+# and with dispatch switched on under load; chaos. usage: contracts_test.sh [PROGRAM...] (malloc, mmap, ...)
+# CHAOS_ROUNDS: how often the mode "chaos" is run, each time with another seed (1).
+# shellcheck source=test/e2e/common.sh
+. "$(dirname "$0")/common.sh"
+table=$top/test/contracts.txt
 now=$work/activate_now.so
-$cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -Iinclude -I. -O2 -o "$now" test/e2e/activate_now.c -L"$build" \
-	-Wl,--no-as-needed -lgmem_preload -lgmem -Wl,-rpath,"$build" || exit 1
+build_activate_now "$now" || exit 1
 
-compare() { # test, mode, environment...
-	local test=$1 mode=$2 rc
+rows() { # program, mode, outputs...
+	awk -v program="$1" -v mode="$2" -f "$top/test/e2e/contracts.awk" "$table" "${@:3}" || failed=1
+}
+
+compare() { # program, mode, environment...
+	local program=$1 mode=$2 status
 	shift 2
-	timeout 120 env GMEM_REPORT=none "$@" "$work/$test" >"$work/got" 2>&1
-	rc=$?
-	if [ $rc -eq 0 ] && diff "$work/plain" "$work/got" >"$work/diff"; then
-		echo "ok $test, $mode"
+	timeout -k 5 120 env GMEM_REPORT=none "$@" "./$program" >got 2>&1 </dev/null
+	status=$?
+	rows "$program" "$mode" plain got
+	if [ $status = 0 ] && diff plain got >diff.out; then
+		ok "$program, $mode"
 	else
-		echo "not ok $test, $mode (exit $rc)"
-		head -10 "$work/diff" "$work/got"
-		failed=1
+		not_ok "$program, $mode (exit $status)" < <(head -n 10 diff.out; tail -n 5 got)
 	fi
 }
 
-for test in malloc_contract mmap_contract syscall_contract signal_contract process_contract thread_contract activation_contract; do
-	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o "$work/$test" "test/e2e/$test.c" -lpthread || exit 1
-	timeout 120 "$work/$test" >"$work/plain" 2>&1 || {
-		echo "not ok $test, plain"
-		failed=1
+programs=("$@")
+if [ $# = 0 ]; then
+	mapfile -t programs < <(awk '!/^#/ && NF && !seen[$2]++ {print $2}' "$table")
+fi
+$cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -O1 -o constructor.so "$top/test/e2e/malloc_constructor.c" || exit 1
+export CONSTRUCTOR_LIB=$work/constructor.so
+for program in "${programs[@]}"; do
+	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o "$program" "$top/test/e2e/${program}_contract.c" -lpthread || exit 1
+	if ! timeout -k 5 120 "./$program" >plain 2>&1 </dev/null; then
+		not_ok "$program, plain" <plain
 		continue
-	}
-	compare $test "no device" GMEM_DEVICE=none LD_PRELOAD="$lib"
-	compare $test "simulated device" LD_PRELOAD="$lib"
-	compare $test "dispatch on" LD_PRELOAD="$lib:$now"
-	compare $test "storm" ACTIVATE_STORM=20 LD_PRELOAD="$lib:$now"
-	compare $test "late activation" ACTIVATE_LATE=1 LD_PRELOAD="$lib:$now"
-	compare $test "chaos" GMEM_CHAOS=4000,write LD_PRELOAD="$lib"
+	fi
+	rows "$program" plain plain
+	compare "$program" "no device" GMEM_DEVICE=none LD_PRELOAD="$lib"
+	compare "$program" "simulated device" LD_PRELOAD="$lib"
+	compare "$program" "dispatch on" LD_PRELOAD="$lib:$now"
+	compare "$program" "storm" ACTIVATE_STORM=20 LD_PRELOAD="$lib:$now"
+	compare "$program" "late activation" ACTIVATE_LATE=1 LD_PRELOAD="$lib:$now"
+	for ((seed = 1; seed <= ${CHAOS_ROUNDS:-1}; seed++)); do
+		compare "$program" "chaos seed $seed" GMEM_CHAOS=4000,seed=$seed,write LD_PRELOAD="$lib"
+	done
 done
 exit $failed

@@ -38,12 +38,37 @@ static int aligned(const void *p, size_t a)
 	return p && (uintptr_t)p % a == 0;
 }
 
+static int constructors;
 static char *before_main;
 static char before_main_text[16];
 __attribute__((constructor)) static void early(void)
 {
 	before_main = strdup("from constructor");
 	snprintf(before_main_text, sizeof before_main_text, "%.4s", before_main);
+}
+
+/* Before every constructor, also those of libraries. */
+static char *first_of_all;
+static void very_early(void)
+{
+	first_of_all = malloc(3000);
+	memset(first_of_all, 'e', 3000);
+	first_of_all = realloc(first_of_all, 300000);
+}
+__attribute__((section(".preinit_array"), used)) static void (*const preinit)(void) = very_early;
+
+__attribute__((constructor(101))) static void first_constructor(void)
+{
+	char *p = calloc(1000, 1000);
+	constructors += p && !p[999999];
+	free(p);
+}
+
+__attribute__((constructor)) static void last_constructor(void)
+{
+	void *p = NULL;
+	constructors += !posix_memalign(&p, 256, 1000) && p;
+	free(p);
 }
 
 static void at_exit(void)
@@ -362,12 +387,24 @@ static void in_dlopen(void)
 	char *e = dlerror();
 	SHOW("dlerror text", e && strstr(e, "no_such_symbol_at_all"));
 	dlclose(h);
+	char *(*take)(void);
+	const char *lib = getenv("CONSTRUCTOR_LIB");
+	h = lib ? dlopen(lib, RTLD_NOW) : NULL;
+	take = h ? (char *(*)(void))dlsym(h, "take_small") : NULL;
+	e = take ? take() : NULL;
+	SHOW("inside dlopen", e && !strcmp(e, "small"));
+	free(e);
+	if (h)
+		dlclose(h);
 }
 
 int main(void)
 {
 	void *brk = sbrk(0);
 	atexit(at_exit);
+	SHOW("before constructors", first_of_all && first_of_all[2999] == 'e');
+	free(first_of_all);
+	SHOW("in constructors", constructors == 2);
 	printf("before main: %s\n", before_main_text);
 	zero_sizes();
 	alignment();
