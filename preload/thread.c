@@ -4,8 +4,10 @@
  * The end is a pthread key's destructor, so that pthread_exit and cancellation come by too. It puts itself
  * off to the last round of destructors: others may still make system calls with buffers in the heap.
  */
+#include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <threads.h>
 
@@ -213,6 +215,19 @@ struct internal {
 	void *arg;
 };
 
+/*
+ * libc's number of threads: a process ends, with exit(0), when its last thread does. Ours must not keep it alive, so they
+ * leave the count, and come back into it before libc takes them out at their end. glibc exports it for debuggers; NULL:
+ * another libc, where such a program stays.
+ */
+static unsigned *libc_threads;
+
+static void leave_count(void)
+{
+	if (libc_threads && !__atomic_sub_fetch(libc_threads, 1, __ATOMIC_ACQ_REL))
+		exit(0); /* the program's last one ended since */
+}
+
 static void *start_internal(void *p)
 {
 	struct internal s = *(struct internal *)p;
@@ -220,7 +235,10 @@ static void *start_internal(void *p)
 	gmi_free(p, sizeof(s));
 	gmi_thread_signals();
 	gmi_self()->internal = true;
-	return s.fn(s.arg);
+	void *ret = s.fn(s.arg);
+	if (libc_threads)
+		__atomic_add_fetch(libc_threads, 1, __ATOMIC_ACQ_REL);
+	return ret;
 }
 
 /*
@@ -254,7 +272,9 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	gmp_libc_leave();
 	gmi_restore_signals(old);
 	pthread_attr_destroy(&attr);
-	if (r)
+	if (!r)
+		leave_count();
+	else
 		gmi_free(s, sizeof(*s));
 	return -r;
 }
@@ -263,4 +283,5 @@ void gmp_threads_init(void)
 {
 	pthread_key_create(&end_key, end_thread);
 	gmi_thread_start = start_own_thread;
+	libc_threads = dlvsym(RTLD_NEXT, "__nptl_nthreads", "GLIBC_PRIVATE");
 }

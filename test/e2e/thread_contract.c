@@ -361,6 +361,48 @@ static void raw_clones(void)
 	printf("clone3 %d\n", WEXITSTATUS(status));
 }
 
+/* ---- the last thread ends the process, whichever it is ---- */
+
+static void *linger(void *arg)
+{
+	usleep(20000);
+	return arg;
+}
+
+static void *fork_and_end(void *arg)
+{
+	pid_t pid = fork();
+
+	if (!pid) { /* its only thread, and not the one that main() runs in */
+		printf("child of a thread, read %u\n", sum(arg, PAGE));
+		away(arg, PAGE);
+		return NULL;
+	}
+	int status = -1;
+	waitpid(pid, &status, 0);
+	printf("child of a thread ended, status %d\n", status);
+	return NULL;
+}
+
+static void last_ones(void)
+{
+	pthread_t t;
+	char *page = absent(1, 7);
+	pid_t pid = fork();
+
+	if (!pid) {
+		page = absent(1, 8);
+		pthread_create(&t, NULL, linger, NULL);
+		printf("main leaves %u\n", sum(page, PAGE));
+		pthread_exit(NULL);
+	}
+	int status = -1;
+	waitpid(pid, &status, 0);
+	printf("the last thread ended, status %d\n", status);
+	pthread_create(&t, NULL, fork_and_end, page);
+	pthread_join(t, NULL);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -374,5 +416,6 @@ int main(void)
 	notified();
 	asynchronous_io();
 	raw_clones();
+	last_ones();
 	return 0;
 }
