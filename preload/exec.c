@@ -153,24 +153,64 @@ struct spawn_args {
 };
 
 /*
- * The array of file actions is libc's secret, but each word of it that points into the window can only be a
- * path. The array comes from malloc, so its size is known.
+ * What an action looks like is glibc's secret (posix/spawn_int.h), the same since it has them: actions_known() asks libc
+ * itself. The rest of an action is not initialised, and may look like anything.
  */
+struct file_action {
+	int tag;
+	union {
+		struct {
+			int fd;
+			char *path;
+			int flags;
+			mode_t mode;
+		} open;
+		char *chdir;
+	};
+};
+enum { ACTION_OPEN = 2, ACTION_CHDIR = 3 };
+
+static char **path_of(struct file_action *a)
+{
+	return a->tag == ACTION_OPEN ? &a->open.path : a->tag == ACTION_CHDIR ? &a->chdir : NULL;
+}
+
+static bool actions_known(void)
+{
+	static _Atomic int known; /* 1: no, 2: yes */
+	posix_spawn_file_actions_t fa;
+
+	if (!known && !posix_spawn_file_actions_init(&fa)) {
+		bool yes = !posix_spawn_file_actions_addclose(&fa, 3) &&
+			   !posix_spawn_file_actions_addopen(&fa, 3, "/open", 0, 0) &&
+			   !posix_spawn_file_actions_addchdir_np(&fa, "/chdir") && fa.__used == 3;
+		struct file_action *a = (void *)fa.__actions;
+		yes = yes && !path_of(&a[0]) && path_of(&a[1]) && !strcmp(*path_of(&a[1]), "/open") &&
+		      path_of(&a[2]) && !strcmp(*path_of(&a[2]), "/chdir");
+		posix_spawn_file_actions_destroy(&fa);
+		known = 1 + yes;
+		if (!yes)
+			gm_log(GM_LOG_WARN, "posix_spawn: the file actions of this libc are not known: "
+					    "paths in them must not be away");
+	}
+	return known == 2;
+}
+
 static void *copy_actions(struct gmp_copier *c, const posix_spawn_file_actions_t *fa)
 {
-	size_t n = fa->__actions ? malloc_usable_size(fa->__actions) : 0;
-	char **from = (char **)(void *)fa->__actions;
+	size_t n = fa->__actions ? (size_t)fa->__used : 0;
 	posix_spawn_file_actions_t *to = gmp_copy_bytes(c, fa, sizeof(*fa));
-	char **words = gmp_copy_bytes(c, from, n);
+	struct file_action *from = (void *)fa->__actions,
+			   *actions = gmp_copy_bytes(c, from, n * sizeof(*from));
 
-	for (size_t i = 0; i < n / sizeof(*from); i++) {
-		/* What lies beyond the last action is not initialised: a word that is no string stays. */
-		char *s = gmp_managed(from[i], 1) ? gmp_copy_string(c, from[i]) : NULL;
-		if (words && s && !gm_is_err(s))
-			words[i] = s;
+	for (size_t i = 0; i < n; i++) {
+		char **path = path_of(&from[i]);
+		char *s = path ? gmp_copy_string(c, *path) : NULL;
+		if (actions && s && !gm_is_err(s))
+			*path_of(&actions[i]) = s;
 	}
 	if (to)
-		to->__actions = (void *)words;
+		to->__actions = (void *)actions;
 	return to;
 }
 
@@ -180,7 +220,7 @@ static long copy_spawn(struct gmp_copier *c, struct spawn_args *to, const struct
 
 	if (r)
 		return r;
-	to->actions = from->actions ? copy_actions(c, from->actions) : NULL;
+	to->actions = from->actions && actions_known() ? copy_actions(c, from->actions) : from->actions;
 	to->attr = from->attr ? gmp_copy_bytes(c, from->attr, sizeof(*from->attr)) : NULL;
 	return 0;
 }

@@ -225,6 +225,36 @@ static void execs(void)
 	printf("bad argv %d\n", status_of(pid));
 }
 
+/* libc's array of actions is not cleared: what pointers were there before shows in the unused parts. */
+static void spawn_in_old_memory(void)
+{
+	posix_spawn_file_actions_t fa;
+	char *old[64], *text = strdup("a string in the heap"), line[16] = "";
+	int fds[2], err = pipe(fds);
+	pid_t pid = -1;
+
+	for (size_t i = 0; i < 64; i++) {
+		char **words = malloc(256);
+		for (size_t k = 0; k < 32; k++)
+			words[k] = text;
+		old[i] = (char *)words;
+	}
+	for (size_t i = 0; i < 64; i++)
+		free(old[i]);
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addclose(&fa, fds[0]);
+	posix_spawn_file_actions_adddup2(&fa, fds[1], 1);
+	posix_spawn_file_actions_addclose(&fa, fds[1]);
+	err = err ? err : posix_spawnp(&pid, "echo", &fa, NULL, (char *[]){"echo", "said", NULL}, environ);
+	close(fds[1]);
+	printf("spawn in old memory %d", err);
+	printf(" %d,", status_of(pid));
+	printf(" %ld", (long)read(fds[0], line, sizeof(line) - 1));
+	printf(" %s", line);
+	close(fds[0]);
+	posix_spawn_file_actions_destroy(&fa);
+}
+
 static void spawns(void)
 {
 	posix_spawn_file_actions_t *fa = aligned_alloc(PAGE, PAGE);
@@ -337,6 +367,7 @@ int main(int argc, char **argv)
 	forks_on_heap_stacks();
 	execs();
 	spawns();
+	spawn_in_old_memory();
 	clones();
 	identities();
 	descriptors();
