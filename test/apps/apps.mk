@@ -1,0 +1,11 @@
+# Included by the Makefile: long runs that are not part of `make test`. APPS: a regular expression of names, e.g. cpython/io.
+deps-apps:
+	@scripts/deps.sh apps
+test-apps: all | deps-run deps-test deps-apps
+	BUILD=$(BUILD) test/apps/apps_test.sh $(APPS)
+# An hour of them; docs/soak.md gets a line for each ten minutes.
+soak: all | deps-run deps-test deps-apps
+	BUILD=$(BUILD) test/apps/soak.sh
+test-contract: all | deps-run deps-test
+	BUILD=$(BUILD) CHAOS_ROUNDS=5 test/run.sh test/e2e/contracts_test.sh
+.PHONY: deps-apps test-apps soak test-contract
