@@ -85,6 +85,18 @@ static int load_module(struct gmo_device *d)
 	return gm_sim_load(d->sim, path, &d->module);
 }
 
+/*
+ * The device's workers are threads of this machine. A host thread of libomp that has nothing to do spins for 200 ms
+ * (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the user has said how threads wait.
+ */
+static void leave_cpus(void)
+{
+	void (*set_blocktime)(int) = (void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
+
+	if (set_blocktime && !gmo_wait_is_chosen())
+		set_blocktime(0);
+}
+
 static int init(struct gmo_device *d, int32_t id)
 {
 	d->number = id;
@@ -93,6 +105,7 @@ static int init(struct gmo_device *d, int32_t id)
 		return -ENODEV; /* said */
 	d->sim = sim;
 	gmi_sim_expect_foreign(sim);
+	leave_cpus();
 	d->hnid = gm_dev_hnid(gm_sim_dev(sim));
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->staging_lock, NULL);

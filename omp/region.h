@@ -7,7 +7,9 @@
 #ifndef GM_OMP_REGION_H
 #define GM_OMP_REGION_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #define GMO_IMAGES	 64  /* target images that one device can hold */
 #define GMO_INLINE_BYTES 448 /* of a copy that travels in the arguments themselves */
@@ -63,5 +65,11 @@ struct gmo_copy {
 struct gmo_output {
 	uint64_t window, bytes;
 };
+
+/* Has the user said how idle threads of the OpenMP runtime wait? */
+static inline bool gmo_wait_is_chosen(void)
+{
+	return getenv("KMP_BLOCKTIME") || getenv("OMP_WAIT_POLICY");
+}
 
 #endif
