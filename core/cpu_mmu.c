@@ -44,9 +44,9 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 	return present ? gm_store_map_rw(b->as, va, len) : gm_store_map_none(b->as, va, len);
 }
 
-static int freeze(struct gm_block *b)
+static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
 {
-	gm_bm writable = gm_bm_and(b->adopted, b->cpu_w);
+	gm_bm writable = gm_bm_and(set, w);
 
 	return gm_protect_runs(b, writable, writable, gm_bm_zero());
 }

@@ -27,10 +27,10 @@ struct gm_cpu_mmu {
 	/* Page i may be touched (again): a fault on it was served. NULL: nothing to do. */
 	void (*settle)(struct gm_block *b, unsigned i);
 	/*
-	 * For fork: adopted pages become read-only or out of reach in a way that a child inherits; and back (the
-	 * rights to write are raised after that).
+	 * For fork: adopted pages, of which those in w could be written, become read-only or out of reach in a way that
+	 * a child inherits; and back (the rights to write are raised after that).
 	 */
-	int (*freeze)(struct gm_block *b);
+	int (*freeze)(struct gm_block *b, gm_bm set, gm_bm w);
 	int (*thaw)(struct gm_block *b);
 };
 extern const struct gm_cpu_mmu gm_cpu_sigsegv, gm_cpu_uffd;

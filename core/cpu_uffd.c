@@ -163,9 +163,9 @@ static void settle(struct gm_block *b, unsigned i)
 }
 
 /* A child inherits the VMAs, but neither the entries that are missing nor the protection of those that are not. */
-static int freeze(struct gm_block *b)
+static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
 {
-	return gm_protect_runs(b, b->adopted, b->cpu_r, gm_bm_zero());
+	return gm_protect_runs(b, set, b->cpu_r, gm_bm_zero());
 }
 
 static int thaw(struct gm_block *b)

@@ -1,8 +1,8 @@
 /*
  * fork.c - the child gets a private heap: a snapshot of what the parent's pages held at the moment of fork.
  *
- * prepare   locks everything, write-protects what lies in the store, takes pages away from the devices:
- * nothing changes now. parent    waits until the child has copied (end of file on a pipe: also when it died),
+ * prepare   locks everything, write-protects what lies in the store (but for what other threads' system calls write to),
+ * takes pages away from the devices: nothing changes now. parent    waits until the child has copied (end of file on a pipe: also when it died),
  * then gives the rights back. child     copies every store or device page into private anonymous memory,
  * drops the devices and the store.
  *

@@ -95,14 +95,31 @@ void gm_cpu_settle(struct gm_block *b, unsigned i)
 		gm_cpu->settle(b, i);
 }
 
+static void inherit(const struct gm_block *b, gm_bm set, int advice)
+{
+	gm_bm_for_each_run (&set, first, end)
+		gm_sys3(SYS_madvise, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES, advice);
+}
+
+/*
+ * What the kernel may write for another thread's call stays writable (the call would end with EFAULT), and is not mapped in
+ * the child, which could write into the parent's page before it has its copy. That the child may see such a write is
+ * what it may see after any fork: rights go page by page there too.
+ */
 void gm_cpu_freeze(struct gm_block *b)
 {
-	gm_cpu->freeze(b);
-	gm_cpu_note(b, b->adopted, b->cpu_r, gm_bm_zero());
+	gm_bm w = gm_bm_and(b->adopted, b->cpu_w);
+	gm_bm used = gm_bm_and(gm_bm_or(gm_claim(b, gm_bm_zero(), b->adopted), b->pinned), w);
+	gm_bm set = gm_bm_andnot(b->adopted, used);
+
+	inherit(b, used, MADV_DONTFORK);
+	gm_cpu->freeze(b, set, w);
+	gm_cpu_note(b, b->adopted, b->cpu_r, used);
 }
 
 int gm_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w)
 {
+	inherit(b, gm_bm_and(b->adopted, b->cpu_w), MADV_DOFORK);
 	int err = gm_cpu->thaw ? gm_cpu->thaw(b) : 0;
 	return err ? err : gm_cpu_raise(b, set, b->prog_r, w);
 }

@@ -183,6 +183,58 @@ static void forks_on_heap_stacks(void)
 	sigaltstack(&off, NULL);
 }
 
+/* ---- forks while another thread's call waits for data ---- */
+
+static void *read_bytes(void *arg)
+{
+	char *b = absent(1, 0);
+	int *fds = arg;
+	unsigned long good = 0, bad = 0;
+
+	for (;;) {
+		long r = read(fds[0], b, 1);
+		if (r == 0)
+			break;
+		good += r == 1, bad += r < 0;
+		if (r == 1 && good % 16 == 0)
+			away(b, PAGE);
+	}
+	fds[2] = (int)bad;
+	return NULL;
+}
+
+static void forks_beside_reads(void)
+{
+	int fds[3], bad = 0;
+	pthread_t t;
+
+	if (pipe(fds))
+		return;
+	pid_t writer = fork();
+	if (!writer) { /* bytes that come while the reader waits, also during a fork */
+		for (int i = 0; i < 3000; i++) {
+			usleep(50);
+			bad += write(fds[1], "x", 1) != 1;
+		}
+		_exit(bad != 0);
+	}
+	close(fds[1]);
+	pthread_create(&t, NULL, read_bytes, fds);
+	char *data = absent(64, 3);
+	unsigned want = sum(data, 64 * PAGE);
+	for (int i = 0; i < 60; i++) {
+		away(data, 64 * PAGE);
+		pid_t pid = fork();
+		if (!pid)
+			_exit(sum(data, 64 * PAGE) == want ? 9 : 1);
+		bad += status_of(pid) != 9;
+	}
+	bad += status_of(writer);
+	pthread_join(t, NULL);
+	printf("forks beside reads, bad %d, failed reads %d\n", bad, fds[2]);
+	close(fds[0]);
+}
+
 static void execs(void)
 {
 	pid_t pid = vfork();
@@ -364,6 +416,7 @@ int main(int argc, char **argv)
 	self = far_string("/proc/self/exe");
 	forks();
 	forks_with_threads();
+	forks_beside_reads();
 	forks_on_heap_stacks();
 	execs();
 	spawns();
