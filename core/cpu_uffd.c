@@ -210,9 +210,11 @@ static void *service(void *arg)
 			continue;
 		if (n <= 0)
 			return NULL;
+		gm_sigmask mask = gmi_block_signals();
 		for (size_t i = 0; i < (size_t)n / sizeof m[0]; i++)
 			if (m[i].event == UFFD_EVENT_PAGEFAULT)
 				serve(&m[i]);
+		gmi_restore_signals(mask);
 	}
 }
 
