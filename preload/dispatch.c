@@ -250,7 +250,24 @@ static long do_sigaltstack(struct call *c)
 	return r;
 }
 
+static long do_sigtimedwait(struct call *c)
+{
+	return gmp_sigtimedwait(c->a);
+}
+
 static long plain(struct call *c);
+
+static long do_sigpending(struct call *c)
+{
+	uint64_t set;
+	long r = plain(c);
+
+	if (!r && !gmp_copy(&set, (void *)c->a[0], sizeof(set))) {
+		set |= gmp_sig_pending(gmp_self());
+		gmp_copy((void *)c->a[0], &set, gm_min((size_t)c->a[1], sizeof(set)));
+	}
+	return r;
+}
 
 static long do_prctl(struct call *c)
 {
@@ -350,33 +367,6 @@ static long do_msync(struct call *c)
 
 /* ---- all other calls --------------------------------------------------------------------------- */
 
-/* A mask that the kernel puts in place during the call must not hold our two signals. */
-struct masks {
-	uint64_t set;
-	struct {
-		const uint64_t *set;
-		size_t bytes;
-	} pair;
-};
-
-static void strip_mask(struct call *c, unsigned i, uint8_t kind, struct masks *m)
-{
-	const void *set = (void *)c->a[i];
-
-	if (!set)
-		return;
-	if (kind == GMP_SIGSET6) {
-		if (gmp_copy(&m->pair, set, sizeof(m->pair)) || !m->pair.set)
-			return;
-		set = m->pair.set;
-	}
-	if (gmp_copy(&m->set, set, sizeof(m->set)))
-		return;
-	m->set &= ~GMP_VIRTUAL;
-	m->pair.set = &m->set;
-	c->a[i] = kind == GMP_SIGSET6 ? (long)&m->pair : (long)&m->set;
-}
-
 void gmp_keep(const void *p, size_t n, bool movable)
 {
 	if (movable)
@@ -385,7 +375,7 @@ void gmp_keep(const void *p, size_t n, bool movable)
 		gmi_vm_stay(gmi_vm_space(), (void *)p, n);
 }
 
-long gmp_pinned_syscall(long nr, const long a[6])
+long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg), void *arg)
 {
 	unsigned token[GMP_RANGES];
 	struct gmp_ranges rs = {.hold = gmp_keep};
@@ -393,22 +383,32 @@ long gmp_pinned_syscall(long nr, const long a[6])
 	gmp_syscall_ranges(nr, a, &rs);
 	for (unsigned i = 0; i < rs.n; i++)
 		token[i] = gmi_pin((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
-	long r = gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	long r = make(nr, a, arg);
 	for (unsigned i = rs.n; i-- > 0;)
 		gmi_unpin(token[i]);
 	return r;
 }
 
+static long make_it(long nr, const long a[6], void *arg)
+{
+	return gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+long gmp_pinned_syscall(long nr, const long a[6])
+{
+	return gmp_pinned_call(nr, a, make_it, NULL);
+}
+
 static long plain(struct call *c)
 {
 	const struct gmp_syscall *s = c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
-	struct masks m;
 
 	if (!s || !s->memory)
 		return gm_sys6(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
 	for (unsigned i = 0; i < 6; i++)
 		if (gm_unlikely(s->arg[i].kind == GMP_SIGSET || s->arg[i].kind == GMP_SIGSET6))
-			strip_mask(c, i, s->arg[i].kind, &m);
+			return gmp_masked_syscall(c->nr, c->a, i,
+						  s->arg[i].kind == GMP_SIGSET ? GMP_MASK : GMP_MASK_PAIR);
 	return gmp_pinned_syscall(c->nr, c->a);
 }
 
@@ -435,7 +435,7 @@ static long do_uring_enter(struct call *c)
 		uint32_t mask_bytes, min_wait_us;
 		void *ts;
 	} arg;
-	struct masks m;
+	uint64_t mask;
 	const long flags = c->a[3];
 
 	if (c->a[1] || (flags & ENTER_SQ_WAKEUP))
@@ -444,12 +444,12 @@ static long do_uring_enter(struct call *c)
 		c->a[1] = UINT_MAX; /* as the kernel's thread: all that there are */
 	if (flags & ENTER_EXT_ARG_REG || !c->a[4])
 		return gmp_pinned_syscall(c->nr, c->a);
-	if (!(flags & ENTER_EXT_ARG)) {
-		strip_mask(c, 4, GMP_SIGSET, &m);
-	} else if (c->a[5] == sizeof(arg) && !gmp_copy(&arg, (void *)c->a[4], sizeof(arg))) {
-		if (arg.mask && !gmp_copy(&m.set, arg.mask, sizeof(m.set))) {
-			m.set &= ~GMP_VIRTUAL;
-			arg.mask = &m.set;
+	if (!(flags & ENTER_EXT_ARG))
+		return gmp_masked_syscall(c->nr, c->a, 4, GMP_MASK);
+	if (c->a[5] == sizeof(arg) && !gmp_copy(&arg, (void *)c->a[4], sizeof(arg))) {
+		if (gmp_mask_of(arg.mask, GMP_MASK, &mask)) {
+			mask &= ~GMP_VIRTUAL;
+			arg.mask = &mask;
 		}
 		c->a[4] = (long)&arg;
 	}
@@ -470,6 +470,8 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_SIGACTION] = do_sigaction,
 	[GMP_SIGPROCMASK] = do_sigprocmask,
 	[GMP_SIGALTSTACK] = do_sigaltstack,
+	[GMP_SIGTIMEDWAIT] = do_sigtimedwait,
+	[GMP_SIGPENDING] = do_sigpending,
 	[GMP_PRCTL] = do_prctl,
 	[GMP_CLOSE] = do_close,
 	[GMP_CLOSE_RANGE] = do_close_range,

@@ -14,6 +14,10 @@
 	.hidden gmp_clone_stubs, gmp_clone_back, gmp_thread_born
 	.globl gmp_clone_stubs, gmp_clone_back
 	.hidden gmp_copy, gmp_copy_fail, gmp_copy_end
+	.hidden gmp_handler_enter, gmp_handler_begins
+	.globl gmp_handler_enter
+	.hidden gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
+	.globl gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
 	.globl gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.globl gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded, gmp_sigreturn_with
 	.globl gmp_copy, gmp_copy_fail, gmp_copy_end
@@ -28,6 +32,34 @@ gmp_gate:
 	ret
 	.cfi_endproc
 	.size gmp_gate, . - gmp_gate
+
+/*
+ * long gmp_gate_if(go, nr, args): the call, unless *go is zero. A signal between the look and the kernel moves us to _out, so
+ * that none comes unseen (sigwait.c).
+ */
+	.type gmp_gate_if, @function
+gmp_gate_if:
+	.cfi_startproc
+	mov %rdi, %r11
+	mov %rsi, %rax
+	mov %rdx, %rcx
+	mov (%rcx), %rdi
+	mov 8(%rcx), %rsi
+	mov 16(%rcx), %rdx
+	mov 24(%rcx), %r10
+	mov 32(%rcx), %r8
+	mov 40(%rcx), %r9
+gmp_gate_if_look:
+	cmpl $0, (%r11)
+	je gmp_gate_if_out
+	syscall
+gmp_gate_if_end:
+	ret
+gmp_gate_if_out:
+	mov $-4, %rax /* EINTR */
+	ret
+	.cfi_endproc
+	.size gmp_gate_if, . - gmp_gate_if
 
 /*
  * Returns from signal handlers. rsp points at the kernel's ucontext; the unwind tables find every register in there
@@ -75,8 +107,30 @@ gmp_gate:
 	.size \name, . - \name
 	.endm
 
+/*
+ * Every handler of the program's is entered through here: gmp_handler_begins() sees to masks and says where it is.
+ */
+	.balign 16
+	.type gmp_handler_enter, @function
+gmp_handler_enter:
+	.cfi_startproc
+	.irp reg, rdi, rsi, rdx
+	push %\reg
+	.cfi_adjust_cfa_offset 8
+	.endr
+	call gmp_handler_begins
+	mov %rax, %r11
+	.irp reg, rdx, rsi, rdi
+	pop %\reg
+	.cfi_adjust_cfa_offset -8
+	.endr
+	xor %eax, %eax
+	jmp *%r11
+	.cfi_endproc
+	.size gmp_handler_enter, . - gmp_handler_enter
+
 	restorer gmp_restore_own
-	restorer gmp_restore_plain, gmp_sigreturn_plain
+	restorer gmp_restore_plain, gmp_sigreturn_forwarded
 	restorer gmp_restore_forwarded, gmp_sigreturn_forwarded
 
 /*

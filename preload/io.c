@@ -9,8 +9,7 @@
 #include "preload.h"
 #include "real.h"
 
-/* Between these two a call may be cancelled, as in libc. */
-static inline int cancel_open(void)
+int gmp_cancel_open(void)
 {
 	int type = PTHREAD_CANCEL_DEFERRED;
 
@@ -19,7 +18,7 @@ static inline int cancel_open(void)
 	return type;
 }
 
-static inline void cancel_close(int type)
+void gmp_cancel_close(int type)
 {
 	if (gmp_threaded)
 		pthread_setcanceltype(type, NULL);
@@ -29,10 +28,10 @@ static inline void cancel_close(int type)
 static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
 {
 	const long a[6] = {a0, a1, a2, a3, a4, a5};
-	int type = cancel_open();
+	int type = gmp_cancel_open();
 	long r = gmp_pinned_syscall(nr, a);
 
-	cancel_close(type);
+	gmp_cancel_close(type);
 	return gmp_ret(r);
 }
 #define CALL(nr, a, b, c, d, e, f)                                                                           \
@@ -41,12 +40,12 @@ static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a
 /* One buffer, that of the second and third argument: no need to look into the table. */
 static inline ssize_t call_buffer(long nr, bool written, int fd, const void *buf, size_t n, long a3)
 {
-	int type = cancel_open();
+	int type = gmp_cancel_open();
 	unsigned token = gmi_pin(buf, n, written);
 	long r = gmi_syscall(nr, (long)fd, (long)buf, (long)n, a3, 0L, 0L);
 
 	gmi_unpin(token);
-	cancel_close(type);
+	gmp_cancel_close(type);
 	return gmp_ret(r);
 }
 

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/ucontext.h>
 
 #include "../core/cpu.h"
 #include "../core/opt.h"
@@ -56,14 +57,20 @@ struct gmp_thread {
 	stack_t alt;   /* the altstack that the program set; ss_size 0: none */
 	char *own_alt; /* ours, lowest usable byte; NULL: none (not born in our pthread_create) */
 	size_t own_alt_bytes;
-	size_t map_bytes;  /* of the mapping that starts one guard page below own_alt; 0: gmi_alloc */
-	char *scratch;	   /* two signal frames are put together here, signals blocked */
-	uint64_t vmask;	   /* GMP_VIRTUAL signals that the program believes blocked */
-	uint64_t vpending; /* and those of them that arrived meanwhile */
+	size_t map_bytes;	   /* of the mapping that starts one guard page below own_alt; 0: gmi_alloc */
+	char *scratch;		   /* two signal frames are put together here, signals blocked */
+	uint64_t vmask;		   /* GMP_VIRTUAL signals that the program believes blocked */
+	_Atomic uint64_t vpending; /* and those of them that arrived meanwhile */
 	siginfo_t held[2];
-	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
-	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
-	bool armed;		  /* altstack and dispatch are in the kernel's hands */
+	uint64_t during,
+		after; /* sigwait.c: the mask of the call that the thread is in, vmask when it is over */
+	bool in_call;
+	bool kept_out;		   /* a signal came that is held now */
+	volatile uint32_t go;	   /* 0: what gmp_gate_if() is asked to do has no more reason */
+	volatile uint64_t waiting; /* GMP_VIRTUAL signals that it takes synchronously */
+	uintptr_t stack_block;	   /* last 2 MiB block pinned because the stack pointer was in it */
+	_Atomic uint32_t in_libc;  /* depth of gmp_libc_enter() */
+	bool armed;		   /* altstack and dispatch are in the kernel's hands */
 	struct gmp_exec_copy {
 		void *p;
 		size_t bytes;
@@ -119,9 +126,37 @@ void gmp_signals_reclaim(void);
 int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old);
 /* kmask: the kernel's mask to edit in place (a signal frame's), NULL: the thread's own. */
 int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask);
-/* Signals held back that the program has now unblocked are sent again. */
+/*
+ * A handler is about to run, and ends the call that the thread is in. now: the mask that it finds, set when the call has
+ * put one in place. Gives the virtual bits that come back after the handler. g: the interrupted registers.
+ */
+uint64_t gmp_end_wait(struct gmp_thread *t, greg_t *g, uint64_t *now);
+
+/* ---- sighold.c: SIGSEGV and SIGSYS that were sent while the program blocks them ---------------- */
+
+/* in_core: locks may be held; it is looked at again by gmp_sig_release_held(). */
+void gmp_sig_hold(struct gmp_thread *t, int sig, const siginfo_t *info, bool in_core);
+/* One that is held for the thread or the process; false: none (any more). Signals blocked. */
+bool gmp_sig_take(struct gmp_thread *t, int sig, siginfo_t *info);
+/* Is it only the news that a held signal can be had? */
+bool gmp_sig_is_nudge(const siginfo_t *info);
+/* Those that are held and no longer blocked come now. */
 void gmp_sig_release(struct gmp_thread *t);
-void gmp_sig_release_held(void); /* of the calling thread */
+/* After a fault: the kernel drops a nudge that comes while the fault's own signal is on its way. SIGSEGV blocked. */
+void gmp_sig_renudge(void);
+void gmp_sig_release_held(void); /* of the calling thread, when it has left core: gmi_release_hook */
+uint64_t gmp_sig_pending(const struct gmp_thread *t);
+void gmp_sig_forget(struct gmp_thread *t); /* in a forked child */
+
+/* ---- sigwait.c: calls that wait with a mask of their own, or for signals ----------------------- */
+
+enum gmp_mask_kind { GMP_MASK, GMP_MASK_PAIR /* pointer and size, as pselect6 has it */ };
+/* A call whose i-th argument is a mask that holds while it waits. Result or -errno. */
+long gmp_masked_syscall(long nr, const long a[6], unsigned i, enum gmp_mask_kind kind);
+bool gmp_mask_of(const void *arg, enum gmp_mask_kind kind, uint64_t *mask); /* false: none, or not readable */
+long gmp_sigtimedwait(const long a[6]);
+/* A signal came: the call that is about to be made in gmp_gate_if() ends at once with -EINTR. */
+void gmp_leave_wait(struct gmp_thread *t, greg_t *g);
 /* The program's action for a forward; consumes it when SA_RESETHAND. */
 struct gmp_ksigaction gmp_action_take(int sig);
 /* A signal that is not for us goes to the program, as the kernel would have delivered it. Does not always
@@ -130,7 +165,7 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous);
 
 /* gate.S */
 extern char gmp_gate[], gmp_gate_start[], gmp_gate_end[], gmp_stubs[];
-extern char gmp_restore_own[], gmp_restore_plain[], gmp_restore_forwarded[];
+extern char gmp_restore_own[], gmp_restore_plain[], gmp_restore_forwarded[], gmp_handler_enter[];
 #define GMP_NSTUBS 384
 extern void *gmp_stub_back[GMP_NSTUBS];
 #define GMP_NCLONE_STUBS     32
@@ -155,6 +190,10 @@ void gmp_dispatch_forked(void); /* in the child: off, armed again */
 void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx);
 /* The call with its managed buffers pinned, through the gate. Result or -errno. */
 long gmp_pinned_syscall(long nr, const long a[6]);
+long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg), void *arg);
+/* A call between the two may be cancelled, as in libc (io.c). */
+int gmp_cancel_open(void);
+void gmp_cancel_close(int type);
 /* The kernel uses it beyond the call: it stays on the host for good, for devices to reach over the bus; not movable: nor may
  * its mapping change, so no device gets at it. */
 void gmp_keep(const void *p, size_t n, bool movable);

@@ -66,7 +66,7 @@ void gmp_fork_child(void)
 	if (gmp_armed) {
 		gmp_activate_forked();
 		gmp_dispatch_forked();
-		gmp_self()->vpending = 0; /* the parent's, as all that is pending */
+		gmp_sig_forget(gmp_self()); /* the parent's, as all that is pending */
 		gmp_self()->stack_block = 0;
 	}
 	gmp_in_fork = false;

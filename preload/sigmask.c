@@ -52,7 +52,7 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 	}
 	if (old)
 		*old = view;
-	if (gm_unlikely(t->vpending))
+	if (set)
 		gmp_sig_release(t);
 	return 0;
 }
@@ -139,50 +139,10 @@ GMP_HOOK int sigpending(sigset_t *set)
 		return -1;
 	if (gmp_armed) {
 		memcpy(&pending, set, sizeof(pending));
-		pending |= gmp_self()->vpending;
+		pending |= gmp_sig_pending(gmp_self());
 		memcpy(set, &pending, sizeof(pending));
 	}
 	return 0;
-}
-
-/* ---- masks that the kernel puts in place for the duration of a call: our two bits out ---------- */
-
-static const sigset_t *real_mask(const sigset_t *set, sigset_t *copy)
-{
-	uint64_t m;
-
-	if (!gmp_armed || !set)
-		return set;
-	memcpy(&m, set, sizeof(m));
-	m &= ~GMP_VIRTUAL;
-	memset(copy, 0, sizeof(*copy));
-	memcpy(copy, &m, sizeof(m));
-	return copy;
-}
-
-GMP_HOOK int sigsuspend(const sigset_t *set)
-{
-	sigset_t copy;
-	return GMP_REAL(sigsuspend)(real_mask(set, &copy));
-}
-
-GMP_HOOK int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *set)
-{
-	sigset_t copy;
-	return GMP_REAL(ppoll)(fds, n, timeout, real_mask(set, &copy));
-}
-
-GMP_HOOK int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout,
-		     const sigset_t *set)
-{
-	sigset_t copy;
-	return GMP_REAL(pselect)(n, r, w, e, timeout, real_mask(set, &copy));
-}
-
-GMP_HOOK int epoll_pwait(int fd, struct epoll_event *ev, int max, int timeout, const sigset_t *set)
-{
-	sigset_t copy;
-	return GMP_REAL(epoll_pwait)(fd, ev, max, timeout, real_mask(set, &copy));
 }
 
 /* ---- jumps that restore a mask: libc does that by a call that no hook sees --------------------- */

@@ -59,7 +59,11 @@ static size_t fp_bytes(const char *fp)
 
 static void send_self(int sig, const siginfo_t *info)
 {
-	gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), gmi_gettid(), sig, info);
+	long pid = gm_sys0(SYS_getpid);
+
+	/* What kill() or tgkill() made is for the main thread alone to send again. */
+	if (gm_sys4(SYS_rt_tgsigqueueinfo, pid, gmi_gettid(), sig, info) == -EPERM)
+		gm_sys3(SYS_tgkill, pid, gmi_gettid(), sig);
 }
 
 /* The default action, with the true registers: a fault happens again, anything else is sent again. */
@@ -93,8 +97,9 @@ static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct
 	uintptr_t top = frame_top(t, act, (uintptr_t)g[REG_RSP]);
 	uintptr_t fp_at = gm_align_down(top - fpn, 64);
 	uintptr_t at = gm_align_down(fp_at - sizeof(struct frame), 16) - 8;
-	uint64_t view = (get_mask(uc) & ~GMP_VIRTUAL) | t->vmask;
-	uint64_t in_handler = view | act->mask | (act->flags & SA_NODEFER ? 0 : gmp_bit(sig));
+	uint64_t now = (get_mask(uc) & ~GMP_VIRTUAL) | t->vmask;
+	uint64_t view = (get_mask(uc) & ~GMP_VIRTUAL) | gmp_end_wait(t, g, &now);
+	uint64_t in_handler = now | act->mask | (act->flags & SA_NODEFER ? 0 : gmp_bit(sig));
 	char *r = t->scratch, *p = r + gm_align_up(UC_BYTES, 64);
 
 	struct frame *f = (struct frame *)p;
@@ -130,47 +135,42 @@ static bool is_handler(const void *h)
 	return h != (void *)SIG_DFL && h != (void *)SIG_IGN;
 }
 
-void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
+/* Signals blocked. */
+static void act_on(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous, bool blocked)
 {
-	struct gmp_thread *t = gmp_self();
-	ucontext_t *uc = ctx;
-	bool blocked = (get_mask(uc) | t->vmask) & gmp_bit(sig);
-	bool in_core = get_mask(uc) & GMI_IN_CORE;
-
-	if (!synchronous && (blocked || in_core)) {
-		gmi_signal_held |= in_core;
-		unsigned i = sig == SIGSYS;
-		if (!(t->vpending & gmp_bit(sig)))
-			t->held[i] = *info;
-		t->vpending |= gmp_bit(sig);
-		return;
-	}
-	gm_sigmask old = gmi_block_signals();
 	struct gmp_ksigaction act = gmp_action_take(sig);
+
 	if (is_handler(act.handler) && !blocked)
 		deliver(sig, info, uc, &act);
 	else if (act.handler == (void *)SIG_DFL || synchronous)
 		die(sig, info, uc, synchronous);
-	gmi_restore_signals(old);
 }
 
-void gmp_sig_release(struct gmp_thread *t)
+void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 {
-	static const int sigs[] = {SIGSEGV, SIGSYS};
+	struct gmp_thread *t = gmp_self();
+	ucontext_t *uc = ctx;
+	bool blocked = ((get_mask(uc) & ~GMP_VIRTUAL) | t->vmask) & gmp_bit(sig);
+	bool in_core = get_mask(uc) & GMI_IN_CORE, nudge = gmp_sig_is_nudge(info);
+	siginfo_t held;
 
-	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
-		uint64_t bit = gmp_bit(sigs[i]);
-		if (gm_likely(!(t->vpending & bit)) || (t->vmask & bit))
-			continue;
-		siginfo_t info = t->held[i];
-		t->vpending &= ~bit;
-		send_self(sigs[i], &info);
+	if (!synchronous && (blocked || in_core || gmi_self()->internal)) {
+		if (t->waiting & gmp_bit(sig))
+			gmp_leave_wait(t, uc->uc_mcontext.gregs);
+		gmi_signal_held |= in_core;
+		t->kept_out = true;
+		if (!nudge)
+			gmp_sig_hold(t, sig, info, in_core);
+		return;
 	}
-}
-
-void gmp_sig_release_held(void)
-{
-	gmp_sig_release(gmp_self());
+	gm_sigmask old = gmi_block_signals();
+	if (!nudge)
+		act_on(sig, info, uc, synchronous, blocked);
+	else if (gmp_sig_take(t, sig, &held))
+		act_on(sig, &held, uc, false, false);
+	else
+		t->kept_out = true; /* somebody was faster */
+	gmi_restore_signals(old);
 }
 
 /* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits ---- */
@@ -185,6 +185,7 @@ void gmp_sigreturn_plain(ucontext_t *uc)
 	set_mask(uc, m & ~GMP_VIRTUAL);
 }
 
+/* Handlers that were forwarded to, or that came in by gmp_handler_enter: their frame has the program's view. */
 void gmp_sigreturn_forwarded(ucontext_t *uc)
 {
 	struct gmp_thread *t = gmp_self();
@@ -216,8 +217,10 @@ static void on_segv(int sig, siginfo_t *info, void *ctx)
 		enum gm_cpu_fault_result r = gmi_cpu_fault((uintptr_t)info->si_addr, g[REG_ERR] & 2);
 		if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
 			gmp_pin_stack((uintptr_t)g[REG_RSP]);
-		if (gm_likely(r == GM_CPU_RESOLVED))
+		if (gm_likely(r == GM_CPU_RESOLVED)) {
+			gmp_sig_renudge();
 			return;
+		}
 		if (r == GM_CPU_LOST) {
 			siginfo_t bus = {.si_signo = SIGBUS, .si_code = BUS_ADRERR};
 			bus.si_addr = info->si_addr;

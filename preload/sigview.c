@@ -2,14 +2,15 @@
  * sigview.c - the program's view of signal actions.
  *
  * SIGSEGV and SIGSYS exist twice: our handler in the kernel, the program's action here. The actions of all
- * other signals are the kernel's, except that SIGSEGV and SIGSYS are taken out of their masks and that they
- * return through our gate (no dispatch of rt_sigreturn); what the program asked for is remembered and shown
- * to it again.
+ * other signals are the kernel's, except that SIGSEGV and SIGSYS are taken out of their masks, and that handlers are entered
+ * and return through our gate: there the two signals become blocked in the program's view, in the frame and for the time
+ * of the handler. What the program asked for is remembered and shown to it again.
  *
  * Lock: one for the table, taken with all signals blocked; user memory is never touched under it.
  */
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 
 #include "preload.h"
 #include "real.h"
@@ -18,6 +19,10 @@ static struct gm_lock lock;
 static struct gmp_ksigaction view[GMP_NSIG + 1];
 static bool known[GMP_NSIG + 1];
 static uint64_t interrupts; /* siginterrupt(sig, 1): signal() must not set SA_RESTART */
+
+/* What gmp_handler_begins() needs without a lock: of the last action with a handler. */
+static void *_Atomic handler_of[GMP_NSIG + 1];
+static _Atomic uint64_t mask_of[GMP_NSIG + 1];
 
 static bool is_virtual(int sig)
 {
@@ -66,7 +71,9 @@ void gmp_signals_init(void)
 /* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw call). */
 static struct gmp_ksigaction shown(int sig, struct gmp_ksigaction k)
 {
-	return known[sig] && view[sig].handler == k.handler ? view[sig] : k;
+	bool ours = k.handler == gmp_handler_enter || k.handler == view[sig].handler;
+
+	return known[sig] && ours ? view[sig] : k;
 }
 
 static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
@@ -78,6 +85,9 @@ static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksi
 		k = *act;
 		k.mask &= ~GMP_VIRTUAL;
 		if (handler) {
+			atomic_store(&handler_of[sig], act->handler);
+			atomic_store(&mask_of[sig], act->mask);
+			k.handler = gmp_handler_enter;
 			k.flags |= GMP_SA_RESTORER;
 			k.restorer = gmp_restore_plain;
 		}
@@ -101,6 +111,21 @@ static void set_virtual(int sig, const struct gmp_ksigaction *act, struct gmp_ks
 	view[sig] = *act;
 	view[sig].mask &= ~(gmp_bit(SIGKILL) | gmp_bit(SIGSTOP));
 	claim(sig);
+}
+
+/* gate.S: a handler of the program's is about to run. Gives its address. */
+void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc);
+void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	struct gmp_thread *t = gmp_self();
+	uint64_t mask, now = t->vmask;
+	uint64_t after = gmp_end_wait(t, uc->uc_mcontext.gregs, &now) & GMP_VIRTUAL;
+
+	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	mask = (mask & ~GMP_VIRTUAL) | after;
+	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+	t->vmask = (now | atomic_load(&mask_of[sig])) & GMP_VIRTUAL;
+	return atomic_load(&handler_of[sig]);
 }
 
 int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
@@ -127,14 +152,14 @@ int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigacti
 
 struct gmp_ksigaction gmp_action_take(int sig)
 {
-	struct gmp_ksigaction act;
+	struct gmp_ksigaction act = {0};
 
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
 	if (is_virtual(sig))
 		act = view[sig];
-	else
-		kernel_action(sig, NULL, &act);
+	else if (!kernel_action(sig, NULL, &act))
+		act = shown(sig, act);
 	if (act.flags & SA_RESETHAND) {
 		struct gmp_ksigaction dfl = act;
 		dfl.handler = (void *)SIG_DFL;
@@ -152,6 +177,12 @@ struct gmp_ksigaction gmp_action_take(int sig)
 
 /* As libc does, actions say SA_RESTORER: programs that compare flags see the same ones. */
 #define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
+
+/* Of a signal that no program may have, libc says so. */
+static bool is_known(int sig)
+{
+	return sig >= 1 && sig <= GMP_NSIG && !LIBC_OWN(sig);
+}
 
 GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
@@ -200,7 +231,7 @@ static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long 
 
 GMP_HOOK __sighandler_t signal(int sig, __sighandler_t handler)
 {
-	if (!gmp_armed || !is_virtual(sig))
+	if (!gmp_armed || !is_known(sig))
 		return GMP_REAL(signal)(sig, handler);
 	return set_simple(sig, handler, interrupts & gmp_bit(sig) ? 0 : SA_RESTART, gmp_bit(sig));
 }
@@ -217,7 +248,7 @@ GMP_HOOK __sighandler_t ssignal(int sig, __sighandler_t handler)
 
 GMP_HOOK __sighandler_t sysv_signal(int sig, __sighandler_t handler)
 {
-	if (!gmp_armed || !is_virtual(sig))
+	if (!gmp_armed || !is_known(sig))
 		return GMP_REAL(sysv_signal)(sig, handler);
 	return set_simple(sig, handler, (unsigned)SA_RESETHAND | SA_NODEFER, 0);
 }
@@ -231,7 +262,7 @@ GMP_HOOK __sighandler_t sigset(int sig, __sighandler_t handler)
 {
 	uint64_t bit, was;
 
-	if (!gmp_armed || !is_virtual(sig))
+	if (!gmp_armed || !is_known(sig))
 		return GMP_REAL(sigset)(sig, handler);
 	bit = gmp_bit(sig);
 	if (handler == (__sighandler_t)2) { /* SIG_HOLD */
@@ -249,7 +280,7 @@ GMP_HOOK __sighandler_t sigset(int sig, __sighandler_t handler)
 
 GMP_HOOK int sigignore(int sig)
 {
-	if (!gmp_armed || !is_virtual(sig))
+	if (!gmp_armed || !is_known(sig))
 		return GMP_REAL(sigignore)(sig);
 	return set_simple(sig, SIG_IGN, 0, 0) == SIG_ERR ? -1 : 0;
 }
@@ -258,7 +289,7 @@ GMP_HOOK int siginterrupt(int sig, int on)
 {
 	struct gmp_ksigaction act;
 
-	if (!gmp_armed || !is_virtual(sig))
+	if (!gmp_armed || !is_known(sig))
 		return GMP_REAL(siginterrupt)(sig, on);
 	gmp_sigaction(sig, NULL, &act);
 	if (on) {

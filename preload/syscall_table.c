@@ -37,6 +37,7 @@
 #define CALL_NR(n, ...)	     ROW(n, __VA_ARGS__), .norestart = true}
 #define CALL_HOLD(n, i, f, ...) ROW(n, __VA_ARGS__), .hold = 1 + (i), .hold_flags = (f)}
 #define SPECIAL(n, how, ...) ROW(n, __VA_ARGS__), .special = (how)}
+#define SPECIAL_NR(n, how, ...) ROW(n, __VA_ARGS__), .special = (how), .norestart = true}
 #define MANY(n, table, ...)  ROW(n, __VA_ARGS__), .commands = &(table)}
 #define NONE(n)		     [SYS_##n] = {.name = #n}
 #define NONE_BUT(n, how)     [SYS_##n] = {.name = #n, .special = (how)}
@@ -311,8 +312,8 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	NONE_BUT(rt_sigreturn, GMP_SIGRETURN),
 	SPECIAL(sigaltstack, GMP_SIGALTSTACK, IN1(stack_t), OUT1(stack_t)),
 	CALL_NR(rt_sigsuspend, SIGSET),
-	CALL(rt_sigpending, OUTC(8)),
-	CALL_NR(rt_sigtimedwait, INC(8), OUTC(128), IN1(TS)),
+	SPECIAL(rt_sigpending, GMP_SIGPENDING, OUTC(8)),
+	SPECIAL_NR(rt_sigtimedwait, GMP_SIGTIMEDWAIT, INC(8), OUTC(128), IN1(TS)),
 	CALL(rt_sigqueueinfo, VAL, VAL, INC(128)),
 	CALL(rt_tgsigqueueinfo, VAL, VAL, VAL, INC(128)),
 	CALL(pidfd_send_signal, VAL, VAL, INC(128)),

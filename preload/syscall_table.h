@@ -121,6 +121,8 @@ enum gmp_special { /* what dispatch does instead of pin, call, unpin */
 		   GMP_SIGACTION,
 		   GMP_SIGPROCMASK,
 		   GMP_SIGALTSTACK,
+		   GMP_SIGTIMEDWAIT,
+		   GMP_SIGPENDING,
 		   GMP_PRCTL,
 		   GMP_CLOSE,
 		   GMP_CLOSE_RANGE,

@@ -224,8 +224,13 @@ static unsigned *libc_threads;
 
 static void leave_count(void)
 {
-	if (libc_threads && !__atomic_sub_fetch(libc_threads, 1, __ATOMIC_ACQ_REL))
-		exit(0); /* the program's last one ended since */
+	uint64_t ours = GMP_VIRTUAL;
+
+	if (!libc_threads || __atomic_sub_fetch(libc_threads, 1, __ATOMIC_ACQ_REL))
+		return;
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL,
+		8); /* the program's handlers run here, if it is ours */
+	exit(0);    /* its last thread ended since */
 }
 
 static void *start_internal(void *p)
@@ -233,8 +238,9 @@ static void *start_internal(void *p)
 	struct internal s = *(struct internal *)p;
 
 	gmi_free(p, sizeof(s));
-	gmi_thread_signals();
 	gmi_self()->internal = true;
+	gmp_self(); /* not first when a SIGSEGV of somebody's comes to this thread, inside core perhaps */
+	gmi_thread_signals();
 	void *ret = s.fn(s.arg);
 	if (libc_threads)
 		__atomic_add_fetch(libc_threads, 1, __ATOMIC_ACQ_REL);
