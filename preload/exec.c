@@ -79,14 +79,17 @@ long gmp_execveat(int dirfd, const char *path, char *const argv[], char *const e
 		if (r)
 			return r;
 	}
-	if (dirfd == AT_FDCWD && !flags)
-		return gm_sys3(SYS_execve, x.path, x.argv, x.envp);
-	return gm_sys5(SYS_execveat, dirfd, x.path, x.argv, x.envp, flags);
+	struct gmp_inherited given = gmp_inherit_begin(GMP_BY_EXEC);
+	bool plain = dirfd == AT_FDCWD && !flags;
+	long r = plain ? gm_sys3(SYS_execve, x.path, x.argv, x.envp)
+		       : gm_sys5(SYS_execveat, dirfd, x.path, x.argv, x.envp, flags);
+	gmp_inherit_end(given);
+	return r;
 }
 
 GMP_HOOK int execve(const char *path, char *const argv[], char *const envp[])
 {
-	if (!gmp_on || !gmp_is_active())
+	if (!gmp_on || !gmp_armed)
 		return GMP_REAL(execve)(path, argv, envp);
 	return (int)gmp_ret(gmp_execveat(AT_FDCWD, path, argv, envp, 0));
 }
@@ -98,7 +101,7 @@ GMP_HOOK int execv(const char *path, char *const argv[])
 
 GMP_HOOK int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	if (!gmp_on || !gmp_is_active())
+	if (!gmp_on || !gmp_armed)
 		return GMP_REAL(fexecve)(fd, argv, envp);
 	return (int)gmp_ret(gmp_execveat(fd, "", argv, envp, AT_EMPTY_PATH));
 }
@@ -113,7 +116,12 @@ GMP_HOOK int execvpe(const char *file, char *const argv[], char *const envp[])
 		if (r)
 			return (int)gmp_ret(r);
 	}
-	return GMP_REAL(execvpe)(x.path, x.argv, x.envp);
+	if (gmp_is_active())
+		return GMP_REAL(execvpe)(x.path, x.argv, x.envp); /* its attempts come by gmp_execveat() */
+	struct gmp_inherited given = gmp_inherit_begin(GMP_BY_EXEC);
+	int r = GMP_REAL(execvpe)(x.path, x.argv, x.envp);
+	gmp_inherit_end(given);
+	return r;
 }
 
 GMP_HOOK int execvp(const char *file, char *const argv[])
@@ -240,8 +248,11 @@ static int spawn_active(pid_t *pid, const struct spawn_args *from)
 		return ENOMEM;
 	r = copy_spawn(&c, &to, from);
 	gmp_libc_enter(); /* active, but the selector may not be on yet */
-	if (!r)
+	if (!r) {
+		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
 		r = -GMP_REAL(posix_spawn)(&child, to.x.path, to.actions, to.attr, to.x.argv, to.x.envp);
+		gmp_inherit_end(given);
+	}
 	gmp_libc_leave();
 	gmi_free(c.base, bytes);
 	if (!r && pid)
@@ -254,7 +265,9 @@ GMP_HOOK int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_ac
 {
 	if (!gmp_on || !gmp_is_active()) {
 		gmp_libc_enter();
+		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
 		int r = GMP_REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
+		gmp_inherit_end(given);
 		gmp_libc_leave();
 		return r;
 	}
@@ -296,7 +309,9 @@ GMP_HOOK int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_a
 
 	if (!gmp_on || !gmp_is_active()) {
 		gmp_libc_enter();
+		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
 		int r = GMP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
+		gmp_inherit_end(given);
 		gmp_libc_leave();
 		return r;
 	}
@@ -342,7 +357,9 @@ GMP_HOOK FILE *popen(const char *command, const char *mode)
 	if (gmp_is_active())
 		pin_environment();
 	gmp_libc_enter();
+	struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
 	FILE *f = GMP_REAL(popen)(copy, mode);
+	gmp_inherit_end(given);
 	gmp_libc_leave();
 	gmi_free(copy, bytes);
 	return f;

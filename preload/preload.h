@@ -52,6 +52,12 @@ static inline long gmp_ret(long r)
 
 /* ---- threads: thread.c, altstack.c ------------------------------------------------------------- */
 
+/* What a process on our memory (a vfork child) has said of GMP_VIRTUAL signals. */
+struct gmp_guest {
+	int pid;
+	uint64_t vmask;
+	uint64_t set, ignored; /* actions that it changed; those of them to SIG_IGN */
+};
 enum gmp_exec_level { GMP_EXEC_CALL, GMP_EXEC_SEARCH, GMP_EXEC_LEVELS };
 struct gmp_thread {
 	stack_t alt;   /* the altstack that the program set; ss_size 0: none */
@@ -68,9 +74,10 @@ struct gmp_thread {
 	bool kept_out;		   /* a signal came that is held now */
 	volatile uint32_t go;	   /* 0: what gmp_gate_if() is asked to do has no more reason */
 	volatile uint64_t waiting; /* GMP_VIRTUAL signals that it takes synchronously */
-	uintptr_t stack_block;	   /* last 2 MiB block pinned because the stack pointer was in it */
-	_Atomic uint32_t in_libc;  /* depth of gmp_libc_enter() */
-	bool armed;		   /* altstack and dispatch are in the kernel's hands */
+	struct gmp_guest guest;
+	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
+	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
+	bool armed;		  /* altstack and dispatch are in the kernel's hands */
 	struct gmp_exec_copy {
 		void *p;
 		size_t bytes;
@@ -147,6 +154,19 @@ void gmp_sig_renudge(void);
 void gmp_sig_release_held(void); /* of the calling thread, when it has left core: gmi_release_hook */
 uint64_t gmp_sig_pending(const struct gmp_thread *t);
 void gmp_sig_forget(struct gmp_thread *t); /* in a forked child */
+
+/* ---- inherit.c: what children find of SIGSEGV and SIGSYS ---------------------------------------- */
+
+void gmp_inherit_init(void);
+/* NULL: the calling process is the one that this memory belongs to. */
+struct gmp_guest *gmp_guest(struct gmp_thread *t);
+/* Around exec or libc's spawn: blocked and ignored signals are so in the kernel meanwhile. No managed memory is touched. */
+enum gmp_inherit_by { GMP_BY_EXEC, GMP_BY_SPAWN };
+struct gmp_inherited {
+	uint64_t blocked, ignored;
+};
+struct gmp_inherited gmp_inherit_begin(enum gmp_inherit_by by);
+void gmp_inherit_end(struct gmp_inherited done);
 
 /* ---- sigwait.c: calls that wait with a mask of their own, or for signals ----------------------- */
 

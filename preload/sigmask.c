@@ -33,18 +33,20 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 {
 	struct gmp_thread *t = gmp_self();
 	const uint64_t virtual = gmp_armed ? GMP_VIRTUAL : 0;
+	struct gmp_guest *guest = set && gmp_armed ? gmp_guest(t) : NULL;
+	uint64_t *vmask = guest ? &guest->vmask : &t->vmask;
 	uint64_t now = 0, view;
 
 	if (kmask)
 		now = *kmask;
 	else
 		gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, 8);
-	now = view = (now & ~virtual) | t->vmask;
+	now = view = (now & ~virtual) | *vmask;
 	if (set && !apply(how, *set, &now))
 		return -EINVAL;
 	if (set) {
 		uint64_t real = now & ~virtual;
-		t->vmask = now & virtual;
+		*vmask = now & virtual;
 		if (kmask)
 			*kmask = real;
 		else
@@ -52,7 +54,7 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 	}
 	if (old)
 		*old = view;
-	if (set)
+	if (set && !guest)
 		gmp_sig_release(t);
 	return 0;
 }

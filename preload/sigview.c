@@ -61,6 +61,7 @@ void gmp_signals_init(void)
 {
 	uint64_t inherited = 0, ours = GMP_VIRTUAL;
 
+	gmp_inherit_init();
 	gmi_release_hook = gmp_sig_release_held;
 	gmp_signals_reclaim(); /* what was inherited (SIG_IGN) or set by an earlier constructor is the
 				  program's */
@@ -128,15 +129,45 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 	return atomic_load(&handler_of[sig]);
 }
 
+/* A vfork child: the kernel's actions are its own, our tables are its parent's. */
+static long guest_action(struct gmp_guest *g, int sig, const struct gmp_ksigaction *act,
+			 struct gmp_ksigaction *old)
+{
+	const uint64_t bit = gmp_bit(sig);
+	long r = 0;
+
+	if (!is_virtual(sig)) {
+		if (!(r = kernel_action(sig, act, old)))
+			*old = shown(sig, *old);
+		return r;
+	}
+	*old = view[sig];
+	if (g->set & bit)
+		*old = (struct gmp_ksigaction){.handler =
+						       g->ignored & bit ? (void *)SIG_IGN : (void *)SIG_DFL};
+	if (act) {
+		g->set |= bit;
+		g->ignored = (g->ignored & ~bit) | (act->handler == (void *)SIG_IGN ? bit : 0);
+	}
+	return 0;
+}
+
 int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
 {
 	struct gmp_ksigaction set, was;
+	struct gmp_guest *guest;
 	long r = 0;
 
 	if (sig < 1 || sig > GMP_NSIG)
 		return -EINVAL;
 	if (act)
 		set = *act;
+	if (gm_unlikely((guest = gmp_guest(gmp_self())) != NULL)) {
+		r = guest_action(guest, sig, act ? &set : NULL, &was);
+		if (!r && old)
+			*old = was;
+		return (int)r;
+	}
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
 	if (is_virtual(sig))

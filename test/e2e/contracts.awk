@@ -1,5 +1,5 @@
 # For each row of test/contracts.txt that names PROGRAM: are its lines in the plain output, and the same in what a mode
-# printed? usage: awk -v program=NAME -v mode=MODE -f contracts.awk contracts.txt PLAIN GOT. Without GOT: only the first.
+# printed? A line "...: skipped, WHY" of the plain run skips its row. usage: awk -v program=NAME -v mode=MODE -f contracts.awk contracts.txt PLAIN GOT. Without GOT: only the first.
 FILENAME == ARGV[1] {
 	if ($0 !~ /^#/ && $2 == program) {
 		name[++rows] = $1
@@ -18,6 +18,8 @@ END {
 		want = out[ARGV[2], i]
 		if (want == "")
 			bad("not ok " name[i] ", " program "_contract has no such line: " lines[i])
+		else if (ARGC > 3 && want ~ /: skipped, /)
+			printf "skip %s, %s: %s", name[i], mode, substr(want, index(want, ": skipped, ") + 11)
 		else if (ARGC > 3 && want == out[ARGV[3], i])
 			print "ok " name[i] ", " mode
 		else if (ARGC > 3)
