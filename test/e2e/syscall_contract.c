@@ -183,6 +183,97 @@ static void sockets(void)
 	SHOW("recv none", recv(s[1], c, 2 * PAGE, MSG_DONTWAIT));
 }
 
+/* A connection's address and a listener's, in pages that are away. */
+static void accepting(void)
+{
+	struct sockaddr_un *here = (struct sockaddr_un *)absent(1, 0),
+			   *from = (struct sockaddr_un *)absent(1, 0);
+	socklen_t *len = (socklen_t *)absent(1, 0);
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memset(here, 0, sizeof(*here));
+	here->sun_family = AF_UNIX;
+	snprintf(here->sun_path, sizeof(here->sun_path), "%s/socket", dir);
+	away(here, PAGE);
+	SHOW("bind", bind(l, (struct sockaddr *)here, sizeof(*here)));
+	SHOW("listen", listen(l, 5));
+	away(here, PAGE);
+	SHOW("connect", connect(c, (struct sockaddr *)here, sizeof(*here)));
+	*len = sizeof(*from);
+	away(len, PAGE), away(from, PAGE);
+	SHOW("accept", accept(l, (struct sockaddr *)from, len) >= 0);
+	printf("accepted from family %d len %u\n", from->sun_family, *len);
+	*len = sizeof(*from);
+	away(len, PAGE), away(from, PAGE);
+	SHOW("getpeername", getpeername(c, (struct sockaddr *)from, len));
+	printf("peer %d\n", !strcmp(from->sun_path, here->sun_path));
+	close(l), close(c);
+}
+
+/* A pipe's buffers, as much as it holds, and what is moved without us. */
+static void pipes(void)
+{
+	int *p = (int *)absent(1, 0), q[2];
+	char *b = absent(16, 5), *c = absent(16, 6);
+	struct iovec *iov = (struct iovec *)absent(1, 0);
+	unsigned want = sum(b, 16 * PAGE);
+
+	SHOW("pipe2 away", pipe2(p, O_NONBLOCK));
+	away(b, 16 * PAGE);
+	SHOW("pipe write", write(p[1], b, 16 * PAGE));
+	SHOW("pipe full", write(p[1], b, 1));
+	c[5 * PAGE] = 1; /* some of it at home */
+	SHOW("pipe read", read(p[0], c, 16 * PAGE));
+	printf("pipe data %d\n", sum(c, 16 * PAGE) == want);
+	*iov = (struct iovec){b, 2 * PAGE};
+	away(b, 16 * PAGE), away(iov, PAGE);
+	SHOW("pipe vmsplice", vmsplice(p[1], iov, 1, 0));
+	away(b, 2 * PAGE), away(c, 16 * PAGE);
+	SHOW("pipe pair", pipe(q));
+	SHOW("pipe tee", tee(p[0], q[1], 2 * PAGE, 0));
+	SHOW("pipe read tee", read(q[0], c, 2 * PAGE));
+	printf("pipe spliced data %d\n", !memcmp(b, c, 2 * PAGE));
+	close(p[0]), close(p[1]), close(q[0]), close(q[1]);
+}
+
+/* stdio of other kinds: unbuffered, in memory, formatted input, wide characters. */
+static void more_stdio(void)
+{
+	char *text = absent(2, 0), *out = NULL, *word = absent(1, 0), *line = absent(1, 0);
+	size_t n = 0;
+	int a = 0;
+
+	strcpy(text, "12 apples\nand pears\n");
+	away(text, 2 * PAGE);
+	FILE *f = fmemopen(text, 2 * PAGE, "r+");
+	away(word, PAGE);
+	SHOW("stdio fscanf", fscanf(f, "%d %4000s", &a, word));
+	away(line, PAGE);
+	SHOW("stdio fgets", fgets(line, PAGE, f) != NULL && fgets(line, PAGE, f) != NULL);
+	printf("stdio read %d %s %s", a, word, line);
+	fclose(f);
+	f = open_memstream(&out, &n);
+	for (int i = 0; i < 3000; i++) {
+		away(line, PAGE);
+		fwrite(line, 1, 5, f);
+	}
+	fflush(f);
+	away(out, PAGE);
+	printf("stdio memstream %zu %u\n", n, sum(out, n));
+	fclose(f);
+	f = fopen(path_of("raw"), "w+");
+	setvbuf(f, NULL, _IONBF, 0);
+	away(line, PAGE), away(out, PAGE);
+	SHOW("stdio fputs", fputs(line, f) >= 0);
+	SHOW("stdio fwrite", fwrite(out, 100, 3, f));
+	rewind(f);
+	away(word, PAGE);
+	SHOW("stdio fread", fread(word, 1, 200, f));
+	printf("stdio unbuffered %u\n", sum(word, 200));
+	fclose(f);
+	free(out);
+}
+
 static void waiting(void)
 {
 	int p[2], e = epoll_create1(0);
@@ -292,7 +383,10 @@ int main(void)
 	files();
 	directories();
 	stdio();
+	more_stdio();
 	sockets();
+	accepting();
+	pipes();
 	waiting();
 	futexes();
 	rest();
