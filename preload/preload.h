@@ -91,7 +91,7 @@ void gmp_thread_arm(uint64_t vmask);
 void gmp_threads_init(void);
 /* The calling thread ends: its record and altstack go, its calls are no longer dispatched. Signals blocked. */
 void gmp_thread_end(void);
-extern __thread bool gmp_making_own;	/* the thread that is being made is one of ours: not to be armed */
+extern __thread bool gmp_making_own; /* libc makes a thread of ours, not to be armed; core waits around it */
 extern struct gm_lock gmp_threads_lock; /* gm_thread.preload of other threads: read and cleared under it */
 extern bool gmp_threaded;		/* pthread_create was called at least once */
 

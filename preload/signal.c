@@ -151,7 +151,7 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 	struct gmp_thread *t = gmp_self();
 	ucontext_t *uc = ctx;
 	bool blocked = ((get_mask(uc) & ~GMP_VIRTUAL) | t->vmask) & gmp_bit(sig);
-	bool in_core = get_mask(uc) & GMI_IN_CORE, nudge = gmp_sig_is_nudge(info);
+	bool in_core = get_mask(uc) & GMI_IN_CORE || gmp_making_own, nudge = gmp_sig_is_nudge(info);
 	siginfo_t held;
 
 	if (!synchronous && (blocked || in_core || gmi_self()->internal)) {

@@ -265,17 +265,19 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, (size_t)512 << 10);
 	gm_sigmask old = gmi_block_signals();
-	gmi_restore_signals(~GMP_VIRTUAL);
-	gmp_libc_enter();
 	gmp_making_own = true;
+	/* A setuid() of another thread's may hold libc's list of stacks, and wait for us to take its signal. */
+	gmi_restore_signals(~(GMP_VIRTUAL | GMI_IN_CORE));
+	gmp_libc_enter();
 	bool armed = gmp_tls && gmp_tls->armed;
 	if (!armed) /* libc's locale, which a new thread reads before anything else, may be away: no real blocking */
 		gmp_dispatch_arm_thread();
 	int r = GMP_REAL(pthread_create)(&thread, &attr, start_internal, s);
 	if (!armed)
 		gmp_dispatch_disarm_thread();
-	gmp_making_own = false;
 	gmp_libc_leave();
+	gmi_block_signals();
+	gmp_making_own = false;
 	gmi_restore_signals(old);
 	pthread_attr_destroy(&attr);
 	if (!r)

@@ -8,7 +8,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 
 cpython="signal threading subprocess socket mmap io os posix fork1 faulthandler multiprocessing_fork asyncio zlib sqlite3 ctypes
 	gc select selectors epoll ssl"
-stressors="vm mmap mremap malloc brk fork vfork clone futex pipe sock udp sigsegv sigfd sigaltstack poll epoll aio io-uring pthread"
+stressors="vm mmap mremap malloc brk fork vfork clone futex pipe sock udp sigsegv sigfd bad-altstack poll epoll aio io-uring pthread"
 
 list() {
 	local name
@@ -58,7 +58,7 @@ run_nginx() {
 
 run() {
 	case $1 in
-	stress-ng) stress-ng "--$2" 2 --verify --timeout "$SECONDS_EACH" --temp-path "$PWD" ;;
+	stress-ng) stress-ng "--$2" 2 --verify --timeout "$SECONDS_EACH" ;;
 	program) TZ=UTC LC_ALL=C bash "$top/test/e2e/programs/$2.sh" ;;
 	openssl) openssl speed -seconds 1 "$2" ;;
 	nginx) run_nginx ;;

@@ -384,7 +384,17 @@ static void identities(void)
 
 	printf("setregid %d", r);
 	r = setreuid((uid_t)-1, (uid_t)-1);
-	printf(" setreuid %d\n", r);
+	printf(" setreuid %d", r);
+	for (int i = 0; i < 20; i++) { /* also while threads of ours are being made */
+		pid_t pid = fork();
+		if (!pid) {
+			for (int k = r = 0; k < 500; k++)
+				r |= setregid((gid_t)-1, (gid_t)-1);
+			_exit(r ? 1 : 0);
+		}
+		r |= status_of(pid);
+	}
+	printf(" in new processes %d\n", r);
 }
 
 static int in_clone(void *arg)
