@@ -380,6 +380,8 @@ long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long 
 	unsigned token[GMP_RANGES];
 	struct gmp_ranges rs = {.hold = gmp_keep};
 
+	if (gmp_names_our_fd(nr, a[0]))
+		return -EBADF;
 	gmp_syscall_ranges(nr, a, &rs);
 	for (unsigned i = 0; i < rs.n; i++)
 		token[i] = gmi_pin((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
@@ -404,7 +406,9 @@ static long plain(struct call *c)
 	const struct gmp_syscall *s = c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
 
 	if (!s || !s->memory)
-		return gm_sys6(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+		return gmp_names_our_fd(c->nr, c->a[0])
+			       ? -EBADF
+			       : gm_sys6(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
 	for (unsigned i = 0; i < 6; i++)
 		if (gm_unlikely(s->arg[i].kind == GMP_SIGSET || s->arg[i].kind == GMP_SIGSET6))
 			return gmp_masked_syscall(c->nr, c->a, i,

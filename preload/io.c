@@ -40,6 +40,8 @@ static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a
 /* One buffer, that of the second and third argument: no need to look into the table. */
 static inline ssize_t call_buffer(long nr, bool written, int fd, const void *buf, size_t n, long a3)
 {
+	if (gm_unlikely(gmi_fd_is_ours(fd)))
+		return gmp_ret(-EBADF);
 	int type = gmp_cancel_open();
 	unsigned token = gmi_pin(buf, n, written);
 	long r = gmi_syscall(nr, (long)fd, (long)buf, (long)n, a3, 0L, 0L);

@@ -193,6 +193,15 @@ GMP_HOOK int close(int fd)
 	return GMP_REAL(close)(fd);
 }
 
+/* What looks through all numbers finds none of ours, also before calls are dispatched. */
+#define FSTAT(name, type)                                                                                    \
+	GMP_HOOK int name(int fd, struct type *st)                                                           \
+	{                                                                                                    \
+		return gmi_fd_is_ours(fd) ? (int)gmp_ret(-EBADF) : GMP_REAL(name)(fd, st);                   \
+	}
+FSTAT(fstat, stat)
+FSTAT(fstat64, stat64)
+
 GMP_HOOK int dup2(int oldfd, int newfd)
 {
 	return gmp_on ? (int)gmp_ret(gmp_dup3(oldfd, newfd, 0, true)) : GMP_REAL(dup2)(oldfd, newfd);

@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <threads.h>
 #include <ucontext.h>
@@ -33,7 +34,7 @@
 	X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) X(setcontext) \
 	X(swapcontext) X(makecontext) X(ppoll) X(pselect) X(epoll_pwait) X(epoll_pwait2) X(sigwait) X(sigwaitinfo) X(sigtimedwait) X(posix_spawn) \
 	X(posix_spawnp) X(system) X(popen) X(execve) X(fexecve) X(execvpe) \
-	X(sched_yield) X(close) X(dup2) X(dup3) X(close_range) X(closefrom)
+	X(sched_yield) X(close) X(dup2) X(dup3) X(close_range) X(closefrom) X(fstat) X(fstat64)
 /* clang-format on */
 
 /* The old signal functions are hooked because programs still call them. */

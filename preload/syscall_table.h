@@ -170,6 +170,9 @@ extern const struct gmp_commands gmp_bpf_commands, gmp_fsconfig_commands, gmp_ge
 	gmp_ioctl_commands, gmp_keyctl_commands, gmp_prctl_commands, gmp_ptrace_commands,
 	gmp_setsockopt_commands, gmp_uring_commands;
 
+/* Is it a call on a descriptor of ours? The program has never opened it: EBADF. */
+bool gmp_names_our_fd(long nr, long first);
+
 /* The managed buffers of one call, joined into at most GMP_RANGES hulls. */
 #define GMP_RANGES 8
 struct gmp_range {
