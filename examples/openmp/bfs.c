@@ -58,6 +58,7 @@ static int expand(int device, struct node **all, size_t n, int level)
 
 static void search(int device, struct node **all, size_t n)
 {
+#pragma omp target teams distribute parallel for device(device)
 	for (size_t i = 0; i < n; i++)
 		all[i]->level = i ? -1 : 0;
 	for (int level = 0; expand(device, all, n, level); level++)
@@ -85,8 +86,8 @@ int main(int argc, char **argv)
 		double seconds = omp_get_wtime() - begin;
 		example_step(&e, seconds);
 		e.device_s += seconds;
-		for (size_t i = 0; i < n; i++)
-			equal &= all[i]->level == want[i];
 	}
+	for (size_t i = 0; i < n; i++)
+		equal &= all[i]->level == want[i];
 	return example_end(&e, equal && reached > n / 2);
 }

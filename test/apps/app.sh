@@ -23,7 +23,7 @@ quiet() { env -u LD_PRELOAD -u GMEM_CHAOS -u GMEM_REPORT "$@"; } # not what is t
 
 # One verdict for each test case.
 run_cpython() {
-	/usr/bin/python3 -m test --junit-xml "$PWD/result.xml" --timeout 300 "test_$1"
+	/usr/bin/python3 -m test --junit-xml "$PWD/result.xml" --timeout 1200 "test_$1"
 	local status=$?
 	quiet /usr/bin/python3 - >verdict <<-'END' || echo "fail everything: status $status" >verdict
 		import xml.etree.ElementTree as tree

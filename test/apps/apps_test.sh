@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../e2e/common.sh"
 only=${1:-}
 CHAOS=${CHAOS:-2000,seed=1,write}
-LIMIT=${LIMIT:-900}
+LIMIT=${LIMIT:-1800}
 
 # once MODE APP VAR=VALUE...: MODE.out, and MODE.pass, the names of what passed
 once() {
