@@ -25,7 +25,7 @@ gm_sigmask gmi_block_signals(void)
 
 void gmi_thread_signals(void)
 {
-	uint64_t all = ~(uint64_t)(NEVER_BLOCKED | GMI_IN_CORE) | BIT(SIGSEGV);
+	uint64_t all = ~(BIT(SIGSYS) | GMI_IN_CORE);
 
 	gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
 }

@@ -167,7 +167,7 @@ typedef uint64_t gm_sigmask;
 GM_EXPORT gm_sigmask gmi_block_signals(void);
 GM_EXPORT void gmi_restore_signals(gm_sigmask old);
 /* The mask that our own threads live with: as gmi_block_signals(), but for the signal that setuid() and its like send to
- * every thread and wait for; and without SIGSEGV: they take no faults, and one that somebody sends is the program's. */
+ * every thread and wait for; and with those that faults raise: they take none, and what somebody sends is the program's. */
 GM_EXPORT void gmi_thread_signals(void);
 /*
  * SIGSEGV and its like stay open, so one that somebody sends may arrive while locks are held. Whose mask has this bit

@@ -562,6 +562,45 @@ static void sent_during_forks(void)
 	printf("sent during forks: came %d ends %d\n", came > 0, ends);
 }
 
+/* Sent to the process: taken by the only thread that the program knows of, before kill() returns; blocked, by nobody. */
+static volatile int elsewhere;
+static pid_t sender;
+static void note_thread(int sig)
+{
+	count++;
+	elsewhere += gettid() != sender;
+}
+
+static void sent_to_process(void)
+{
+	static const int sigs[] = {SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSEGV, SIGSYS};
+	sigset_t pending, one;
+
+	sender = gettid();
+	for (unsigned i = 0; i < sizeof(sigs) / sizeof(*sigs); i++) {
+		int sig = sigs[i], late = 0;
+		char *p = absent(1, 7);
+		count = elsewhere = 0;
+		signal(sig, note_thread);
+		for (int n = 0; n < 2000; n++) {
+			kill(getpid(), sig);
+			late += count != n + 1;
+			sink = p[n];
+		}
+		printf("sent %d: %d, elsewhere %d, late %d\n", sig, count, elsewhere, late);
+		one = only(sig);
+		sigprocmask(SIG_BLOCK, &one, NULL);
+		kill(getpid(), sig);
+		p = absent(16, 7);
+		sum(p, 16 * PAGE);
+		sigpending(&pending);
+		printf("sent %d while blocked: %d, pending %d\n", sig, count, sigismember(&pending, sig));
+		sigprocmask(SIG_UNBLOCK, &one, NULL);
+		printf("sent %d in the end: %d\n", sig, count);
+		signal(sig, SIG_DFL);
+	}
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -580,5 +619,6 @@ int main(void)
 	cancel();
 	heap_stacks();
 	sent_during_forks();
+	sent_to_process();
 	return 0;
 }
