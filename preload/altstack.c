@@ -1,6 +1,7 @@
 /*
  * altstack.c - every thread has an altstack, so that our SIGSEGV handler has somewhere to run; the program
- * may set one of its own, which then takes the place of ours and is pinned to the host.
+ * may set one of its own, which then takes the place of ours, unless it is too small, and is pinned to the host.
+ * Before the first page leaves, calls that no hook sees set it, too: signal frames tell what the kernel has.
  *
  * A thread's mapping: guard page, stack, two signal frames' worth of scratch, struct gmp_thread. Private
  * pages outside the window; only what is touched is paid for.
@@ -17,6 +18,7 @@
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif
+#define KERNEL_MINSIGSTKSZ 2048 /* libc's is another */
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
@@ -54,46 +56,96 @@ void gmp_altstack_free(struct gmp_thread *t)
 	gm_sys_munmap(t->own_alt - GM_PAGE_BYTES, t->map_bytes);
 }
 
-void gmp_altstack_install(struct gmp_thread *t)
+/*
+ * A dispatched call pushes a frame onto the stack in use, the handler of a fault runs there: more than a program provides
+ * for that sizes its altstack by SIGSTKSZ. Handlers that ask for a smaller one than this run on ours.
+ */
+#define ALT_ENOUGH ((size_t)32 << 10)
+
+stack_t gmp_altstack_in_use(const struct gmp_thread *t)
 {
 	stack_t own = {.ss_sp = t->own_alt, .ss_size = t->own_alt_bytes};
+	bool small = t->alt.ss_size < ALT_ENOUGH && !((unsigned)t->alt.ss_flags & SS_AUTODISARM);
 
-	gm_sys2(SYS_sigaltstack, &own, NULL);
+	return t->own_alt && small ? own : t->alt;
 }
 
-/* A thread that set an altstack before it was armed (the main thread, in a constructor that ran first) keeps
- * it. */
+void gmp_altstack_install(struct gmp_thread *t)
+{
+	stack_t use = gmp_altstack_in_use(t);
+
+	gm_sys2(SYS_sigaltstack, &use, NULL);
+}
+
+static void pin_alt(void *arg)
+{
+	struct gmp_thread *t = arg;
+	gmi_pin_range(t->alt.ss_sp, t->alt.ss_size, true);
+}
+
+void gmp_altstack_seen(struct gmp_thread *t, const stack_t *now)
+{
+	const stack_t known = gmp_altstack_in_use(t), none = {.ss_flags = SS_DISABLE};
+
+	if (gm_likely(now->ss_sp == known.ss_sp && now->ss_size == known.ss_size))
+		return;
+	t->alt = now->ss_size && now->ss_sp != t->own_alt ? *now : none;
+	t->alt.ss_flags = (int)((unsigned)t->alt.ss_flags & ~SS_ONSTACK);
+	if (gmp_managed(t->alt.ss_sp, t->alt.ss_size))
+		gmp_off_stack(pin_alt, t); /* we may be on it */
+}
+
 static bool on_stack(const stack_t *s, uintptr_t sp)
 {
 	return s->ss_size && sp - (uintptr_t)s->ss_sp < s->ss_size;
 }
 
-static long set_alt(struct gmp_thread *t, const stack_t *set)
+/* The kernel's rules, for when it cannot be asked. */
+static long check(const stack_t *s)
 {
-	bool off = set->ss_flags & SS_DISABLE;
-	stack_t own = {.ss_sp = t->own_alt, .ss_size = t->own_alt_bytes};
+	unsigned mode = (unsigned)s->ss_flags & ~SS_AUTODISARM;
 
-	if (!off && gmp_managed(set->ss_sp, set->ss_size))
-		gmi_pin_range(set->ss_sp, set->ss_size, true);
-	long r = gm_sys2(SYS_sigaltstack, off && t->own_alt ? &own : set, NULL);
-	if (r < 0)
-		return r;
-	/* The old range stays pinned: it may share pages with another. Altstacks are few and live long. */
-	const stack_t none = {.ss_flags = SS_DISABLE};
-	t->alt = off ? none : *set;
-	return 0;
+	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+		return -EINVAL;
+	return mode != SS_DISABLE && s->ss_size < KERNEL_MINSIGSTKSZ ? -ENOMEM : 0;
 }
 
-int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp)
+static long set_alt(struct gmp_thread *t, const stack_t *set, bool install)
+{
+	const stack_t was = t->alt, none = {.ss_flags = SS_DISABLE};
+	long r = check(set);
+
+	if (r < 0)
+		return r;
+	bool off = set->ss_flags & SS_DISABLE;
+	if (!off && gmp_managed(set->ss_sp, set->ss_size))
+		gmi_pin_range(set->ss_sp, set->ss_size, true);
+	/* The old range stays pinned: it may share pages with another. Altstacks are few and live long. */
+	t->alt = off ? none : *set;
+	t->alt.ss_flags = (int)((unsigned)t->alt.ss_flags & ~SS_ONSTACK);
+	t->to_install = gmp_altstack_in_use(t);
+	if (install && (r = gm_sys2(SYS_sigaltstack, &t->to_install, NULL)) < 0)
+		t->alt = was;
+	return r;
+}
+
+int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp, const ucontext_t *frame)
 {
 	struct gmp_thread *t = gmp_self();
-	stack_t was = t->alt;
+	stack_t now, was;
 
+	if (frame)
+		now = frame->uc_stack;
+	else
+		gm_sys2(SYS_sigaltstack, NULL, &now);
+	gmp_altstack_seen(t, &now);
+	was = t->alt;
 	was.ss_flags = was.ss_size ? (int)((unsigned)was.ss_flags & SS_AUTODISARM) : SS_DISABLE;
-	if (on_stack(&was, sp) && !((unsigned)was.ss_flags & SS_AUTODISARM))
+	now = gmp_altstack_in_use(t);
+	if (was.ss_size && on_stack(&now, sp) && !((unsigned)was.ss_flags & SS_AUTODISARM))
 		was.ss_flags |= SS_ONSTACK;
 	if (set) {
-		long r = was.ss_flags & SS_ONSTACK ? -EPERM : set_alt(t, set);
+		long r = was.ss_flags & SS_ONSTACK ? -EPERM : set_alt(t, set, !frame);
 		if (r < 0)
 			return (int)r;
 	}
@@ -106,7 +158,7 @@ GMP_HOOK int sigaltstack(const stack_t *set, stack_t *old)
 {
 	if (!gmp_armed)
 		return (int)gmp_ret(gm_sys2(SYS_sigaltstack, set, old));
-	return (int)gmp_ret(gmp_sigaltstack(set, old, (uintptr_t)__builtin_frame_address(0)));
+	return (int)gmp_ret(gmp_sigaltstack(set, old, (uintptr_t)__builtin_frame_address(0), NULL));
 }
 
 void gmp_off_stack(void (*fn)(void *), void *arg)

@@ -175,12 +175,19 @@ static void pin_robust_list(void)
 	}
 }
 
+static void end(void *status)
+{
+	gmp_thread_end();
+	gm_sys1(SYS_exit, status); /* from here: libc gives this stack away only when the kernel says so */
+	__builtin_unreachable();
+}
+
+/* On the thread's stack: the altstack, which we may be on, goes. */
 static long do_exit(struct call *c)
 {
 	pin_robust_list();
 	gmi_block_signals();
-	gmp_thread_end();
-	gm_sys1(SYS_exit, c->a[0]); /* from here: libc gives this stack away only when the kernel says so */
+	gmp_call_on((void *)gm_align_down((uintptr_t)c->g[REG_RSP] - GMP_REDZONE, 16), end, (void *)c->a[0]);
 	__builtin_unreachable();
 }
 
@@ -241,13 +248,14 @@ static long do_sigaltstack(struct call *c)
 
 	if (c->a[0] && gmp_copy(&set, (void *)c->a[0], sizeof(set)))
 		return -EFAULT;
-	long r = gmp_sigaltstack(c->a[0] ? &set : NULL, &old, (uintptr_t)c->g[REG_RSP]);
+	long r = gmp_sigaltstack(c->a[0] ? &set : NULL, &old, (uintptr_t)c->g[REG_RSP], c->uc);
 	if (!r && c->a[1] && gmp_copy((void *)c->a[1], &old, sizeof(old)))
 		return -EFAULT;
-	/* Returning from our handler puts back the altstack that its frame has saved. */
-	if (!r && c->a[0])
-		gm_sys2(SYS_sigaltstack, NULL, &c->uc->uc_stack);
-	return r;
+	if (r || !c->a[0])
+		return r;
+	c->g[REG_RDI] = (greg_t)&gmp_self()->to_install;
+	c->g[REG_RSI] = 0;
+	return do_stub(c);
 }
 
 static long do_sigtimedwait(struct call *c)

@@ -13,7 +13,7 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/ucontext.h>
+#include <ucontext.h>
 
 #include "../core/cpu.h"
 #include "../core/opt.h"
@@ -27,6 +27,10 @@
 #define gmp_bit(s) (1ull << ((s)-1))
 /* Never really blocked while armed: a page fault or a dispatched call would kill the thread. */
 #define GMP_VIRTUAL (gmp_bit(SIGSEGV) | gmp_bit(SIGSYS))
+
+#define GMP_REDZONE 128 /* below the stack pointer: the interrupted code's */
+
+extern volatile char gmp_selector; /* what the kernel looks at: 0 allow, 1 dispatch (dispatch.c) */
 
 extern bool gmp_on;    /* hooks are in force */
 extern bool gmp_armed; /* a device is configured: signals claimed, threads armed */
@@ -60,12 +64,14 @@ struct gmp_guest {
 };
 enum gmp_exec_level { GMP_EXEC_CALL, GMP_EXEC_SEARCH, GMP_EXEC_LEVELS };
 struct gmp_thread {
-	stack_t alt;   /* the altstack that the program set; ss_size 0: none */
+	stack_t alt; /* the altstack that the program set; ss_size 0: none */
+	stack_t to_install;
 	char *own_alt; /* ours, lowest usable byte; NULL: none (not born in our pthread_create) */
 	size_t own_alt_bytes;
-	size_t map_bytes;	   /* of the mapping that starts one guard page below own_alt; 0: gmi_alloc */
-	char *scratch;		   /* two signal frames are put together here, signals blocked */
-	uint64_t vmask;		   /* GMP_VIRTUAL signals that the program believes blocked */
+	size_t map_bytes; /* of the mapping that starts one guard page below own_alt; 0: gmi_alloc */
+	char *scratch;	  /* two signal frames are put together here, signals blocked */
+	uint64_t vmask;	  /* GMP_VIRTUAL signals that the program believes blocked */
+	uint64_t beside;  /* the others that were really blocked when the program set vmask; 0: unknown */
 	_Atomic uint64_t vpending; /* and those of them that arrived meanwhile */
 	siginfo_t held[2];
 	uint64_t during,
@@ -97,10 +103,15 @@ extern bool gmp_threaded;		/* pthread_create was called at least once */
 
 struct gmp_thread *gmp_altstack_make(void); /* NULL: no memory */
 void gmp_altstack_free(struct gmp_thread *t);
-/* Installs our altstack in the kernel for the calling thread. */
+/* Gives the kernel the calling thread's altstack, unless it is in use. */
 void gmp_altstack_install(struct gmp_thread *t);
-/* sigaltstack(2) as the program sees it; sp: its stack pointer. 0 or -errno. */
-int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp);
+/* sigaltstack(2) as the program sees it; sp: its stack pointer. frame: of the signal handler that we are in, which may run on
+ * the altstack: then to_install is left for the caller to give to the kernel, outside of it. 0 or -errno. */
+int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp, const ucontext_t *frame);
+/* What the kernel has for t: the program's altstack or ours. */
+stack_t gmp_altstack_in_use(const struct gmp_thread *t);
+/* What the kernel had for the calling thread: the program may have set it by a call that nobody saw. */
+void gmp_altstack_seen(struct gmp_thread *t, const stack_t *now);
 /* fn(arg), on the thread's own altstack if the stack in use lies in the window: fn may change what is mapped there. */
 void gmp_off_stack(void (*fn)(void *), void *arg);
 /* A stack pointer was seen: if it lies in the window, its block stays on the host from now on. */
@@ -124,8 +135,10 @@ struct gmp_ksigaction { /* struct sigaction of the kernel */
 };
 #define GMP_SA_RESTORER 0x04000000ul
 
-/* Our kernel-level action of SIGSEGV or SIGSYS; restart: as the program wants its calls. */
-struct gmp_ksigaction gmp_own_action(int sig, bool restart);
+/* Our kernel-level action of SIGSEGV or SIGSYS; flags: of the program's action, some of which count for ours. */
+struct gmp_ksigaction gmp_own_action(int sig, unsigned long flags);
+/* The program wants even SIGSYS on the altstack: it runs on stacks that have no room for a frame, as Go's goroutines do. */
+extern bool gmp_small_stacks;
 void gmp_signals_init(void);
 /* Takes SIGSEGV and SIGSYS back if somebody replaced our handlers by a raw system call. */
 void gmp_signals_reclaim(void);
@@ -133,6 +146,21 @@ void gmp_signals_reclaim(void);
 int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old);
 /* kmask: the kernel's mask to edit in place (a signal frame's), NULL: the thread's own. */
 int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask);
+/* The program has set its mask: its view, from now on, of the calling thread's. */
+static inline void gmp_set_view(struct gmp_thread *t, uint64_t mask)
+{
+	t->vmask = mask & GMP_VIRTUAL;
+	t->beside = gmp_selector ? 0 : mask & ~(GMP_VIRTUAL | gmp_bit(SIGKILL) | gmp_bit(SIGSTOP));
+}
+/*
+ * mask: what is really blocked. Before the first page leaves, nobody sees a mask that is set by a call of the program's own
+ * (Go's): when signals were opened behind our back, so were the two.
+ */
+static inline void gmp_mask_seen(struct gmp_thread *t, uint64_t mask)
+{
+	if (gm_unlikely(t->vmask && !t->in_call && (t->beside & ~mask)))
+		t->vmask = 0;
+}
 /*
  * A handler is about to run, and ends the call that the thread is in. now: the mask that it finds, set when the call has
  * put one in place. Gives the virtual bits that come back after the handler. g: the interrupted registers.
@@ -218,8 +246,7 @@ void gmp_cancel_close(int type);
  * its mapping change, so no device gets at it. */
 void gmp_keep(const void *p, size_t n, bool movable);
 extern bool gmp_have_dispatch;
-extern volatile char gmp_selector; /* what the kernel looks at: 0 allow, 1 dispatch */
-int gmp_activate(void);		   /* gmi_activate_hook; all signals blocked */
+int gmp_activate(void); /* gmi_activate_hook; all signals blocked */
 void gmp_activate_forked(void);
 
 /* ---- process.c --------------------------------------------------------------------------------- */

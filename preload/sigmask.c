@@ -41,12 +41,17 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 		now = *kmask;
 	else
 		gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, 8);
+	if (gmp_armed && !guest)
+		gmp_mask_seen(t, now);
 	now = view = (now & ~virtual) | *vmask;
 	if (set && !apply(how, *set, &now))
 		return -EINVAL;
 	if (set) {
 		uint64_t real = now & ~virtual;
-		*vmask = now & virtual;
+		if (guest)
+			guest->vmask = now & virtual;
+		else
+			gmp_set_view(t, gmp_armed ? now : 0);
 		if (kmask)
 			*kmask = real;
 		else
@@ -156,7 +161,7 @@ static void jumping(struct __jmp_buf_tag env[1])
 	if (!gmp_armed || !env->__mask_was_saved)
 		return;
 	memcpy(&m, &env->__saved_mask, sizeof(m));
-	gmp_self()->vmask = m & GMP_VIRTUAL;
+	gmp_set_view(gmp_self(), m);
 	m &= ~GMP_VIRTUAL;
 	memcpy(&env->__saved_mask, &m, sizeof(m));
 }
@@ -183,7 +188,7 @@ static void switching(const ucontext_t *uc)
 	if (!gmp_armed)
 		return;
 	memcpy(&m, &uc->uc_sigmask, sizeof(m));
-	gmp_self()->vmask = m & GMP_VIRTUAL;
+	gmp_set_view(gmp_self(), m);
 	if (m & GMP_VIRTUAL) {
 		m &= ~GMP_VIRTUAL;
 		memcpy((void *)&uc->uc_sigmask, &m, sizeof(m));

@@ -23,7 +23,6 @@
 #include "preload.h"
 
 #define UC_BYTES     304 /* the kernel's struct ucontext; glibc's is longer */
-#define REDZONE	     128
 #define FP_MAGIC     0x46505853u
 #define EFLAGS_CLEAR 0x10500ul /* RF, DF, TF */
 
@@ -78,13 +77,15 @@ static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous
 	send_self(sig, info);
 }
 
+/* Go takes the altstack that it finds on a thread for its own: ours, then. */
 static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigaction *act, uintptr_t sp)
 {
-	const stack_t *alt = &t->alt;
+	const stack_t alt = gmp_altstack_in_use(t);
+	bool wanted = (act->flags & SA_ONSTACK) && (t->alt.ss_size || gmp_small_stacks);
 
-	if ((act->flags & SA_ONSTACK) && alt->ss_size && sp - (uintptr_t)alt->ss_sp >= alt->ss_size)
-		return (uintptr_t)alt->ss_sp + alt->ss_size;
-	return sp - REDZONE;
+	if (wanted && alt.ss_size && sp - (uintptr_t)alt.ss_sp >= alt.ss_size)
+		return (uintptr_t)alt.ss_sp + alt.ss_size;
+	return sp - GMP_REDZONE;
 }
 
 /* Signals are blocked (scratch). Does not return. */
@@ -94,6 +95,7 @@ static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct
 	greg_t *g = uc->uc_mcontext.gregs;
 	const char *fp = (const char *)uc->uc_mcontext.fpregs;
 	size_t fpn = fp_bytes(fp);
+	gmp_altstack_seen(t, &uc->uc_stack);
 	uintptr_t top = frame_top(t, act, (uintptr_t)g[REG_RSP]);
 	uintptr_t fp_at = gm_align_down(top - fpn, 64);
 	uintptr_t at = gm_align_down(fp_at - sizeof(struct frame), 16) - 8;
@@ -124,6 +126,7 @@ static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct
 	((ucontext_t *)r)->uc_mcontext.fpregs = NULL; /* handlers start with a fresh FPU */
 	set_mask(r, in_handler & ~GMP_VIRTUAL);
 	t->vmask = in_handler & GMP_VIRTUAL;
+	t->beside = 0;
 
 	if (gmp_managed((void *)at, top - at))
 		gmi_pin_range((void *)at, top - at, true);
@@ -150,6 +153,7 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 {
 	struct gmp_thread *t = gmp_self();
 	ucontext_t *uc = ctx;
+	gmp_mask_seen(t, get_mask(uc));
 	bool blocked = ((get_mask(uc) & ~GMP_VIRTUAL) | t->vmask) & gmp_bit(sig);
 	bool in_core = get_mask(uc) & GMI_IN_CORE || gmp_making_own, nudge = gmp_sig_is_nudge(info);
 	siginfo_t held;
@@ -191,7 +195,7 @@ void gmp_sigreturn_forwarded(ucontext_t *uc)
 	struct gmp_thread *t = gmp_self();
 	uint64_t m = get_mask(uc);
 
-	t->vmask = m & GMP_VIRTUAL;
+	gmp_set_view(t, m);
 	set_mask(uc, m & ~GMP_VIRTUAL);
 	gmp_sig_release(t);
 }
@@ -237,19 +241,21 @@ static void on_segv(int sig, siginfo_t *info, void *ctx)
  */
 #define SYNCHRONOUS (gmp_bit(SIGILL) | gmp_bit(SIGTRAP) | gmp_bit(SIGBUS) | gmp_bit(SIGFPE))
 
-struct gmp_ksigaction gmp_own_action(int sig, bool restart)
+struct gmp_ksigaction gmp_own_action(int sig, unsigned long flags)
 {
 	struct gmp_ksigaction k = {.restorer = gmp_restore_own};
 
 	if (sig == SIGSEGV) {
 		k.handler = (void *)on_segv;
 		k.mask = ~SYNCHRONOUS;
-		k.flags = SA_SIGINFO | SA_ONSTACK | GMP_SA_RESTORER | (restart ? SA_RESTART : 0);
+		k.flags = SA_SIGINFO | SA_ONSTACK | GMP_SA_RESTORER | (flags & SA_RESTART);
 	} else {
-		/* On the interrupted stack: a dispatched call may block for ever, and be interrupted by
-		 * handlers. */
+		/*
+		 * On the interrupted stack: a dispatched call may block for ever, be interrupted by handlers, and those
+		 * may switch to other stacks. With small stacks: on the altstack.
+		 */
 		k.handler = (void *)gmp_on_sigsys;
-		k.flags = SA_SIGINFO | SA_NODEFER | GMP_SA_RESTORER | (restart ? SA_RESTART : 0);
+		k.flags = SA_SIGINFO | SA_NODEFER | GMP_SA_RESTORER | (flags & (SA_RESTART | SA_ONSTACK));
 	}
 	return k;
 }

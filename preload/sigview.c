@@ -34,9 +34,13 @@ static long kernel_action(int sig, const struct gmp_ksigaction *act, struct gmp_
 	return gm_sys4(SYS_rt_sigaction, sig, act, old, 8);
 }
 
+bool gmp_small_stacks;
+
 static void claim(int sig)
 {
-	struct gmp_ksigaction own = gmp_own_action(sig, view[sig].flags & SA_RESTART);
+	if (sig == SIGSYS)
+		gmp_small_stacks = view[sig].flags & SA_ONSTACK;
+	struct gmp_ksigaction own = gmp_own_action(sig, view[sig].flags);
 	kernel_action(sig, &own, NULL);
 }
 
@@ -47,7 +51,7 @@ void gmp_signals_reclaim(void)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
 	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
-		struct gmp_ksigaction now, own = gmp_own_action(sigs[i], false);
+		struct gmp_ksigaction now, own = gmp_own_action(sigs[i], 0);
 		if (!kernel_action(sigs[i], NULL, &now) && now.handler != own.handler) {
 			view[sigs[i]] = now;
 			claim(sigs[i]);
@@ -66,7 +70,7 @@ void gmp_signals_init(void)
 	gmp_signals_reclaim(); /* what was inherited (SIG_IGN) or set by an earlier constructor is the
 				  program's */
 	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &inherited, 8);
-	gmp_self()->vmask = inherited & GMP_VIRTUAL;
+	gmp_set_view(gmp_self(), inherited);
 }
 
 /* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw call). */
@@ -119,13 +123,16 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc);
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	struct gmp_thread *t = gmp_self();
-	uint64_t mask, now = t->vmask;
-	uint64_t after = gmp_end_wait(t, uc->uc_mcontext.gregs, &now) & GMP_VIRTUAL;
+	uint64_t mask;
 
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	gmp_mask_seen(t, mask);
+	uint64_t now = t->vmask;
+	uint64_t after = gmp_end_wait(t, uc->uc_mcontext.gregs, &now) & GMP_VIRTUAL;
 	mask = (mask & ~GMP_VIRTUAL) | after;
 	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
 	t->vmask = (now | atomic_load(&mask_of[sig])) & GMP_VIRTUAL;
+	t->beside = 0;
 	return atomic_load(&handler_of[sig]);
 }
 

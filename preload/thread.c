@@ -83,19 +83,17 @@ void gmp_thread_arm(uint64_t vmask)
 	if (t) {
 		stack_t was;
 		gm_sys2(SYS_sigaltstack, NULL, &was);
-		if (was.ss_flags & SS_DISABLE)
-			gmp_altstack_install(t);
-		else
-			t->alt = was; /* set before we came: a constructor of the program's */
+		gmp_altstack_seen(t, &was); /* set before we came: a constructor of the program's */
+		gmp_altstack_install(t);
 		self->preload = t;
 		gmp_tls = t;
 	} else {
 		t = gmp_self();
 	}
-	t->vmask = vmask;
 	/* libc starts threads with the creator's mask, which an attribute may have set to anything. */
-	uint64_t ours = GMP_VIRTUAL;
-	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
+	uint64_t ours = GMP_VIRTUAL, now = 0;
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &now, 8);
+	gmp_set_view(t, (now & ~GMP_VIRTUAL) | vmask);
 	pthread_setspecific(end_key, t);
 	gmp_dispatch_arm_thread();
 	t->armed = true;
