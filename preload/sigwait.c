@@ -73,7 +73,7 @@ bool gmp_mask_of(const void *arg, enum gmp_mask_kind kind, uint64_t *mask)
 	struct mask_pair pair;
 
 	if (arg && kind == GMP_MASK_PAIR)
-		arg = gmp_copy(&pair, arg, sizeof(pair)) ? NULL : pair.set;
+		arg = gmp_copy(&pair, arg, sizeof(pair)) || pair.bytes != sizeof(*mask) ? NULL : pair.set;
 	return arg && !gmp_copy(mask, arg, sizeof(*mask));
 }
 
