@@ -225,18 +225,35 @@ void gmi_vm_forget(struct gm_as *as, void *addr, size_t len)
 
 /* ---- mincore ---- */
 
+/* Up to where [lo, hi) is mapped. */
+static uintptr_t covered_to(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	uintptr_t at = lo;
+	struct gm_range r;
+
+	gm_sigmask old = gm_vm_enter(as);
+	gm_vm_for_each_range(as, lo, hi, &r)
+	{
+		if (r.start > at)
+			break;
+		at = r.end;
+	}
+	gm_vm_leave(as, old);
+	return gm_min(at, hi);
+}
+
+/* As the kernel: what lies before a hole is told all the same. */
 int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec)
 {
 	struct gm_vm_piece p;
 	uintptr_t lo = (uintptr_t)addr, hi = gm_align_up(lo + len, GM_PAGE_BYTES);
-	int err = (int)gm_sys3(SYS_mincore, addr, len, vec);
+	uintptr_t from = gm_max(lo, as->base), end = gm_min(hi, as->base + as->bytes);
+	uintptr_t to = covered_to(as, from, end);
+	int err = (int)gm_sys3(SYS_mincore, addr, to < end ? to - lo : len, vec);
 
 	if (err)
 		return err;
-	if (!gmi_vm_covered(as, addr, len))
-		return -ENOMEM;
-	for (uintptr_t at = gm_max(lo, as->base); gm_vm_piece(as, at, gm_min(hi, as->base + as->bytes), &p);
-	     at = p.hi) {
+	for (uintptr_t at = from; gm_vm_piece(as, at, to, &p); at = p.hi) {
 		if (!p.b)
 			continue;
 		gm_sigmask old = gmi_block_signals();
@@ -249,5 +266,5 @@ int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec)
 			for (unsigned i = first; i < end; i++)
 				vec[(p.b->va + i * GM_PAGE_BYTES - lo) >> GM_PAGE_SHIFT] |= 1;
 	}
-	return 0;
+	return to < end ? -ENOMEM : 0;
 }
