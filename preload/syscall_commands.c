@@ -34,6 +34,7 @@
 #define VFIO_IOMMU_MAP_DMA_	     0x3b71u
 #define FS_IOC_FIEMAP_		     0xc020660bu
 #define FIDEDUPERANGE_		     0xc0189436u
+#define RNDADDENTROPY_		     0x40085203u
 #define PERF_EVENT_IOC_SET_FILTER_   0x40082406u
 
 /* clang-format off */
@@ -57,6 +58,7 @@ static const struct gmp_command ioctls[] = {
 	/* more than the encoded size: arrays at the end, strings, pointers */
 	{FS_IOC_FIEMAP_, {VAL, VAL, IOC(1u << 20)}},
 	{FIDEDUPERANGE_, {VAL, VAL, IOC(4096)}},
+	{RNDADDENTROPY_, {VAL, VAL, IOC(1u << 16)}},
 	{PERF_EVENT_IOC_SET_FILTER_, {VAL, VAL, STR}},
 	{SIOCGIFCONF, {VAL, VAL, LAY1(IFCONF)}},
 	{SIOCETHTOOL, {VAL, VAL, SCANC(40)}},
