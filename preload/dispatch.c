@@ -109,11 +109,16 @@ static long raw_fork(long flags, struct call *c)
 		gmp_keep((void *)c->a[2], sizeof(int), true);
 	gmp_fork_prepare();
 	long r = gm_sys5(SYS_clone, flags, 0, c->a[2], c->a[3], c->a[4]);
-	if (r)
+	if (r) {
 		gmp_fork_parent();
-	else
-		gmp_fork_child();
-	return r;
+		return r;
+	}
+	gmp_fork_child();
+	if (flags & CLONE_CHILD_SETTID) { /* the kernel's write came before the child had its memory */
+		int tid = gmi_gettid();
+		gmp_copy((void *)c->a[3], &tid, sizeof(tid));
+	}
+	return 0;
 }
 
 #define CLONE_TIDS   (CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
