@@ -35,6 +35,7 @@ bool gmp_have_dispatch;
 volatile char gmp_selector;
 void *gmp_stub_back[GMP_NSTUBS];
 void *gmp_clone_back[GMP_NCLONE_STUBS];
+void *gmp_vfork_back[GMP_NVFORK_STUBS];
 static struct gm_lock stub_lock;
 
 static struct stubs {
@@ -44,7 +45,8 @@ static struct stubs {
 	unsigned max;
 	_Atomic unsigned n;
 } plain_stubs = {gmp_stubs, 8, gmp_stub_back, GMP_NSTUBS, 0},
-  clone_stubs = {gmp_clone_stubs, GMP_CLONE_STUB_BYTES, gmp_clone_back, GMP_NCLONE_STUBS, 0};
+  clone_stubs = {gmp_clone_stubs, GMP_CLONE_STUB_BYTES, gmp_clone_back, GMP_NCLONE_STUBS, 0},
+  vfork_stubs = {gmp_vfork_stubs, GMP_CLONE_STUB_BYTES, gmp_vfork_back, GMP_NVFORK_STUBS, 0};
 
 struct call {
 	ucontext_t *uc;
@@ -136,12 +138,26 @@ static void keep_for_child(const struct call *c)
 		gmp_keep((void *)gm_align_down((uintptr_t)c->a[1] - 1, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
 }
 
+/* The child runs on this thread's memory and stack until it execs or ends. libc's own children have a stack of their own, and what
+ * they use was copied (exec.c). */
+static long do_vfork(struct call *c)
+{
+	return go_on(c, &vfork_stubs);
+}
+
+static bool is_vfork(const struct call *c)
+{
+	return (c->a[0] & CLONE_VM) && (c->a[0] & CLONE_VFORK) && !c->a[1];
+}
+
 static long do_clone(struct call *c)
 {
 	if (gmp_in_fork)
 		return do_stub(c);
 	if (c->a[0] & CLONE_VM) {
 		keep_for_child(c);
+		if (is_vfork(c))
+			return do_vfork(c);
 		return (c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own ? go_on(c, &clone_stubs)
 										   : do_stub(c);
 	}
@@ -190,6 +206,8 @@ static void end(void *status)
 /* On the thread's stack: the altstack, which we may be on, goes. */
 static long do_exit(struct call *c)
 {
+	if (gmp_guest(gmp_self()))
+		return do_stub(c); /* the thread that this record is of goes on */
 	pin_robust_list();
 	gmi_block_signals();
 	gmp_call_on((void *)gm_align_down((uintptr_t)c->g[REG_RSP] - GMP_REDZONE, 16), end, (void *)c->a[0]);
@@ -480,7 +498,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_EXIT] = do_exit,
 	[GMP_CLONE3] = do_clone3,
 	[GMP_FORK] = do_fork,
-	[GMP_VFORK] = do_stub,
+	[GMP_VFORK] = do_vfork,
 	[GMP_EXECVE] = do_execve,
 	[GMP_EXECVEAT] = do_execveat,
 	[GMP_SIGRETURN] = do_sigreturn,
@@ -536,6 +554,13 @@ void gmp_thread_born(void);
 void gmp_thread_born(void)
 {
 	gmp_thread_arm(0);
+}
+
+/* A vfork child: dispatch ends with each clone, its parent's altstack stays. */
+void gmp_guest_born(void);
+void gmp_guest_born(void)
+{
+	gmp_dispatch_arm_thread();
 }
 
 /* ---- per thread -------------------------------------------------------------------------------- */

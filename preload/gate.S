@@ -7,12 +7,15 @@
 #define NR_rt_sigreturn 15
 #define GMP_NSTUBS       384
 #define GMP_NCLONE_STUBS 32
+#define GMP_NVFORK_STUBS 32
 
 	.hidden gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.hidden gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded
 	.hidden gmp_sigreturn_plain, gmp_sigreturn_forwarded, gmp_sigreturn_with
 	.hidden gmp_clone_stubs, gmp_clone_back, gmp_thread_born
 	.globl gmp_clone_stubs, gmp_clone_back
+	.hidden gmp_vfork_stubs, gmp_vfork_back, gmp_guest_born
+	.globl gmp_vfork_stubs, gmp_vfork_back
 	.hidden gmp_copy, gmp_copy_fail, gmp_copy_end
 	.hidden gmp_handler_enter, gmp_handler_begins
 	.globl gmp_handler_enter
@@ -162,25 +165,27 @@ gmp_stubs:
 	.endr
 
 /*
- * The same for clones that make threads: the child first goes by gmp_thread_born(), on its new stack, with all
- * registers but those of a system call's result kept.
+ * The same for calls whose child is to be armed before it does anything: it first goes by `born`, on its stack, with all
+ * registers but those of a system call's result kept. A vfork child's stack is its parent's, who comes back to the same
+ * place above it.
  */
+	.macro child_stubs name, number, back, child, born
 	.balign 32
-gmp_clone_stubs:
+\name:
 	.set i, 0
-	.rept GMP_NCLONE_STUBS
+	.rept \number
 	.balign 32
 	syscall
 	test %rax, %rax
 	jnz 1f
-	call gmp_child
-1:	jmp *gmp_clone_back + 8 * i(%rip)
+	call \child
+1:	jmp *\back + 8 * i(%rip)
 	.set i, i + 1
 	.endr
 
 	.balign 16
-	.type gmp_child, @function
-gmp_child:
+	.type \child, @function
+\child:
 	.cfi_startproc
 	.cfi_undefined rip
 	push %rbp
@@ -189,7 +194,7 @@ gmp_child:
 	push %\reg
 	.endr
 	and $-16, %rsp
-	call gmp_thread_born
+	call \born
 	lea -48(%rbp), %rsp
 	.irp reg, r10, r9, r8, rdx, rsi, rdi, rbp
 	pop %\reg
@@ -197,7 +202,11 @@ gmp_child:
 	xor %eax, %eax
 	ret
 	.cfi_endproc
-	.size gmp_child, . - gmp_child
+	.size \child, . - \child
+	.endm
+
+	child_stubs gmp_clone_stubs, GMP_NCLONE_STUBS, gmp_clone_back, gmp_child, gmp_thread_born
+	child_stubs gmp_vfork_stubs, GMP_NVFORK_STUBS, gmp_vfork_back, gmp_guest_child, gmp_guest_born
 	.balign 4096
 gmp_gate_end:
 

@@ -220,6 +220,9 @@ extern void *gmp_stub_back[GMP_NSTUBS];
 #define GMP_CLONE_STUB_BYTES 32
 extern char gmp_clone_stubs[];
 extern void *gmp_clone_back[GMP_NCLONE_STUBS];
+#define GMP_NVFORK_STUBS 32
+extern char gmp_vfork_stubs[];
+extern void *gmp_vfork_back[GMP_NVFORK_STUBS];
 /* fn(arg) on another stack; its top, 16-byte aligned. */
 void gmp_call_on(void *stack, void (*fn)(void *), void *arg);
 /* Copies n bytes; -EFAULT instead of a signal when either side is not accessible. Only while our SIGSEGV
