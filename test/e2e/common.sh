@@ -21,6 +21,22 @@ not_ok() { # what, [lines that say why on stdin]
 	failed=1
 }
 
+# Runs ./PROGRAM with $arguments; its output goes to `got`, its exit status to $status.
+arguments=()
+run_program() { # program, environment...
+	timeout -k 5 120 env GMEM_REPORT=none "${@:2}" "./$1" "${arguments[@]}" >got 2>&1 </dev/null
+	status=$?
+}
+
+# The whole output, against that of the plain run, which is in `plain`.
+same_as_plain() { # what ran
+	if [ "$status" = 0 ] && diff plain got >diff.out; then
+		ok "$1"
+	else
+		not_ok "$1 (exit $status)" < <(head -n 10 diff.out; tail -n 5 got)
+	fi
+}
+
 # A second preload (activate_now.c): an in-process device, dispatch on from the start.
 build_activate_now() {
 	(cd "$top" && $cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -Iinclude -I. -O2 -o "$1" test/e2e/activate_now.c -L"$build" \

@@ -15,16 +15,9 @@ rows() { # program, mode, outputs...
 }
 
 compare() { # program, mode, environment...
-	local program=$1 mode=$2 status
-	shift 2
-	timeout -k 5 120 env GMEM_REPORT=none "$@" "./$program" >got 2>&1 </dev/null
-	status=$?
-	rows "$program" "$mode" plain got
-	if [ $status = 0 ] && diff plain got >diff.out; then
-		ok "$program, $mode"
-	else
-		not_ok "$program, $mode (exit $status)" < <(head -n 10 diff.out; tail -n 5 got)
-	fi
+	run_program "$1" "${@:3}"
+	rows "$1" "$2" plain got
+	same_as_plain "$1, $2"
 }
 
 programs=("$@")

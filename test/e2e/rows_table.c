@@ -1,0 +1,12 @@
+/* table.c - names the rows of preload/syscall_table.c that take memory: each must have a test (rows_test.sh). */
+#include <stdio.h>
+
+#include "../../preload/syscall_table.h"
+
+int main(void)
+{
+	for (int nr = 0; nr < GMP_NSYSCALLS; nr++)
+		if (gmp_syscalls[nr].memory)
+			puts(gmp_syscalls[nr].name);
+	return 0;
+}
