@@ -131,7 +131,7 @@ include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
 SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] omp/*.[ch] examples/openmp/*.[ch] \
-	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/e2e/rows/*.[ch] test/shim/*/*.h)
+	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/e2e/rows/*.[ch] test/apps/runtimes/*.c test/shim/*/*.h)
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check

@@ -37,13 +37,14 @@ apps  sbin:nginx                     nginx-light
 apps  cmd:ab                         apache2-utils
 apps  cmd:curl                       curl
 apps  cmd:openssl                    openssl
-apps  cmd:java                       default-jre-headless
+apps  cmd:javac                      default-jdk-headless
 apps  cmd:node                       nodejs
 apps  cmd:go                         golang-go
 apps  cmd:rustc                      rustc
 apps  cmd:perl                       perl
 apps  lib:libmimalloc.so.2           libmimalloc2.0
 apps  lib:libtcmalloc_minimal.so.4   libtcmalloc-minimal4
+apps  lib:libtcmalloc_minimal.a      libgoogle-perftools-dev
 apps  lib:libjemalloc.so.2           libjemalloc2
 check cmd:clang                      clang
 check cmd:clang-format               clang-format

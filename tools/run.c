@@ -230,6 +230,17 @@ static int offer_plugin(const char *lib)
 	return r;
 }
 
+/* A runtime that looks after memory itself and refuses to be second: the program, without us. */
+static bool is_sanitized(const char *path)
+{
+	const char *name = needed(path).sanitizer;
+
+	if (name)
+		fprintf(stderr, NAME ": %s is built with the %s sanitizer: it runs without GMEM\n", path,
+			name);
+	return name;
+}
+
 int run(const char *self, const char *lib, char **args)
 {
 	char why[1024];
@@ -244,7 +255,7 @@ int run(const char *self, const char *lib, char **args)
 		return fail(NOT_FOUND, "%s: command not found", args[0]);
 	if ((r = check_target(path, why, sizeof why)))
 		r = fail(r, "%s", why);
-	else if (!(r = preload(self, lib)) && !(r = offer_plugin(lib))) {
+	else if (is_sanitized(path) || (!(r = preload(self, lib)) && !(r = offer_plugin(lib)))) {
 		execve(path, args, environ);
 		r = fail(126, "%s: %s", path, strerror(errno));
 	}

@@ -69,6 +69,9 @@ static int check_elf(const struct target *t)
 	const char *slash = strrchr(interp, '/');
 	if (strcmp(slash ? slash + 1 : interp, LOADER) != 0)
 		return refuse(t, "runs under %s, not under glibc's %s", interp, LOADER);
+	if (needed(t->path).none)
+		return refuse(t,
+			      "uses no library, not even libc: it makes its system calls and threads itself");
 	return check_privileges(t);
 }
 

@@ -8,6 +8,7 @@
 #ifndef GM_TOOLS_VIEW_H
 #define GM_TOOLS_VIEW_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include "core/stats.h"
 
@@ -65,6 +66,13 @@ int follow(int pid, const char *file);
  * one line in why.
  */
 int check_target(const char *path, char *why, size_t bytes);
+
+/* needed.c: what the ELF program at path, no script, says of the libraries that it is linked with. */
+struct needed {
+	const char *sanitizer; /* whose runtime is among them; NULL: no sanitizer's */
+	bool none;	       /* it is dynamically linked, with no library */
+};
+struct needed needed(const char *path);
 /* run.c: run-with-gmem.sh. Does not return when the program starts. */
 int run(const char *self, const char *lib, char **args);
 

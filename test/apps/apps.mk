@@ -1,7 +1,9 @@
 # Included by the Makefile: long runs that are not part of `make test`. APPS: a regular expression of names, e.g. cpython/io.
+# RUNTIMES: names, e.g. go-cgo; see runtimes_test.sh.
 deps-apps:
 	@scripts/deps.sh apps
 test-apps: all | deps-run deps-test deps-apps
+	BUILD=$(BUILD) test/apps/runtimes_test.sh $(RUNTIMES)
 	BUILD=$(BUILD) test/apps/apps_test.sh $(APPS)
 # An hour of them; docs/soak.md gets a line for each ten minutes.
 soak: all | deps-run deps-test deps-apps

@@ -118,6 +118,20 @@ setuid_program() {
 	cp /bin/true "$tmp/suid" && chown 65534 "$tmp/suid" && chmod 4755 "$tmp/suid" &&
 		status 126 "$run" "$tmp/suid" && says err 'setuid'
 }
+program_without_libraries() {
+	printf '.globl _start\n_start: mov $60, %%eax\nxor %%edi, %%edi\nsyscall\n.section .note.GNU-stack,"",@progbits\n' >"$tmp/n.S" &&
+		gcc -nostdlib -pie -o "$tmp/nolib" "$tmp/n.S" && "$tmp/nolib" && status 126 "$run" "$tmp/nolib" &&
+		says err 'uses no library'
+}
+thirty_two_bits() { # the class of the ELF header, changed to 32 bits
+	cp /bin/true "$tmp/i386" && printf '\001' | dd of="$tmp/i386" bs=1 seek=4 conv=notrunc 2>/dev/null &&
+		status 126 "$run" "$tmp/i386" && says err 'another machine (32 bits'
+}
+script_of_a_static_interpreter() {
+	echo 'int main(void){return 0;}' >"$tmp/s2.c" && gcc -static -o "$tmp/interp" "$tmp/s2.c" &&
+		echo "#!$tmp/interp" >"$tmp/script2" && chmod +x "$tmp/script2" && "$tmp/script2" &&
+		status 126 "$run" "$tmp/script2" && says err 'its interpreter' && says err 'statically linked'
+}
 library_that_does_not_load() {
 	mkdir -p "$tmp/broken/build" "$tmp/broken/scripts" && cp "$run" "$tmp/broken/scripts/" &&
 		cp "$BUILD/gmem-report" "$tmp/broken/build/" && echo junk >"$tmp/broken/build/libgmem_preload.so" &&
@@ -141,16 +155,31 @@ installed() {
 	[ -z "$(find "$tmp/i" -type f)" ] || { find "$tmp/i" -type f; return 1; }
 }
 
+# A sanitizer's program runs by itself, which one line says; its report of a bug comes as ever.
+sanitized() { # compiler, sanitizer, what it is called, the bug, a word of its report
+	[ -e "$tmp/$2.$1" ] || $1 -w -g -fsanitize="$2" -o "$tmp/$2.$1" "$top/test/apps/runtimes/sanitized.c" -lpthread || return 77
+	"$tmp/$2.$1" >"$tmp/want" 2>&1
+	status $? "$run" --report none "$tmp/$2.$1" && says err "the $3 sanitizer" && says err 'without GMEM' &&
+		[ "$(wc -l <"$tmp/err")" = 1 ] && cmp "$tmp/want" "$tmp/out" || return 1
+	"$tmp/$2.$1" "$4" >"$tmp/want" 2>&1
+	status $? "$run" --report none "$tmp/$2.$1" "$4" && says err "$5"
+}
+address_sanitizer_gcc() { sanitized gcc address address address heap-buffer-overflow; }
+address_sanitizer_clang() { sanitized clang address address address heap-buffer-overflow; }
+thread_sanitizer_gcc() { sanitized gcc thread thread thread 'data race'; }
+thread_sanitizer_clang() { sanitized clang thread thread thread 'data race'; }
+memory_sanitizer_clang() { sanitized clang memory memory memory use-of-uninitialized-value; }
+
 while read -r t; do
 	why=$("$t" 2>&1)
 	case $? in
 	0) echo "ok $t" ;;
-	77) echo "skip $t: needs root" ;;
+	77) echo "skip $t: needs root, or the compiler's sanitizer" ;;
 	*)
 		echo "not ok $t"
 		printf '%s\n' "$why" | sed 's/^/    /'
 		failed=1
 		;;
 	esac
-done < <(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$0" | grep -vxE 'status|says|silent')
+done < <(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$0" | grep -vxE 'status|says|silent|sanitized')
 exit $failed

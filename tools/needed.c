@@ -1,0 +1,102 @@
+/*
+ * needed.c - which libraries does an ELF program name (DT_NEEDED)? Tells programs whose sanitizer has a runtime that wants to
+ * be the first library, and programs that use no library at all.
+ */
+#include "view.h"
+#include <elf.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_SEGMENTS 64
+#define MAX_DYNAMIC  512
+#define NAME_BYTES   64
+
+static const struct {
+	const char *library, *name;
+} runtimes[] = {{"libasan.so", "address"},
+		{"libclang_rt.asan", "address"},
+		{"libhwasan.so", "hardware-assisted address"},
+		{"libtsan.so", "thread"},
+		{"libclang_rt.tsan", "thread"},
+		{"libclang_rt.msan", "memory"}};
+
+struct elf {
+	int fd;
+	unsigned segments;
+	Elf64_Phdr segment[MAX_SEGMENTS];
+	Elf64_Dyn dynamic[MAX_DYNAMIC];
+	uint64_t strings; /* file offset */
+};
+
+static uint64_t offset_of(const struct elf *e, uint64_t va)
+{
+	for (unsigned i = 0; i < e->segments; i++) {
+		const Elf64_Phdr *p = &e->segment[i];
+		if (p->p_type == PT_LOAD && va - p->p_vaddr < p->p_filesz)
+			return va - p->p_vaddr + p->p_offset;
+	}
+	return 0;
+}
+
+/* false: not ELF, or no dynamic section. */
+static bool load(struct elf *e)
+{
+	Elf64_Ehdr h;
+
+	if (pread(e->fd, &h, sizeof h, 0) != sizeof h || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phnum > MAX_SEGMENTS)
+		return false;
+	size_t bytes = h.e_phnum * sizeof(Elf64_Phdr);
+	if (pread(e->fd, e->segment, bytes, (off_t)h.e_phoff) != (ssize_t)bytes)
+		return false;
+	e->segments = h.e_phnum;
+	for (unsigned i = 0; i < e->segments; i++) {
+		const Elf64_Phdr *p = &e->segment[i];
+		if (p->p_type != PT_DYNAMIC)
+			continue;
+		bytes = gm_min(p->p_filesz,
+			       sizeof e->dynamic - sizeof(Elf64_Dyn)); /* the last stays DT_NULL */
+		if (pread(e->fd, e->dynamic, bytes, (off_t)p->p_offset) != (ssize_t)bytes)
+			return false;
+		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL; d++)
+			if (d->d_tag == DT_STRTAB)
+				e->strings = offset_of(e, d->d_un.d_ptr);
+		return e->strings != 0;
+	}
+	return false;
+}
+
+static const char *sanitizer(const char *library)
+{
+	for (unsigned i = 0; i < GM_ARRAY_LEN(runtimes); i++)
+		if (!strncmp(library, runtimes[i].library, strlen(runtimes[i].library)))
+			return runtimes[i].name;
+	return NULL;
+}
+
+struct needed needed(const char *path)
+{
+	struct needed found = {.sanitizer = NULL, .none = false};
+	struct elf *e = calloc(1, sizeof *e);
+
+	if (!e)
+		return found;
+	e->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (e->fd >= 0 && load(e)) {
+		found.none = true;
+		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL && !found.sanitizer; d++) {
+			char name[NAME_BYTES] = "";
+			if (d->d_tag != DT_NEEDED ||
+			    pread(e->fd, name, sizeof name - 1, (off_t)(e->strings + d->d_un.d_val)) <= 0)
+				continue;
+			found.none = false;
+			found.sanitizer = sanitizer(name);
+		}
+	}
+	if (e->fd >= 0)
+		close(e->fd);
+	free(e);
+	return found;
+}
