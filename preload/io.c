@@ -73,8 +73,6 @@ HOOK_BUFFER(pread, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off), 
 	    off)
 HOOK_BUFFER(pwrite, (int fd, const void *buf, size_t n, off_t off), (fd, buf, n, off), SYS_pwrite64, false,
 	    fd, buf, n, off)
-HOOK_BUFFER(send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n, flags), SYS_sendto, false, fd,
-	    buf, n, flags)
 HOOK_BUFFER(recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), SYS_recvfrom, true, fd, buf,
 	    n, flags)
 HOOK(ssize_t, readv, (int fd, const struct iovec *iov, int n), (fd, iov, n), SYS_readv, fd, iov, n, 0, 0, 0)
@@ -97,6 +95,16 @@ GMP_HOOK ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off_t off, i
 	__attribute__((alias("preadv2")));
 GMP_HOOK ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 	__attribute__((alias("pwritev2")));
+
+/* What is sent without a copy is in use after the call: the table knows. */
+GMP_HOOK ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	if (gm_likely(!gmp_is_active()))
+		return GMP_REAL(send)(fd, buf, n, flags);
+	if (gm_unlikely(flags & MSG_ZEROCOPY))
+		return CALL(SYS_sendto, fd, buf, n, flags, 0, 0);
+	return call_buffer(SYS_sendto, false, fd, buf, n, flags);
+}
 
 HOOK(ssize_t, sendto, (int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG to, socklen_t len),
      (fd, buf, n, flags, to, len), SYS_sendto, fd, buf, n, flags, to.__sockaddr__, len)
