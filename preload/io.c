@@ -7,6 +7,7 @@
  * behind goes with the thread's record.
  */
 #include "preload.h"
+#include "syscall_table.h"
 #include "real.h"
 
 int gmp_cancel_open(void)
@@ -118,6 +119,24 @@ HOOK(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags)
      0, 0, 0)
 HOOK(int, recvmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout),
      (fd, msgs, n, flags, timeout), SYS_recvmmsg, fd, msgs, n, flags, timeout, 0)
+
+static void leave_there(const void *p, size_t n, bool movable)
+{
+	gmp_keep(p, n, false);
+}
+
+/* The pages themselves are in the pipe, for any time: also if it begins before the first page leaves. Then there is no store yet
+ * that they could be moved into. */
+GMP_HOOK ssize_t vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
+{
+	struct gmp_ranges rs = {.hold = leave_there};
+
+	if (gmp_is_active())
+		return CALL(SYS_vmsplice, fd, iov, n, flags, 0, 0);
+	if (gmp_armed)
+		gmp_syscall_ranges(SYS_vmsplice, (long[6]){fd, (long)iov, (long)n, flags}, &rs);
+	return GMP_REAL(vmsplice)(fd, iov, n, flags);
+}
 
 /* No memory, and no cancellation point; but threads that wait for work (OpenBLAS's) call it all the time. */
 GMP_HOOK int sched_yield(void)

@@ -265,6 +265,8 @@ long gmp_execveat(int dirfd, const char *path, char *const argv[], char *const e
 /* close, close_range, dup2/dup3 that leave our descriptors alone. Results or -errno. */
 long gmp_close(int fd);
 long gmp_close_range(unsigned first, unsigned last, int flags);
+/* All that is open, as the kernel lists it: there may be a million numbers. */
+void gmp_each_fd(void (*each)(unsigned fd, void *arg), void *arg);
 long gmp_dup3(int oldfd, int newfd, int flags, bool dup2);
 
 #endif

@@ -134,12 +134,9 @@ long gmp_close(int fd)
 	return gmi_fd_is_ours(fd) ? -EBADF : gm_sys1(SYS_close, fd);
 }
 
-/* The lowest of our descriptors at or above `first`, or UINT_MAX: what is open is listed, there may be a
- * million numbers. */
-static unsigned next_ours(unsigned first)
+void gmp_each_fd(void (*each)(unsigned fd, void *arg), void *arg)
 {
 	char buf[1024] __attribute__((aligned(8)));
-	unsigned best = UINT_MAX;
 	long n, dir = gm_sys3(SYS_open, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
 	while (dir >= 0 && (n = gm_sys3(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
@@ -148,14 +145,34 @@ static unsigned next_ours(unsigned first)
 			unsigned fd = 0;
 			for (const char *s = d->d_name; *s >= '0' && *s <= '9'; s++)
 				fd = fd * 10 + (unsigned)(*s - '0');
-			if (d->d_name[0] != '.' && fd >= first && fd < best && gmi_fd_is_ours((int)fd))
-				best = fd;
+			if (d->d_name[0] != '.' && fd != (unsigned)dir)
+				each(fd, arg);
 			at += d->d_reclen;
 		}
 	}
 	if (dir >= 0)
 		gm_sys1(SYS_close, dir);
-	return best;
+}
+
+struct lowest {
+	unsigned first, best;
+};
+
+static void lower(unsigned fd, void *arg)
+{
+	struct lowest *l = arg;
+
+	if (fd >= l->first && fd < l->best && gmi_fd_is_ours((int)fd))
+		l->best = fd;
+}
+
+/* The lowest of our descriptors at or above `first`, or UINT_MAX. */
+static unsigned next_ours(unsigned first)
+{
+	struct lowest l = {first, UINT_MAX};
+
+	gmp_each_fd(lower, &l);
+	return l.best;
 }
 
 long gmp_close_range(unsigned first, unsigned last, int flags)

@@ -7,6 +7,7 @@
 #ifndef GMP_REAL_H
 #define GMP_REAL_H
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -28,7 +29,7 @@
 #define GMP_REALS(X) \
 	X(read) X(write) X(pread) X(pwrite) X(readv) X(writev) \
 	X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send) X(sendto) \
-	X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) \
+	X(sendmsg) X(sendmmsg) X(vmsplice) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) \
 	X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) X(pthread_cancel) X(sigaction) \
 	X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) X(sigrelse) \
 	X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) X(setcontext) \

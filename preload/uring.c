@@ -14,6 +14,7 @@
 #include <linux/io_uring.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "preload.h"
 #include "syscall_table.h"
@@ -172,26 +173,11 @@ long gmp_uring_register(const long a[6])
 
 /* ---- rings from before the activation ---------------------------------------------------------- */
 
-/* One line of /proc/self/maps: "lo-hi rights offset ... name" */
-static void look_at_line(const char *line)
-{
-	const char *name = strstr(line, "io_uring]"), *s = line;
-	uint64_t v[3] = {0};
-
-	for (int i = 0; name && i < 3; i++) {
-		for (; (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'f'); s++)
-			v[i] = v[i] * 16 + (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
-		s += i == 1 ? 6 : 1; /* " rw-s " */
-	}
-	if (name && v[1] > v[0])
-		gmp_uring_mapped((void *)v[0], v[1] - v[0], v[2]);
-}
-
-void gmp_uring_find(void)
+static void each_line(const char *path, void (*each)(const char *line, void *arg), void *arg)
 {
 	char buf[4096];
 	size_t have = 0;
-	long n, fd = gm_sys3(SYS_open, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	long n, fd = gm_sys3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return;
@@ -200,7 +186,7 @@ void gmp_uring_find(void)
 		buf[have += (size_t)n] = '\0';
 		for (; (end = strchr(line, '\n')); line = end + 1) {
 			*end = '\0';
-			look_at_line(line);
+			each(line, arg);
 		}
 		have = (size_t)(buf + have - line);
 		if (have == sizeof(buf) - 1) /* a name as long as that is no ring's */
@@ -208,5 +194,90 @@ void gmp_uring_find(void)
 		memmove(buf, line, have);
 	}
 	gm_sys1(SYS_close, fd);
+}
+
+static uint64_t number(const char **s, unsigned base)
+{
+	uint64_t v = 0;
+
+	for (; (**s >= '0' && **s <= '9') || (base == 16 && **s >= 'a' && **s <= 'f'); ++*s)
+		v = v * base + (uint64_t)(**s <= '9' ? **s - '0' : **s - 'a' + 10);
+	return v;
+}
+
+/* One line of /proc/self/maps: "lo-hi rights offset ... name" */
+static void look_at_mapping(const char *line, void *unused)
+{
+	const char *name = strstr(line, "io_uring]"), *s = line;
+	uint64_t v[3] = {0};
+
+	for (int i = 0; name && i < 3; i++) {
+		v[i] = number(&s, 16);
+		s += i == 1 ? 6 : 1; /* " rw-s " */
+	}
+	if (name && v[1] > v[0])
+		gmp_uring_mapped((void *)v[0], v[1] - v[0], v[2]);
+}
+
+/* Of a ring's /proc/self/fdinfo: "UserBufs: count", then "number: 0xaddress/bytes" for each. The kernel leaves those out while
+ * the ring is busy. */
+struct registered {
+	bool inside;
+	uint64_t said, seen;
+};
+
+static void look_at_buffer(const char *line, void *arg)
+{
+	static const char title[] = "UserBufs:";
+	struct registered *r = arg;
+	const char *s = line, *at = strstr(line, ": 0x");
+
+	if (!strncmp(line, title, sizeof(title) - 1)) {
+		for (s += sizeof(title) - 1; *s == '\t' || *s == ' '; s++)
+			;
+		*r = (struct registered){.inside = true, .said = number(&s, 10)};
+	} else if (r->inside && at && *line == ' ') {
+		s = at + 4;
+		void *p = (void *)number(&s, 16);
+		s++;
+		size_t n = number(&s, 10);
+		if (gmp_managed(
+			    p,
+			    n)) /* the kernel has these very pages: they cannot go into the store any more */
+			gmp_keep(p, n, false);
+		r->seen++;
+	} else {
+		r->inside = false;
+	}
+}
+
+#define BUSY_TRIES 100
+
+static void look_at_fd(unsigned fd, void *unused)
+{
+	static const char ring[] = "anon_inode:[io_uring]";
+	char path[64], name[sizeof(ring)] = "";
+	struct registered r = {0};
+	struct timespec pause = {0, 50000};
+
+	gmi_snprintf(path, sizeof(path), "/proc/self/fd/%u", fd);
+	if (gm_sys3(SYS_readlink, path, name, sizeof(name)) != sizeof(ring) - 1 ||
+	    memcmp(name, ring, sizeof(ring) - 1))
+		return;
+	gmi_snprintf(path, sizeof(path), "/proc/self/fdinfo/%u", fd);
+	for (int i = 0; i < BUSY_TRIES; i++) {
+		each_line(path, look_at_buffer, &r);
+		if (r.seen >= r.said)
+			return;
+		gm_sys2(SYS_nanosleep, &pause, NULL);
+	}
+	gm_log(GM_LOG_WARN, "io_uring: of %lu registered buffers only %lu are known: the others may move",
+	       (unsigned long)r.said, (unsigned long)r.seen);
+}
+
+void gmp_uring_find(void)
+{
+	gmp_each_fd(look_at_fd, NULL);
+	each_line("/proc/self/maps", look_at_mapping, NULL);
 	gmp_uring_submitting(); /* what is under way has been submitted from there */
 }

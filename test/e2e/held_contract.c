@@ -242,6 +242,34 @@ static void ring_fixed(void)
 	ring_close(&r), close(p[0]), close(p[1]);
 }
 
+/* The same and a splice, from before anything has ever been away. */
+static void before(void)
+{
+	struct ring r;
+	char *b = aligned_alloc(PAGE, BYTES), *c = aligned_alloc(PAGE, BYTES), got[PAGE];
+	struct iovec v = {b, BYTES}, w = {c, PAGE};
+	int p[2], q[2];
+
+	if (ring_open(&r, 8, 0) || pipe(p) || pipe(q)) {
+		printf("before: skipped (error %d)\n", errno);
+		return;
+	}
+	memset(b, 1, BYTES), memset(c, 'c', BYTES);
+	int reg = (int)syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_BUFFERS, &v, 1);
+	int spliced = (int)vmsplice(q[1], &w, 1, 0);
+	free(absent(1, 15));
+	int there = stays(b, PAGES) + stays(c, 1);
+	ring_request(&r, IORING_OP_READ_FIXED, p[0], b + 100, 2 * PAGE);
+	int n = (int)write(p[1], "late", 4) + ring_enter(&r, 1, 1);
+	n += result(&r, NULL);
+	c[7] = 'X';
+	n += (int)read(q[0], got, PAGE);
+	printf("before %d, %d, %d stays %d data %.4s %.9s\n", reg, spliced, n, there, b + 100, got);
+	ring_close(&r);
+	for (int i = 0; i < 2; i++)
+		close(p[i]), close(q[i]);
+}
+
 /* Buffers that the kernel chooses, from a ring in the program's memory. */
 static void ring_provided(void)
 {
@@ -337,6 +365,7 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!mkdtemp(dir))
 		return 1;
+	before();
 	spliced("vmsplice", 0);
 	spliced("vmsplice gift", SPLICE_F_GIFT);
 	direct();
