@@ -11,7 +11,7 @@
 #define SPINS 100 /* about the length of a short critical section: cheaper than two system calls */
 
 #ifdef GM_DEBUG
-static _Thread_local uint8_t held[GM_RANKS];
+static _Thread_local unsigned held[GM_RANKS]; /* fork takes the locks of all blocks */
 
 /* A trylock cannot deadlock: it may be taken out of order. */
 static void check_order(const struct gm_lock *l)

@@ -80,6 +80,31 @@ Test(fork, child_sees_pages_of_a_device_without_an_aperture)
 	fake_close(&dev);
 }
 
+/* Fork holds the locks of all of them at once. */
+Test(fork, more_blocks_than_a_byte_can_count)
+{
+	enum { BLOCKS = 256 };
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	cr_assert_eq(gm_as_create(0, 2 * BLOCKS * GM_BLOCK_BYTES, &as), 0);
+	fake_open(&dev, as, 32 * MIB, 4096, true);
+	char *p = gm_mmap(as, NULL, BLOCKS * GM_BLOCK_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(p, MAP_FAILED);
+	for (size_t i = 0; i < BLOCKS; i++) {
+		p[i * GM_BLOCK_BYTES] = (char)i;
+		cr_assert_eq(to_device(p + i * GM_BLOCK_BYTES, PAGE), 0);
+	}
+	pid_t pid = fork();
+	if (!pid) {
+		int bad = 0;
+		for (size_t i = 0; i < BLOCKS; i++)
+			bad += p[i * GM_BLOCK_BYTES] != (char)i;
+		_exit(bad != 0);
+	}
+	cr_assert_eq(child_status(pid), 0);
+	fake_close(&dev);
+}
+
 Test(fork, program_rights_survive_in_the_child)
 {
 	unsigned char *p = open_with(4 * MIB);
