@@ -6,6 +6,7 @@
  * merge again.
  */
 #include "as.h"
+#include "cpu.h"
 #include "inject.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -125,16 +126,40 @@ int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool co
 }
 
 /*
- * /proc/self/pagemap: bit 63 present, bit 62 swapped. Opened per call: a kept descriptor would show the
- * parent's memory in a fork child, and the three calls cost 2 us beside a migration of 30.
+ * /proc/self/pagemap, opened once: a descriptor that comes and goes takes the lowest number, which the program expects of
+ * its next open(). A fork child's shows the child's memory.
  */
+static _Atomic int pagemap = -1;
+
+static void pagemap_forked(void)
+{
+	gmi_fd_close(atomic_exchange(&pagemap, -1));
+}
+
+static int pagemap_fd(void)
+{
+	int fd = atomic_load_explicit(&pagemap, memory_order_acquire), none = -1;
+
+	if (gm_inject(GM_INJ_PAGEMAP))
+		return -ENOENT;
+	if (fd >= 0)
+		return fd;
+	gmi_at_fork_child(pagemap_forked);
+	fd = (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	fd = gmi_fd_raise(fd);
+	if (fd < 0 || atomic_compare_exchange_strong(&pagemap, &none, fd))
+		return fd;
+	gmi_fd_close(fd);
+	return none;
+}
+
+/* By pagemap: bit 63 present, bit 62 swapped. */
 gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end)
 {
 	gm_bm all = gm_bm_range(first, end), touched = gm_bm_zero();
 	uint64_t entry[64];
-	int fd = gm_inject(GM_INJ_PAGEMAP)
-			 ? -ENOENT
-			 : (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	int fd = pagemap_fd();
+
 	if (fd < 0)
 		return all;
 	for (unsigned i = first; i < end; i += GM_ARRAY_LEN(entry)) {
@@ -149,7 +174,6 @@ gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end)
 			if (entry[k] >> 62)
 				touched.w[(i + k) >> 6] |= 1ull << ((i + k) & 63);
 	}
-	gm_sys1(SYS_close, fd);
 	return touched;
 }
 
