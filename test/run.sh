@@ -42,7 +42,11 @@ for program; do
 	[ "$s" = 0 ] || printf ', %d skipped' "$s"
 	printf '   %d s\n' $((SECONDS - start))
 	if [ "$f" != 0 ]; then
-		tail -n 80 "$log" | sed 's/^/    /'
+		{
+			grep -A 12 '^not ok' "$log" | head -n 80
+			echo "-- the end:"
+			tail -n 40 "$log"
+		} | sed 's/^/    /'
 	else
 		grep '^skip ' "$log" | sed 's/^/    /'
 	fi

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../e2e/common.sh"
 only=${1:-}
 pieces=${SOAK_PIECES:-6} minutes=${SOAK_MINUTES:-10} seed=${SOAK_SEED:-1}
-rates=(2000 500 8000)
+rates=(2000 500 4000)
 log=$top/docs/soak.md
 mapfile -t apps < <("$top/test/apps/app.sh" --list | grep -E "${only:-.}")
 mkdir plain lost
@@ -29,7 +29,7 @@ once() {
 	local app=$1 out=$2
 	shift 2
 	rm -rf "$work/run" && mkdir "$work/run"
-	(cd "$work/run" && SECONDS_EACH=3 timeout -k 10 900 env "$@" "$top/test/apps/app.sh" "$app") >"$out" 2>&1 </dev/null
+	(cd "$work/run" && SECONDS_EACH=3 timeout -k 10 1800 env "$@" "$top/test/apps/app.sh" "$app") >"$out" 2>&1 </dev/null
 	sed -n 's/^pass //p' run/verdict 2>/dev/null | sort
 }
 
