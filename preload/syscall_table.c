@@ -368,95 +368,24 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 /* clang-format on */
 
 /* Calls whose first argument is a descriptor, or may be one (a folder's, or AT_FDCWD). */
+#define F(call) [SYS_##call] = true,
+/* clang-format off */
 static const bool first_is_fd[GMP_NSYSCALLS] = {
-	[SYS_read] = true,
-	[SYS_write] = true,
-	[SYS_fstat] = true,
-	[SYS_lseek] = true,
-	[SYS_pread64] = true,
-	[SYS_pwrite64] = true,
-	[SYS_readv] = true,
-	[SYS_writev] = true,
-	[SYS_ioctl] = true,
-	[SYS_fcntl] = true,
-	[SYS_dup] = true,
-	[SYS_flock] = true,
-	[SYS_fsync] = true,
-	[SYS_fdatasync] = true,
-	[SYS_ftruncate] = true,
-	[SYS_getdents] = true,
-	[SYS_getdents64] = true,
-	[SYS_fchdir] = true,
-	[SYS_fchmod] = true,
-	[SYS_fchown] = true,
-	[SYS_fstatfs] = true,
-	[SYS_accept] = true,
-	[SYS_accept4] = true,
-	[SYS_bind] = true,
-	[SYS_connect] = true,
-	[SYS_listen] = true,
-	[SYS_getsockname] = true,
-	[SYS_getpeername] = true,
-	[SYS_getsockopt] = true,
-	[SYS_setsockopt] = true,
-	[SYS_sendto] = true,
-	[SYS_recvfrom] = true,
-	[SYS_sendmsg] = true,
-	[SYS_recvmsg] = true,
-	[SYS_sendmmsg] = true,
-	[SYS_recvmmsg] = true,
-	[SYS_shutdown] = true,
-	[SYS_epoll_wait] = true,
-	[SYS_epoll_pwait] = true,
-	[SYS_epoll_pwait2] = true,
-	[SYS_epoll_ctl] = true,
-	[SYS_fsetxattr] = true,
-	[SYS_fgetxattr] = true,
-	[SYS_flistxattr] = true,
-	[SYS_fremovexattr] = true,
-	[SYS_fadvise64] = true,
-	[SYS_readahead] = true,
-	[SYS_fallocate] = true,
-	[SYS_sync_file_range] = true,
-	[SYS_splice] = true,
-	[SYS_tee] = true,
-	[SYS_vmsplice] = true,
-	[SYS_preadv] = true,
-	[SYS_pwritev] = true,
-	[SYS_preadv2] = true,
-	[SYS_pwritev2] = true,
-	[SYS_timerfd_settime] = true,
-	[SYS_timerfd_gettime] = true,
-	[SYS_syncfs] = true,
-	[SYS_newfstatat] = true,
-	[SYS_statx] = true,
-	[SYS_openat] = true,
-	[SYS_faccessat] = true,
-	[SYS_faccessat2] = true,
-	[SYS_fchmodat] = true,
-	[SYS_fchownat] = true,
-	[SYS_mkdirat] = true,
-	[SYS_mknodat] = true,
-	[SYS_unlinkat] = true,
-	[SYS_renameat] = true,
-	[SYS_renameat2] = true,
-	[SYS_linkat] = true,
-	[SYS_readlinkat] = true,
-	[SYS_utimensat] = true,
-	[SYS_execveat] = true,
-	[SYS_copy_file_range] = true,
-	[SYS_sendfile] = true,
-	[SYS_pidfd_send_signal] = true,
-	[SYS_pidfd_getfd] = true,
-	[SYS_setns] = true,
-	[SYS_finit_module] = true,
-	[SYS_inotify_add_watch] = true,
-	[SYS_inotify_rm_watch] = true,
-	[SYS_signalfd] = true,
-	[SYS_signalfd4] = true,
-	[SYS_name_to_handle_at] = true,
-	[SYS_open_by_handle_at] = true,
+	F(read) F(write) F(fstat) F(lseek) F(pread64) F(pwrite64) F(readv) F(writev) F(ioctl) F(fcntl)
+	F(dup) F(flock) F(fsync) F(fdatasync) F(ftruncate) F(getdents) F(getdents64) F(fchdir) F(fchmod)
+	F(fchown) F(fstatfs) F(accept) F(accept4) F(bind) F(connect) F(listen) F(getsockname)
+	F(getpeername) F(getsockopt) F(setsockopt) F(sendto) F(recvfrom) F(sendmsg) F(recvmsg) F(sendmmsg)
+	F(recvmmsg) F(shutdown) F(epoll_wait) F(epoll_pwait) F(epoll_pwait2) F(epoll_ctl) F(fsetxattr)
+	F(fgetxattr) F(flistxattr) F(fremovexattr) F(fadvise64) F(readahead) F(fallocate)
+	F(sync_file_range) F(splice) F(tee) F(vmsplice) F(preadv) F(pwritev) F(preadv2) F(pwritev2)
+	F(timerfd_settime) F(timerfd_gettime) F(syncfs) F(newfstatat) F(statx) F(openat) F(faccessat)
+	F(faccessat2) F(fchmodat) F(fchownat) F(mkdirat) F(mknodat) F(unlinkat) F(renameat) F(renameat2)
+	F(linkat) F(readlinkat) F(utimensat) F(execveat) F(copy_file_range) F(sendfile)
+	F(pidfd_send_signal) F(pidfd_getfd) F(setns) F(finit_module) F(inotify_add_watch)
+	F(inotify_rm_watch) F(signalfd) F(signalfd4) F(name_to_handle_at) F(open_by_handle_at)
 };
+/* clang-format on */
+#undef F
 
 bool gmp_names_our_fd(long nr, long first)
 {
