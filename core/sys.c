@@ -62,6 +62,11 @@ void gmi_futex_wake(_Atomic uint32_t *w, int n)
 	gm_sys3(SYS_futex, w, FUTEX_WAKE, n);
 }
 
+void gmi_futex_wake_bits(_Atomic uint32_t *w, uint32_t bits)
+{
+	gm_sys6(SYS_futex, w, FUTEX_WAKE_BITSET, INT32_MAX, NULL, NULL, bits);
+}
+
 int gmi_gettid(void)
 {
 	return (int)gm_sys0(SYS_gettid);

@@ -157,6 +157,8 @@ GM_EXPORT void gmi_unlock(struct gm_lock *l);
  * -ETIMEDOUT */
 GM_EXPORT int gmi_futex_wait(_Atomic uint32_t *w, uint32_t seen, int64_t timeout_ns);
 GM_EXPORT void gmi_futex_wake(_Atomic uint32_t *w, int n);
+/* All that wait by FUTEX_WAIT_BITSET for one of the bits. */
+GM_EXPORT void gmi_futex_wake_bits(_Atomic uint32_t *w, uint32_t bits);
 
 /*
  * Blocks every signal of this thread and returns the old mask; restore gives it back. Two raw calls, 0.1 us

@@ -28,6 +28,8 @@ void dev_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint64_t dev_now_ns(void);
 void dev_futex_wait(_Atomic uint32_t *w, uint32_t seen);
 void dev_futex_wake(_Atomic uint32_t *w, int n);
+void dev_futex_wait_bits(_Atomic uint32_t *w, uint32_t seen, uint32_t bits);
+void dev_futex_wake_bits(_Atomic uint32_t *w, uint32_t bits);
 /* A lock for handlers: 0 free, 1 held, 2 held and somebody sleeps. */
 bool dev_trylock(_Atomic uint32_t *lock);
 void dev_lock(_Atomic uint32_t *lock);

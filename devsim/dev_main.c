@@ -56,6 +56,16 @@ void dev_futex_wake(_Atomic uint32_t *w, int n)
 	syscall(SYS_futex, w, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
+void dev_futex_wait_bits(_Atomic uint32_t *w, uint32_t seen, uint32_t bits)
+{
+	syscall(SYS_futex, w, FUTEX_WAIT_BITSET, seen, NULL, NULL, bits);
+}
+
+void dev_futex_wake_bits(_Atomic uint32_t *w, uint32_t bits)
+{
+	syscall(SYS_futex, w, FUTEX_WAKE_BITSET, INT32_MAX, NULL, NULL, bits);
+}
+
 bool dev_trylock(_Atomic uint32_t *lock)
 {
 	uint32_t expected = 0;

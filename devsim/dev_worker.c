@@ -14,9 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One idle worker at a time waits awake so long for the next launch: loops of small kernels skip the kernel's
- * wake-up. */
-#define SPIN_NS 30000
+/* One idle worker at a time waits awake so long for the next launch: a host that sleeps until a kernel ends is there
+ * again after 40 to 70 us, and need not wake the worker then. */
+#define SPIN_NS 100000
 
 static pthread_mutex_t queue = PTHREAD_MUTEX_INITIALIZER;
 static struct run {
@@ -26,7 +26,6 @@ static struct run {
 	_Atomic bool failing; /* the first failure describes itself */
 } runs[DS_LAUNCHES];
 static _Atomic bool in_library[DS_LAUNCHES]; /* its kernel runs library code */
-static atomic_flag spinning = ATOMIC_FLAG_INIT;
 
 static __thread struct {
 	sigjmp_buf out;
@@ -129,22 +128,43 @@ static void run_block(struct ds_launch *l, gm_kernel_fn *fn, uint32_t block, uin
 		skip_rest(l);
 }
 
-/* Leaves the launch; the last worker reports its end. Queue locked. */
-static void leave(struct ds_launch *l)
+static void call_workers(uint32_t n)
+{
+	uint32_t bits = ds_call_workers(ctl, n);
+
+	if (bits)
+		dev_futex_wake_bits(&ctl->launch_bell, bits);
+}
+
+/* Takes the place of the idle worker that is awake. false: there is one. */
+static bool stay_awake(uint32_t worker)
+{
+	uint32_t awake = 0;
+
+	return atomic_compare_exchange_strong(&ctl->worker_awake, &awake, worker + 1) || awake == worker + 1;
+}
+
+/* false: it was called. */
+static bool no_more_awake(uint32_t worker)
+{
+	uint32_t awake = worker + 1;
+
+	return atomic_compare_exchange_strong(&ctl->worker_awake, &awake, 0);
+}
+
+/*
+ * Leaves the launch; the last worker reports its end. Queue locked. It is there for the next launch before anybody hears
+ * of the end: a host that launches at once calls nobody else.
+ */
+static void leave(struct ds_launch *l, uint32_t worker)
 {
 	if (--run_of(l)->workers || atomic_load(&l->blocks_done) < l->nblocks)
 		return;
+	stay_awake(worker);
 	l->end_ns = dev_now_ns();
 	atomic_store(&l->state, DS_L_DONE);
 	if (atomic_load(&l->waiting))
 		dev_futex_wake(&l->state, INT32_MAX);
-}
-
-static void wake_workers(int n)
-{
-	atomic_fetch_add(&ctl->launch_bell, 1);
-	if (n > 0 && atomic_load(&ctl->workers_sleeping))
-		dev_futex_wake(&ctl->launch_bell, n);
 }
 
 /* The first worker prepares the launch for all. Queue not locked. */
@@ -170,7 +190,7 @@ static void start(struct ds_launch *l)
 	atomic_store(&l->state, DS_L_RUNNING);
 	pthread_mutex_unlock(&queue);
 	if (fn && l->nblocks > 1)
-		wake_workers((int)l->nblocks - 1);
+		call_workers(l->nblocks - 1);
 }
 
 static bool wants_worker(struct ds_launch *l)
@@ -218,23 +238,27 @@ static void serve(struct ds_launch *l, bool fresh, uint32_t worker)
 		atomic_fetch_add(&l->blocks_done, 1);
 	}
 	pthread_mutex_lock(&queue);
-	leave(l);
+	leave(l, worker);
 	pthread_mutex_unlock(&queue);
 }
 
-static void wait_for_bell(uint32_t seen)
+/* Until a call that came after `seen`, or is meant for this worker. */
+static void wait_for_call(uint32_t seen, uint32_t worker)
 {
-	if (!atomic_flag_test_and_set(&spinning)) {
+	uint64_t bit = (uint64_t)1 << worker;
+
+	if (stay_awake(worker)) {
 		uint64_t end = dev_now_ns() + SPIN_NS;
-		while (atomic_load_explicit(&ctl->launch_bell, memory_order_relaxed) == seen &&
+		while (atomic_load_explicit(&ctl->worker_awake, memory_order_relaxed) == worker + 1 &&
 		       dev_now_ns() < end)
 			__builtin_ia32_pause();
-		atomic_flag_clear(&spinning);
+		if (!no_more_awake(worker))
+			return;
 	}
-	atomic_fetch_add(&ctl->workers_sleeping, 1);
+	atomic_fetch_or(&ctl->workers_asleep, bit);
 	if (atomic_load(&ctl->launch_bell) == seen)
-		dev_futex_wait(&ctl->launch_bell, seen);
-	atomic_fetch_sub(&ctl->workers_sleeping, 1);
+		dev_futex_wait_bits(&ctl->launch_bell, seen, ds_futex_bit(bit));
+	atomic_fetch_and(&ctl->workers_asleep, ~bit);
 }
 
 void *dev_worker_thread(void *arg)
@@ -244,11 +268,13 @@ void *dev_worker_thread(void *arg)
 	for (;;) {
 		uint32_t seen = atomic_load(&ctl->launch_bell);
 		bool fresh = false;
+		no_more_awake(
+			worker); /* before the look: who calls it until here has queued its work already */
 		struct ds_launch *l = join(&fresh);
 		if (l)
 			serve(l, fresh, worker);
 		else
-			wait_for_bell(seen);
+			wait_for_call(seen, worker);
 	}
 	return NULL;
 }

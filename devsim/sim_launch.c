@@ -135,9 +135,9 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 	if (!ok)
 		return false;
 	sim_maybe_kill(sim);
-	atomic_fetch_add(&ctl->launch_bell, 1);
-	if (atomic_load(&ctl->workers_sleeping))
-		gmi_futex_wake(&ctl->launch_bell, 1);
+	uint32_t bits = ds_call_workers(ctl, 1);
+	if (bits)
+		gmi_futex_wake_bits(&ctl->launch_bell, bits);
 	return true;
 }
 

@@ -204,7 +204,8 @@ static void reset_ctl(struct gm_sim *sim)
 	}
 	atomic_store(&ctl->posted, 0);
 	atomic_store(&ctl->mmu_sleeping, 0);
-	atomic_store(&ctl->workers_sleeping, 0);
+	atomic_store(&ctl->worker_awake, 0);
+	atomic_store(&ctl->workers_asleep, 0);
 	atomic_store(&ctl->ready, DS_STARTING);
 	ctl->keep_away = sim->foreign;
 	ctl->host_pid = (int32_t)gm_sys0(SYS_getpid);

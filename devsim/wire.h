@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define DS_MAGIC      0x56454447u
-#define DS_VERSION    4
+#define DS_VERSION    5
 #define DS_WINDOWS    16
 #define DS_CMDS	      4096 /* power of two */
 #define DS_SLOTS      64   /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
@@ -158,8 +158,9 @@ struct ds_ctl {
 	_Atomic uint32_t cmd_waiting;		/* host threads sleep on cmd_tail */
 	_Alignas(64) _Atomic uint32_t cmd_bell; /* host: apply commands now; futex */
 	_Atomic uint32_t mmu_sleeping;
-	_Alignas(64) _Atomic uint32_t launch_bell; /* host: a launch was queued; futex */
-	_Atomic uint32_t workers_sleeping;
+	_Alignas(64) _Atomic uint32_t launch_bell; /* there is work for workers; futex, waited on by bitset */
+	_Atomic uint32_t worker_awake;	      /* number + 1 of the idle worker that has not gone to sleep */
+	_Atomic uint64_t workers_asleep;      /* a bit each */
 	_Alignas(64) _Atomic uint64_t posted; /* device: one bit for each slot that was POSTED */
 	_Atomic uint32_t fault_bell;	      /* device: posted changed; futex */
 	_Atomic uint32_t host_sleeping;
@@ -173,6 +174,34 @@ struct ds_ctl {
 	struct ds_launch launch[DS_LAUNCHES];
 	_Alignas(4096) unsigned char foreign[DS_SLOTS][DS_FOREIGN_BYTES]; /* sparse */
 };
+
+/* The bit of FUTEX_WAIT_BITSET that a worker sleeps on. */
+static inline uint32_t ds_futex_bit(uint64_t worker_bit)
+{
+	return (uint32_t)(worker_bit | worker_bit >> 32);
+}
+
+/*
+ * Rings for n workers more. The caller wakes the bits that it returns (FUTEX_WAKE_BITSET on launch_bell), unless 0. A
+ * call takes a worker off the idle ones, so that each counts for one ring only. First the one that is awake, then
+ * those of low number: what computed last has warm caches, and a team of OpenMP threads beside it.
+ */
+static inline uint32_t ds_call_workers(struct ds_ctl *ctl, uint32_t n)
+{
+	uint64_t asleep, called;
+
+	atomic_fetch_add(&ctl->launch_bell, 1);
+	if (n && atomic_load(&ctl->worker_awake) && atomic_exchange(&ctl->worker_awake, 0))
+		n--;
+	asleep = atomic_load(&ctl->workers_asleep);
+	do {
+		uint64_t left = asleep;
+		for (uint32_t i = 0; i < n && left; i++)
+			left &= left - 1;
+		called = asleep & ~left;
+	} while (called && !atomic_compare_exchange_weak(&ctl->workers_asleep, &asleep, asleep & ~called));
+	return ds_futex_bit(called);
+}
 
 enum ds_ready { DS_STARTING, DS_READY, DS_REFUSED /* its message says why */ };
 enum ds_window_state { DS_W_NONE, DS_W_PRESENT, DS_W_TAKEN /* the device has something else there */ };

@@ -4,6 +4,7 @@
 #include "kernels.h"
 #include <gmem/kernel.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 GM_KERNEL walk_list(struct gm_kctx *ctx, const void *args)
@@ -24,6 +25,22 @@ GM_KERNEL count_blocks(struct gm_kctx *ctx, const void *args)
 
 	atomic_fetch_add(&a->per_block[ctx->block], 1);
 	atomic_fetch_or(a->workers, 1u << ctx->worker);
+	return 0;
+}
+
+GM_KERNEL meet(struct gm_kctx *ctx, const void *args)
+{
+	const struct meet_args *a = args;
+	struct timespec begin, now;
+
+	(void)ctx;
+	atomic_fetch_add(a->come, 1);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	while (atomic_load(a->come) < a->all) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec > begin.tv_sec + 10)
+			return 1;
+	}
 	return 0;
 }
 

@@ -17,6 +17,11 @@ struct list_args {
 struct count_args {
 	_Atomic uint32_t *per_block, *workers;
 };
+/* meet: launches that wait for each other; all come, or each gives up after 10 s. */
+struct meet_args {
+	_Atomic uint32_t *come;
+	uint32_t all;
+};
 struct churn_args {
 	volatile uint64_t *data;
 	uint64_t words, step, turns;

@@ -5,6 +5,7 @@
 #include "device.h"
 #include "kernels.h"
 #include <pthread.h>
+#include <unistd.h>
 
 static struct gm_sim *sim;
 static int module;
@@ -135,6 +136,33 @@ Test(launch, from_several_threads)
 	for (int i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, launch_many, NULL);
 	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+enum { MEETINGS = 400, MEMBERS = 3 };
+static _Atomic uint32_t *meetings;
+
+static void *go_to_meetings(void *arg)
+{
+	for (int i = 0; i < MEETINGS; i++) {
+		struct meet_args a = {&meetings[i], MEMBERS};
+		int err = gm_sim_launch(sim, module, "meet", 1, &a, sizeof a, NULL);
+		cr_assert_eq(err, 0, "meeting %d: %d", i, err);
+		if (i % 16 == 0) /* every worker falls asleep, and must be called */
+			usleep(300);
+	}
+	return arg;
+}
+
+/* No launch waits in the queue while a worker is idle. */
+Test(launch, launches_that_come_together_run_together)
+{
+	pthread_t t[MEMBERS];
+
+	meetings = managed(MEETINGS * sizeof *meetings);
+	for (int i = 0; i < MEMBERS; i++)
+		pthread_create(&t[i], NULL, go_to_meetings, NULL);
+	for (int i = 0; i < MEMBERS; i++)
 		pthread_join(t[i], NULL);
 }
 
