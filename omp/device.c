@@ -92,8 +92,8 @@ static void set_threads(const struct gmo_load *a)
 		n = number;
 	}
 	setenv("OMP_NUM_THREADS", n, 1);
-	if (!gmo_wait_is_chosen()) /* the host computes on the same CPUs when no region runs */
-		setenv("KMP_BLOCKTIME", "0", 1);
+	if (!gmo_wait_is_chosen()) /* in ms: long enough for the next region; then the CPUs are the host's */
+		setenv("KMP_BLOCKTIME", "1", 1);
 	unsetenv("OMP_DISPLAY_ENV"); /* said once, by the program */
 }
 

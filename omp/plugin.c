@@ -61,9 +61,26 @@ API int32_t __tgt_rtl_is_valid_binary(struct gmo_tgt_image *image)
 	return gmo_image_fits(image);
 }
 
+/*
+ * The device's workers are threads of this machine. A host thread of libomp that has nothing to do spins for 200 ms
+ * (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the user has said how threads wait. Before main:
+ * a team that exists keeps the wait that it began with.
+ */
+static void leave_cpus(void)
+{
+	void (*set_blocktime)(int) = (void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
+
+	if (set_blocktime && !gmo_wait_is_chosen())
+		set_blocktime(0);
+}
+
+/* Asked once, as the program's libraries are made ready. */
 API int32_t __tgt_rtl_number_of_devices(void)
 {
-	return gmi_opt.disable ? 0 : gmi_opt.ndev;
+	if (gmi_opt.disable || !gmi_opt.ndev)
+		return 0;
+	leave_cpus();
+	return gmi_opt.ndev;
 }
 
 API int64_t __tgt_rtl_init_requires(int64_t flags)
@@ -85,18 +102,6 @@ static int load_module(struct gmo_device *d)
 	return gm_sim_load(d->sim, path, &d->module);
 }
 
-/*
- * The device's workers are threads of this machine. A host thread of libomp that has nothing to do spins for 200 ms
- * (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the user has said how threads wait.
- */
-static void leave_cpus(void)
-{
-	void (*set_blocktime)(int) = (void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
-
-	if (set_blocktime && !gmo_wait_is_chosen())
-		set_blocktime(0);
-}
-
 static int init(struct gmo_device *d, int32_t id)
 {
 	d->number = id;
@@ -105,7 +110,6 @@ static int init(struct gmo_device *d, int32_t id)
 		return -ENODEV; /* said */
 	d->sim = sim;
 	gmi_sim_expect_foreign(sim);
-	leave_cpus();
 	d->hnid = gm_dev_hnid(gm_sim_dev(sim));
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->staging_lock, NULL);
