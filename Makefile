@@ -64,8 +64,8 @@ $(BUILD)/%.o: %.S | $(need_build)
 	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
-	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map -Wl,-z,now -o $@ \
-	    $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map \
+	    -Wl,-z,now,-Bsymbolic-functions -o $@ $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
 
 # All of core with hidden symbols visible, for unit tests and the tool.
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))

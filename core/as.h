@@ -45,6 +45,12 @@ struct gm_as {
 	struct gm_lock sparse_lock; /* rank block */
 	struct gm_sparse *sparse;   /* sparse.h; the list changes under the registry lock too */
 };
+
+/* NULL: all pages plain. */
+static inline struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va)
+{
+	return atomic_load_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT], memory_order_acquire);
+}
 struct gm_dev {
 	unsigned index; /* 0..GM_MAX_DEV-1: gm_block.dev[], gmi_stats->dev[] */
 	const struct gm_mmu *mmu;

@@ -12,11 +12,6 @@ _Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + 32 * size
 	       "a block's metadata");
 #endif
 
-struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va)
-{
-	return atomic_load_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT], memory_order_acquire);
-}
-
 /* Made under the region lock, so that vm.c, which holds it, sees either no block or one that knows its
  * regions. */
 struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va)

@@ -69,8 +69,7 @@ struct gm_block {
 	uint32_t splits;      /* VMA boundaries inside the block, part of as->vma_estimate */
 };
 
-struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va); /* NULL: all pages plain */
-struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va);	/* makes it; NULL: out of memory */
+struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va); /* makes it; NULL: out of memory */
 /* Block locked, and the device was not refused (gm_ctx_refuses). NULL: no memory. */
 struct gm_block_dev *gm_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
 /* Debug: every invariant above, for every page of the block. Called after each transition. */

@@ -147,7 +147,8 @@ static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 	}
 }
 
-static void make_ready(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
+__attribute__((noinline, cold)) static void make_ready(struct gm_as *as, uintptr_t lo, uintptr_t hi,
+						       bool write)
 {
 	/* Until every thread is ready, one may be in a call that writes to the same pages without a pin. */
 	bool ready = !write || !gmi_activate();
@@ -179,8 +180,10 @@ unsigned gmi_pin(const void *p, size_t len, bool write)
 	}
 	atomic_store_explicit(&t->pin[n].lo, lo, memory_order_relaxed);
 	atomic_store_explicit(&t->pin[n].hi, hi, memory_order_relaxed);
-	atomic_store_explicit(&t->npins, n + 1, memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_exchange(
+		&t->npins,
+		n + 1); /* x86: a full fence. Who lowers rights sees the pin, or we see the new bits */
+	atomic_signal_fence(memory_order_seq_cst);
 	if (!in_place(as, lo, hi, write))
 		make_ready(as, lo, hi, write);
 	if (gm_unlikely(++t->pinned_calls == PINNED_BATCH))
