@@ -6,12 +6,11 @@
  * the allocator's steady state. Prints "threads bytes ns"; compare runs with malloc_bench.sh, never absolute
  * numbers.
  */
+#include "bench.h"
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #define RING	    32
+#define ROUNDS	    50
 #define MAX_THREADS 2
 
 struct job {
@@ -20,13 +19,6 @@ struct job {
 	double ns_per_pair;
 	pthread_barrier_t *start;
 };
-
-static double now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void pairs(size_t bytes, long n)
 {
@@ -46,11 +38,15 @@ static void pairs(size_t bytes, long n)
 static void *run(void *arg)
 {
 	struct job *j = arg;
+	double ns[ROUNDS];
 	pairs(j->bytes, j->pairs / 8); /* warm: caches filled, pages there */
 	pthread_barrier_wait(j->start);
-	double t = now_ns();
-	pairs(j->bytes, j->pairs);
-	j->ns_per_pair = (now_ns() - t) / (double)j->pairs;
+	for (int i = 0; i < ROUNDS; i++) {
+		double t = bench_now();
+		pairs(j->bytes, j->pairs / ROUNDS);
+		ns[i] = (bench_now() - t) / (double)(j->pairs / ROUNDS) * 1e9;
+	}
+	j->ns_per_pair = bench_fastest(ns, ROUNDS);
 	return NULL;
 }
 
