@@ -216,7 +216,7 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	int err = -ENOSPC;
 	if (!gm_bm_empty(set)) {
 		uint64_t before = gmi_phys_used_bytes(dev->phys);
-		set = c.def->victims(bd, set, c.percent);
+		set = c.def->victims(bd, set, c.number);
 		err = gm_migrate_to_cpu(b, set, true);
 		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
 			err = -ENOSPC;

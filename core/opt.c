@@ -16,10 +16,10 @@ struct gm_options gmi_opt = {
 	.offload_blas = true,
 	.blas_min = 500,
 	.prefetch = GM_PREFETCH_TREE,
-	.prefetch_percent = 51,
 	.evict = GM_EVICT_LRU2M,
-	.evict_percent = 50,
 	.thrash = GM_THRASH_PIN,
+	.policy_number =
+		{[GM_POLICY_PREFETCH] = 51, [GM_POLICY_EVICT] = 50, [GM_POLICY_THRASH] = GM_THRASH_LAPSE_US},
 	.retain_bytes = (uint64_t)512 << 20,
 	.report = GM_REPORT_TEXT,
 	.log = GM_LOG_WARN,
@@ -217,10 +217,8 @@ static int parse_policy(const struct option *o, const char *value, char *err, si
 	if (gmi_policy_parse(o->policy, value, &choice))
 		return -EINVAL;
 	*FIELD(o, int) = (int)gm_policy_index(o->policy, choice.def);
-	if (o->policy == GM_POLICY_PREFETCH && choice.def->percent)
-		gmi_opt.prefetch_percent = choice.percent;
-	if (o->policy == GM_POLICY_EVICT && choice.def->percent)
-		gmi_opt.evict_percent = choice.percent;
+	if (choice.number)
+		gmi_opt.policy_number[o->policy] = choice.number;
 	return 0;
 }
 
@@ -409,10 +407,11 @@ static const struct option options[] = {
 	 "where a page is after a device's touch: there; there for good; on the host, over the bus; readers' "
 	 "copies; copied in and out by each launch; on the host until it is hot",
 	 parse_policy, AT(placement), .policy = GM_POLICY_PLACEMENT},
-	{"GMEM_THRASH", "--thrash", "HOW", "pin", "none, throttle, pin",
-	 "pages that go back and forth within 500 us: let them; slow them down; and keep the worst on the "
-	 "host "
-	 "for 150 ms",
+	{"GMEM_THRASH", "--thrash", "HOW", "pin:500",
+	 "none, throttle, pin, and with a time in us: throttle:1 .. throttle:100000, pin:1 .. pin:100000",
+	 "pages that go back and forth within 500 us (or that time): let them; let each side have them so "
+	 "long; "
+	 "and keep the worst on the host, 300 times as long",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
 	{"GMEM_RECLAIM", "--reclaim", "PERCENT", "0", "0 to 50",
 	 "a device that has to evict gets so much of its memory freed in the background, from half of that "

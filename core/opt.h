@@ -8,6 +8,7 @@
 #ifndef GM_CORE_OPT_H
 #define GM_CORE_OPT_H
 
+#include "../include/gmem/policy.h"
 #include "sys.h"
 
 #define GM_MAX_DEV 8
@@ -35,11 +36,10 @@ struct gm_options {
 	bool offload_blas;	      /* GMEM_OFFLOAD=blas|none */
 	double blas_min;	      /* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
 	enum gm_prefetch_kind prefetch;
-	unsigned prefetch_percent; /* tree:1..100, default 51 */
 	enum gm_evict_kind evict;
-	unsigned evict_percent; /* tree:1..100, default 50 */
 	enum gm_placement_kind placement;
 	enum gm_thrash_kind thrash;
+	unsigned policy_number[GM_POLICY_KINDS]; /* what follows the name: tree:51, pin:500 */
 	unsigned
 		reclaim_percent; /* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
 	enum gm_fault_kind fault;

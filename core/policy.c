@@ -38,7 +38,8 @@ static const struct gm_policy_def prefetchers[] = {
 	[GM_PREFETCH_TREE] = {.info = {"tree",
 				       "the largest subtree of 2 MiB that is fuller than so many percent",
 				       ISCA "; " UVM "uvm_perf_prefetch.c"},
-			      .percent = 51,
+			      .number = 51,
+			      .most = 100,
 			      .along = along_tree},
 };
 static const struct gm_policy_def evictors[] = {
@@ -55,7 +56,8 @@ static const struct gm_policy_def evictors[] = {
 			  "the coldest 64 KiB of the coldest block, and every subtree that is then emptier "
 			  "than so many percent",
 			  ISCA ": tree-based neighbourhood pre-eviction"},
-		 .percent = 50,
+		 .number = 50,
+		 .most = 100,
 		 .victims = gm_victims_tree},
 	[GM_EVICT_ACCESS] = {.info = {"access", "lru2m, but blocks that the device has used since are spared",
 				      "second chance by the MMU's access counters (Corbato, 1968)"},
@@ -95,10 +97,14 @@ static const struct gm_policy_def thrashers[] = {
 	[GM_THRASH_NONE] = {.info = {"none", "pages move as often as they are asked for", ""}},
 	[GM_THRASH_THROTTLE] = {.info = {"throttle", "a page that thrashes stays a while with whoever has it",
 					 UVM "uvm_perf_thrashing.c"},
+				.number = GM_THRASH_LAPSE_US,
+				.most = GM_THRASH_LAPSE_MOST_US,
 				.throttle = true},
 	[GM_THRASH_PIN] = {.info = {"pin",
 				    "throttle; a page that thrashes on is pinned to the host for a while",
 				    UVM "uvm_perf_thrashing.c"},
+			   .number = GM_THRASH_LAPSE_US,
+			   .most = GM_THRASH_LAPSE_MOST_US,
 			   .throttle = true,
 			   .pin = true},
 };
@@ -123,14 +129,14 @@ static const char *after_name(const char *s, const char *name)
 	return *name || (*s && *s != ':') ? NULL : s;
 }
 
-/* 1 .. 100, or 0. */
-static unsigned percentage(const char *s)
+/* 1 .. most, or 0. */
+static unsigned number(const char *s, unsigned most)
 {
 	unsigned n = 0;
 
-	for (; *s >= '0' && *s <= '9' && n <= 100; s++)
+	for (; *s >= '0' && *s <= '9' && n <= most; s++)
 		n = n * 10 + (unsigned)(*s - '0');
-	return *s || n > 100 ? 0 : n;
+	return *s || n > most ? 0 : n;
 }
 
 int gmi_policy_parse(enum gm_policy_kind kind, const char *text, struct gm_choice *choice)
@@ -140,10 +146,10 @@ int gmi_policy_parse(enum gm_policy_kind kind, const char *text, struct gm_choic
 		const char *rest = after_name(text, def->info.name);
 		if (!rest)
 			continue;
-		unsigned percent = *rest ? percentage(rest + 1) : def->percent;
-		if (*rest && (!percent || !def->percent))
+		unsigned n = *rest ? number(rest + 1, def->most) : def->number;
+		if (*rest && !n)
 			return -EINVAL;
-		*choice = (struct gm_choice){def, percent};
+		*choice = (struct gm_choice){def, n};
 		return 0;
 	}
 	return -EINVAL;
@@ -158,31 +164,37 @@ unsigned gm_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *d
 
 static struct gm_choice from_options(enum gm_policy_kind kind)
 {
+	unsigned i = 0;
+
 	switch (kind) {
 	case GM_POLICY_PREFETCH:
-		return (struct gm_choice){&prefetchers[gmi_opt.prefetch], gmi_opt.prefetch_percent};
+		i = gmi_opt.prefetch;
+		break;
 	case GM_POLICY_EVICT:
-		return (struct gm_choice){&evictors[gmi_opt.evict], gmi_opt.evict_percent};
+		i = gmi_opt.evict;
+		break;
 	case GM_POLICY_PLACEMENT:
-		return (struct gm_choice){&placements[gmi_opt.placement], 0};
+		i = gmi_opt.placement;
+		break;
 	default:
-		return (struct gm_choice){&thrashers[gmi_opt.thrash], 0};
+		i = gmi_opt.thrash;
 	}
+	return (struct gm_choice){&kinds[kind].def[i], gmi_opt.policy_number[kind]};
 }
 
-/* A choice is read while another thread sets it: the pointer is what counts, the percentage comes before it.
+/* A choice is read while another thread sets it: the pointer is what counts, the number comes before it.
  */
 static struct gm_choice load(const struct gm_choice *c)
 {
 	struct gm_choice r = {.def = __atomic_load_n(&c->def, __ATOMIC_ACQUIRE)};
 
-	r.percent = __atomic_load_n(&c->percent, __ATOMIC_RELAXED);
+	r.number = __atomic_load_n(&c->number, __ATOMIC_RELAXED);
 	return r;
 }
 
 static void store(struct gm_choice *c, struct gm_choice v)
 {
-	__atomic_store_n(&c->percent, v.percent, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->number, v.number, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->def, v.def, __ATOMIC_RELEASE);
 }
 
@@ -204,7 +216,7 @@ gm_bm gm_policy_along(const struct gm_ctx *ctx, struct gm_along *in)
 {
 	struct gm_choice c = gm_policy_of(ctx, GM_POLICY_PREFETCH);
 
-	in->percent = c.percent;
+	in->percent = c.number;
 	return c.def->along(in);
 }
 

@@ -14,6 +14,9 @@
 #include "bitmap.h"
 #include "state.h"
 
+#define GM_THRASH_LAPSE_US	500 /* the number of throttle and pin */
+#define GM_THRASH_LAPSE_MOST_US 100000
+
 struct gm_ctx;
 struct gm_dev;
 struct gm_block_dev;
@@ -29,7 +32,8 @@ struct gm_along {
 
 struct gm_policy_def {
 	struct gm_policy_info info;
-	uint8_t percent; /* "name:1" .. "name:100" is allowed, and this is the default; 0: no parameter */
+	unsigned number,
+		most; /* "name:1" .. "name:most" is allowed, and number is the default; 0: it takes none */
 	/* prefetch: fault | what comes along, within possible */
 	gm_bm (*along)(const struct gm_along *in);
 	/* evict: pages of a victim's `may` that go home: whole device pages, at least one. Block locked. */
@@ -47,10 +51,10 @@ struct gm_policy_def {
 
 struct gm_choice {
 	const struct gm_policy_def *def; /* NULL: see above */
-	unsigned percent;
+	unsigned number;
 };
 
-/* "name" or "name:percent". 0 or -EINVAL (unchanged). Touches no memory but *choice. */
+/* "name" or "name:number". 0 or -EINVAL (unchanged). Touches no memory but *choice. */
 GM_EXPORT int gmi_policy_parse(enum gm_policy_kind kind, const char *text, struct gm_choice *choice);
 struct gm_choice gm_policy_of(const struct gm_ctx *ctx, enum gm_policy_kind kind);
 struct gm_choice gm_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind);

@@ -22,18 +22,18 @@ static uint32_t now_us(void)
 }
 
 /* The policy of the devices that matter here: the strictest of those that know the block. */
-static const struct gm_policy_def *policy(const struct gm_block *b)
+static struct gm_choice policy(const struct gm_block *b)
 {
-	const struct gm_policy_def *def = NULL;
+	struct gm_choice strictest = {0};
 
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		if (!b->dev[d])
 			continue;
-		const struct gm_policy_def *one = gm_policy_of(b->as->ctx[d], GM_POLICY_THRASH).def;
-		if (!def || one > def)
-			def = one;
+		struct gm_choice one = gm_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
+		if (!strictest.def || one.def > strictest.def)
+			strictest = one;
 	}
-	return def;
+	return strictest;
 }
 
 static struct leaf *leaf_of(struct gm_block *b, unsigned i)
@@ -49,7 +49,8 @@ static struct leaf *leaf_of(struct gm_block *b, unsigned i)
 static bool kept(const struct leaf *l, uint32_t now, int32_t *left)
 {
 	*left = (int32_t)(l->until_us - now);
-	return l->events >= GM_THRASH_THRESHOLD && *left > 0 && *left <= GM_THRASH_PIN_US;
+	return l->events >= GM_THRASH_THRESHOLD && *left > 0 &&
+	       *left <= GM_THRASH_PIN_LAPSES * GM_THRASH_LAPSE_MOST_US;
 }
 
 gm_bm gm_thrash_kept(struct gm_block *b)
@@ -78,9 +79,9 @@ enum gm_thrash_answer gm_thrash_ask(struct gm_block *b, unsigned i, int actor, u
 	return actor == l->actor ? GM_THRASH_GO : GM_THRASH_WAIT;
 }
 
-static void pin(struct gm_thrash *t, struct leaf *l)
+static void pin(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
 {
-	l->until_us = l->last_us + GM_THRASH_PIN_US;
+	l->until_us = l->last_us + GM_THRASH_PIN_LAPSES * lapse_us;
 	if (l->pinned)
 		return;
 	l->pinned = true;
@@ -90,16 +91,17 @@ static void pin(struct gm_thrash *t, struct leaf *l)
 	gm_background_wake(GM_BACKGROUND_UNPIN);
 }
 
-static void moved(struct gm_block *b, struct leaf *l, int actor, const struct gm_policy_def *def)
+static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)
 {
+	uint32_t lapse_us = policy.number ? policy.number : GM_THRASH_LAPSE_US;
 	/* The time for which it was throttled does not count. */
 	uint32_t now = now_us(), free_us = l->events >= GM_THRASH_THRESHOLD ? l->until_us : l->last_us;
 	uint32_t since = (int32_t)(now - free_us) > 0 ? now - free_us : 0;
 	if (l->actor == actor && l->last_us)
 		return;
-	if (!l->last_us || since > GM_THRASH_EPOCH_US)
+	if (!l->last_us || since > GM_THRASH_EPOCH_LAPSES * lapse_us)
 		l->events = l->bounces = 0;
-	l->events = since <= GM_THRASH_LAPSE_US ? (uint8_t)gm_min(l->events + 1, 255) : 0;
+	l->events = since <= lapse_us ? (uint8_t)gm_min(l->events + 1, 255) : 0;
 	l->bounces = (uint8_t)gm_min(l->bounces + 1, 255);
 	l->last_us = now ? now : 1;
 	l->until_us = now;
@@ -108,28 +110,30 @@ static void moved(struct gm_block *b, struct leaf *l, int actor, const struct gm
 		GM_COUNT(thrash_granules, 1);
 	if (l->events < GM_THRASH_THRESHOLD)
 		return;
-	if (def->pin && l->events >= GM_THRASH_PIN_EVENTS) {
-		pin(b->thrash, l);
-	} else if (def->throttle) {
-		l->until_us = now + GM_THRASH_LAPSE_US;
+	if (policy.def->pin && l->events >= GM_THRASH_PIN_EVENTS) {
+		pin(b->thrash, l, lapse_us);
+	} else if (policy.def->throttle) {
+		l->until_us = now + lapse_us;
 		GM_COUNT(thrash_throttled, 1);
 	}
 }
 
 void gm_thrash_moved(struct gm_block *b, gm_bm set, int actor)
 {
-	const struct gm_policy_def *def;
+	struct gm_choice choice = {0};
 	struct leaf *last = NULL;
 
 	if (!b->thrash && actor == GM_THRASH_CPU) /* the first way to a device is nobody's return */
 		b->thrash = gmi_alloc(sizeof *b->thrash);
-	if (!b->thrash || !(def = policy(b)))
+	if (b->thrash)
+		choice = policy(b);
+	if (!choice.def)
 		return;
 	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true)) {
 		struct leaf *l = leaf_of(b, i);
 		if (l != last)
-			moved(b, l, actor, def);
+			moved(b, l, actor, choice);
 		last = l;
 	}
 }

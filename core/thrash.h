@@ -2,12 +2,12 @@
  * thrash.h - pages that go back and forth: noticing them, slowing them down, keeping the worst on the host.
  *
  * Modelled on NVIDIA's uvm_perf_thrashing.c, with its constants: an event is a fault that takes a page from another
- * holder at most 500 us (the lapse) after the last one or, when it was throttled, after
+ * holder at most 500 us (the lapse: the number of "throttle" and "pin") after the last one or, when it was throttled, after
  * the end of that. From 3 events in a row on the page thrashes, and stays with
  * whoever got it for one lapse (throttle): the CPU waits in its fault, a device is told -EAGAIN. After 10 it is
  * pinned for 300 lapses (150 ms): devices reach it over the bus, then it may move again. Without an event for 2000
  * lapses (1 s) a page starts afresh. Ours counts in 64 KiB, or in the device's pages where those are larger, and
- * also reports pages that come back slower than that, three times within a second.
+ * also reports pages that come back slower than that, three times within an epoch.
  *
  * Everything is called with the block locked. A block has a record once a page of it has come home by a fault.
  */
@@ -16,12 +16,11 @@
 
 #include "as.h"
 
-#define GM_THRASH_LAPSE_US   500
-#define GM_THRASH_THRESHOLD  3
-#define GM_THRASH_PIN_EVENTS 10
-#define GM_THRASH_PIN_US     (300 * GM_THRASH_LAPSE_US)
-#define GM_THRASH_EPOCH_US   (2000 * GM_THRASH_LAPSE_US)
-#define GM_THRASH_CPU	     (-1)
+#define GM_THRASH_THRESHOLD    3
+#define GM_THRASH_PIN_EVENTS   10
+#define GM_THRASH_PIN_LAPSES   300
+#define GM_THRASH_EPOCH_LAPSES 2000
+#define GM_THRASH_CPU	       (-1)
 
 enum gm_thrash_answer {
 	GM_THRASH_GO,	/* let it move */

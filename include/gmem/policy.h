@@ -28,7 +28,7 @@ enum gm_policy_kind {
  * @as: the space that it is to hold in; NULL: every space
  * @dev: the device
  * @kind: which of its policies; eviction is the device's own: as must be NULL
- * @name: "tree", or "tree:30" with a percentage; NULL: what the environment says again
+ * @name: "tree", or "tree:30" with its number (percent; of "pin" and "throttle" us); NULL: what the environment says again
  *
  * Return: 0; -EINVAL no such kind or name; -ENODEV the device is not attached to the space.
  * Source: ours; the policies and where they come from: gm_policy_list().
@@ -41,7 +41,7 @@ int gm_policy_set(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind
  * @dev: the device
  * @kind: which of its policies
  *
- * Return: the name, without the percentage, as static text; NULL: bad arguments.
+ * Return: the name, without the number, as static text; NULL: bad arguments.
  * Source: ours.
  */
 const char *gm_policy_get(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind);

@@ -95,7 +95,7 @@ Test(opt, words_and_numbers)
 	cr_assert_eq(gmi_opt.prefetch, GM_PREFETCH_NONE);
 	cr_assert_eq(parse("GMEM_PREFETCH=tree:100"), 0);
 	cr_assert_eq(gmi_opt.prefetch, GM_PREFETCH_TREE);
-	cr_assert_eq(gmi_opt.prefetch_percent, 100);
+	cr_assert_eq(gmi_opt.policy_number[GM_POLICY_PREFETCH], 100);
 	cr_assert_eq(parse("GMEM_EVICT=lru4k"), 0);
 	cr_assert_eq(gmi_opt.evict, GM_EVICT_LRU4K);
 	cr_assert_eq(parse("GMEM_THROTTLE=1"), 0);

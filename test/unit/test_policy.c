@@ -356,6 +356,29 @@ Test(policy, pages_that_thrash_on_are_pinned_for_a_while)
 	close_all();
 }
 
+/* A page that goes round once in 3 ms thrashes where the lapse is longer than that. */
+Test(policy, the_lapse_of_thrashing_may_be_chosen)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_THRASH, "pin:1000");
+	unsigned char *p = map(MIB);
+	for (int k = 0; k < 20; k++) {
+		ping_pong(p, 1);
+		usleep(3000);
+	}
+	cr_expect_eq(gmi_stats->thrash_pins, 0);
+	cr_expect_eq(gmi_stats->thrash_throttled, 0);
+	choose(GM_POLICY_THRASH, "pin:100000");
+	for (int k = 0; k < 20 && !gmi_stats->thrash_pins; k++) {
+		ping_pong(p, 1);
+		usleep(3000);
+	}
+	cr_expect_eq(gmi_stats->thrash_pins, 1);
+	cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_THRASH, "pin:100001"), -EINVAL);
+	cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_THRASH, "none:5"), -EINVAL);
+	close_all();
+}
+
 Test(policy, thrashing_may_be_let_alone)
 {
 	open_all(8 * MIB, 65536);

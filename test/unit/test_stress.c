@@ -58,7 +58,7 @@ static void stress(size_t device_page, enum gm_evict_kind evict)
 
 	printf("# seed %u\n", seed);
 	gmi_opt.prefetch = GM_PREFETCH_TREE;
-	gmi_opt.prefetch_percent = 51;
+	gmi_opt.policy_number[GM_POLICY_PREFETCH] = 51;
 	gmi_opt.evict = evict;
 	gmi_opt.retain_bytes = MIB;
 	cr_assert_eq(gm_as_create(0, 64 * MIB, &as), 0);
