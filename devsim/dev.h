@@ -55,7 +55,7 @@ void dev_fault_release(struct ds_fault *f);
 /* ---- dev_foreign.c ---- */
 /* A touch outside every window: true when the page is there now. Does not return when the kernel must end otherwise than
  * by -EFAULT. Signal-safe. */
-bool dev_foreign_fault(uint64_t va, bool write, bool execute);
+bool dev_foreign_fault(uint64_t va, bool execute);
 
 /* ---- dev_worker.c ---- */
 void *dev_worker_thread(void *index);

@@ -102,7 +102,7 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 	if (si->si_code <= 0)
 		on_crash(sig, si, context);
 	if (!dev_mmu_contains(va)) {
-		if (!dev_foreign_fault(va, write, execute))
+		if (!dev_foreign_fault(va, execute))
 			on_crash(sig, si, context);
 		errno = saved;
 		return;

@@ -1,10 +1,11 @@
 /*
  * dev_foreign.c - memory of the program outside every window (its stacks, its variables), for the time of a region.
  *
- * A touch brings in the readable pages of the 64 KiB chunk around it, as private memory at the program's own address.
- * They are mapped read-only; the first write to one makes a twin of it. When a region ends (and when one starts beside
- * others) all of them go: what differs from its twin is sent back, byte by byte, so that bytes beside it which the CPU has
- * changed meanwhile survive. The next touch brings in what the program has then.
+ * A touch brings in the readable pages of the 64 KiB chunk around it: they are written to a file of ours, and appear at
+ * the program's own address as a private mapping of it. So the file keeps the twin of what a region writes, and the page
+ * table knows which pages were written. When a region ends (and when one starts beside others) all of them go: what
+ * differs from its twin is sent back, byte by byte, so that bytes beside it which the CPU has changed meanwhile survive.
+ * The next touch brings in what the program has then.
  *
  * One lock; it is taken in the SIGSEGV handler. Whoever holds it touches only private memory and the control area, and
  * may wait for the host's service thread, which never waits for us.
@@ -12,23 +13,27 @@
 #include "dev.h"
 #include "dev_region.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define PAGE   ((uint64_t)4096)
 #define CHUNKS (1u << 16) /* 4 GiB of foreign memory at a time; power of two */
+#define USABLE (CHUNKS / 4 * 3)
+#define KEPT   64 /* chunks of the file whose memory stays for the next region */
 
 struct chunk {
-	uint64_t va;		/* 0: empty slot */
-	uint32_t here, changed; /* one bit each page */
-	unsigned char *twin;	/* DS_FOREIGN_BYTES; of the changed pages */
+	uint64_t va;   /* 0: empty slot */
+	uint32_t nth;  /* its place in the file: which of those in use */
+	uint32_t here; /* one bit each page */
 };
 static struct chunk table[CHUNKS];
 static uint32_t used[CHUNKS]; /* slots in the order of their use */
 static unsigned nused;
-static unsigned char *scratch;	 /* where a page is while it is compared */
-static unsigned char *spare[64]; /* twins to be used again */
-static unsigned nspare;
+static int file = -1;
+static unsigned char *twins;   /* the file */
+static unsigned char *scratch; /* where a chunk is while it is compared */
 static _Atomic uint32_t foreign_lock;
 static _Atomic unsigned regions; /* running, that may touch foreign memory */
 
@@ -41,58 +46,52 @@ static struct chunk *chunk_of(uint64_t va)
 	while (table[i].va && table[i].va != va)
 		i = (i + 1) % CHUNKS;
 	if (!table[i].va) {
-		if (nused >= CHUNKS / 4 * 3)
+		if (nused >= USABLE)
 			return NULL;
-		table[i] = (struct chunk){.va = va};
+		table[i] = (struct chunk){.va = va, .nth = nused};
 		used[nused++] = i;
 	}
 	return &table[i];
 }
 
-static unsigned char *private_pages(uint64_t bytes)
+static uint64_t place(const struct chunk *c)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static unsigned char *twin_of(struct chunk *c)
-{
-	if (!c->twin)
-		c->twin = nspare ? spare[--nspare] : private_pages(DS_FOREIGN_BYTES);
-	return c->twin;
-}
-
-static void drop_twin(struct chunk *c)
-{
-	if (!c->twin)
-		return;
-	if (nspare < DEV_ARRAY_LEN(spare))
-		spare[nspare++] = c->twin;
-	else
-		munmap(c->twin, DS_FOREIGN_BYTES);
-	c->twin = NULL;
+	return (uint64_t)c->nth * DS_FOREIGN_BYTES;
 }
 
 /* ---- bringing in ---- */
 
-/* Filled pages appear at va at once, unless this process has something of its own there. */
-static bool publish(uint64_t va, const unsigned char *from, uint64_t bytes)
+static bool make_file(void)
 {
-	unsigned char *p = private_pages(bytes);
+	uint64_t bytes = (uint64_t)USABLE * DS_FOREIGN_BYTES;
 
-	if (!p)
-		return false;
-	memcpy(p, from, bytes);
-	mprotect(p, bytes, PROT_READ);
-	void *room =
-		mmap((void *)va, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (room == (void *)va && mremap(p, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room) == room)
+	if (scratch)
 		return true;
-	if (room != MAP_FAILED)
-		munmap(room, bytes);
-	munmap(p, bytes);
-	return false;
+	if (file < 0 &&
+	    ((file = memfd_create("gmem-foreign", MFD_CLOEXEC)) < 0 || ftruncate(file, (off_t)bytes)))
+		return false;
+	if (!twins) {
+		void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+		if (p == MAP_FAILED)
+			return false;
+		twins = p;
+	}
+	void *p = mmap(NULL, DS_FOREIGN_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	scratch = p == MAP_FAILED ? NULL : p;
+	return scratch;
+}
+
+/* Pages of the file appear at their address at once, unless this process has something of its own there. */
+static bool publish(const struct chunk *c, unsigned first, unsigned n)
+{
+	void *at = (void *)(c->va + first * PAGE);
+	void *p =
+		mmap(at, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+		     file, (off_t)(place(c) + first * PAGE));
+
+	if (p != MAP_FAILED && p != at) /* a kernel that takes the address for a hint */
+		munmap(p, n * PAGE);
+	return p == at;
 }
 
 static uint32_t bits(unsigned first, unsigned n)
@@ -100,20 +99,30 @@ static uint32_t bits(unsigned first, unsigned n)
 	return (uint32_t)(((1ull << n) - 1) << first);
 }
 
+/* The first run of `set`, taken out of it. */
+static unsigned next_run(uint32_t *set, unsigned *first)
+{
+	unsigned n = 1;
+
+	*first = (unsigned)__builtin_ctz(*set);
+	while (*first + n < DS_FOREIGN_PAGES && *set & 1u << (*first + n))
+		n++;
+	*set &= ~bits(*first, n);
+	return n;
+}
+
 /* The pages of `set`, run by run; where a run collides, page by page. */
 static void publish_set(struct chunk *c, uint32_t set, const unsigned char *from)
 {
 	while (set) {
-		unsigned first = (unsigned)__builtin_ctz(set), n = 1;
-		while (first + n < DS_FOREIGN_PAGES && set & 1u << (first + n))
-			n++;
-		set &= ~bits(first, n);
-		if (publish(c->va + first * PAGE, from + first * PAGE, n * PAGE)) {
+		unsigned first, n = next_run(&set, &first);
+		memcpy(twins + place(c) + first * PAGE, from + first * PAGE, n * PAGE);
+		if (publish(c, first, n)) {
 			c->here |= bits(first, n);
 			continue;
 		}
 		for (unsigned i = first; n > 1 && i < first + n; i++)
-			if (publish(c->va + i * PAGE, from + i * PAGE, PAGE))
+			if (publish(c, i, 1))
 				c->here |= bits(i, 1);
 	}
 }
@@ -133,18 +142,7 @@ static int fetch(struct chunk *c, unsigned page)
 	return err ? err : c->here & bits(page, 1) ? 0 : -EBUSY;
 }
 
-static int make_writable(struct chunk *c, unsigned page)
-{
-	unsigned char *at = (unsigned char *)(c->va + page * PAGE), *twin = twin_of(c);
-
-	if (!twin)
-		return -ENOMEM;
-	memcpy(twin + page * PAGE, at, PAGE);
-	c->changed |= bits(page, 1);
-	return mprotect(at, PAGE, PROT_READ | PROT_WRITE) ? -ENOMEM : 0;
-}
-
-bool dev_foreign_fault(uint64_t va, bool write, bool execute)
+bool dev_foreign_fault(uint64_t va, bool execute)
 {
 	int err = 0;
 
@@ -153,12 +151,10 @@ bool dev_foreign_fault(uint64_t va, bool write, bool execute)
 	dev_lock(&foreign_lock);
 	struct chunk *c = chunk_of(va / DS_FOREIGN_BYTES * DS_FOREIGN_BYTES);
 	unsigned page = (unsigned)(va % DS_FOREIGN_BYTES / PAGE);
-	if (!c)
+	if (!c || !make_file())
 		err = -ENOMEM;
 	else if (!(c->here & bits(page, 1)))
 		err = fetch(c, page);
-	if (!err && write && !(c->changed & bits(page, 1)))
-		err = make_writable(c, page);
 	dev_unlock(&foreign_lock);
 	if (err && err != -EFAULT)
 		dev_kernel_fail(err, va, 0);
@@ -226,40 +222,79 @@ static void send_page(struct sender *s, uint64_t va, const unsigned char *now, c
 	}
 }
 
-/* Others may still run: a page leaves its address before it is looked at, and they fault and wait for the lock. */
-static void flush_chunk(struct sender *s, struct chunk *c)
+/* Which of the n pages at va are no longer the file's: written. Without /proc: all may be. */
+static uint32_t written(const unsigned char *va, unsigned n)
 {
-	for (unsigned i = 0; i < DS_FOREIGN_PAGES; i++) {
-		if (!(c->changed & bits(i, 1)))
-			continue;
-		void *at = (void *)(c->va + i * PAGE);
-		if (mremap(at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, scratch) == scratch)
-			send_page(s, c->va + i * PAGE, scratch, c->twin + i * PAGE);
-		c->here &= ~bits(i, 1);
-	}
-	for (unsigned i = 0; i < DS_FOREIGN_PAGES; i++) {
-		unsigned n = 0;
-		while (i + n < DS_FOREIGN_PAGES && c->here & bits(i + n, 1))
-			n++;
-		if (n)
-			munmap((void *)(c->va + i * PAGE), n * PAGE);
-		i += n;
-	}
-	drop_twin(c);
+	static int pagemap = -1;
+	uint64_t entry[DS_FOREIGN_PAGES], present = 3ull << 62, of_file = 1ull << 61;
+	uint32_t set = 0;
+
+	if (pagemap < 0)
+		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (pread(pagemap, entry, n * sizeof entry[0], (off_t)((uintptr_t)va / PAGE * sizeof entry[0])) !=
+	    (ssize_t)(n * sizeof entry[0]))
+		return bits(0, n);
+	for (unsigned i = 0; i < n; i++)
+		if (entry[i] & present && !(entry[i] & of_file))
+			set |= bits(i, 1);
+	return set;
 }
 
-/* Lock held. Twins of all chunks are compared before the table is cleared. */
-static int flush(uint64_t *va)
+/* Others may still run: pages leave their address before they are looked at, and they fault and wait for the lock. */
+static bool flush_run(struct sender *s, const struct chunk *c, unsigned first, unsigned n)
+{
+	uint64_t va = c->va + first * PAGE;
+
+	if (mremap((void *)va, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, scratch) != scratch)
+		return false;
+	for (uint32_t set = written(scratch, n); set; set &= set - 1) {
+		unsigned i = (unsigned)__builtin_ctz(set);
+		send_page(s, va + i * PAGE, scratch + i * PAGE, twins + place(c) + (first + i) * PAGE);
+	}
+	return true;
+}
+
+static void flush_chunk(struct sender *s, const struct chunk *c)
+{
+	uint32_t set = c->here;
+
+	while (set) {
+		unsigned first, n = next_run(&set, &first);
+		if (flush_run(s, c, first, n))
+			continue;
+		for (unsigned i = first; i < first + n; i++) /* it came in parts: several mappings */
+			flush_run(s, c, i, 1);
+	}
+}
+
+/*
+ * The end of what is to be sent, with the launch: its thread writes it, and no other need wake up for it. Not beside other
+ * regions: what they wrote is in it as well, and they may ask for it at once.
+ */
+static bool leave_with(struct ds_launch *l, struct sender *s)
+{
+	if (!s->f || !l || l->nblocks > 1 || atomic_load(&regions) > 1 || s->f->bytes > sizeof l->written)
+		return false;
+	memcpy(l->written, ctl->foreign[s->f - ctl->fault], s->f->bytes);
+	l->written_bytes = s->f->bytes;
+	dev_fault_release(s->f);
+	return true;
+}
+
+/* Lock held. Twins of all chunks are compared before the table is cleared. ending: the launch whose region ends, or NULL. */
+static int flush(struct ds_launch *ending, uint64_t *va)
 {
 	struct sender s = {0};
 
-	if (nused && !scratch)
-		scratch = private_pages(PAGE);
 	for (unsigned i = 0; i < nused; i++)
 		flush_chunk(&s, &table[used[i]]);
-	send(&s);
+	if (!leave_with(ending, &s))
+		send(&s);
 	for (unsigned i = 0; i < nused; i++)
 		table[used[i]].va = 0;
+	if (nused > KEPT)
+		fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)KEPT * DS_FOREIGN_BYTES,
+			  (off_t)(nused - KEPT) * DS_FOREIGN_BYTES);
 	nused = 0;
 	*va = s.va;
 	return s.err;
@@ -276,7 +311,7 @@ void dev_region_begin(bool foreign)
 		return;
 	dev_lock(&foreign_lock);
 	atomic_fetch_add(&regions, 1);
-	int err = flush(&va);
+	int err = flush(NULL, &va);
 	dev_unlock(&foreign_lock);
 	if (err)
 		dev_kernel_fail(err, va, 0);
@@ -289,7 +324,7 @@ void dev_region_end(bool foreign)
 
 	if (foreign) {
 		dev_lock(&foreign_lock);
-		err = flush(&va);
+		err = flush(dev_this_launch(), &va);
 		atomic_fetch_sub(&regions, 1);
 		dev_unlock(&foreign_lock);
 	}

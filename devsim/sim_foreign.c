@@ -29,8 +29,8 @@ static int read_chunk(struct ds_fault *f, unsigned char *to)
 	return f->pages & 1u << (f->va - chunk) / GM_PAGE_BYTES ? 0 : -EFAULT;
 }
 
-/* The first n runs at `at`; the bytes written, short where the program may not write. */
-static int write_some(struct ds_fault *f, const unsigned char *at, unsigned n)
+/* The first n runs at `at`; what the kernel wrote is short where the program may not write: there is *failed. */
+static int write_some(const unsigned char *at, unsigned n, uint64_t *failed)
 {
 	struct iovec local[RUNS_AT_ONCE], remote[RUNS_AT_ONCE];
 	long done = 0;
@@ -46,7 +46,7 @@ static int write_some(struct ds_fault *f, const unsigned char *at, unsigned n)
 	done = gm_sys6(SYS_process_vm_writev, gm_sys0(SYS_getpid), local, n, remote, n, 0);
 	for (unsigned i = 0; i < n; i++) {
 		if (done < (long)local[i].iov_len) {
-			f->va = (uintptr_t)remote[i].iov_base;
+			*failed = (uintptr_t)remote[i].iov_base;
 			return -EPERM;
 		}
 		done -= (long)local[i].iov_len;
@@ -54,20 +54,20 @@ static int write_some(struct ds_fault *f, const unsigned char *at, unsigned n)
 	return 0;
 }
 
-static int write_runs(struct ds_fault *f, const unsigned char *from)
+int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed)
 {
-	for (uint32_t at = 0; at < f->bytes;) {
+	for (uint32_t at = 0; at < bytes;) {
 		uint32_t first = at;
 		unsigned n = 0;
-		while (n < RUNS_AT_ONCE && at < f->bytes) {
+		while (n < RUNS_AT_ONCE && at < bytes) {
 			struct ds_foreign_run run;
-			gm_copy(&run, from + at, sizeof run);
+			gm_copy(&run, runs + at, sizeof run);
 			at += (uint32_t)sizeof run + run.bytes;
 			n++;
 		}
-		if (at > DS_FOREIGN_BYTES)
+		if (at > bytes)
 			return -EFAULT; /* the device process talks nonsense */
-		int err = write_some(f, from + first, n);
+		int err = write_some(runs + first, n, failed);
 		if (err)
 			return err;
 	}
@@ -78,5 +78,5 @@ int sim_foreign(struct gm_sim *sim, struct ds_fault *f)
 {
 	unsigned char *room = sim->ctl->foreign[f - sim->ctl->fault];
 
-	return f->kind == DS_F_FOREIGN_READ ? read_chunk(f, room) : write_runs(f, room);
+	return f->kind == DS_F_FOREIGN_READ ? read_chunk(f, room) : sim_foreign_write(room, f->bytes, &f->va);
 }

@@ -134,6 +134,8 @@ bool sim_is_service_thread(void);
 /* ---- sim_foreign.c ---- */
 /* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */
 int sim_foreign(struct gm_sim *sim, struct ds_fault *f);
+/* Runs of bytes that the device wrote (struct ds_foreign_run), into the program. 0, or -EPERM: it may not write at *failed. */
+int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed);
 
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */

@@ -91,6 +91,7 @@ static void fill(struct ds_launch *l, const struct request *r)
 	atomic_store(&l->bytes, 0);
 	l->flop_type = 'd';
 	l->reply = 0;
+	l->written_bytes = 0;
 	atomic_store(&l->journal_valid, 0);
 }
 
@@ -166,7 +167,8 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 			return err;
 		if (submit(sim, l, generation)) {
 			await(sim, l, generation);
-			return atomic_load(&l->error);
+			err = atomic_load(&l->error);
+			return err ? err : sim_foreign_write(l->written, l->written_bytes, &l->fault_addr);
 		}
 	}
 	return -EIO;

@@ -17,16 +17,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_MAGIC      0x56454447u
-#define DS_VERSION    5
-#define DS_WINDOWS    16
-#define DS_CMDS	      4096 /* power of two */
-#define DS_SLOTS      64   /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
-#define DS_LAUNCHES   32
-#define DS_FAULT_MAPS 64
-#define DS_ARGS_MAX   512
-#define DS_NAME_MAX   256
-#define DS_MODULES    32
+#define DS_MAGIC       0x56454447u
+#define DS_VERSION     6
+#define DS_WINDOWS     16
+#define DS_CMDS	       4096 /* power of two */
+#define DS_SLOTS       64 /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
+#define DS_LAUNCHES    32
+#define DS_FAULT_MAPS  64
+#define DS_ARGS_MAX    512
+#define DS_WRITTEN_MAX 1024
+#define DS_NAME_MAX    256
+#define DS_MODULES     32
 #define DS_REPLY_SPAN                                                                                        \
 	((uint64_t)2                                                                                         \
 	 << 20) /* a reply's entries lie in the aligned 2 MiB around its address                 \
@@ -137,6 +138,9 @@ struct ds_launch {
 	uint64_t journal_bytes;
 	_Atomic uint32_t journal_valid;
 	uint64_t reply; /* dev_launch_reply() */
+	/* What a region wrote outside the windows, as in DS_F_FOREIGN_WRITE, where it is little: for the launching thread. */
+	uint32_t written_bytes;
+	unsigned char written[DS_WRITTEN_MAX];
 };
 
 struct ds_ctl {
