@@ -23,8 +23,16 @@ quiet() { env -u LD_PRELOAD -u GMEM_CHAOS -u GMEM_REPORT "$@"; } # not what is t
 
 # One verdict for each test case.
 run_cpython() {
-	/usr/bin/python3 -m test --junit-xml "$PWD/result.xml" --timeout 1200 "test_$1"
-	local status=$?
+	local status options=()
+
+	case $1 in
+	socket) options=(-i '*VSOCK*') ;; # in a virtual machine whose host answers instead of the loopback, they hang: plain too
+	multiprocessing_fork)             # a hundred processes at a time, each with an agent that takes so many pages a second
+		[ -z "${GMEM_CHAOS:-}" ] || export GMEM_CHAOS=$((${GMEM_CHAOS%%,*} / 10)),${GMEM_CHAOS#*,}
+		;;
+	esac
+	/usr/bin/python3 -m test --junit-xml "$PWD/result.xml" --timeout 1200 "${options[@]}" "test_$1"
+	status=$?
 	quiet /usr/bin/python3 - >verdict <<-'END' || echo "fail everything: status $status" >verdict
 		import xml.etree.ElementTree as tree
 		for case in tree.parse("result.xml").iter("testcase"):
