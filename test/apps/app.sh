@@ -27,8 +27,8 @@ run_cpython() {
 
 	case $1 in
 	socket) options=(-i '*VSOCK*') ;; # in a virtual machine whose host answers instead of the loopback, they hang: plain too
-	multiprocessing_fork)             # a hundred processes at a time, each with an agent that takes so many pages a second
-		[ -z "${GMEM_CHAOS:-}" ] || export GMEM_CHAOS=$((${GMEM_CHAOS%%,*} / 10)),${GMEM_CHAOS#*,}
+	multiprocessing_fork)             # a hundred processes at a time, each with an agent that takes so many pages a second: together as many
+		[ -z "${GMEM_CHAOS:-}" ] || export GMEM_CHAOS=$((${GMEM_CHAOS%%,*} / 50)),${GMEM_CHAOS#*,}
 		;;
 	esac
 	/usr/bin/python3 -m test --junit-xml "$PWD/result.xml" --timeout 1200 "${options[@]}" "test_$1"

@@ -1,6 +1,7 @@
 /* GMEM_CHAOS's picks and changes of place: only what can migrate, always the same for a seed, and without a trace. */
 #include "fake_dev.h"
 #include "core/chaos.h"
+#include "core/cpu.h"
 #include "core/thread.h"
 #include "core/vm.h"
 
@@ -160,6 +161,7 @@ Test(chaos, pins_and_rights_hold)
 {
 	open_all(65536);
 	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE), *none = map(2 * MIB, PROT_NONE);
+	cr_assert_eq(gmi_activate(), 0); /* as in a preloaded process, before pages are pinned for good */
 	cr_assert_eq(gmi_pin_range(p, PAGE, true), 0);
 	cr_assert_eq(gmi_chaos_place(as, dev.dev, (uintptr_t)p, GM_DEVICE), 0);
 	cr_expect_neq(info(p).where, GM_DEVICE);

@@ -100,6 +100,8 @@ __attribute__((format(printf, 5, 6))) static inline void shim_fail(bool fatal, c
 #define cr_expect_not(c, ...)		 shim_check(false, "not " #c, !(c), __VA_ARGS__)
 #define cr_expect_null(p, ...)		 shim_cmp(false, p, ==, NULL, __VA_ARGS__)
 #define cr_expect_eq(a, b, ...)		 shim_cmp(false, a, ==, b, __VA_ARGS__)
+#define cr_expect_neq(a, b, ...)	 shim_cmp(false, a, !=, b, __VA_ARGS__)
+#define cr_expect_lt(a, b, ...)		 shim_cmp(false, a, <, b, __VA_ARGS__)
 #define cr_expect_leq(a, b, ...)	 shim_cmp(false, a, <=, b, __VA_ARGS__)
 #define cr_expect_gt(a, b, ...)		 shim_cmp(false, a, >, b, __VA_ARGS__)
 #define cr_expect_geq(a, b, ...)	 shim_cmp(false, a, >=, b, __VA_ARGS__)
