@@ -102,6 +102,12 @@ void gmi_chaos_start(void)
 	struct gm_sim *sim = c ? gmi_sim_default(0) : NULL;
 	int err = !c ? -ENOMEM : !sim || sim_up(sim) ? -ENODEV : gmi_activate();
 	if (!err) {
+		uint32_t generation;
+		/*
+		 * Here, where the program waits: for a moment each new descriptor has the lowest free number, which a program
+		 * that runs beside it could see, or miss. If it fails (said), the agent tries again.
+		 */
+		sim_process_start(sim, &generation);
 		c->sim = sim;
 		c->as = gm_as_default();
 		c->random = gmi_opt.chaos_seed;
