@@ -41,7 +41,7 @@ PRELOAD_SRC = $(wildcard preload/*.c) $(wildcard preload/*.S)
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
-all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report
+all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
@@ -62,6 +62,17 @@ $(BUILD)/%.o: %.c | $(need_build)
 $(BUILD)/%.o: %.S | $(need_build)
 	@mkdir -p $(@D)
 	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+# The profiles of devices/ become a table of strings; what reads TOML is a tool, no part of the library.
+DEVICES = $(sort $(wildcard devices/*.toml))
+$(BUILD)/gmem-profile: tools/profile/profile.cc | $(need_build)
+	@mkdir -p $(@D)
+	$(call Q,CXX)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -static-libstdc++ -static-libgcc -MMD -MP -o $@ $<
+$(BUILD)/gen/devices.inc: $(DEVICES) $(BUILD)/gmem-profile
+	@mkdir -p $(@D)
+	$(call Q,GEN)$(BUILD)/gmem-profile --table $(DEVICES) >$@.new && mv $@.new $@
+$(call obj,$(filter devsim/%,$(CORE_SRC))): CPPFLAGS += -I$(BUILD)/gen
+$(call obj,$(filter devsim/%,$(CORE_SRC))): | $(BUILD)/gen/devices.inc
 
 $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map \
@@ -130,7 +141,7 @@ include bench/bench.mk examples/examples.mk
 include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
-SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] bench/*.[ch] reproduce/*.[ch] examples/*.[ch] omp/*.[ch] examples/openmp/*.[ch] \
+SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] tools/profile/*.cc bench/*.[ch] reproduce/*.[ch] examples/*.[ch] omp/*.[ch] examples/openmp/*.[ch] \
 	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/e2e/rows/*.[ch] test/apps/runtimes/*.c test/shim/*/*.h)
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
@@ -174,22 +185,24 @@ $(BUILD)/docs/man3.made: scripts/man3.awk $(wildcard include/gmem/*.h)
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 D = $(DESTDIR)$(PREFIX)
-INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim $(addprefix lib/gmem/omp/,$(notdir $(OMP_PLUGIN) $(OMP_MODULE))) bin/gmem-report bin/run-with-gmem.sh \
+INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim $(addprefix lib/gmem/omp/,$(notdir $(OMP_PLUGIN) $(OMP_MODULE))) bin/gmem-report bin/gmem-profile \
+	    bin/run-with-gmem.sh $(DEVICES:%=share/gmem/%) \
 	    lib/pkgconfig/gmem.pc $(patsubst include/%,include/%,$(wildcard include/gmem/*.h)) $(MAN_PAGES)
 MAN_SRC = $(wildcard docs/man/*.[1-9] docs/man3/*.3)
 MAN_PAGES = $(foreach m,$(notdir $(MAN_SRC)),share/man/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 install: all
-	install -d $(D)/lib/gmem/omp $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
+	install -d $(D)/lib/gmem/omp $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(D)/share/gmem/devices $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
 	install -m 755 $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(D)/lib/
 	install -m 755 $(BUILD)/gmem-devsim $(D)/lib/gmem/
 	install -m 755 $(OMP_PLUGIN) $(OMP_MODULE) $(D)/lib/gmem/omp/
-	install -m 755 $(BUILD)/gmem-report scripts/run-with-gmem.sh $(D)/bin/
+	install -m 755 $(BUILD)/gmem-report $(BUILD)/gmem-profile scripts/run-with-gmem.sh $(D)/bin/
+	install -m 644 $(DEVICES) $(D)/share/gmem/devices/
 	install -m 644 include/gmem/*.h $(D)/include/gmem/
 	for m in $(MAN_SRC); do install -m 644 $$m $(D)/share/man/man$${m##*.}/ || exit 1; done
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in >$(D)/lib/pkgconfig/gmem.pc
 uninstall:
 	rm -f $(addprefix $(D)/,$(INSTALLED))
-	-rmdir $(D)/lib/gmem/omp $(D)/lib/gmem $(D)/include/gmem 2>/dev/null
+	-rmdir $(D)/lib/gmem/omp $(D)/lib/gmem $(D)/include/gmem $(D)/share/gmem/devices $(D)/share/gmem 2>/dev/null
 .PHONY: install uninstall
 
 clean:

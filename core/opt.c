@@ -301,6 +301,16 @@ static int add_device(const struct option *o, const char *entry, size_t n, char 
 		gmi_snprintf(err, err_bytes, "%s names more than %d devices", o->name, GM_MAX_DEV);
 		return -EINVAL;
 	}
+	for (size_t i = 0; i + 5 <= n; i++) {
+		if (!after(entry + i, ".toml"))
+			continue;
+		gmi_snprintf(err, err_bytes,
+			     "%s: profiles in files are read by run-with-gmem.sh; elsewhere give what "
+			     "`gmem-profile "
+			     "FILE.toml` prints",
+			     o->name);
+		return -EINVAL;
+	}
 	char *spec = gmi_opt.device[gmi_opt.ndev++];
 	if (!copy(spec, sizeof gmi_opt.device[0], entry, n) || !device_syntax(spec))
 		return -EINVAL;
@@ -386,7 +396,8 @@ static const struct option options[] = {
 	{"GMEM_DEVICE", "--device", "SPEC", DEFAULT_DEVICE,
 	 "none, or profile[,key=value]..., several of them separated by ';' (profiles: gmem-report "
 	 "--profiles)",
-	 "the simulated devices, e.g. pcie3-gpu,mem=1G,page=64K,workers=2; the flag may be given several "
+	 "the simulated devices, e.g. pcie3-gpu,mem=1G,page=64K,workers=2, or a profile's FILE.toml "
+	 "(docs/devices.md); the flag may be given several "
 	 "times",
 	 parse_device, AT(device)},
 	{"GMEM_OFFLOAD", "--offload", "WHAT", "blas", "blas, none", "which calls run on the device",

@@ -32,7 +32,7 @@ enum gm_fault_kind { GM_FAULT_SIGSEGV, GM_FAULT_UFFD };
 struct gm_options {
 	bool disable;		      /* GMEM_DISABLE=1 */
 	int ndev;		      /* entries of GMEM_DEVICE; 0 for "none" */
-	char device[GM_MAX_DEV][128]; /* each "profile[,key=value]...", checked by gm_opt_hook_device */
+	char device[GM_MAX_DEV][768]; /* each "profile[,key=value]...", checked by gm_opt_hook_device */
 	bool offload_blas;	      /* GMEM_OFFLOAD=blas|none */
 	double blas_min;	      /* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
 	enum gm_prefetch_kind prefetch;

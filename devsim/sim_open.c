@@ -238,7 +238,7 @@ static int sim_new(const struct sim_model *model, struct gm_sim **out)
 static int open_locked(const char *spec, struct gm_sim **sim)
 {
 	struct sim_model model;
-	char line[256];
+	char line[512];
 
 	if (sim_model_parse(spec, &model, line, sizeof line)) {
 		gm_log(GM_LOG_ERROR, "%s", line);

@@ -1,6 +1,6 @@
 /*
- * sim_profile.c - the devices that can be simulated, with the source of every figure, and the keys that
- * override them.
+ * sim_profile.c - the devices that can be simulated, and the keys that make and override them. The figures and their
+ * sources: devices/.
  *
  * Peak rates are of the vector units (what a BLAS without tensor cores can reach); 'c' and 'z' count real
  * operations.
@@ -11,92 +11,15 @@
 #define GIB ((uint64_t)1 << 30)
 #define KIB 1024.0
 
-#define PASCAL_LINK .link = {{4 * KIB, 1760}, {60 * KIB, 5560}, {1020 * KIB, 81800}}, .nlink = 3
-/* A link known by latency and bandwidth (GB/s): two points are enough. */
-#define LINE_LINK(latency_ns, gbs)                                                                           \
-	.link = {{4 * KIB, (latency_ns) + 4 * KIB / (gbs)},                                                  \
-		 {2048 * KIB, (latency_ns) + 2048 * KIB / (gbs)}},                                           \
-	.nlink = 2
-#define PEAK(single, dbl) .gflops = {(single), (dbl), (single), (dbl)}
+#define FAULT_BATCH	  256 /* NVIDIA UVM: uvm_perf_fault_batch_count */
+#define COUNTER_THRESHOLD 256 /* uvm_perf_access_counter_threshold */
+#define COUNTER_GRANULE	  GM_BLOCK_BYTES
 
+/* The built-in profiles: devices/, each turned into the string that a user's own file becomes (gmem-profile). */
 static const struct profile {
-	struct sim_model model;
-	const char *source;
+	const char *name, *about, *spec;
 } profiles[] = {
-	{{.name = "pascal-pcie3",
-	  .mem_bytes = 11 * GIB,
-	  .page_bytes = 65536,
-	  .fault_ns = 45000,
-	  .launch_ns = 5000,
-	  PEAK(11340, 354),
-	  .mem_bw = 484,
-	  PASCAL_LINK},
-	 "GTX 1080 Ti as in Ganguly et al., ISCA'19: 45 us a far fault, measured PCIe 3 transfer times"},
-	{{.name = "pcie3-gpu",
-	  .mem_bytes = 16 * GIB,
-	  .page_bytes = 65536,
-	  .fault_ns = 45000,
-	  .launch_ns = 5000,
-	  PEAK(14000, 7000),
-	  .mem_bw = 900,
-	  PASCAL_LINK},
-	 "V100 PCIe 16 GB data sheet; link and far fault as measured on pascal-pcie3"},
-	{{.name = "pcie4-gpu",
-	  .mem_bytes = 4 * GIB,
-	  .page_bytes = 65536,
-	  .fault_ns = 30000,
-	  .launch_ns = 4000,
-	  PEAK(19500, 9700),
-	  .mem_bw = 1555,
-	  LINE_LINK(1300, 25.0)},
-	 "A100 40 GB data sheet (memory reduced to 4 GiB); PCIe 4 x16 at 80 % of 31.5 GB/s; far fault "
-	 "assumed 30 us"},
-	{{.name = "pcie5-gpu",
-	  .mem_bytes = 16 * GIB,
-	  .page_bytes = 65536,
-	  .fault_ns = 25000,
-	  .launch_ns = 4000,
-	  PEAK(51000, 26000),
-	  .mem_bw = 2000,
-	  LINE_LINK(1100, 50.0)},
-	 "H100 PCIe data sheet (memory reduced to 16 GiB); PCIe 5 x16 at 80 % of 63 GB/s; far fault assumed "
-	 "25 us"},
-	{{.name = "nvlink-gpu",
-	  .mem_bytes = 16 * GIB,
-	  .page_bytes = 65536,
-	  .fault_ns = 10000,
-	  .launch_ns = 4000,
-	  PEAK(67000, 34000),
-	  .mem_bw = 4000,
-	  LINE_LINK(800, 400.0)},
-	 "GH200 data sheet (memory reduced to 16 GiB), NVLink-C2C 450 GB/s a direction; far fault assumed 10 "
-	 "us"},
-	{{.name = "cxl-accel",
-	  .mem_bytes = 8 * GIB,
-	  .page_bytes = 4096,
-	  .fault_ns = 5000,
-	  .launch_ns = 2000,
-	  PEAK(2000, 1000),
-	  .mem_bw = 200,
-	  LINE_LINK(400, 26.0)},
-	 "CXL 2.0 on PCIe 5 x8 (31.5 GB/s), latency of Sun et al., MICRO'23; compute and far fault assumed"},
-	{{.name = "remote-accel",
-	  .page_bytes = 4096,
-	  .fault_ns = 5000,
-	  .launch_ns = 2000,
-	  PEAK(2000, 1000),
-	  .mem_bw = 26,
-	  LINE_LINK(400, 26.0)},
-	 "an MMU; works on the host's memory over the link of cxl-accel"},
-	{{.name = "iommu-dma",
-	  .page_bytes = 4096,
-	  .cannot_fault = true,
-	  .launch_ns = 5000,
-	  PEAK(100, 50),
-	  .mem_bw = 12,
-	  LINE_LINK(1300, 12.0)},
-	 "behind an IOMMU, cannot fault: reaches what gm_as_map() mapped; PCIe 3 x16 at 80 % of 15.8 GB/s, "
-	 "compute assumed"},
+#include "devices.inc"
 };
 
 /* ---- keys ---- */
@@ -162,27 +85,198 @@ static int set_workers(struct sim_model *m, const char *v)
 	m->workers = n >= 1 && n <= SIM_MAX_WORKERS ? (unsigned)n : 0;
 	return m->workers == 0 || (double)m->workers != n;
 }
+static const struct unit times[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}};
+static const struct unit rates[] = {{"", 1e-9}, {"M", 1e-3}, {"G", 1}};
+static const struct unit plain[] = {{"", 1}};
+
+static int set_number(double *to, const char *v, const struct unit *units, unsigned n)
+{
+	double d = number(v, units, n);
+
+	*to = d;
+	return d < 0;
+}
+static int set_time(double *to, const char *v)
+{
+	return set_number(to, v, times, GM_ARRAY_LEN(times));
+}
+static int set_rate(double *to, const char *v)
+{
+	return set_number(to, v, rates, GM_ARRAY_LEN(rates)) || *to < 1e-6;
+}
+static int set_count(unsigned *to, const char *v, unsigned most)
+{
+	double d = number(v, plain, 1);
+
+	*to = d >= 1 && d <= most ? (unsigned)d : 0;
+	return *to == 0 || (double)*to != d;
+}
+static int set_flag(bool *to, const char *v)
+{
+	*to = sim_streq(v, "yes");
+	return !*to && !sim_streq(v, "no");
+}
+
+static double link_slope(const struct sim_model *m)
+{
+	const struct sim_point *p = &m->link[m->nlink - 2];
+
+	return (p[1].ns - p[0].ns) / (p[1].bytes - p[0].bytes);
+}
+/* A link known by latency and bandwidth (GB/s): two points are enough. */
+static void set_line(struct sim_model *m, double latency_ns, double gbs)
+{
+	static const double at[] = {4 * KIB, 2048 * KIB};
+
+	m->nlink = GM_ARRAY_LEN(at);
+	for (unsigned i = 0; i < m->nlink; i++)
+		m->link[i] = (struct sim_point){at[i], latency_ns + at[i] / gbs};
+}
+/* What crosses the link in single accesses keeps its share of the link. */
+static void scale_remote(struct sim_model *m, double by)
+{
+	m->remote.bw *= by;
+	m->cpu.bw *= by;
+}
+static int set_latency(struct sim_model *m, const char *v)
+{
+	double ns, gbs = m->nlink ? 1 / link_slope(m) : 1;
+
+	if (set_time(&ns, v))
+		return -1;
+	set_line(m, ns, gbs);
+	return 0;
+}
 /* The same latency, another bandwidth. */
 static int set_bw(struct sim_model *m, const char *v)
 {
-	static const struct unit units[] = {{"", 1e-9}, {"M", 1e-3}, {"G", 1}};
-	double gbs = number(v, units, GM_ARRAY_LEN(units));
+	double gbs;
+
+	if (set_rate(&gbs, v))
+		return -1;
+	if (!m->nlink)
+		set_line(m, 0, gbs);
 	double slope = (m->link[1].ns - m->link[0].ns) / (m->link[1].bytes - m->link[0].bytes);
 	double latency = gm_max(m->link[0].ns - slope * m->link[0].bytes, 0);
-
-	if (gbs < 1e-6)
-		return -1;
+	scale_remote(m, gbs * link_slope(m));
 	for (unsigned i = 0; i < m->nlink; i++)
 		m->link[i].ns = latency + m->link[i].bytes / gbs;
 	return 0;
 }
+static int set_homebw(struct sim_model *m, const char *v)
+{
+	double gbs;
+
+	if (set_rate(&gbs, v) || !m->nlink)
+		return -1;
+	m->home_scale = 1 / link_slope(m) / gbs;
+	return 0;
+}
+/* "bytes:ns/bytes:ns...", sizes rising. */
+static int set_link(struct sim_model *m, const char *v)
+{
+	char part[32];
+	unsigned n = 0;
+
+	while (*v && n < SIM_LINK_POINTS) {
+		double *to[] = {&m->link[n].bytes, &m->link[n].ns};
+		for (unsigned i = 0; i < 2; i++) {
+			size_t len = 0;
+			while (v[len] && v[len] != (i ? '/' : ':'))
+				len++;
+			if (set_number(to[i], cut(part, sizeof part, v, len), plain, 1) || *to[i] <= 0)
+				return -1;
+			v += len + (v[len] != 0);
+		}
+		if (n && m->link[n].bytes <= m->link[n - 1].bytes)
+			return -1;
+		n++;
+	}
+	m->nlink = n;
+	return *v || n < 2;
+}
+static int set_duplex(struct sim_model *m, const char *v)
+{
+	return set_flag(&m->duplex, v);
+}
 static int set_fault(struct sim_model *m, const char *v)
 {
-	static const struct unit units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}};
-	double ns = number(v, units, GM_ARRAY_LEN(units));
+	return set_time(&m->fault_ns, v);
+}
+static int set_batch(struct sim_model *m, const char *v)
+{
+	return set_count(&m->fault_batch, v, 4096);
+}
+static int set_nofault(struct sim_model *m, const char *v)
+{
+	return set_flag(&m->cannot_fault, v);
+}
+static int set_shared(struct sim_model *m, const char *v)
+{
+	return set_flag(&m->shared_table, v);
+}
+static int set_launch(struct sim_model *m, const char *v)
+{
+	return set_time(&m->launch_ns, v);
+}
+static int set_membw(struct sim_model *m, const char *v)
+{
+	return set_rate(&m->mem_bw, v);
+}
+static int set_l2(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->l2_bytes);
+}
+static int set_single(struct sim_model *m, const char *v)
+{
+	int bad = set_number(&m->gflops[0], v, plain, 1);
 
-	m->fault_ns = ns;
-	return ns < 0;
+	m->gflops[2] = m->gflops[0];
+	return bad || m->gflops[0] <= 0;
+}
+static int set_double(struct sim_model *m, const char *v)
+{
+	int bad = set_number(&m->gflops[1], v, plain, 1);
+
+	m->gflops[3] = m->gflops[1];
+	return bad || m->gflops[1] <= 0;
+}
+static int set_rlatency(struct sim_model *m, const char *v)
+{
+	return set_time(&m->remote.latency_ns, v);
+}
+static int set_rbw(struct sim_model *m, const char *v)
+{
+	return set_rate(&m->remote.bw, v);
+}
+static int set_rsector(struct sim_model *m, const char *v)
+{
+	return set_count(&m->remote.sector, v, 4096);
+}
+static int set_clatency(struct sim_model *m, const char *v)
+{
+	return set_time(&m->cpu.latency_ns, v);
+}
+static int set_cbw(struct sim_model *m, const char *v)
+{
+	return set_rate(&m->cpu.bw, v);
+}
+static int set_csector(struct sim_model *m, const char *v)
+{
+	return set_count(&m->cpu.sector, v, 4096);
+}
+static int set_threshold(struct sim_model *m, const char *v)
+{
+	return set_count(&m->counter_threshold, v, 65535);
+}
+static int set_granule(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->counter_granule_bytes) ||
+	       (m->counter_granule_bytes != 65536 && m->counter_granule_bytes != GM_BLOCK_BYTES);
+}
+static int set_name(struct sim_model *m, const char *v)
+{
+	return (size_t)gmi_snprintf(m->name, sizeof m->name, "%s", v) >= sizeof m->name;
 }
 
 static int set_policy(struct sim_model *m, enum gm_policy_kind kind, const char *v)
@@ -216,7 +310,7 @@ static const struct key {
 	{"mem", "a multiple of 2M, e.g. 512M or 4G; 0: it works on the host's memory", set_mem},
 	{"page", "4K, 64K or 2M", set_page},
 	{"workers", "1 to 64", set_workers},
-	{"bw", "the link's bytes per second, e.g. 12G", set_bw},
+	{"bw", "the link's bytes per second, e.g. 12G; accesses in place keep their share of it", set_bw},
 	{"fault", "a far fault's latency, e.g. 45us", set_fault},
 	{"reserve", "bytes at the start of every space that the device keeps for itself, e.g. 64M",
 	 set_reserve},
@@ -224,6 +318,27 @@ static const struct key {
 	{"evict", "as GMEM_EVICT, for this device", set_evict},
 	{"placement", "as GMEM_PLACEMENT, for this device", set_placement},
 	{"thrash", "as GMEM_THRASH, for this device", set_thrash},
+	{"latency", "the link's latency, e.g. 1.3us", set_latency},
+	{"homebw", "the link's bytes per second on the way home, e.g. 12G", set_homebw},
+	{"link", "measured transfers, bytes:ns/bytes:ns..., up to 8, sizes rising", set_link},
+	{"duplex", "yes or no: both directions of the link at once", set_duplex},
+	{"batch", "1 to 4096: faults that one look at the fault buffer serves", set_batch},
+	{"nofault", "yes or no: yes reaches only what gm_as_map() mapped", set_nofault},
+	{"shared", "yes or no: yes walks the CPU's page table and has no far faults", set_shared},
+	{"threshold", "1 to 65535: accesses that make a granule of the access counters hot", set_threshold},
+	{"granule", "64K or 2M: of the access counters", set_granule},
+	{"launch", "what a launch takes, e.g. 4us", set_launch},
+	{"single", "Gflop/s in single precision", set_single},
+	{"double", "Gflop/s in double precision", set_double},
+	{"membw", "its memory's bytes per second, e.g. 1555G", set_membw},
+	{"l2", "bytes of its last cache, e.g. 40M", set_l2},
+	{"rlatency", "an access to host memory in place, e.g. 1.3us", set_rlatency},
+	{"rbw", "bytes per second of such accesses, e.g. 12G", set_rbw},
+	{"rsector", "1 to 4096: bytes that one of them moves", set_rsector},
+	{"clatency", "the CPU's access to device memory in place, e.g. 1.3us", set_clatency},
+	{"cbw", "bytes per second of such accesses, e.g. 12G", set_cbw},
+	{"csector", "1 to 4096: bytes that one of them moves", set_csector},
+	{"name", "up to 31 characters: how reports call it", set_name},
 };
 
 /* ---- parsing ---- */
@@ -239,7 +354,7 @@ static void list(char *buf, size_t bytes, const char *(*name)(unsigned i))
 }
 static const char *profile_name(unsigned i)
 {
-	return i < GM_ARRAY_LEN(profiles) ? profiles[i].model.name : NULL;
+	return i < GM_ARRAY_LEN(profiles) ? profiles[i].name : NULL;
 }
 static const char *key_name(unsigned i)
 {
@@ -258,7 +373,7 @@ static size_t span(const char *s, char stop)
 static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, size_t err_bytes)
 {
 	size_t k = span(s, '=');
-	char value[64], part[64], names[128];
+	char value[128], part[64], names[320];
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(keys); i++) {
 		if (!same_n(s, k, keys[i].name))
@@ -276,27 +391,72 @@ static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, si
 	return -EINVAL;
 }
 
+/* ",key=value..." */
+static int parse_keys(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
+{
+	int bad = 0;
+
+	while (*spec == ',' && !bad) {
+		size_t n = span(++spec, ',');
+		bad = parse_key(spec, n, m, err, err_bytes);
+		spec += n;
+	}
+	return bad;
+}
+
+/* What no key set, and cannot do without. */
+static int complete(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
+{
+	const struct {
+		const char *key;
+		bool there;
+	} needed[] = {
+		{"page", m->page_bytes},       {"membw", m->mem_bw > 0},      {"single", m->gflops[0] > 0},
+		{"double", m->gflops[1] > 0},  {"link or bw", m->nlink >= 2}, {"rbw", m->remote.bw > 0},
+		{"rsector", m->remote.sector}, {"cbw", m->cpu.bw > 0},	      {"csector", m->cpu.sector},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(needed); i++) {
+		if (needed[i].there)
+			continue;
+		gmi_snprintf(err, err_bytes, "device 'custom' needs %s=", needed[i].key);
+		return -EINVAL;
+	}
+	/* Single accesses do not get more out of the link than copies do. */
+	m->remote.bw = gm_min(m->remote.bw, 1 / link_slope(m));
+	return 0;
+}
+
+static const struct sim_model blank = {.name = "custom",
+				       .workers = 2,
+				       .home_scale = 1,
+				       .duplex = true,
+				       .fault_batch = FAULT_BATCH,
+				       .counter_threshold = COUNTER_THRESHOLD,
+				       .counter_granule_bytes = COUNTER_GRANULE};
+
 int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
 {
 	size_t n = span(spec, ',');
-	char name[64], names[256];
+	char name[64], names[320];
+	bool known = same_n(spec, n, "custom");
 
-	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles); i++) {
-		if (!same_n(spec, n, profiles[i].model.name))
-			continue;
-		*m = profiles[i].model;
-		m->workers = 2;
-		int bad = 0;
-		for (spec += n; *spec == ',' && !bad; spec += n) {
-			spec++;
-			n = span(spec, ',');
-			bad = parse_key(spec, n, m, err, err_bytes);
-		}
-		return bad;
+	*m = blank;
+	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles) && !known; i++) {
+		known = same_n(spec, n, profiles[i].name);
+		if (known && parse_keys(profiles[i].spec + span(profiles[i].spec, ','), m, err, err_bytes))
+			return -EINVAL;
+	}
+	if (known) {
+		int bad = parse_keys(spec + n, m, err, err_bytes);
+		return bad ? bad : complete(spec, m, err, err_bytes);
 	}
 	list(names, sizeof names, profile_name);
-	gmi_snprintf(err, err_bytes, "unknown device '%s'; valid: none, %s", cut(name, sizeof name, spec, n),
-		     names);
+	gmi_snprintf(
+		err, err_bytes,
+		"unknown device '%s'; valid: none, %s, or a profile in a file (run-with-gmem.sh --device "
+		"FILE.toml)",
+		cut(name, sizeof name, spec, n), names);
 	return -EINVAL;
 }
 
@@ -317,11 +477,15 @@ void gmi_sim_help(void (*out)(const char *line))
 	char line[256];
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles); i++) {
-		const struct sim_model *m = &profiles[i].model;
+		struct sim_model m;
 		char memory[32] = "no memory of its own";
-		if (m->mem_bytes)
-			gmi_snprintf(memory, sizeof memory, "%zuG", (size_t)(m->mem_bytes / GIB));
-		gmi_snprintf(line, sizeof line, "%s: %s; %s", m->name, memory, profiles[i].source);
+		if (sim_model_parse(profiles[i].name, &m, line, sizeof line)) {
+			out(line);
+			continue;
+		}
+		if (m.mem_bytes)
+			gmi_snprintf(memory, sizeof memory, "%zuG", (size_t)(m.mem_bytes / GIB));
+		gmi_snprintf(line, sizeof line, "%s: %s; %s", m.name, memory, profiles[i].about);
 		out(line);
 	}
 	for (unsigned i = 0; i < GM_ARRAY_LEN(keys); i++) {

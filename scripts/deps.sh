@@ -11,6 +11,8 @@ build cmd:objcopy                    binutils
 build hdr:stdio.h                    libc6-dev
 build lib:libjemalloc_pic.a          libjemalloc-dev
 build hdr:jansson.h                  libjansson-dev
+build cmd:g++                        g++
+build hdr:toml++/toml.h              libtomlplusplus-dev
 run   cmd:python3                    python3
 run   py:numpy                       python3-numpy
 run   lib:libopenblas.so.0           libopenblas0-pthread

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct verb {
 	const char *name;
@@ -35,6 +36,21 @@ static int show_profiles(int n, char **args)
 {
 	gmi_sim_help(put);
 	return 0;
+}
+
+/* gmem-profile, which is beside this program, does the work. */
+static int profile_from(int n, char **args)
+{
+	char tool[4096];
+	ssize_t len = readlink("/proc/self/exe", tool, sizeof tool - sizeof "gmem-profile");
+	char *slash = len > 0 ? memrchr(tool, '/', (size_t)len) : NULL;
+
+	if (!slash)
+		return 1;
+	strcpy(slash + 1, "gmem-profile");
+	execl(tool, tool, "--from", args[0], (char *)NULL);
+	perror(tool);
+	return 1;
 }
 
 static int show_version(int n, char **args)
@@ -74,6 +90,8 @@ static const struct verb verbs[] = {
 	{"--options-markdown", 0, show_options_markdown, "the same for docs/options.md"},
 	{"--profiles", 0, show_profiles,
 	 "the devices that can be simulated, and the keys that override their properties"},
+	{"--profile-from", 1, profile_from,
+	 "FILE.csv: a device profile from measurements, to standard output (docs/devices.md)"},
 	{"--check-elf", 1, do_check_elf,
 	 "FILE: can the library be preloaded into this program? 0, or 126, 127 and why"},
 	{"--help", 0, show_help, "this text"},

@@ -4,6 +4,7 @@
  */
 #include "view.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,78 @@ static int check_options(void)
 	return 0;
 }
 
+/* ---- profiles in files --------------------------------------------------------------------------- */
+
+/* What gmem-profile, beside this program, prints for the n characters at `file`. Allocated; NULL: it said why not. */
+static char *profile_of(const char *self, const char *file, size_t n)
+{
+	char *tool, *name = strndup(file, n), *line = NULL;
+	size_t room = 0;
+	int to_us[2], status = 1;
+	pid_t pid;
+
+	if (!name || asprintf(&tool, "%.*sgmem-profile", (int)(strrchr(self, '/') + 1 - self), self) < 0)
+		return NULL;
+	char *argv[] = {tool, name, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawn_file_actions_init(&actions);
+	if (pipe2(to_us, O_CLOEXEC) == 0) {
+		posix_spawn_file_actions_adddup2(&actions, to_us[1], 1);
+		int err = posix_spawn(&pid, tool, &actions, NULL, argv, environ);
+		close(to_us[1]);
+		FILE *in = fdopen(to_us[0], "r");
+		if (err)
+			fail(USAGE, "%s: %s", tool, strerror(err));
+		else if (in && getline(&line, &room, in) > 0)
+			line[strcspn(line, "\n")] = 0;
+		if (in)
+			fclose(in);
+		if (!err)
+			waitpid(pid, &status, 0);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	free(tool);
+	free(name);
+	if (!status)
+		return line;
+	free(line);
+	return NULL;
+}
+
+static bool is_file(const char *entry, size_t n)
+{
+	return memchr(entry, '/', n) || (n > 5 && !memcmp(entry + n - 5, ".toml", 5));
+}
+
+/*
+ * GMEM_DEVICE with every profile that is named by its file turned into the string it stands for: no program under GMEM is
+ * made to read the file, and children in other directories mean the same. 0, or an exit status.
+ */
+static int read_profiles(const char *self)
+{
+	const char *entry = getenv("GMEM_DEVICE");
+	char *all = NULL, *longer;
+
+	if (!entry || !strrchr(self, '/'))
+		return 0;
+	for (;;) {
+		size_t n = strcspn(entry, ";"), name = strcspn(entry, ",;");
+		char *spec = is_file(entry, name) ? profile_of(self, entry, name) : strndup(entry, name);
+		if (!spec || asprintf(&longer, "%s%s%s%.*s", all ? all : "", all ? ";" : "", spec,
+				      (int)(n - name), entry + name) < 0)
+			return USAGE;
+		free(spec);
+		free(all);
+		all = longer;
+		if (!entry[n])
+			break;
+		entry += n + 1;
+	}
+	setenv("GMEM_DEVICE", all, 1);
+	free(all);
+	return 0;
+}
+
 /* ---- target and library ------------------------------------------------------------------------ */
 
 /* As execvp would find it. The result is allocated; NULL: nowhere. */
@@ -248,7 +321,7 @@ int run(const char *self, const char *lib, char **args)
 
 	if (r >= 0)
 		return r;
-	if ((r = check_options()))
+	if ((r = read_profiles(self)) || (r = check_options()))
 		return r;
 	char *path = find_program(args[0]);
 	if (!path)

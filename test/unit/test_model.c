@@ -9,7 +9,7 @@
 static struct sim_model parsed(const char *spec)
 {
 	struct sim_model m;
-	char err[256] = "";
+	char err[512] = "";
 
 	cr_assert_eq(sim_model_parse(spec, &m, err, sizeof err), 0, "%s: %s", spec, err);
 	return m;
@@ -23,6 +23,59 @@ Test(model, the_default_device)
 	cr_expect_eq(m.mem_bytes, (uint64_t)4 << 30);
 	cr_expect_eq(m.page_bytes, 65536);
 	cr_expect_eq(m.workers, 2);
+}
+
+/* What these profiles were before they became files: to the last digit. */
+Test(model, profiles_in_files_are_the_figures_they_were)
+{
+	static const struct {
+		const char *name;
+		uint64_t mem, page;
+		double fault, launch, single, dbl, membw, bytes[3], ns[3];
+		unsigned nlink;
+	} was[] = {
+#define LINE(latency, gbs) {4096, 2097152}, {latency + 4096 / gbs, latency + 2097152 / gbs}, 2
+#define PASCAL		   {4096, 61440, 1044480}, {1760, 5560, 81800}, 3
+		{"pascal-pcie3", 11ull << 30, 65536, 45000, 5000, 11340, 354, 484, PASCAL},
+		{"pcie3-gpu", 16ull << 30, 65536, 45000, 5000, 14000, 7000, 900, PASCAL},
+		{"pcie4-gpu", 4ull << 30, 65536, 30000, 4000, 19500, 9700, 1555, LINE(1300, 25.0)},
+		{"pcie5-gpu", 16ull << 30, 65536, 25000, 4000, 51000, 26000, 2000, LINE(1100, 50.0)},
+		{"nvlink-gpu", 16ull << 30, 65536, 10000, 4000, 67000, 34000, 4000, LINE(800, 400.0)},
+		{"cxl-accel", 8ull << 30, 4096, 5000, 2000, 2000, 1000, 200, LINE(400, 26.0)},
+		{"remote-accel", 0, 4096, 5000, 2000, 2000, 1000, 26, LINE(400, 26.0)},
+		{"iommu-dma", 0, 4096, 0, 5000, 100, 50, 12, LINE(1300, 12.0)},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(was); i++) {
+		struct sim_model m = parsed(was[i].name);
+		cr_expect_str_eq(m.name, was[i].name);
+		cr_expect_eq(m.mem_bytes, was[i].mem);
+		cr_expect_eq(m.page_bytes, was[i].page);
+		cr_expect(m.fault_ns == was[i].fault && m.launch_ns == was[i].launch, "%s", was[i].name);
+		cr_expect(m.gflops[0] == was[i].single && m.gflops[1] == was[i].dbl, "%s", was[i].name);
+		cr_expect(m.gflops[2] == was[i].single && m.gflops[3] == was[i].dbl, "%s", was[i].name);
+		cr_expect(m.mem_bw == was[i].membw, "%s", was[i].name);
+		cr_assert_eq(m.nlink, was[i].nlink);
+		for (unsigned k = 0; k < m.nlink; k++)
+			cr_expect(m.link[k].bytes == was[i].bytes[k] && m.link[k].ns == was[i].ns[k],
+				  "%s: %.17g", was[i].name, m.link[k].ns);
+	}
+}
+
+Test(model, a_device_can_be_made_of_keys_alone)
+{
+	struct sim_model m = parsed(
+		"custom,name=mine,mem=2G,page=64K,membw=100G,single=20,double=10,launch=3us,latency=1us,"
+		"bw=10G,homebw=5G,fault=7us,rlatency=2us,rbw=40G,rsector=32,clatency=1us,cbw=1G,csector=64,"
+		"shared=yes,threshold=64,granule=64K");
+
+	cr_expect_str_eq(m.name, "mine");
+	cr_expect_eq(sim_transfer_ns(&m, 4096), 1000 + 409);
+	cr_expect_eq(m.home_scale, 2);
+	cr_expect_float_eq(m.remote.bw, 10, 1e-9, "no access in place is faster than the link");
+	cr_expect(m.shared_table && m.counter_threshold == 64 && m.counter_granule_bytes == 65536);
+	cr_expect_float_eq(parsed("pcie4-gpu,bw=1G").remote.bw, 24.0 / 25, 1e-9,
+			   "it keeps its share of the link");
 }
 
 Test(model, keys_override_the_profile)
@@ -108,12 +161,16 @@ Test(model, bad_strings_are_named_with_what_is_valid)
 		{"pcie4-gpu,prefetch=tree:0", "'prefetch=tree:0'", "GMEM_PREFETCH"},
 		{"pcie4-gpu,mem", "'mem'", "multiple of 2M"},
 		{"pcie4-gpu,", "''", "mem, page"},
+		{"custom", "'custom'", "page="},
+		{"pcie4-gpu,link=4096:1760", "'link=4096:1760'", "bytes:ns"},
+		{"pcie4-gpu,link=4096:1760/2048:5", "'link=4096:1760/2048:5'", "sizes rising"},
+		{"pcie4-gpu,shared=maybe", "'shared=maybe'", "yes or no"},
 		{"", "''", "pcie4-gpu"},
 	};
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(bad); i++) {
 		struct sim_model m;
-		char err[256] = "";
+		char err[512] = "";
 		cr_assert_eq(sim_model_parse(bad[i].spec, &m, err, sizeof err), -EINVAL, "%s", bad[i].spec);
 		cr_expect(strstr(err, bad[i].says), "%s: %s", bad[i].spec, err);
 		cr_expect(strstr(err, bad[i].also), "%s: %s", bad[i].spec, err);
@@ -122,7 +179,7 @@ Test(model, bad_strings_are_named_with_what_is_valid)
 
 Test(model, the_option_table_asks_the_driver)
 {
-	char err[256] = "";
+	char err[512] = "";
 
 	cr_assert_not_null(gmi_opt_check_device);
 	cr_expect_eq(gmi_opt_check_device("pcie5-gpu,mem=2G", err, sizeof err), 0);
@@ -138,5 +195,5 @@ static void count_line(const char *line)
 Test(model, help_names_every_profile_and_key)
 {
 	gmi_sim_help(count_line);
-	cr_expect_eq(lines, 8 + 10);
+	cr_expect_eq(lines, 15 + 31);
 }
