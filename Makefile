@@ -34,10 +34,10 @@ CPPFLAGS := -Itest/shim $(CPPFLAGS)
 endif
 
 # init.c reads the environment of programs that link libgmem.so: not for tests and tools, and last in the link.
-CORE_SRC = $(filter-out core/init.c,$(wildcard core/*.c)) $(wildcard core/*.S) $(wildcard devsim/sim_*.c)
-INIT_SRC = core/init.c
-DEV_SRC = $(wildcard devsim/dev_*.c)
-PRELOAD_SRC = $(wildcard preload/*.c) $(wildcard preload/*.S)
+CORE_SRC = $(filter-out core/entry/init.c,$(wildcard core/*/*.c core/*/*.S devsim/driver/*.c))
+INIT_SRC = core/entry/init.c
+DEV_SRC = $(wildcard devsim/device/*.c)
+PRELOAD_SRC = $(wildcard preload/*.c preload/*/*.c preload/*/*.S)
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
@@ -82,7 +82,7 @@ $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 	$(call Q,AR )rm -f $@; $(AR) rcs $@ $^
 
-# jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/malloc*.c).
+# jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/heap/malloc*.c).
 WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc $(patsubst %,je_large_%,malloc palloc ralloc) \
 	    $(patsubst %,je_ehooks_default_%_impl,alloc purge_lazy purge_forced decommit zero)
 WRAP = $(patsubst %,-Wl$(comma)--wrap=%,$(WRAP_SYMS))
@@ -141,8 +141,8 @@ include bench/bench.mk examples/examples.mk
 include reproduce/reproduce.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
-SOURCES = $(wildcard core/*.[ch] devsim/*.[ch] preload/*.[ch] include/gmem/*.h tools/*.[ch] tools/profile/*.cc bench/*.[ch] reproduce/*.[ch] examples/*.[ch] omp/*.[ch] examples/openmp/*.[ch] \
-	  test/unit/*.[ch] test/device/*.[ch] test/e2e/*.[ch] test/e2e/rows/*.[ch] test/apps/runtimes/*.c test/shim/*/*.h)
+# (clang-format takes OpenMP's clauses apart)
+SOURCES = $(shell find core devsim preload omp include tools bench reproduce examples test \( -name '*.[ch]' -o -name '*.cc' \) -not -path 'test/e2e/omp/*')
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check

@@ -3,7 +3,7 @@
  * without GMEM; usage: dgemm [device]: fail unless every call ran on the device. Prints milliseconds per
  * call, the first two left out.
  */
-#include "core/stats.h"
+#include "core/count/stats.h"
 #include "bench.h"
 #include <dlfcn.h>
 

@@ -2,14 +2,14 @@
  * gmem.h - our side of the benchmarks: a device with the kernels of kernels.c, managed memory, and the proof
  * that the row measured what it says (how many faults were served, where the pages are).
  *
- * Fault counts come from the run's own counters (core/stats.h, what the report prints); all are of one build.
+ * Fault counts come from the run's own counters (core/count/stats.h, what the report prints); all are of one build.
  */
 #ifndef GM_BENCH_GMEM_H
 #define GM_BENCH_GMEM_H
 
 #include "bench.h"
 #include "kernels.h"
-#include "core/stats.h"
+#include "core/count/stats.h"
 #include <gmem/device.h>
 #include <gmem/gmem.h>
 

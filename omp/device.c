@@ -4,8 +4,8 @@
  * An image is a shared object that clang linked for this architecture; it is loaded from memory and finds its OpenMP
  * runtime as in any program: libomp, with its own threads. What a region prints is collected, and the host prints it.
  */
-#include "region.h"
-#include "../devsim/dev_region.h"
+#include "omp/region.h"
+#include "devsim/device/dev_region.h"
 #include <gmem/kernel.h>
 #include <dlfcn.h>
 #include <errno.h>

@@ -10,9 +10,9 @@
 #ifndef GM_OMP_HOST_H
 #define GM_OMP_HOST_H
 
-#include "region.h"
-#include "../core/as.h"
-#include "../devsim/sim.h"
+#include "omp/region.h"
+#include "core/space/as.h"
+#include "devsim/driver/sim.h"
 #include <pthread.h>
 
 struct gmo_image;

@@ -5,7 +5,7 @@
  * file; a variable's is where it lies in the device process. When that process was lost, the next region finds its image
  * missing there and loads it again; only the values of its variables are gone, and then it says so and fails.
  */
-#include "host.h"
+#include "omp/host.h"
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
  * have devices. Results are 0 or OFFLOAD_FAIL; after a failure it ends the program with its own message, or runs the
  * region on the host, as OMP_TARGET_OFFLOAD says. Facts: openmp/libomptarget/include/omptargetplugin.h, release/14.x.
  */
-#include "host.h"
+#include "omp/host.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gmp_malloc.h"
-#include "gmp_mmap.h"
-#include "preload.h"
-#include "real.h"
-#include "../devsim/sim.h"
+#include "preload/heap/gmp_malloc.h"
+#include "preload/heap/gmp_mmap.h"
+#include "preload/preload.h"
+#include "preload/real.h"
+#include "devsim/driver/sim.h"
 
 bool gmp_on, gmp_armed;
 

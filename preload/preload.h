@@ -15,12 +15,12 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "../core/cpu.h"
-#include "../core/opt.h"
-#include "../core/stats.h"
-#include "../core/sys.h"
-#include "../core/thread.h"
-#include "../core/vm.h"
+#include "core/entry/cpu.h"
+#include "core/rules/opt.h"
+#include "core/count/stats.h"
+#include "core/sys/sys.h"
+#include "core/page/thread.h"
+#include "core/space/vm.h"
 
 #define GMP_HOOK   __attribute__((visibility("default")))
 #define GMP_NSIG   64

@@ -1,9 +1,9 @@
 /* real.c - looks libc's functions up, once. See real.h. */
-#include "real.h"
+#include "preload/real.h"
 
 #include <dlfcn.h>
 
-#include "preload.h"
+#include "preload/preload.h"
 
 struct gmp_real gmp_real;
 

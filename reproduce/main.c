@@ -5,10 +5,10 @@
  *
  * usage: reproduce PROGRAM [PERCENT [DEVICE]]; PERCENT: footprint over device memory (100: there is plenty).
  * Policies come from the environment (GMEM_PREFETCH, GMEM_EVICT). Every number is core's or the driver's own
- * count (core/stats.h); the time is the device's virtual time during launches.
+ * count (core/count/stats.h); the time is the device's virtual time during launches.
  */
 #include "reproduce.h"
-#include "core/as.h"
+#include "core/space/as.h"
 #include <gmem/device.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef TEST_VARIANT_H
 #define TEST_VARIANT_H
 
-#include "core/opt.h"
+#include "core/rules/opt.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /*
  * follow.c - the reporter: waits for the end of one process, then renders its counters.
  *
- * Started by core/report.c with the descriptors of core/report.h and nothing else open, in a session of its
+ * Started by core/count/report.c with the descriptors of core/count/report.h and nothing else open, in a session of its
  * own.
  */
-#include "view.h"
-#include "core/report.h"
+#include "tools/view.h"
+#include "core/count/report.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,8 +1,8 @@
 /*
  * gmem-report.c - shows reports, and serves libgmem and run-with-gmem.sh in what needs the option table.
  */
-#include "view.h"
-#include "devsim/sim.h"
+#include "tools/view.h"
+#include "devsim/driver/sim.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * needed.c - which libraries does an ELF program name (DT_NEEDED)? Tells programs whose sanitizer has a runtime that wants to
  * be the first library, and programs that use no library at all.
  */
-#include "view.h"
+#include "tools/view.h"
 #include <elf.h>
 #include <fcntl.h>
 #include <stdlib.h>

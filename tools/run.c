@@ -2,7 +2,7 @@
  * run.c - run-with-gmem.sh behind its shell part: flags become variables, the target and the library are
  * checked, then this process becomes the program, so that its exit status and every signal are its own.
  */
-#include "view.h"
+#include "tools/view.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>

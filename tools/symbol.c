@@ -2,7 +2,7 @@
  * symbol.c - names for addresses, by binutils' addr2line where it is installed (no library of its kind is small enough
  * to be linked in).
  */
-#include "view.h"
+#include "tools/view.h"
 #include <fcntl.h>
 #include <spawn.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * target.c - can the library be preloaded into a program? ld.so only warns, or ignores LD_PRELOAD without a
  * word.
  */
-#include "view.h"
+#include "tools/view.h"
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

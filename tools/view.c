@@ -1,5 +1,5 @@
 /* view.c - the counters of a run as plain numbers. */
-#include "view.h"
+#include "tools/view.h"
 #include <stdlib.h>
 #include <string.h>
 

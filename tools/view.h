@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include "core/stats.h"
+#include "core/count/stats.h"
 
 struct view_dev {
 	char name[64];

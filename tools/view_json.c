@@ -1,5 +1,5 @@
 /* view_json.c - one table says which field stands where in the JSON, for writing and for reading. */
-#include "view.h"
+#include "tools/view.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>

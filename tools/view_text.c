@@ -1,5 +1,5 @@
 /* view_text.c - the report for people: a label, one number, and what it means. */
-#include "view.h"
+#include "tools/view.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,8 @@
 #include "device.h"
 #include "kernels.h"
 #include "../variant.h"
-#include "core/cpu.h"
-#include "core/vm.h"
+#include "core/entry/cpu.h"
+#include "core/space/vm.h"
 #include <sys/wait.h>
 
 #define PAGES 1024

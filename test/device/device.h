@@ -14,9 +14,9 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include "core/stats.h"
+#include "core/count/stats.h"
 #include "devsim/mem_wire.h"
-#include "devsim/sim.h"
+#include "devsim/driver/sim.h"
 #include <gmem/device.h>
 #include <gmem/gmem.h>
 

@@ -1,6 +1,6 @@
 /* A device and a changing program: fork, mappings that split and go, races, failures. */
 #include "behaviour.h"
-#include "core/inject.h"
+#include "core/sys/inject.h"
 #include <pthread.h>
 
 /* ---- fork ---- */

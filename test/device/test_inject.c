@@ -3,7 +3,7 @@
  * hint reports an error or has done its work, the data is right in either case, and afterwards everything works.
  */
 #include "device.h"
-#include "core/inject.h"
+#include "core/sys/inject.h"
 
 #define BYTES (3 * MIB)
 

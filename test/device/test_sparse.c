@@ -2,9 +2,9 @@
  * Sparse binding on a device with a process: kernels read through the range, also while it is bound anew, after the process
  * was lost, and with more bindings than the kernel has VMAs.
  */
-#include "core/inject.h"
+#include "core/sys/inject.h"
 #include "device.h"
-#include "gmem/sparse.h"
+#include <gmem/sparse.h>
 #include "kernels.h"
 #include <pthread.h>
 #include <sched.h>

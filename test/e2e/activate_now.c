@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../core/cpu.h"
-#include "../../core/stats.h"
-#include "../../core/vm.h"
-#include "../../include/gmem/gmem.h"
+#include "core/entry/cpu.h"
+#include "core/count/stats.h"
+#include "core/space/vm.h"
+#include <gmem/gmem.h>
 
 #define MEM_BYTES ((size_t)256 << 20)
 

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "../../include/gmem/gmem.h"
+#include <gmem/gmem.h>
 #include "away.h"
 #include "ring.h"
 

@@ -1,7 +1,7 @@
-/* table.c - names the rows of preload/syscall_table.c that take memory: each must have a test (rows_test.sh). */
+/* table.c - names the rows of preload/syscalls/syscall_table.c that take memory: each must have a test (rows_test.sh). */
 #include <stdio.h>
 
-#include "../../preload/syscall_table.h"
+#include "preload/syscalls/syscall_table.h"
 
 int main(void)
 {

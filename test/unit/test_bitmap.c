@@ -1,5 +1,5 @@
 /* The 512-bit sets behave like an array of bool. */
-#include "core/bitmap.h"
+#include "core/sys/bitmap.h"
 #include "random.h"
 #include <criterion/criterion.h>
 

@@ -3,7 +3,7 @@
  * operands span, for random calls of every routine by both interfaces, against the definitions written out
  * routine by routine. The source file is built into the test.
  */
-#include "../../preload/blas_args.c"
+#include "preload/blas/blas_args.c"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,9 +1,9 @@
 /* GMEM_CHAOS's picks and changes of place: only what can migrate, always the same for a seed, and without a trace. */
 #include "fake_dev.h"
-#include "core/chaos.h"
-#include "core/cpu.h"
-#include "core/thread.h"
-#include "core/vm.h"
+#include "core/entry/chaos.h"
+#include "core/entry/cpu.h"
+#include "core/page/thread.h"
+#include "core/space/vm.h"
 
 #define PAGE GM_PAGE_BYTES
 #define MIB  ((size_t)1 << 20)

@@ -2,8 +2,8 @@
  * More than one: devices in a space, spaces of a process, one device in several spaces; and the three modes
  * of attachment.
  */
-#include "../../core/vm.h"
-#include "../../core/cpu.h"
+#include "core/space/vm.h"
+#include "core/entry/cpu.h"
 #include "fake_dev.h"
 #include <sched.h>
 #include <sys/wait.h>

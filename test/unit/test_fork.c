@@ -2,8 +2,8 @@
  * fork() with pages in the store and on a device: the child gets a private snapshot, the parent notices
  * nothing. And pins: what a system call is using does not move, and its thread never waits for a device.
  */
-#include "../../core/cpu.h"
-#include "../../core/vm.h"
+#include "core/entry/cpu.h"
+#include "core/space/vm.h"
 #include "fake_dev.h"
 #include <pthread.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-#include "core/stats.h"
+#include "core/count/stats.h"
 
 Test(hist, buckets_are_ordered_and_their_middle_is_theirs)
 {

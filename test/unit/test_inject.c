@@ -3,9 +3,9 @@
  * error, or has done its work; and the data is right in either case.
  */
 #include "fake_dev.h"
-#include "core/cpu.h"
-#include "core/inject.h"
-#include "core/vm.h"
+#include "core/entry/cpu.h"
+#include "core/sys/inject.h"
+#include "core/space/vm.h"
 #include "random.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * PROT_NONE pages, SIGSEGV, our handler. (Random steps against a model: test_reference.c.)
  */
 #include "fake_dev.h"
-#include "../../core/vm.h"
+#include "core/space/vm.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
-#include "devsim/sim_int.h"
+#include "devsim/driver/sim_int.h"
 
 static struct sim_model parsed(const char *spec)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "core/opt.h"
+#include "core/rules/opt.h"
 
 static char err[600];
 

@@ -1,6 +1,6 @@
 /* The frame allocator hands out each page once, always finds a frame that exists, and follows the policy of
  * phys.h. */
-#include "core/phys.h"
+#include "core/sys/phys.h"
 #include "random.h"
 #include <criterion/criterion.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* Policies by name: who follows which, and what each one moves. */
 #include "fake_dev.h"
-#include "core/thread.h"
-#include "core/victims.h"
-#include "core/vm.h"
+#include "core/page/thread.h"
+#include "core/rules/victims.h"
+#include "core/space/vm.h"
 #include <gmem/policy.h>
 #include <unistd.h>
 

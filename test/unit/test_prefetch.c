@@ -1,6 +1,6 @@
 /* The prefetcher reproduces the published vectors (Ganguly et al., ISCA'19) and never asks for what may not
  * move. */
-#include "core/prefetch.h"
+#include "core/rules/prefetch.h"
 #include "random.h"
 #include <criterion/criterion.h>
 

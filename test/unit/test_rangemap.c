@@ -1,7 +1,7 @@
 /* The range map behaves like an array with one value per page, whatever is assigned and cleared in whatever
  * order. */
-#include "core/inject.h"
-#include "core/rangemap.h"
+#include "core/sys/inject.h"
+#include "core/sys/rangemap.h"
 #include "random.h"
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -6,8 +6,8 @@
  *
  * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every step.
  */
-#include "../../core/cpu.h"
-#include "../../core/vm.h"
+#include "core/entry/cpu.h"
+#include "core/space/vm.h"
 #include "fake_dev.h"
 #include "random.h"
 #include <setjmp.h>

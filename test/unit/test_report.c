@@ -14,7 +14,7 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "core/stats.h"
+#include "core/count/stats.h"
 
 static char dir[64], file[128];
 

@@ -3,10 +3,10 @@
  * device's own page table, also one that forgot its entries; errors change nothing; what fails half way leaves no page
  * that the device could still reach.
  */
-#include "../../core/vm.h"
-#include "core/inject.h"
+#include "core/space/vm.h"
+#include "core/sys/inject.h"
 #include "fake_dev.h"
-#include "gmem/sparse.h"
+#include <gmem/sparse.h>
 #include "random.h"
 #include <stdio.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 /* Helpers run as asked, and the process that started them never has a child. */
-#include "core/sys.h"
+#include "core/sys/sys.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>

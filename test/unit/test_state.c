@@ -2,7 +2,7 @@
  * The state table, exhaustively: each state x actor x holds x access x policy. The properties below are what
  * coherence means; the table may change only within them.
  */
-#include "../../core/state.h"
+#include "core/rules/state.h"
 #include <criterion/criterion.h>
 
 #define FOR_ALL                                                                                              \

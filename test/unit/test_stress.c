@@ -3,7 +3,7 @@
  * device smaller than what is in use, hints and discards in between. Each thread owns every n-th page and
  * knows what must be in it.
  */
-#include "../../core/vm.h"
+#include "core/space/vm.h"
 #include "fake_dev.h"
 #include <stdio.h>
 #include <stdlib.h>

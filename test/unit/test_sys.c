@@ -1,6 +1,6 @@
 /* The port to the system: calls, private memory, locks, signals, time, text, descriptors. */
-#include "core/inject.h"
-#include "core/sys.h"
+#include "core/sys/inject.h"
+#include "core/sys/sys.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <execinfo.h>

@@ -5,7 +5,7 @@
 #include <stdint.h>
 static uintptr_t window_lo, window_hi;
 #define gmi_vm_contains test_contains
-#include "../../preload/preload.h"
+#include "preload/preload.h"
 static inline bool test_in(const void *p)
 {
 	return (uintptr_t)p >= window_lo && (uintptr_t)p < window_hi;
@@ -14,17 +14,17 @@ bool test_contains(const void *p)
 {
 	return test_in(p);
 }
-#include "../../preload/syscall_table.c"
-#include "../../preload/syscall_commands.c"
+#include "preload/syscalls/syscall_table.c"
+#include "preload/syscalls/syscall_commands.c"
 #undef TABLE
-#include "../../preload/syscall_layouts.c"
+#include "preload/syscalls/syscall_layouts.c"
 #undef IN
 #undef OUT
 #undef IO
 #undef T
 #undef P
 #undef UNKNOWN_BYTES
-#include "../../preload/syscall_ranges.c"
+#include "preload/syscalls/syscall_ranges.c"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * against a model: test_reference.c. Without a device, against the kernel itself: test/e2e/mmap_contract.c.)
  */
 #include "fake_dev.h"
-#include "../../core/vm.h"
+#include "core/space/vm.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "devsim/blas_wire.h"
 #include "devsim/wire.h"
-#include "include/gmem/device.h"
+#include <gmem/device.h>
 
 Test(wire, slots_do_not_share_cache_lines)
 {

@@ -1,4 +1,4 @@
-/* ioctl.c - the row that is many: the requests that preload/syscall_commands.c lists, as far as there is something to ask. */
+/* ioctl.c - the row that is many: the requests that preload/syscalls/syscall_commands.c lists, as far as there is something to ask. */
 #include <linux/ethtool.h>
 #include <linux/fs.h>
 #include <linux/if.h>

@@ -1,5 +1,5 @@
 /*
- * rows.h - golden tests of system calls: one function for each row of preload/syscall_table.c that takes memory. It makes the
+ * rows.h - golden tests of system calls: one function for each row of preload/syscalls/syscall_table.c that takes memory. It makes the
  * call raw, with every pointer in memory that is away, and prints what it saw: the result, errno, a checksum of each
  * buffer, and what the call has changed. test/e2e/rows_test.sh compares that with a plain run.
  *
@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "../../../preload/syscall_numbers.h"
+#include "preload/syscalls/syscall_numbers.h"
 
 #define PAGE 4096ul
 

@@ -1,0 +1,156 @@
+/* The background thread. See background.h. */
+#include "core/care/background.h"
+#include "core/care/counter.h"
+#include "core/entry/cpu.h"
+#include "core/care/thrash.h"
+#include <errno.h>
+
+#define PRESSURE_NS 100000000u	       /* how long a device that evicted is taken to need more */
+#define TICK_NS	    ((int64_t)5000000) /* while there are pins or counters to look after */
+
+static _Atomic uint32_t wanted; /* jobs; futex */
+static bool started;
+static struct gm_lock start_lock;
+
+void gm_background_wake(enum gm_background_job job)
+{
+	if (atomic_load_explicit(&wanted, memory_order_relaxed) & job)
+		return;
+	atomic_fetch_or(&wanted, job);
+	gmi_futex_wake(&wanted, 1);
+}
+
+/* ---- reclaim ---- */
+
+void gm_reclaim_pressure(struct gm_dev *dev)
+{
+	if (!gmi_opt.reclaim_percent)
+		return;
+	__atomic_store_n(&dev->pressed, true, __ATOMIC_RELEASE);
+	gm_background_wake(GM_BACKGROUND_RECLAIM);
+}
+
+static bool below(const struct gm_dev *dev, unsigned percent_x2)
+{
+	uint64_t total = gmi_phys_total_bytes(dev->phys), used = gmi_phys_used_bytes(dev->phys);
+
+	return (total - used) * 200 < total * percent_x2;
+}
+
+/* One eviction for each device that needs it, under the registry lock, so that devices stay. False: none did. */
+static bool reclaim_some(uint64_t now, bool *pressed)
+{
+	bool any = false;
+
+	*pressed = false;
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		struct gm_dev *dev = gm_devs[d];
+		if (!dev || !dev->phys)
+			continue;
+		if (__atomic_exchange_n(&dev->pressed, false, __ATOMIC_ACQUIRE))
+			dev->pressed_until_ns = now + PRESSURE_NS;
+		if (now > dev->pressed_until_ns && !dev->reclaiming) /* what has begun goes on to its end */
+			continue;
+		*pressed = true;
+		if (!dev->reclaiming && !below(dev, gmi_opt.reclaim_percent))
+			continue;
+		int err = -ENOSPC;
+		if (below(dev, gmi_opt.reclaim_percent * 2))
+			err = gm_evict(dev, NULL, gm_bm_zero());
+		dev->reclaiming =
+			!err || err == -EAGAIN; /* every candidate is locked: not at the next tick */
+		any |= !err;
+	}
+	return any;
+}
+
+/* True: to be looked at again soon. */
+static bool reclaim(void)
+{
+	bool any, pressed;
+
+	do {
+		gmi_lock(&gm_registry_lock);
+		any = reclaim_some(gmi_now_ns(), &pressed);
+		gmi_unlock(&gm_registry_lock);
+	} while (any);
+	return pressed;
+}
+
+/* ---- blocks ---- */
+
+/* For every block of every space, locked. Whoever holds one is left alone until the next time. */
+static bool each_block(bool (*fn)(struct gm_block *b))
+{
+	bool more = false;
+
+	gmi_lock(&gm_registry_lock);
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_block *b;
+		if (!gm_spaces[i])
+			continue;
+		gm_for_each_block (gm_spaces[i], b) {
+			if (!gmi_trylock(&b->lock)) {
+				more = true;
+				continue;
+			}
+			more |= fn(b);
+			gmi_unlock(&b->lock);
+		}
+	}
+	gmi_unlock(&gm_registry_lock);
+	return more;
+}
+
+static const struct job {
+	enum gm_background_job bit;
+	bool (*fn)(struct gm_block *b);
+} block_jobs[] = {
+	{GM_BACKGROUND_UNPIN, gm_thrash_unpin_due},
+	{GM_BACKGROUND_COUNT, gm_counter_read},
+};
+
+static void *background(void *arg)
+{
+	uint32_t todo = 0;
+
+	for (;;) {
+		uint32_t again = 0;
+		gm_sigmask mask = gmi_block_signals();
+		todo |= atomic_exchange(&wanted, 0);
+		if (todo & GM_BACKGROUND_RECLAIM && reclaim())
+			again |= GM_BACKGROUND_RECLAIM;
+		for (unsigned i = 0; i < GM_ARRAY_LEN(block_jobs); i++)
+			if (todo & block_jobs[i].bit && each_block(block_jobs[i].fn))
+				again |= block_jobs[i].bit;
+		todo = again;
+		gmi_restore_signals(mask);
+		if (!atomic_load(&wanted))
+			gmi_futex_wait(&wanted, 0, todo ? TICK_NS : -1);
+	}
+	return arg;
+}
+
+static void forked(void)
+{
+	started = false;
+	start_lock = (struct gm_lock){0};
+	atomic_store(&wanted, 0);
+}
+
+void gm_background_start(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&start_lock);
+	if (!started) {
+		int err = gmi_thread_start(background, NULL);
+		started = !err;
+		if (err)
+			gm_log(GM_LOG_WARN,
+			       "no background thread (error %d): frames are freed, and pins end, late", -err);
+		gmi_at_fork_child(forked);
+	}
+	gmi_unlock(&start_lock);
+	gmi_restore_signals(mask);
+}

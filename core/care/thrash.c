@@ -1,0 +1,176 @@
+/* Pages that go back and forth. See thrash.h. */
+#include "core/care/thrash.h"
+#include "core/care/background.h"
+#include "core/page/rights.h"
+
+struct leaf {
+	uint32_t last_us, until_us; /* of the last event; of the throttling or the pin */
+	uint8_t events;		    /* in a row, each within a lapse */
+	uint8_t bounces;	    /* within the epoch */
+	int8_t actor;		    /* who took it last */
+	bool pinned;
+};
+struct gm_thrash {
+	uint32_t npinned;
+	struct leaf leaf[GM_LEAVES];
+};
+static _Atomic uint32_t pins; /* leaves that are pinned, of all blocks */
+
+static uint32_t now_us(void)
+{
+	return (uint32_t)(gmi_now_ns() / 1000);
+}
+
+/* The policy of the devices that matter here: the strictest of those that know the block. */
+static struct gm_choice policy(const struct gm_block *b)
+{
+	struct gm_choice strictest = {0};
+
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		if (!b->dev[d])
+			continue;
+		struct gm_choice one = gm_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
+		if (!strictest.def || one.def > strictest.def)
+			strictest = one;
+	}
+	return strictest;
+}
+
+static struct leaf *leaf_of(struct gm_block *b, unsigned i)
+{
+	unsigned order = 0;
+
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			order = gm_max(order, b->dev[d]->order);
+	return &b->thrash->leaf[(i & ~0u << order) / GM_LEAF_PAGES];
+}
+
+static bool kept(const struct leaf *l, uint32_t now, int32_t *left)
+{
+	*left = (int32_t)(l->until_us - now);
+	return l->events >= GM_THRASH_THRESHOLD && *left > 0 &&
+	       *left <= GM_THRASH_PIN_LAPSES * GM_THRASH_LAPSE_MOST_US;
+}
+
+gm_bm gm_thrash_kept(struct gm_block *b)
+{
+	gm_bm set = gm_bm_zero();
+	uint32_t now = now_us();
+	int32_t left;
+
+	for (unsigned i = 0; i < GM_LEAVES; i++)
+		if (kept(leaf_of(b, i * GM_LEAF_PAGES), now, &left))
+			set = gm_bm_or(set, gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
+	return set;
+}
+
+enum gm_thrash_answer gm_thrash_ask(struct gm_block *b, unsigned i, int actor, unsigned *wait_us)
+{
+	if (gm_likely(!b->thrash))
+		return GM_THRASH_GO;
+	struct leaf *l = leaf_of(b, i);
+	int32_t left;
+	if (!kept(l, now_us(), &left))
+		return GM_THRASH_GO;
+	if (l->pinned)
+		return actor == GM_THRASH_CPU ? GM_THRASH_GO : GM_THRASH_STAY;
+	*wait_us = (unsigned)left;
+	return actor == l->actor ? GM_THRASH_GO : GM_THRASH_WAIT;
+}
+
+static void pin(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
+{
+	l->until_us = l->last_us + GM_THRASH_PIN_LAPSES * lapse_us;
+	if (l->pinned)
+		return;
+	l->pinned = true;
+	t->npinned++;
+	atomic_fetch_add(&pins, 1);
+	GM_COUNT(thrash_pins, 1);
+	gm_background_wake(GM_BACKGROUND_UNPIN);
+}
+
+static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)
+{
+	uint32_t lapse_us = policy.number ? policy.number : GM_THRASH_LAPSE_US;
+	/* The time for which it was throttled does not count. */
+	uint32_t now = now_us(), free_us = l->events >= GM_THRASH_THRESHOLD ? l->until_us : l->last_us;
+	uint32_t since = (int32_t)(now - free_us) > 0 ? now - free_us : 0;
+	if (l->actor == actor && l->last_us)
+		return;
+	if (!l->last_us || since > GM_THRASH_EPOCH_LAPSES * lapse_us)
+		l->events = l->bounces = 0;
+	l->events = since <= lapse_us ? (uint8_t)gm_min(l->events + 1, 255) : 0;
+	l->bounces = (uint8_t)gm_min(l->bounces + 1, 255);
+	l->last_us = now ? now : 1;
+	l->until_us = now;
+	l->actor = (int8_t)actor;
+	if (l->bounces == GM_THRASH_THRESHOLD)
+		GM_COUNT(thrash_granules, 1);
+	if (l->events < GM_THRASH_THRESHOLD)
+		return;
+	if (policy.def->pin && l->events >= GM_THRASH_PIN_EVENTS) {
+		pin(b->thrash, l, lapse_us);
+	} else if (policy.def->throttle) {
+		l->until_us = now + lapse_us;
+		GM_COUNT(thrash_throttled, 1);
+	}
+}
+
+void gm_thrash_moved(struct gm_block *b, gm_bm set, int actor)
+{
+	struct gm_choice choice = {0};
+	struct leaf *last = NULL;
+
+	if (!b->thrash && actor == GM_THRASH_CPU) /* the first way to a device is nobody's return */
+		b->thrash = gmi_alloc(sizeof *b->thrash);
+	if (b->thrash)
+		choice = policy(b);
+	if (!choice.def)
+		return;
+	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
+	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true)) {
+		struct leaf *l = leaf_of(b, i);
+		if (l != last)
+			moved(b, l, actor, choice);
+		last = l;
+	}
+}
+
+/* ---- the end of pins ---- */
+
+/* Entries over the bus of the leaf's granule go, so that the device asks again. */
+static void unpin(struct gm_block *b, struct leaf *l)
+{
+	unsigned n = (unsigned)(l - b->thrash->leaf), end = n + 1;
+
+	while (end < GM_LEAVES && !b->thrash->leaf[end].last_us)
+		end++; /* a larger granule has its record in its first leaf */
+	gm_bm set = gm_bm_andnot(gm_bm_range(n * GM_LEAF_PAGES, end * GM_LEAF_PAGES), b->pinned);
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && gm_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))
+			return; /* the next time */
+	*l = (struct leaf){0};
+	b->thrash->npinned--;
+	atomic_fetch_sub(&pins, 1);
+}
+
+bool gm_thrash_unpin_due(struct gm_block *b)
+{
+	for (unsigned i = 0; b->thrash && b->thrash->npinned && i < GM_LEAVES; i++) {
+		struct leaf *l = &b->thrash->leaf[i];
+		if (l->pinned && (int32_t)(l->until_us - now_us()) <= 0)
+			unpin(b, l);
+	}
+	return atomic_load_explicit(&pins, memory_order_relaxed) != 0;
+}
+
+void gm_thrash_free(struct gm_block *b)
+{
+	if (!b->thrash)
+		return;
+	atomic_fetch_sub(&pins, b->thrash->npinned);
+	gmi_free(b->thrash, sizeof *b->thrash);
+	b->thrash = NULL;
+}

@@ -1,0 +1,185 @@
+/*
+ * stats.c - where counts are kept, and how they move without losing one.
+ */
+#include "core/count/stats.h"
+
+struct gm_stats gm_stats_private = {.magic = GM_STATS_MAGIC, .version = GM_STATS_VERSION};
+struct gm_stats *gmi_stats = &gm_stats_private;
+
+static void raise_to(_Atomic uint64_t *peak, uint64_t v)
+{
+	uint64_t seen = atomic_load_explicit(peak, memory_order_relaxed);
+
+	/* A gauge may dip below zero for a moment while it moves: that is no peak. */
+	while ((int64_t)v >= 0 && seen < v &&
+	       !atomic_compare_exchange_weak_explicit(peak, &seen, v, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
+void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta)
+{
+	uint64_t v =
+		atomic_fetch_add_explicit(gauge, (uint64_t)delta, memory_order_relaxed) + (uint64_t)delta;
+
+	raise_to(peak, v);
+}
+
+/* ---- moving ------------------------------------------------------------------------------------ */
+
+static void move_sum(_Atomic uint64_t *to, _Atomic uint64_t *from)
+{
+	uint64_t v = atomic_exchange_explicit(from, 0, memory_order_relaxed);
+
+	if (v)
+		atomic_fetch_add_explicit(to, v, memory_order_relaxed);
+}
+
+/* The gauge first: the peak must cover where it has arrived. */
+static void move_gauge(_Atomic uint64_t *to, _Atomic uint64_t *from, _Atomic uint64_t *to_peak,
+		       _Atomic uint64_t *from_peak)
+{
+	move_sum(to, from);
+	raise_to(to_peak, atomic_exchange_explicit(from_peak, 0, memory_order_relaxed));
+	raise_to(to_peak, atomic_load_explicit(to, memory_order_relaxed));
+}
+
+/* What is set once, not added up. */
+static void move_once(_Atomic uint64_t *to, _Atomic uint64_t *from)
+{
+	uint64_t none = 0, v = atomic_load_explicit(from, memory_order_relaxed);
+
+	if (v)
+		atomic_compare_exchange_strong_explicit(to, &none, v, memory_order_relaxed,
+							memory_order_relaxed);
+}
+
+static void move_text(char *to, const char *from, size_t bytes)
+{
+	if (!to[0] && from[0])
+		gm_copy(to, from, bytes);
+}
+
+static const size_t sums[] = {
+	offsetof(struct gm_stats, h2d_bytes),		offsetof(struct gm_stats, d2h_bytes),
+	offsetof(struct gm_stats, h2d_pages),		offsetof(struct gm_stats, d2h_pages),
+	offsetof(struct gm_stats, prefetched_pages),	offsetof(struct gm_stats, zeroed_pages),
+	offsetof(struct gm_stats, cpu_faults),		offsetof(struct gm_stats, cpu_faults_spurious),
+	offsetof(struct gm_stats, blas_calls),		offsetof(struct gm_stats, blas_device),
+	offsetof(struct gm_stats, blas_host),		offsetof(struct gm_stats, syscalls_pinned),
+	offsetof(struct gm_stats, syscalls_dispatched), offsetof(struct gm_stats, forks),
+	offsetof(struct gm_stats, forks_copied_bytes),	offsetof(struct gm_stats, thrash_granules),
+	offsetof(struct gm_stats, thrash_throttled),	offsetof(struct gm_stats, thrash_pins),
+	offsetof(struct gm_stats, counted_pages),	offsetof(struct gm_stats, chaos_reads),
+	offsetof(struct gm_stats, chaos_writes),	offsetof(struct gm_stats, chaos_places),
+	offsetof(struct gm_stats, chaos_refused),
+};
+static const size_t dev_sums[] = {
+	offsetof(struct gm_dev_stats, kernels),	      offsetof(struct gm_dev_stats, kernels_failed),
+	offsetof(struct gm_dev_stats, faults),	      offsetof(struct gm_dev_stats, faults_merged),
+	offsetof(struct gm_dev_stats, fault_batches), offsetof(struct gm_dev_stats, modelled_ns),
+	offsetof(struct gm_dev_stats, evicted_bytes), offsetof(struct gm_dev_stats, restarts),
+	offsetof(struct gm_dev_stats, remote_bytes),
+};
+
+static const size_t site_sums[] = {
+	offsetof(struct gm_site_stats, h2d_bytes),
+	offsetof(struct gm_site_stats, d2h_bytes),
+	offsetof(struct gm_site_stats, cpu_faults),
+	offsetof(struct gm_site_stats, device_faults),
+};
+
+static const size_t kernel_sums[] = {
+	offsetof(struct gm_kernel_stats, launches), offsetof(struct gm_kernel_stats, failed),
+	offsetof(struct gm_kernel_stats, wall_ns),  offsetof(struct gm_kernel_stats, modelled_ns),
+	offsetof(struct gm_kernel_stats, faults),   offsetof(struct gm_kernel_stats, h2d_bytes),
+};
+
+static void move_at(void *to, void *from, const size_t *offsets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		move_sum((_Atomic uint64_t *)((char *)to + offsets[i]),
+			 (_Atomic uint64_t *)((char *)from + offsets[i]));
+}
+
+static void move_device(struct gm_dev_stats *to, struct gm_dev_stats *from)
+{
+	move_text(to->name, from->name, sizeof to->name);
+	move_once(&to->mem_bytes, &from->mem_bytes);
+	move_once(&to->page_bytes, &from->page_bytes);
+	move_at(to, from, dev_sums, GM_ARRAY_LEN(dev_sums));
+	move_gauge(&to->resident_bytes, &from->resident_bytes, &to->resident_peak_bytes,
+		   &from->resident_peak_bytes);
+}
+
+static void move_site(struct gm_site_stats *to, struct gm_site_stats *from)
+{
+	move_text(to->module, from->module, sizeof to->module);
+	move_once(&to->offset, &from->offset);
+	move_at(to, from, site_sums, GM_ARRAY_LEN(site_sums));
+}
+
+static void move_kernel(struct gm_kernel_stats *to, struct gm_kernel_stats *from)
+{
+	move_text(to->name, from->name, sizeof to->name);
+	move_once(&to->device, &from->device);
+	move_at(to, from, kernel_sums, GM_ARRAY_LEN(kernel_sums));
+}
+
+static bool names(const struct gm_kernel_stats *k, unsigned d, const char *name)
+{
+	size_t n = 0;
+
+	for (; n < sizeof k->name - 1 && name[n]; n++)
+		if (k->name[n] != name[n])
+			return false;
+	return !k->name[n] && atomic_load_explicit(&k->device, memory_order_relaxed) == d;
+}
+
+unsigned gmi_kernel_row(unsigned d, const char *name)
+{
+	static struct gm_lock lock;
+	unsigned i = 1;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	struct gm_kernel_stats *row = gmi_stats->kernel;
+	while (i < GM_KERNELS && row[i].name[0] && !names(&row[i], d, name))
+		i++;
+	if (i < GM_KERNELS && !row[i].name[0]) {
+		atomic_store_explicit(&row[i].device, d, memory_order_relaxed);
+		gmi_snprintf(row[i].name, sizeof row[i].name, "%s", name);
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	return i < GM_KERNELS ? i : 0;
+}
+
+void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
+{
+	uint32_t ndev = atomic_exchange(&from->ndev, 0);
+
+	move_text(to->program, from->program, sizeof to->program);
+	move_text(to->command, from->command, sizeof to->command);
+	move_once(&to->start_ns, &from->start_ns);
+	for (unsigned d = 0; d < GM_MAX_DEV; d++)
+		move_device(&to->dev[d], &from->dev[d]);
+	if (ndev > atomic_load(&to->ndev))
+		atomic_store(&to->ndev, ndev);
+	move_at(to, from, sums, GM_ARRAY_LEN(sums));
+	for (unsigned i = 0; i < GM_SITES; i++)
+		move_site(&to->site[i], &from->site[i]);
+	for (unsigned i = 0; i < GM_KERNELS; i++)
+		move_kernel(&to->kernel[i], &from->kernel[i]);
+	for (unsigned i = 0; i < GM_HIST_BUCKETS; i++)
+		move_sum(&to->cpu_fault_ns.n[i], &from->cpu_fault_ns.n[i]);
+	move_gauge(&to->managed_bytes, &from->managed_bytes, &to->managed_peak_bytes,
+		   &from->managed_peak_bytes);
+	move_gauge(&to->metadata_bytes, &from->metadata_bytes, &to->metadata_peak_bytes,
+		   &from->metadata_peak_bytes);
+}
+
+__attribute__((constructor)) static void note_start(void)
+{
+	atomic_store(&gm_stats_private.start_ns, gmi_now_ns());
+}

@@ -1,0 +1,137 @@
+/*
+ * stats.h - every number of the report, counted where the thing happens.
+ *
+ * One struct in a shared mapping (memfd) that outlives the process: the reporter (gmem-report --follow) maps
+ * it too and renders it when the process is gone, however it ended. All fields are updated with relaxed
+ * atomic adds (GM_COUNT). The layout is private to one build: version is checked by the reporter.
+ */
+#ifndef GM_CORE_STATS_H
+#define GM_CORE_STATS_H
+
+#include "core/rules/opt.h"
+
+#define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
+#define GM_STATS_VERSION 6
+/* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
+#define GM_HIST_BUCKETS 512
+
+struct gm_hist {
+	_Atomic uint64_t n[GM_HIST_BUCKETS];
+};
+struct gm_dev_stats {
+	char name[64];
+	_Atomic uint64_t mem_bytes, page_bytes;
+	_Atomic uint64_t kernels; /* launches that ran to their end */
+	_Atomic uint64_t kernels_failed;
+	_Atomic uint64_t faults;	/* far faults served for this device */
+	_Atomic uint64_t faults_merged; /* faults on pages that another thread's had just brought */
+	_Atomic uint64_t fault_batches;
+	_Atomic uint64_t modelled_ns; /* virtual time: kernels + faults + transfers */
+	_Atomic uint64_t resident_bytes, resident_peak_bytes;
+	_Atomic uint64_t evicted_bytes;
+	_Atomic uint64_t restarts;     /* device processes lost */
+	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
+};
+#define GM_SITES 128
+struct gm_site_stats {		 /* one call site: site.h; [0]: all other memory */
+	char module[112];	 /* file; "" and offset an address: code made at run time */
+	_Atomic uint64_t offset; /* of the return address in it; 0: no such site */
+	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
+};
+#define GM_KERNELS 64
+struct gm_kernel_stats {	 /* one kernel of one device; [0]: those for which no row was left */
+	char name[80];		 /* "": no such row */
+	_Atomic uint64_t device; /* its index */
+	_Atomic uint64_t launches, failed, wall_ns, modelled_ns;
+	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */
+};
+struct gm_stats {
+	uint32_t magic, version;
+	_Atomic int32_t pid;
+	_Atomic uint32_t final;		   /* 1: the process told its end itself */
+	char program[256];		   /* its executable */
+	char command[1024];		   /* its arguments, with spaces between */
+	_Atomic uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
+	_Atomic uint32_t ndev;
+	struct gm_dev_stats dev[GM_MAX_DEV];
+	_Atomic uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages; /* pages are 4 KiB */
+	_Atomic uint64_t zeroed_pages; /* given to the device as zeros, nothing copied */
+	_Atomic uint64_t cpu_faults;   /* SIGSEGVs that brought pages home or restored rights */
+	_Atomic uint64_t cpu_faults_spurious;
+	struct gm_hist cpu_fault_ns;
+	_Atomic uint64_t managed_bytes, managed_peak_bytes, metadata_bytes, metadata_peak_bytes;
+	_Atomic uint64_t blas_calls, blas_device, blas_host;
+	_Atomic uint64_t syscalls_pinned, syscalls_dispatched;
+	_Atomic uint64_t forks, forks_copied_bytes;
+	/* 64 KiB granules that came back three times within a second; throttled faults; pins (thrash.h) */
+	_Atomic uint64_t thrash_granules, thrash_throttled, thrash_pins;
+	_Atomic uint64_t counted_pages; /* moved because they were used often over the bus (counter.h) */
+	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and what was refused */
+	_Atomic uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
+	struct gm_site_stats site[GM_SITES];
+	struct gm_kernel_stats kernel[GM_KERNELS];
+};
+
+/* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL,
+ * never freed. */
+GM_EXPORT extern struct gm_stats *gmi_stats;
+#define GM_COUNT(field, n) ((void)atomic_fetch_add_explicit(&gmi_stats->field, (n), memory_order_relaxed))
+
+static inline unsigned gm_hist_bucket(uint64_t ns)
+{
+	if (ns < 8)
+		return (unsigned)ns;
+	unsigned top = 63u - (unsigned)__builtin_clzll(ns);
+	return (top - 2) * 8 + (unsigned)(ns >> (top - 3) & 7);
+}
+static inline uint64_t gm_hist_value(unsigned bucket) /* middle of the bucket, ns */
+{
+	if (bucket < 8)
+		return bucket;
+	unsigned top = bucket / 8 + 2;
+	return (1ull << top) + ((uint64_t)(bucket % 8) << (top - 3)) + (1ull << (top - 3)) / 2;
+}
+static inline void gm_hist_add(struct gm_hist *h, uint64_t ns)
+{
+	atomic_fetch_add_explicit(&h->n[gm_hist_bucket(ns)], 1, memory_order_relaxed);
+}
+/* The value that p (0..1) of the entries do not pass; 0 of an empty histogram. */
+static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
+{
+	uint64_t total = 0, below = 0;
+
+	for (unsigned i = 0; i < GM_HIST_BUCKETS; i++)
+		total += atomic_load_explicit(&h->n[i], memory_order_relaxed);
+	for (unsigned i = 0; i < GM_HIST_BUCKETS && total; i++) {
+		below += atomic_load_explicit(&h->n[i], memory_order_relaxed);
+		if ((double)below >= p * (double)total && below)
+			return gm_hist_value(i);
+	}
+	return 0;
+}
+/* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no locks held. */
+GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
+/* Adds to a gauge and raises its peak. */
+GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
+
+/*
+ * report.c: moves the counters into the shared mapping and starts gmem-report --follow, once per process
+ * (again in a fork child; further calls return 0 at once). Does nothing when GMEM_REPORT=none. Called before
+ * main when GMEM_REPORT was given, else when the first device starts. 0 or -errno (then the run goes on
+ * without a report; one warning).
+ */
+GM_EXPORT int gmi_report_start(void);
+/* Normal end (destructor): final numbers, and wait until the reporter has rendered them. */
+GM_EXPORT void gmi_report_finish(void);
+/* In a fork child: fresh counters, no reporter yet; gauges of what the child has inherited go on. */
+GM_EXPORT void gmi_report_forked(void);
+
+/*
+ * stats.c: moves every count of `from` into `to` (sums and gauges are added, peaks raised), leaving zeros;
+ * both may be counted in meanwhile and nothing is lost. Texts and times are copied where `to` has none.
+ */
+void gm_stats_move(struct gm_stats *to, struct gm_stats *from);
+/* The private struct that gmi_stats points at first. */
+extern struct gm_stats gm_stats_private;
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says what
+ * each means).
+ */
+#include "core/space/as.h"
+#include "core/page/dma.h"
+#include "core/space/hint.h"
+#include "core/page/migrate.h"
+#include "core/entry/cpu.h"
+#include "core/page/plan.h"
+#include "core/space/vm.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+/* The part of [start, end) in the block at `va`, as pages. */
+static gm_bm pages_of(uintptr_t va, uintptr_t start, uintptr_t end)
+{
+	unsigned first = start <= va ? 0 : (unsigned)((start - va) >> GM_PAGE_SHIFT);
+	unsigned last = end - va >= GM_BLOCK_BYTES
+				? GM_PAGES_PER_BLOCK
+				: (unsigned)((end - va + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT);
+	return gm_bm_range(first, last);
+}
+
+int gm_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
+		  int (*fn)(struct gm_block *, gm_bm, void *), void *arg)
+{
+	int err = 0;
+
+	for (uintptr_t va = gm_align_down(start, GM_BLOCK_BYTES); va < end && !err; va += GM_BLOCK_BYTES) {
+		do {
+			gm_sigmask mask = gmi_block_signals();
+			struct gm_block *b = create ? gm_block_get(as, va) : gm_block_find(as, va);
+			err = !b && create ? -ENOMEM : 0;
+			if (b) {
+				gmi_lock(&b->lock);
+				err = fn(b, gm_bm_and(pages_of(va, start, end), b->managed), arg);
+				gmi_unlock(&b->lock);
+			}
+			gmi_restore_signals(mask);
+			if (err == -EAGAIN)
+				gm_sys0(SYS_sched_yield);
+		} while (err == -EAGAIN);
+	}
+	return err;
+}
+
+static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
+{
+	struct gm_ctx *ctx = arg;
+	gm_bm old = b->dev[ctx->dev->index] ? b->dev[ctx->dev->index]->valid : gm_bm_zero();
+	gm_bm todo = gm_bm_andnot(gm_bm_andnot(gm_bm_and(set, b->prog_r), old), b->pinned);
+
+	if (gm_bm_empty(todo))
+		return 0;
+	/* What the program may write arrives writable; read-only pages in a second step. */
+	gm_bm rw = gm_bm_and(todo, b->prog_w), ro = gm_bm_andnot(todo, rw);
+	int err = gm_bm_empty(rw) ? 0
+				  : gm_migrate_to_dev(b, ctx, rw,
+						      gm_bm_empty(b->read_mostly) &&
+							      ctx->mode != GM_MMU_MODE_REPLICATE);
+	if (!err && !gm_bm_empty(ro))
+		err = gm_migrate_to_dev(b, ctx, ro, false);
+	if (!err)
+		GM_COUNT(prefetched_pages, gm_bm_count(todo));
+	return err;
+}
+
+static int do_home(struct gm_block *b, gm_bm set, void *arg)
+{
+	(void)arg;
+	int err = gm_migrate_to_cpu(b, gm_bm_and(set, b->prog_r), true);
+	if (!err)
+		gm_hint_follow(b, set);
+	return err;
+}
+
+static int do_pin(struct gm_block *b, gm_bm set, void *arg)
+{
+	(void)arg;
+	int err = gm_migrate_to_cpu(b, set, true);
+	if (!err && b->as->store.alias)
+		err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
+	if (!err)
+		gm_block_pin(b, set, true);
+	return err;
+}
+
+static int do_unpin(struct gm_block *b, gm_bm set, void *arg)
+{
+	(void)arg;
+	gm_block_pin(b, set, false);
+	return 0;
+}
+
+static int do_discard(struct gm_block *b, gm_bm set, void *arg)
+{
+	(void)arg;
+	int err = gm_block_discard(b, set);
+	return err ? err : gm_dma_restore(b, set);
+}
+
+/* What is done at once. PREFETCH rounds outward, what drops contents inward. */
+static const struct advice {
+	int behavior;
+	bool inward, create;
+	bool takes; /* the CPU's rights, for a moment */
+	int (*fn)(struct gm_block *, gm_bm, void *);
+} advices[] = {
+	{GM_MADV_PINNED, false, true, true, do_pin},
+	{GM_MADV_UNPINNED, false, false, false, do_unpin},
+	{GM_MADV_DISCARD, true, true, false, do_discard},
+	{MADV_DONTNEED, true, true, false, do_discard},
+};
+
+int gm_check_range(const void *start, size_t len, struct gm_as **as)
+{
+	uintptr_t lo = (uintptr_t)start, hi = lo + len;
+
+	if (!start || hi < lo)
+		return -EINVAL;
+	*as = gm_as_find(lo);
+	if (!*as || hi > (*as)->base + (*as)->bytes)
+		return -EFAULT;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&(*as)->region_lock);
+	bool mapped = !len || gmi_rangemap_covers(&(*as)->regions, gm_align_down(lo, GM_PAGE_BYTES),
+						  gm_align_up(hi, GM_PAGE_BYTES));
+	gmi_unlock(&(*as)->region_lock);
+	gmi_restore_signals(mask);
+	return mapped ? 0 : -EFAULT;
+}
+
+int hmadvise(int hnid, void *start, size_t len, int behavior)
+{
+	struct gm_as *as;
+	uintptr_t lo = (uintptr_t)start, hi = lo + len;
+	struct gm_dev *dev = hnid == -1 ? NULL : gm_dev_by_hnid(hnid);
+	int err;
+
+	if (hnid < -1)
+		return -EINVAL;
+	if (hnid != -1 && !dev)
+		return -ENODEV;
+	err = gm_check_range(start, len, &as);
+	if (err || !len)
+		return err;
+	if (behavior == MADV_PREFETCH && hnid == -1)
+		return gm_each_block(as, lo, hi, false, do_home, NULL);
+	if (behavior == MADV_PREFETCH) {
+		if (!as->ctx[dev->index])
+			return -ENODEV;
+		err = gmi_activate();
+		return err ? err : gm_each_block(as, lo, hi, true, do_prefetch, as->ctx[dev->index]);
+	}
+	for (unsigned i = 0; i < GM_ARRAY_LEN(advices); i++) {
+		const struct advice *a = &advices[i];
+		if (a->behavior != behavior)
+			continue;
+		if (a->inward) {
+			lo = gm_align_up(lo, GM_PAGE_BYTES);
+			hi = gm_align_down(hi, GM_PAGE_BYTES);
+		}
+		err = a->takes && as->store.alias ? gmi_activate() : 0;
+		return !err && lo < hi ? gm_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
+	}
+	err = gm_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES), behavior,
+			  dev);
+	return err == -ENOENT ? -EINVAL : err;
+}
+
+static int hnid_of(const struct gm_block *b, int d)
+{
+	return b->as->ctx[d]->dev->hnid;
+}
+
+static void describe(const struct gm_block *b, const struct gm_places *at, const gm_bm *untouched, unsigned i,
+		     struct gm_page_info *info)
+{
+	*info = (struct gm_page_info){.hnid = -1};
+	for (int w = 0; w < GM_STATES; w++)
+		if (gm_bm_test(&at->in[w], i))
+			info->where = (uint8_t)w;
+	if (info->where == GM_HOST && gm_bm_test(untouched, i))
+		info->where = GM_NOMAP;
+	info->cpu =
+		(uint8_t)(gm_bm_test(&b->cpu_r, i) * GM_PROT_READ | gm_bm_test(&b->cpu_w, i) * GM_PROT_WRITE);
+	if (gm_bm_test(&b->cpu_bus, i)) /* over the bus, with the program's rights */
+		info->cpu = (uint8_t)(gm_bm_test(&b->prog_r, i) * GM_PROT_READ |
+				      gm_bm_test(&b->prog_w, i) * GM_PROT_WRITE);
+	info->pinned = gm_bm_test(&b->pinned, i);
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		const struct gm_block_dev *bd = b->dev[d];
+		if (!bd || !(gm_bm_test(&bd->valid, i) || gm_bm_test(&bd->remote, i)))
+			continue;
+		info->hnid = (int16_t)hnid_of(b, d);
+		info->device = (uint8_t)(gm_bm_test(&bd->map_r, i) * GM_PROT_READ |
+					 gm_bm_test(&bd->map_w, i) * GM_PROT_WRITE);
+		break;
+	}
+}
+
+int gm_query(const void *start, size_t len, struct gm_page_info *info)
+{
+	struct gm_as *as = gm_as_of(start);
+	uintptr_t lo = (uintptr_t)start, hi = lo + len;
+
+	if (!as || !info || hi < lo || (lo | len) % GM_PAGE_BYTES || hi > as->base + as->bytes)
+		return -EINVAL;
+	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi; va += GM_BLOCK_BYTES) {
+		gm_sigmask mask = gmi_block_signals();
+		struct gm_block *b = gm_block_get(as, va);
+		if (!b) {
+			gmi_restore_signals(mask);
+			return -ENOMEM;
+		}
+		gm_bm set = pages_of(va, lo, hi);
+		struct gm_places at;
+		gmi_lock(&b->lock);
+		gm_places(b, &at);
+		gm_bm anon = gm_bm_andnot(set, b->adopted), untouched = gm_bm_zero();
+		gm_bm_for_each_run (&anon, first, end) {
+			gm_bm run = gm_bm_range(first, end);
+			untouched = gm_bm_or(untouched, gm_bm_andnot(run, gm_touched(b, first, end)));
+		}
+		for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
+		     i = gm_bm_next(&set, i + 1, true))
+			describe(b, &at, &untouched, i,
+				 &info[(va + i * GM_PAGE_BYTES - lo) >> GM_PAGE_SHIFT]);
+		gmi_unlock(&b->lock);
+		gmi_restore_signals(mask);
+	}
+	return 0;
+}
+
+void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	void *p;
+
+	as = as ? as : gm_as_default();
+	flags &= ~MAP_PEER_SHARED;
+	if (!as || !len ||
+	    (flags & (MAP_SHARED | MAP_ANONYMOUS | MAP_PRIVATE)) != (MAP_PRIVATE | MAP_ANONYMOUS))
+		p = (void *)-EINVAL;
+	else if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+		p = gmi_vm_map_fixed(as, addr, len, prot, flags, fd, (uint64_t)off,
+				     (uintptr_t)__builtin_return_address(0));
+	else
+		p = gmi_vm_map(as, len, 0, prot, flags, GM_REGION_ANON,
+			       (uintptr_t)__builtin_return_address(0));
+	if (!gm_is_err(p))
+		return p;
+	errno = -gm_err(p);
+	return MAP_FAILED;
+}
+
+int gm_munmap(void *addr, size_t len)
+{
+	struct gm_as *as = gm_as_of(addr);
+
+	return as ? gmi_vm_unmap(as, addr, len) : -EINVAL;
+}
+
+int gm_mprotect(void *addr, size_t len, int prot)
+{
+	struct gm_as *as = gm_as_of(addr);
+
+	return as ? gmi_vm_protect(as, addr, len, prot) : -EINVAL;
+}
+
+void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
+{
+	struct gm_as *as = gm_as_of(old);
+	void *p = as ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr) : (void *)(intptr_t)-EINVAL;
+
+	if (!gm_is_err(p))
+		return p;
+	errno = -gm_err(p);
+	return MAP_FAILED;
+}

@@ -1,0 +1,166 @@
+/*
+ * copy.c - hmemcpy: bytes from wherever they are to a node of the caller's choice, in all combinations.
+ *
+ * Through a private bounce buffer of 64 KiB, so that only one block is locked at a time and the source does
+ * not move: a copy costs two copies of a cached buffer, and never a migration that nobody asked for. Only the
+ * destination goes to its node.
+ */
+#include "core/space/as.h"
+#include "core/entry/cpu.h"
+#include "core/page/migrate.h"
+#include "core/page/rights.h"
+#include <errno.h>
+
+#define BOUNCE_BYTES 65536u
+
+/* A piece of one side: a range inside one block. */
+struct piece {
+	struct gm_as *as;
+	uintptr_t va;
+	size_t len;
+};
+
+static gm_bm pages_of(const struct piece *p)
+{
+	uintptr_t at = p->va % GM_BLOCK_BYTES;
+
+	return gm_bm_range((unsigned)(at >> GM_PAGE_SHIFT),
+			   (unsigned)((at + p->len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT));
+}
+
+static struct gm_ctx *holder(const struct gm_block *b, unsigned i)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && gm_bm_test(&b->dev[d]->valid, i))
+			return b->as->ctx[d];
+	return NULL;
+}
+
+/* Block locked: the part of one page, to or from `buf`, where its bytes are. */
+static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, bool write)
+{
+	unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+
+	if (gm_bm_test(&b->host, i)) {
+		/* Anonymous pages at their own VA: unadopted, so no device has taken them, and nobody can
+		 * under this lock. */
+		char *at = gm_bm_test(&b->adopted, i) ? gm_alias(b->as, va) : (char *)va;
+		gm_copy(write ? at : buf, write ? buf : at, len);
+		if (write && gm_bm_test(&b->adopted, i))
+			b->backed.w[i >> 6] |= 1ull << (i & 63);
+		return 0;
+	}
+	struct gm_ctx *ctx = holder(b, i);
+	struct gm_dev *dev = ctx->dev;
+	uint64_t pa =
+		dev->phys_begin + gm_frame_of(b->dev[dev->index], i) * GM_PAGE_BYTES + va % GM_PAGE_BYTES;
+	if (dev->aperture) {
+		char *at = dev->aperture + pa;
+		gm_copy(write ? at : buf, write ? buf : at, len);
+		return 0;
+	}
+	struct gm_ops o = {.ctx = ctx};
+	gm_ops_add(&o, (struct gm_op){.kind = write ? GM_OP_COPY_IN : GM_OP_COPY_OUT,
+				      .host = buf,
+				      .pa = pa,
+				      .len = len});
+	return gm_ops_flush(&o);
+}
+
+/* Block locked: the destination's pages to their node. */
+static int place(struct gm_block *b, gm_bm set, struct gm_dev *dev)
+{
+	if (!dev)
+		return gm_migrate_to_cpu(b, set, true);
+	struct gm_ctx *ctx = b->as->ctx[dev->index];
+	if (!ctx)
+		return -ENODEV;
+	int err = gm_migrate_to_dev(b, ctx, set, true);
+	return err == -ENOSPC ? gm_map_remote(b, ctx, set, true) : err;
+}
+
+static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev *dev)
+{
+	gm_bm set = pages_of(p);
+	int err;
+
+	do {
+		gm_sigmask mask = gmi_block_signals();
+		struct gm_block *b = gm_block_get(p->as, p->va);
+		err = b ? 0 : -ENOMEM;
+		if (b) {
+			gmi_lock(&b->lock);
+			gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
+			if (!gm_bm_empty(gm_bm_andnot(set, gm_bm_and(b->managed, b->prog_r))))
+				err = -EFAULT;
+			else if (!gm_bm_empty(gm_bm_andnot(set, may)))
+				err = -EPERM;
+			else if (write)
+				err = place(b, set, dev);
+			for (size_t done = 0, n; !err && done < p->len; done += n) {
+				n = gm_min(p->len - done, GM_PAGE_BYTES - (p->va + done) % GM_PAGE_BYTES);
+				err = access_page(b, p->va + done, buf + done, n, write);
+			}
+			gmi_unlock(&b->lock);
+		}
+		gmi_restore_signals(mask);
+		if (err == -EAGAIN)
+			gm_sys0(SYS_sched_yield);
+	} while (err == -EAGAIN);
+	return err;
+}
+
+/* One side of a chunk; memory outside every space is plain memory. */
+static int chunk(char *mem, struct gm_as *as, char *buf, size_t len, bool write, struct gm_dev *dev)
+{
+	if (!as) {
+		gm_copy(write ? mem : buf, write ? buf : mem, len);
+		return 0;
+	}
+	int err = 0;
+	for (size_t done = 0, n; !err && done < len; done += n) {
+		uintptr_t va = (uintptr_t)mem + done;
+		n = gm_min(len - done, GM_BLOCK_BYTES - va % GM_BLOCK_BYTES);
+		struct piece p = {as, va, n};
+		err = transfer(&p, buf + done, write, dev);
+	}
+	return err;
+}
+
+static bool bad_range(const void *p, size_t bytes)
+{
+	return !p || (uintptr_t)p + bytes < (uintptr_t)p;
+}
+
+static bool leaves_space(const struct gm_as *as, const void *p, size_t bytes)
+{
+	return as && (uintptr_t)p + bytes > as->base + as->bytes;
+}
+
+int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
+{
+	struct gm_as *das = gm_as_of(dest), *sas = gm_as_of(src);
+	struct gm_dev *dev = hnid == -1 ? NULL : gm_dev_by_hnid(hnid);
+
+	if (hnid < -1 || bad_range(dest, bytes) || bad_range(src, bytes))
+		return -EINVAL;
+	if (hnid != -1 && (!dev || (das && !das->ctx[dev->index])))
+		return -ENODEV;
+	if ((dev && !das) || leaves_space(das, dest, bytes) || leaves_space(sas, src, bytes))
+		return -EFAULT;
+	int err = dev ? gmi_activate() : 0;
+	char *buf = err ? NULL : gmi_alloc(BOUNCE_BYTES);
+	if (!buf)
+		return err ? err : -ENOMEM;
+	/* Backwards when the destination overlaps the source's end, as memmove. */
+	bool back = (uintptr_t)dest - (uintptr_t)src < bytes;
+	for (size_t done = 0, n; !err && done < bytes; done += n) {
+		n = gm_min(bytes - done, (size_t)BOUNCE_BYTES);
+		size_t at = back ? bytes - done - n : done;
+		err = chunk((char *)src + at, sas, buf, n, false, NULL);
+		if (!err)
+			err = chunk((char *)dest + at, das, buf, n, true, dev);
+	}
+	gmi_free(buf, BOUNCE_BYTES);
+	return err;
+}

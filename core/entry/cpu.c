@@ -1,0 +1,135 @@
+/*
+ * cpu.c - starting the machinery: the moment before the first page leaves the CPU. Programs without the
+ * preload get a plain SIGSEGV handler that chains to whatever was there before.
+ */
+#include "core/entry/cpu.h"
+#include "core/space/as.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ucontext.h>
+
+struct kernel_sigaction { /* the kernel's own layout: libc's sigaction() may be somebody's hook */
+	void *handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000
+extern void gm_sigreturn(void); /* gate_x86_64.S */
+static struct kernel_sigaction previous;
+
+/* The bytes are on a device and do not come home: the access fails; who handles that and returns tries it again. */
+static void raise_bus_error(void *addr)
+{
+	siginfo_t bus = {.si_signo = SIGBUS, .si_code = BUS_ADRERR};
+
+	bus.si_addr = addr;
+	gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), SIGBUS, &bus);
+}
+
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;
+	enum gm_cpu_fault_result got =
+		info->si_code > 0 ? gmi_cpu_fault((uintptr_t)info->si_addr, write) : GM_CPU_NOT_OURS;
+
+	if (got == GM_CPU_LOST)
+		raise_bus_error(info->si_addr);
+	if (got != GM_CPU_NOT_OURS)
+		return;
+	bool sent = info->si_code <= 0; /* kill, sigqueue: nothing would be tried again */
+	if (sent && previous.handler == (void *)SIG_IGN)
+		return;
+	if (previous.handler == (void *)SIG_DFL || previous.handler == (void *)SIG_IGN) {
+		/* Not ours: the access is tried again without us and dies with its true address. */
+		struct kernel_sigaction dfl = {
+			.handler = NULL, .flags = KERNEL_SA_RESTORER, .restorer = gm_sigreturn};
+		gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
+		if (sent)
+			gm_sys3(SYS_tgkill, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), sig);
+	} else {
+		((void (*)(int, siginfo_t *, void *))previous.handler)(sig, info, context);
+	}
+}
+
+static int plain_activate(void)
+{
+	struct kernel_sigaction sa = {
+		.handler = (void *)on_segv,
+		.flags = SA_SIGINFO | SA_ONSTACK | KERNEL_SA_RESTORER,
+		.restorer = gm_sigreturn,
+		.mask = ~(uint64_t)(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) |
+				    1ull << (SIGILL - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1)),
+	};
+	int err = (int)gm_sys4(SYS_rt_sigaction, SIGSEGV, &sa, &previous, 8);
+
+	if (!err)
+		err = -pthread_atfork(gmi_fork_prepare, gmi_fork_parent, gmi_fork_child);
+	return err;
+}
+
+int (*gmi_activate_hook)(void) = plain_activate;
+
+bool gm_cpu_ready(void)
+{
+	return atomic_load(&gmi_active) == GM_ACTIVE || gmi_activate_hook != plain_activate;
+}
+
+static struct {
+	struct gm_lock lock;
+	_Atomic int tid; /* of the thread in the hook */
+	bool done;	 /* also in a fork child: the handler and the hooks are inherited */
+} activation;
+
+int gmi_activate(void)
+{
+	int err = 0;
+
+	if (gm_likely(atomic_load_explicit(&gmi_active, memory_order_acquire) == GM_ACTIVE))
+		return 0;
+	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
+		return 0;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&activation.lock);
+	if (atomic_load(&gmi_active) == GM_INACTIVE) {
+		/* Calls that start from now on pin; the hook deals with earlier ones. */
+		atomic_store(&gmi_active, GM_ACTIVATING);
+		atomic_store(&activation.tid, gmi_gettid());
+		if (!activation.done || gmi_activate_hook != plain_activate)
+			err = gmi_activate_hook();
+		activation.done |= !err;
+		atomic_store(&activation.tid, 0);
+		atomic_store(&gmi_active, err ? GM_INACTIVE : GM_ACTIVE);
+	}
+	gmi_unlock(&activation.lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* The parent's thread that held the lock is not here. */
+void gm_activation_forked(void)
+{
+	activation.lock = (struct gm_lock){0};
+	atomic_store(&activation.tid, 0);
+	atomic_store(&gmi_active, GM_INACTIVE);
+}
+
+static int plain_thread_start(void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_thread_signals(); /* inherited */
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	gmi_restore_signals(mask);
+	return -err;
+}
+
+int (*gmi_thread_start)(void *(*fn)(void *), void *arg) = plain_thread_start;

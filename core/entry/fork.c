@@ -1,0 +1,325 @@
+/*
+ * fork.c - the child gets a private heap: a snapshot of what the parent's pages held at the moment of fork.
+ *
+ * prepare   locks everything, write-protects what lies in the store (but for what other threads' system calls write to),
+ * takes pages away from the devices: nothing changes now. parent    waits until the child has copied (end of file on a pipe: also when it died),
+ * then gives the rights back. child     copies every store or device page into private anonymous memory,
+ * drops the devices and the store.
+ *
+ * A fork without adopted pages takes the locks and nothing else. Between fork()'s return in the child and our
+ * child part, libc and other handlers run: a fault of theirs runs the child part at once
+ * (gm_fork_lock_block).
+ */
+#include "core/space/as.h"
+#include "core/page/cpu_bus.h"
+#include "core/page/dma.h"
+#include "core/space/hint.h"
+#include "core/entry/cpu.h"
+#include "core/page/migrate.h"
+#include "core/page/rights.h"
+#include "core/care/thrash.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+static struct {
+	bool on;
+	_Atomic int pid, tid; /* who forks; a thread that fell behind may read what the next fork writes */
+	gm_sigmask mask;
+	struct gm_span stacks[GM_FORK_STACKS]; /* left the store for the fork */
+	unsigned nstacks;
+	int pipe[2]; /* the child's copying ends when its end is closed */
+	uint64_t copied_bytes;
+} fork_state = {.pipe = {-1, -1}};
+
+static void (*child_hooks[8])(void);
+
+void gmi_at_fork_child(void (*fn)(void))
+{
+	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks); i++) {
+		if (child_hooks[i] == fn)
+			return;
+		if (!child_hooks[i]) {
+			child_hooks[i] = fn;
+			return;
+		}
+	}
+	gm_assert(!"too many fork hooks");
+}
+
+bool gm_fork_lock_block(struct gm_block *b)
+{
+	if (gm_unlikely(__atomic_load_n(&fork_state.on, __ATOMIC_ACQUIRE))) {
+		if ((int)gm_sys0(SYS_getpid) != atomic_load_explicit(&fork_state.pid, memory_order_relaxed))
+			gmi_fork_child();
+		else if (gmi_gettid() == atomic_load_explicit(&fork_state.tid, memory_order_relaxed))
+			return false;
+	}
+	gmi_lock(&b->lock);
+	return true;
+}
+
+static gm_bm in_use(const struct gm_block *b)
+{
+	gm_bm s = b->adopted;
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			s = gm_bm_or(s, b->dev[d]->map_r);
+	return s;
+}
+
+/* The child copies what devices hold through their apertures. What lies behind none comes home before. */
+static void bring_hidden_home(struct gm_block *b)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		if (!b->dev[d] || b->as->ctx[d]->dev->aperture || gm_bm_empty(b->dev[d]->valid))
+			continue;
+		int err = gm_migrate_to_cpu(b, b->dev[d]->valid, true);
+		if (err)
+			gm_log(GM_LOG_ERROR,
+			       "fork: the child lacks pages of %p that a device did not return: error %d",
+			       (void *)b->va, -err);
+	}
+}
+
+static gm_bm span_in(const struct gm_block *b, const struct gm_span *s)
+{
+	if (s->lo >= b->va + GM_BLOCK_BYTES || s->hi <= b->va)
+		return gm_bm_zero();
+	unsigned first = s->lo <= b->va ? 0 : (unsigned)((s->lo - b->va) >> GM_PAGE_SHIFT);
+	unsigned end = (unsigned)gm_min((s->hi - b->va + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT,
+					(uintptr_t)GM_PAGES_PER_BLOCK);
+	return gm_bm_range(first, end);
+}
+
+static void stacks_leave_store(struct gm_block *b)
+{
+	for (unsigned i = 0; i < fork_state.nstacks; i++) {
+		int err = gm_block_privatise(b, span_in(b, &fork_state.stacks[i]));
+		if (err)
+			gm_log(GM_LOG_ERROR, "fork: a stack at %lx stays shared with the child: error %d",
+			       fork_state.stacks[i].lo, -err);
+	}
+}
+
+/* Those that were there because they are pinned; the others come when a device wants them. */
+static void stacks_return(struct gm_block *b)
+{
+	for (unsigned i = 0; i < fork_state.nstacks; i++)
+		gm_block_adopt(b, gm_bm_and(span_in(b, &fork_state.stacks[i]),
+					    gm_bm_and(gm_bm_and(b->pinned, b->managed),
+						      gm_bm_and(b->host, b->prog_w))));
+}
+
+/* Nobody can write the block's store or device pages any more; devices cannot reach them at all. */
+static void freeze(struct gm_block *b)
+{
+	stacks_leave_store(b);
+	bring_hidden_home(b);
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			gm_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));
+	gm_bus_unmap(b, b->cpu_bus);
+	gm_cpu_freeze(b);
+}
+
+void gmi_fork_prepare(void)
+{
+	gmi_fork_prepare_stacks(NULL, 0);
+}
+
+void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
+{
+	gm_sigmask mask = gmi_block_signals();
+	bool any = false;
+
+	gmi_lock(&gm_registry_lock);
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_as *as = gm_spaces[i];
+		struct gm_block *b;
+		if (!as)
+			continue;
+		gmi_lock(&as->region_lock);
+		gm_for_each_block (as, b) {
+			/* Holders never wait for a second block, so any order will do: trylock, which knows
+			 * no order. */
+			while (!gmi_trylock(&b->lock))
+				gm_sys0(SYS_sched_yield);
+			any |= !gm_bm_empty(in_use(b));
+		}
+		while (!gmi_trylock(&as->sparse_lock))
+			gm_sys0(SYS_sched_yield);
+	}
+	fork_state.mask = mask;
+	fork_state.nstacks = gm_min(n, GM_FORK_STACKS);
+	for (unsigned i = 0; i < fork_state.nstacks; i++)
+		fork_state.stacks[i] = stacks[i];
+	atomic_store_explicit(&fork_state.pid, (int)gm_sys0(SYS_getpid), memory_order_relaxed);
+	atomic_store_explicit(&fork_state.tid, gmi_gettid(), memory_order_relaxed);
+	__atomic_store_n(&fork_state.on, true, __ATOMIC_RELEASE);
+	if (any && !gm_sys2(SYS_pipe2, fork_state.pipe, O_CLOEXEC)) {
+		for (int i = 0; i < GM_MAX_AS; i++) {
+			struct gm_block *b;
+			if (gm_spaces[i])
+				gm_for_each_block (gm_spaces[i], b)
+					freeze(b);
+		}
+	}
+	GM_COUNT(forks, 1);
+}
+
+/* All locks of the forking thread, inner ones first. */
+static void unlock_all(void)
+{
+	__atomic_store_n(&fork_state.on, false, __ATOMIC_RELEASE);
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_as *as = gm_spaces[i];
+		struct gm_block *b;
+		if (!as)
+			continue;
+		gmi_unlock(&as->sparse_lock);
+		gm_for_each_block (as, b)
+			gmi_unlock(&b->lock);
+		gmi_unlock(&as->region_lock);
+	}
+	gmi_unlock(&gm_registry_lock);
+}
+
+static void close_pipe_end(int *fd)
+{
+	if (*fd >= 0)
+		gm_sys1(SYS_close, *fd);
+	*fd = -1;
+}
+
+static void thaw(struct gm_block *b)
+{
+	gm_bm any = gm_bm_zero();
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			any = gm_bm_or(any, b->dev[d]->valid);
+	gm_bm set = gm_bm_and(b->adopted, b->host);
+	gm_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
+	stacks_return(b);
+	if (gm_dma_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
+		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
+}
+
+void gmi_fork_parent(void)
+{
+	static char c; /* no managed memory, as the caller's stack may be */
+
+	if (fork_state.pipe[0] >= 0) {
+		close_pipe_end(&fork_state.pipe[1]);
+		while (gm_sys3(SYS_read, fork_state.pipe[0], &c, 1) == -EINTR)
+			;
+		close_pipe_end(&fork_state.pipe[0]);
+		for (int i = 0; i < GM_MAX_AS; i++) {
+			struct gm_block *b;
+			if (gm_spaces[i])
+				gm_for_each_block (gm_spaces[i], b)
+					thaw(b);
+		}
+	}
+	gm_sigmask mask = fork_state.mask;
+	unlock_all();
+	gmi_restore_signals(mask);
+}
+
+/* ---- the child: one thread, no device ---- */
+
+/* Private memory at the run's own VA: it is ours alone, so it is simply written. */
+static int copy_run(struct gm_block *b, unsigned first, unsigned end)
+{
+	uintptr_t va = b->va + first * GM_PAGE_BYTES;
+	size_t len = (end - first) * GM_PAGE_BYTES;
+	char *p = gm_sys_mmap((void *)va, len, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (gm_is_err(p))
+		return gm_err(p);
+	for (unsigned i = first; i < end; i++) {
+		char *to = p + (i - first) * GM_PAGE_BYTES;
+		if (gm_bm_test(&b->host, i)) {
+			gm_copy(to, gm_alias(b->as, b->va + i * GM_PAGE_BYTES), GM_PAGE_BYTES);
+			continue;
+		}
+		for (int d = 0; d < GM_MAX_DEV; d++) {
+			if (!b->dev[d] || !gm_bm_test(&b->dev[d]->valid, i))
+				continue;
+			struct gm_dev *dev = b->as->ctx[d]->dev;
+			uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[d], i) * GM_PAGE_BYTES;
+			if (dev->aperture)
+				gm_copy(to, dev->aperture + pa, GM_PAGE_BYTES);
+			break;
+		}
+	}
+	fork_state.copied_bytes += len;
+	return 0;
+}
+
+static void privatise_block(struct gm_block *b)
+{
+	gm_bm all = gm_bm_range(0, GM_PAGES_PER_BLOCK);
+
+	gm_bm_for_each_run (&b->adopted, first, end) {
+		if (copy_run(b, first, end)) {
+			gmi_log(GM_LOG_ERROR, "fork: no memory for the child's copy of %zu bytes at %p",
+				(end - first) * GM_PAGE_BYTES, (void *)(b->va + first * GM_PAGE_BYTES));
+			gm_sys1(SYS_exit_group, 127);
+		}
+	}
+	gm_dma_drop(b, all);
+	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
+		struct gm_block_dev *bd = b->dev[d];
+		gm_dma_forget(b, d);
+		b->dev[d] = NULL;
+		if (bd)
+			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
+	}
+	gm_thrash_free(b);
+	b->cpu_bus = gm_bm_zero();
+	gm_bm was = b->adopted;
+	b->adopted = b->backed = gm_bm_zero();
+	b->host = all;
+	b->on_retain = false;
+	b->retained_pages = 0;
+	gm_cpu_note(b, was, all, all);				  /* the copies are writable */
+	gm_cpu_lower(b, gm_bm_andnot(was, b->prog_w), b->prog_r); /* not where the program wants less */
+}
+
+static void forget_space(struct gm_as *as)
+{
+	struct gm_block *b;
+
+	gm_for_each_block (as, b)
+		privatise_block(b);
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		as->ctx[d] = NULL; /* the driver's own memory goes with its fork hook */
+	gm_hints_forked(as);
+	gm_store_close(as);
+	as->retain_head = as->retain_tail = NULL;
+	as->retained_bytes = 0;
+}
+
+void gmi_fork_child(void)
+{
+	if (!fork_state.on)
+		return; /* a fault has done it already */
+	gm_sigmask mask = fork_state.mask;
+	fork_state.copied_bytes = 0;
+	gm_activation_forked();
+	gm_threads_forked();
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gm_spaces[i])
+			forget_space(gm_spaces[i]);
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		gm_devs[d] = NULL;
+	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks) && child_hooks[i]; i++)
+		child_hooks[i]();
+	unlock_all();
+	close_pipe_end(&fork_state.pipe[0]);
+	close_pipe_end(&fork_state.pipe[1]);
+	gmi_report_forked();
+	GM_COUNT(forks_copied_bytes, fork_state.copied_bytes);
+	gmi_restore_signals(mask);
+}

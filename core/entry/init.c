@@ -1,0 +1,42 @@
+/*
+ * init.c - reads the options of a program that links libgmem.so, before main. Part of libgmem.so only, linked
+ * last: the driver's constructors, which check device names, have run by then. (Under libgmem_preload.so its
+ * init.c decides what else happens; it may bypass this process.)
+ */
+#include "core/rules/opt.h"
+#include "core/count/stats.h"
+#include <stdbool.h>
+
+/* Does s contain word? */
+static bool contains(const char *s, const char *word)
+{
+	for (; *s; s++) {
+		const char *a = s, *b = word;
+		while (*b && *a == *b)
+			a++, b++;
+		if (!*b)
+			return true;
+	}
+	return false;
+}
+
+static bool preloaded(char *const *envp)
+{
+	for (; *envp; envp++)
+		if (contains(*envp, "libgmem_preload.so"))
+			return true;
+	return false;
+}
+
+__attribute__((constructor)) static void read_options(int argc, char **argv, char **envp)
+{
+	char err[1024];
+
+	if (gmi_opt_parse(envp, err, sizeof err) != 0) {
+		gmi_log_level = GM_LOG_ERROR;
+		gmi_log(GM_LOG_ERROR, "%s", err);
+		gm_sys1(SYS_exit_group, 2);
+	}
+	if (gmi_opt.report_given && !gmi_opt.disable && !preloaded(envp))
+		gmi_report_start();
+}

@@ -1,0 +1,246 @@
+/*
+ * cpu_uffd.c - GMEM_FAULT=uffd: the CPU's page tables by userfaultfd. See cpu_mmu.h.
+ *
+ * Asks for the privileged form (CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd=1): the other one answers
+ * EFAULT to system calls, where sigsegv with its pins does better. Linux 6.4: UFFDIO_CONTINUE_MODE_WP.
+ */
+#include "core/entry/cpu.h"
+#include "core/page/cpu_mmu.h"
+#include "core/page/rights.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define CONTINUE_MODE_WP ((uint64_t)1 << 1) /* newer than some headers */
+#define FEATURE_WP_SHMEM ((uint64_t)1 << 12)
+#define FEATURES	 (UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM | FEATURE_WP_SHMEM)
+#define DONTNEED_LOCKED	 24
+
+static int uffd = -1;
+
+static int request(unsigned long what, void *arg)
+{
+	return (int)gm_sys3(SYS_ioctl, uffd, what, arg);
+}
+
+static void *va_at(const struct gm_block *b, unsigned i)
+{
+	return (void *)(b->va + i * GM_PAGE_BYTES);
+}
+
+/* Adopted pages that userfaultfd watches; all others have their rights from mprotect. */
+static gm_bm watched(const struct gm_block *b, gm_bm set)
+{
+	return gm_bm_andnot(gm_bm_and(set, b->adopted), b->unwatched);
+}
+
+static int write_protect(struct gm_block *b, unsigned first, unsigned end, bool on)
+{
+	struct uffdio_writeprotect wp = {.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
+					 .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+	int err;
+
+	do
+		err = request(UFFDIO_WRITEPROTECT, &wp);
+	while (err == -EAGAIN); /* somebody changes mappings at this moment */
+	return err;
+}
+
+static int lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
+{
+	gm_bm seen = watched(b, set), dark = gm_bm_andnot(seen, keep_read), ro = gm_bm_and(seen, keep_read);
+	int err = gm_protect_runs(b, gm_bm_andnot(set, seen), keep_read, gm_bm_zero());
+
+	gm_bm_for_each_run (&dark, first, end)
+		if (!err)
+			err = (int)gm_sys3(SYS_madvise, va_at(b, first), (end - first) * GM_PAGE_BYTES,
+					   DONTNEED_LOCKED);
+	gm_bm_for_each_run (&ro, first, end)
+		if (!err)
+			err = write_protect(b, first, end, true);
+	return err;
+}
+
+/* Entries for the store's pages [first, end), which may exist in part already. */
+static int enter(struct gm_block *b, unsigned first, unsigned end, bool writable)
+{
+	while (first < end) {
+		size_t len = (end - first) * GM_PAGE_BYTES;
+		struct uffdio_continue c = {.range = {(uintptr_t)va_at(b, first), len},
+					    .mode = writable ? 0 : CONTINUE_MODE_WP};
+		int err = request(UFFDIO_CONTINUE, &c);
+		if (!err)
+			return 0;
+		if (c.mapped > 0) {
+			first += (unsigned)((uint64_t)c.mapped >> GM_PAGE_SHIFT);
+			continue;
+		}
+		if (err == -ENOENT && end - first > 1) { /* several VMAs */
+			unsigned middle = first + (end - first) / 2;
+			err = enter(b, first, middle, writable);
+			first = middle;
+		} else if (err == -EFAULT) { /* a page that the store does not have yet: zeros */
+			err = gm_store_populate(b->as, (uintptr_t)va_at(b, first), GM_PAGE_BYTES);
+		} else if (err == -EEXIST) {
+			err = write_protect(b, first, first + 1, !writable);
+			first++;
+		}
+		if (err && err != -EAGAIN)
+			return err;
+	}
+	return 0;
+}
+
+/* As far as [i, end) is writable or not alike. */
+static unsigned alike(const gm_bm *w, unsigned i, unsigned end)
+{
+	return gm_min(end, gm_bm_next(w, i, !gm_bm_test(w, i)));
+}
+
+static int raise_rights(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+{
+	gm_bm seen = watched(b, set), now = gm_bm_and(seen, r);
+	int err = gm_protect_runs(b, gm_bm_andnot(set, seen), r, w);
+
+	gm_bm_for_each_run (&now, first, end)
+		for (unsigned i = first, j; i < end && !err; i = j) {
+			j = alike(&w, i, end);
+			err = enter(b, i, j, gm_bm_test(&w, i));
+		}
+	return err;
+}
+
+static int watch(struct gm_block *b, unsigned first, unsigned end)
+{
+	struct uffdio_register r = {.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
+				    .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
+					    UFFDIO_REGISTER_MODE_WP};
+
+	return request(UFFDIO_REGISTER, &r);
+}
+
+/*
+ * A VMA that is cloned into place has lost its userfaultfd. Out of reach it is only opened when it is watched; a
+ * touch before that is a SIGSEGV, which waits for the block like any fault. Pages that cannot be watched (out of
+ * VMAs) stay with mprotect.
+ */
+static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
+{
+	gm_bm run = gm_bm_range(first, end);
+	size_t len = (end - first) * GM_PAGE_BYTES;
+	int err = (present ? gm_store_map_rw : gm_store_map_none)(b->as, (uintptr_t)va_at(b, first), len);
+
+	if (err)
+		return err;
+	b->unwatched = gm_bm_andnot(b->unwatched, run);
+	if (!watch(b, first, end)) {
+		if (!gm_protect_runs(b, run, b->prog_r, b->prog_w))
+			return 0;
+		struct uffdio_range range = {(uintptr_t)va_at(b, first), len};
+		request(UFFDIO_UNREGISTER, &range);
+		if (!present) /* it may be half open */
+			gm_sys_mprotect(va_at(b, first), len, PROT_NONE);
+	}
+	b->unwatched = gm_bm_or(b->unwatched, run);
+	return 0;
+}
+
+static int prog(struct gm_block *b, gm_bm set)
+{
+	return gm_protect_runs(b, watched(b, set), b->prog_r, b->prog_w);
+}
+
+static void settle(struct gm_block *b, unsigned i)
+{
+	gm_bm page = gm_bm_range(i, i + 1);
+
+	if (gm_bm_empty(watched(b, page)) || !gm_bm_test(&b->cpu_r, i))
+		return;
+	gm_protect_runs(b, page, b->prog_r, b->prog_w); /* out of reach after a fault that was lost */
+	enter(b, i, i + 1, gm_bm_test(&b->cpu_w, i));
+}
+
+/* A child inherits the VMAs, but neither the entries that are missing nor the protection of those that are not. */
+static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
+{
+	return gm_protect_runs(b, set, b->cpu_r, gm_bm_zero());
+}
+
+static int thaw(struct gm_block *b)
+{
+	return prog(b, b->adopted);
+}
+
+const struct gm_cpu_mmu gm_cpu_uffd = {
+	.name = "uffd",
+	.lower = lower,
+	.raise = raise_rights,
+	.adopt = adopt,
+	.prog = prog,
+	.settle = settle,
+	.freeze = freeze,
+	.thaw = thaw,
+};
+
+/* ---- the thread that serves ---- */
+
+static void serve(const struct uffd_msg *m)
+{
+	uintptr_t page = gm_align_down((uintptr_t)m->arg.pagefault.address, GM_PAGE_BYTES);
+	struct uffdio_range range = {page, GM_PAGE_BYTES};
+	bool write = m->arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
+
+	/* Not ours: the mapping has changed meanwhile, the touch finds what is there now. Lost: it becomes a signal,
+	 * whose handler asks once more and then says SIGBUS. */
+	if (gmi_cpu_fault(page, write) == GM_CPU_LOST)
+		gm_sys_mprotect((void *)page, GM_PAGE_BYTES, PROT_NONE);
+	request(UFFDIO_WAKE, &range);
+}
+
+static void *service(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	struct uffd_msg m[16];
+
+	for (;;) {
+		long n = gm_sys3(SYS_read, fd, m, sizeof m);
+		if (n == -EINTR || n == -EAGAIN)
+			continue;
+		if (n <= 0)
+			return NULL;
+		gm_sigmask mask = gmi_block_signals();
+		for (size_t i = 0; i < (size_t)n / sizeof m[0]; i++)
+			if (m[i].event == UFFD_EVENT_PAGEFAULT)
+				serve(&m[i]);
+		gmi_restore_signals(mask);
+	}
+}
+
+int gm_uffd_start(void)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
+	int fd = (int)gm_sys1(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0)
+		return fd;
+	fd = gmi_fd_raise(fd);
+	if (fd < 0)
+		return fd;
+	int err = (int)gm_sys3(SYS_ioctl, fd, UFFDIO_API, &api);
+	uffd = err ? -1 : fd;
+	if (!err)
+		err = gmi_thread_start(service, (void *)(intptr_t)fd);
+	if (err) {
+		gmi_fd_close(fd);
+		uffd = -1;
+	}
+	return err;
+}
+
+void gm_uffd_forked(void)
+{
+	gmi_fd_close(uffd);
+	uffd = -1;
+}

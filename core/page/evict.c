@@ -1,0 +1,230 @@
+/*
+ * evict.c - device memory is full: which pages go home.
+ *
+ * Per device a list of blocks with resident pages, coldest first; a device fault moves its block to the end.
+ * Where the policy counts single pages, a second list has the frames in the same order. The victim's lock is
+ * only ever tried: whoever evicts holds a block already, and two of them must not wait for each other.
+ */
+#include "core/care/background.h"
+#include "core/page/frames.h"
+#include "core/sys/inject.h"
+#include "core/page/migrate.h"
+#include <errno.h>
+
+#define ASK_MAX	 8 /* blocks of which one eviction asks the device whether it uses them (by_access) */
+#define HEAT_MAX 7
+
+static void unlink_lru(struct gm_dev *dev, struct gm_block_dev *bd)
+{
+	*(bd->lru_prev ? &bd->lru_prev->lru_next : &dev->lru_head) = bd->lru_next;
+	*(bd->lru_next ? &bd->lru_next->lru_prev : &dev->lru_tail) = bd->lru_prev;
+	bd->lru_prev = bd->lru_next = NULL;
+	bd->on_lru = false;
+}
+
+static void to_tail(struct gm_dev *dev, struct gm_block_dev *bd)
+{
+	if (dev->lru_tail == bd)
+		return;
+	if (bd->on_lru)
+		unlink_lru(dev, bd);
+	bd->lru_prev = dev->lru_tail;
+	*(dev->lru_tail ? &dev->lru_tail->lru_next : &dev->lru_head) = bd;
+	dev->lru_tail = bd;
+	bd->on_lru = true;
+}
+
+void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
+{
+	bool by_page = gm_policy_of_dev(dev, GM_POLICY_EVICT).def->by_page;
+
+	gmi_lock(&dev->lock);
+	to_tail(dev, bd);
+	bd->now = ++dev->clock;
+	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
+	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true))
+		bd->used[i / GM_LEAF_PAGES] = bd->now;
+	if (gm_unlikely(by_page))
+		gm_frames_touch(dev, bd, set);
+	gmi_unlock(&dev->lock);
+}
+
+void gm_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd)
+{
+	gmi_lock(&dev->lock);
+	if (bd->on_lru)
+		unlink_lru(dev, bd);
+	gmi_unlock(&dev->lock);
+}
+
+/* Who asks for room. */
+struct wish {
+	struct gm_dev *dev;
+	struct gm_block *own; /* locked by the caller, or NULL */
+	gm_bm keep;	      /* its pages that stay */
+	bool busy;	      /* a candidate's lock was held */
+};
+
+/* Resident pages that may go: of the own block, whole device pages that hold nothing of `keep`. */
+static gm_bm may_go(const struct wish *w, const struct gm_block_dev *bd)
+{
+	gm_bm set = bd->valid;
+
+	if (bd->block != w->own)
+		return set;
+	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK; i += 1u << bd->order) {
+		gm_bm page = gm_bm_range(i, i + (1u << bd->order));
+		if (!gm_bm_empty(gm_bm_and(w->keep, page)))
+			set = gm_bm_andnot(set, page);
+	}
+	return set;
+}
+
+/* Locked, if it is not the caller's own. */
+static bool take(struct wish *w, struct gm_block_dev *bd)
+{
+	if (bd->block == w->own || gmi_trylock(&bd->block->lock))
+		return true;
+	w->busy = true;
+	return false;
+}
+
+/* The coldest block whose lock is free; the caller's own when it is the only one. Device locked. */
+static struct gm_block_dev *coldest_block(struct wish *w, gm_bm *may)
+{
+	struct gm_block_dev *bd, *mine = NULL;
+
+	for (bd = w->dev->lru_head; bd; bd = bd->lru_next) {
+		if (bd->block == w->own)
+			mine = bd;
+		else if (take(w, bd))
+			break;
+	}
+	bd = bd ? bd : w->busy ? NULL : mine;
+	*may = bd ? may_go(w, bd) : gm_bm_zero();
+	return bd;
+}
+
+/* The coldest device page. Device locked. */
+static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
+{
+	unsigned n;
+
+	for (struct gm_block_dev *bd = gm_frames_first(w->dev, &n); bd; bd = gm_frames_next(w->dev, &n)) {
+		unsigned first = n << bd->order;
+		gm_bm page = gm_bm_range(first, first + (1u << bd->order));
+		if (bd->block == w->own && !gm_bm_empty(gm_bm_and(w->keep, page)))
+			continue;
+		if (!take(w, bd))
+			continue;
+		*may = gm_bm_and(bd->valid, page);
+		if (!gm_bm_empty(*may))
+			return bd;
+		if (bd->block != w->own)
+			gmi_unlock(&bd->block->lock);
+	}
+	return NULL;
+}
+
+static struct gm_block_dev *pick(struct wish *w, bool by_page, gm_bm *may)
+{
+	gmi_lock(&w->dev->lock);
+	w->busy = false;
+	struct gm_block_dev *bd = by_page ? coldest_page(w, may) : NULL;
+	if (!bd)
+		bd = coldest_block(w, may);
+	gmi_unlock(&w->dev->lock);
+	return bd;
+}
+
+/* ---- by access ---- */
+
+/* Asks the device whether it has used the block since it was last asked; the block's heat counts how often. */
+static bool in_use(struct gm_dev *dev, struct gm_block_dev *bd)
+{
+	struct gm_ctx *ctx = bd->block->as->ctx[dev->index];
+	gm_bm touched = gm_bm_zero();
+
+	if (!dev->mmu->accessed || dev->mmu->accessed(ctx->pmap, bd->block->va, GM_BLOCK_BYTES, touched.w))
+		return false;
+	bool used = !gm_bm_empty(touched);
+	if (used)
+		bd->heat = (uint8_t)gm_min(bd->heat + 1, HEAT_MAX);
+	else if (bd->heat)
+		bd->heat--;
+	return used || bd->heat;
+}
+
+/* The coldest block that is no hotter than `heat`. */
+static struct gm_block_dev *pick_no_hotter(struct wish *w, uint8_t heat, gm_bm *may)
+{
+	struct gm_block_dev *bd;
+
+	gmi_lock(&w->dev->lock);
+	for (bd = w->dev->lru_head; bd; bd = bd->lru_next)
+		if (bd->block != w->own && __atomic_load_n(&bd->heat, __ATOMIC_RELAXED) <= heat &&
+		    take(w, bd))
+			break;
+	gmi_unlock(&w->dev->lock);
+	if (bd)
+		*may = bd->valid;
+	return bd;
+}
+
+/* Second chances for what is in use; when all have had one, the least used of them goes. */
+static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
+{
+	uint32_t round = __atomic_add_fetch(&w->dev->evictions, 1, __ATOMIC_RELAXED);
+	uint8_t least = HEAT_MAX;
+
+	for (unsigned n = 0; n < ASK_MAX; n++) {
+		struct gm_block_dev *bd = pick(w, false, may);
+		if (!bd || bd->block == w->own)
+			return bd;
+		bool again = bd->asked == round;
+		bd->asked = round;
+		if (!again && !in_use(w->dev, bd))
+			return bd;
+		least = gm_min(least, bd->heat);
+		gmi_lock(&w->dev->lock);
+		to_tail(w->dev, bd);
+		gmi_unlock(&w->dev->lock);
+		gmi_unlock(&bd->block->lock);
+		if (again)
+			break;
+	}
+	struct gm_block_dev *bd = pick_no_hotter(w, least, may);
+	return bd ? bd : pick(w, false, may);
+}
+
+int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
+{
+	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
+	struct wish w = {.dev = dev, .own = own, .keep = keep};
+	gm_bm set;
+
+	if (gm_inject(GM_INJ_BUSY))
+		return -EAGAIN;
+	if (own)
+		gm_reclaim_pressure(dev);
+	struct gm_block_dev *bd =
+		c.def->by_access ? pick_by_access(&w, &set) : pick(&w, c.def->by_page, &set);
+
+	if (!bd)
+		return w.busy ? -EAGAIN : -ENOSPC;
+	struct gm_block *b = bd->block;
+	int err = -ENOSPC;
+	if (!gm_bm_empty(set)) {
+		uint64_t before = gmi_phys_used_bytes(dev->phys);
+		set = c.def->victims(bd, set, c.number);
+		err = gm_migrate_to_cpu(b, set, true);
+		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
+			err = -ENOSPC;
+		if (!err)
+			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
+						  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);
+	}
+	if (b != own)
+		gmi_unlock(&b->lock);
+	return err;
+}

@@ -1,0 +1,78 @@
+/* The state table applied to sets of pages. See plan.h. */
+#include "core/page/plan.h"
+
+void gm_places(const struct gm_block *b, struct gm_places *out)
+{
+	gm_bm any = gm_bm_zero(), several = gm_bm_zero(), remote = gm_bm_zero();
+
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		const struct gm_block_dev *bd = b->dev[d];
+		if (!bd)
+			continue;
+		several = gm_bm_or(several, gm_bm_and(any, bd->valid));
+		any = gm_bm_or(any, bd->valid);
+		remote = gm_bm_or(remote, bd->remote);
+	}
+	remote = gm_bm_andnot(remote, any);
+	out->in[GM_DUP] = gm_bm_or(several, gm_bm_and(b->host, any));
+	out->in[GM_DEVICE] = gm_bm_andnot(any, out->in[GM_DUP]);
+	out->in[GM_REMOTE] = remote;
+	out->in[GM_HOST] = gm_bm_andnot(gm_bm_andnot(b->host, any), remote);
+	out->in[GM_NOMAP] = gm_bm_not(gm_bm_or(b->host, any));
+}
+
+static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
+{
+	gm_bm *const by_action[] = {&p->revoke, &p->protect, &p->copy,	    &p->zero,
+				    &p->fetch,	&p->map,     &p->map_remote};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(by_action); i++)
+		if (t.act >> i & 1)
+			*by_action[i] = gm_bm_or(*by_action[i], s);
+	p->next[t.next] = gm_bm_or(p->next[t.next], s);
+}
+
+static bool replicates(const struct gm_ctx *ctx)
+{
+	return ctx->mode == GM_MMU_MODE_REPLICATE ||
+	       gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
+}
+
+/* Pages whose readers get copies: by hint, or because a device is attached in the mode that replicates. */
+static gm_bm duplicated(const struct gm_block *b, int dev)
+{
+	gm_bm dup = b->read_mostly;
+
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d] && replicates(b->as->ctx[d]))
+			dup = gm_bm_or(dup, d == dev ? gm_bm_range(0, GM_PAGES_PER_BLOCK) : b->dev[d]->valid);
+	return dup;
+}
+
+void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pinned, struct gm_plan *plan)
+{
+	enum gm_actor actor = dev < 0 ? GM_ACTOR_CPU : GM_ACTOR_DEVICE;
+	gm_bm held = dev < 0 ? b->host : b->dev[dev]->valid;
+	gm_bm policy[GM_POLICIES];
+	struct gm_places at;
+
+	*plan = (struct gm_plan){0};
+	gm_places(b, &at);
+	policy[GM_POLICY_REMOTE] = pinned;
+	gm_bm dup = duplicated(b, dev);
+	policy[GM_POLICY_DUPLICATE] = gm_bm_andnot(dup, pinned);
+	policy[GM_POLICY_MIGRATE] = gm_bm_not(gm_bm_or(dup, pinned));
+	for (int w = 0; w < GM_STATES; w++) {
+		gm_bm here = gm_bm_and(set, at.in[w]);
+		if (gm_bm_empty(here))
+			continue;
+		for (int holds = 0; holds < 2; holds++) {
+			gm_bm h = holds ? gm_bm_and(here, held) : gm_bm_andnot(here, held);
+			for (int pol = 0; pol < GM_POLICIES; pol++) {
+				gm_bm s = gm_bm_and(h, policy[pol]);
+				if (!gm_bm_empty(s))
+					apply(plan, gm_next_state(w, actor, holds, write, pol), s);
+			}
+		}
+	}
+}

@@ -1,0 +1,430 @@
+/*
+ * as.c - address spaces, devices, and their attachment (the RFC's gm_as_* and gm_dev_*).
+ */
+#include "core/space/as.h"
+#include "core/care/background.h"
+#include "core/entry/cpu.h"
+#include "core/page/cpu_mmu.h"
+#include "core/page/frames.h"
+#include "core/space/hint.h"
+#include "core/page/migrate.h"
+#include "core/care/thrash.h"
+#include "core/space/vm.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+struct gm_lock gm_registry_lock = GM_LOCK_INIT(GM_RANK_REGISTRY);
+struct gm_as *_Atomic gm_spaces[GM_MAX_AS];
+struct gm_dev *gm_devs[GM_MAX_DEV];
+static _Atomic unsigned nslots; /* slots ever used: what a lookup must look at */
+static struct gm_as *default_as;
+static int next_hnid = 1024; /* above any NUMA node id of a host */
+
+struct gm_as *gm_as_find(uintptr_t va)
+{
+	unsigned n = atomic_load_explicit(&nslots, memory_order_relaxed);
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_as *as = atomic_load_explicit(&gm_spaces[i], memory_order_acquire);
+		if (as && va - as->base < as->bytes)
+			return as;
+	}
+	return NULL;
+}
+
+struct gm_as *gm_as_of(const void *addr)
+{
+	return gm_as_find((uintptr_t)addr);
+}
+
+/* The window [base, base + bytes) is reserved already; makes the space around it. Registry lock held. */
+static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
+{
+	size_t table_bytes = (bytes >> GM_BLOCK_SHIFT) * sizeof(struct gm_block *);
+	unsigned slot = 0;
+
+	while (slot < GM_MAX_AS && gm_spaces[slot])
+		slot++;
+	if (slot == GM_MAX_AS)
+		return -ENOSPC;
+	struct gm_as *as = gmi_alloc(sizeof *as);
+	if (!as)
+		return -ENOMEM;
+	as->table = gm_sys_mmap(NULL, table_bytes, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (gm_is_err(as->table)) {
+		int err = gm_err(as->table);
+		gmi_free(as, sizeof *as);
+		return err;
+	}
+	as->base = base;
+	as->bytes = bytes;
+	as->slot = slot;
+	gm_lock_rank(&as->region_lock, GM_RANK_REGION);
+	gm_lock_rank(&as->sparse_lock, GM_RANK_BLOCK);
+	as->store.fd = -1;
+	gmi_rangemap_init(&as->regions, base, base + bytes);
+	gmi_rangemap_init(&as->hints, base, base + bytes);
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		gmi_rangemap_init(&as->attrs[d], base, base + bytes);
+	atomic_store_explicit(&gm_spaces[slot], as, memory_order_release);
+	if (slot >= nslots)
+		nslots = slot + 1;
+	*out = as;
+	return 0;
+}
+
+int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **out)
+{
+	if (!out || end <= begin || (begin | end) % GM_BLOCK_BYTES)
+		return -EINVAL;
+	size_t bytes = end - begin, span = begin ? bytes : bytes + GM_BLOCK_BYTES;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (begin ? MAP_FIXED_NOREPLACE : 0);
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	char *p = gm_sys_mmap((void *)begin, span, PROT_NONE, flags, -1, 0);
+	int err = gm_is_err(p) ? gm_err(p) : 0;
+	if (!err) {
+		uintptr_t base = gm_align_up((uintptr_t)p, GM_BLOCK_BYTES);
+		if (base > (uintptr_t)p)
+			gm_sys_munmap(p, base - (uintptr_t)p);
+		if ((uintptr_t)p + span > base + bytes)
+			gm_sys_munmap((void *)(base + bytes), (uintptr_t)p + span - base - bytes);
+		err = as_make(base, bytes, out);
+		if (err)
+			gm_sys_munmap((void *)base, bytes);
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+struct gm_as *gm_as_default(void)
+{
+	if (default_as)
+		return default_as;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	uintptr_t base;
+	size_t bytes;
+	struct gm_as *as;
+	if (!default_as && !gm_window_reserve(&base, &bytes)) {
+		if (as_make(base, bytes, &as))
+			gm_sys_munmap((void *)base, bytes);
+		else
+			__atomic_store_n(&default_as, as, __ATOMIC_RELEASE);
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return default_as;
+}
+
+static void free_blocks(struct gm_as *as)
+{
+	for (struct gm_block *b = as->blocks, *next; b; b = next) {
+		next = b->next;
+		for (int d = 0; d < GM_MAX_DEV; d++)
+			gm_assert(!b->dev[d]);
+		gm_thrash_free(b);
+		gm_hints_free_mirror(b);
+		gmi_free(b, sizeof *b);
+	}
+}
+
+int gm_as_destroy(struct gm_as *as)
+{
+	if (!as || as == default_as)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	int err = as->sparse ? -EBUSY : 0; /* in a fork child, where no device is attached */
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (as->ctx[d])
+			err = -EBUSY;
+	if (!err) {
+		atomic_store_explicit(&gm_spaces[as->slot], NULL, memory_order_release);
+		gmi_gauge_add(&gmi_stats->managed_bytes, &gmi_stats->managed_peak_bytes,
+			      -(int64_t)as->regions.bytes);
+		free_blocks(as);
+		gm_sys_munmap((void *)as->base, as->bytes);
+		gm_store_close(as);
+		gm_sys_munmap((void *)as->table, (as->bytes >> GM_BLOCK_SHIFT) * sizeof as->table[0]);
+		gmi_rangemap_destroy(&as->regions);
+		gm_hints_destroy(as);
+		for (int d = 0; d < GM_MAX_DEV; d++)
+			gmi_free(as->ctx_room[d], sizeof *as->ctx_room[d]);
+		gmi_free(as, sizeof *as);
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* ---- devices ---- */
+
+static bool mmu_ok(const struct gm_mmu *mmu)
+{
+	bool copies = mmu && (mmu->aperture || mmu->peer_hmemcpy || mmu->batch);
+	return copies && mmu->page_bytes >= GM_PAGE_BYTES && mmu->page_bytes <= GM_BLOCK_BYTES &&
+	       !(mmu->page_bytes & (mmu->page_bytes - 1)) &&
+	       (mmu->batch || (mmu->pmap_enter && mmu->pmap_release && mmu->pmap_protect));
+}
+
+int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct gm_dev **out)
+{
+	if (!out || !mmu_ok(mmu) || cap & ~(uint64_t)(GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER))
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	int err = -ENOSPC;
+	gmi_lock(&gm_registry_lock);
+	for (unsigned i = 0; i < GM_MAX_DEV && err == -ENOSPC; i++) {
+		if (gm_devs[i])
+			continue;
+		struct gm_dev *dev = gmi_alloc(sizeof *dev);
+		err = dev ? 0 : -ENOMEM;
+		if (err)
+			break;
+		dev->index = i;
+		gm_lock_rank(&dev->lock, GM_RANK_DEVICE);
+		dev->mmu = mmu;
+		dev->data = dev_data;
+		dev->cap = cap;
+		dev->hnid = -1;
+		dev->page_order = (unsigned)__builtin_ctzll(mmu->page_bytes) - GM_PAGE_SHIFT;
+		dev->aperture = mmu->aperture ? mmu->aperture(dev_data) : NULL;
+		gm_devs[i] = *out = dev;
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+static size_t backed_bytes(const struct gm_dev *dev, uint64_t mem_bytes)
+{
+	return (mem_bytes >> (GM_PAGE_SHIFT + dev->page_order)) / 8 + sizeof(uint64_t);
+}
+
+static void forget_physmem(struct gm_dev *dev)
+{
+	gm_frames_free(dev);
+	if (dev->phys)
+		gmi_free(dev->backed, backed_bytes(dev, gmi_phys_total_bytes(dev->phys)));
+	gmi_phys_destroy(dev->phys);
+	dev->phys = NULL;
+}
+
+int gm_dev_destroy(struct gm_dev *dev)
+{
+	if (!dev)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	int err = -EBUSY;
+	gmi_lock(&gm_registry_lock);
+	if (!dev->attached && !dev->nbos) {
+		err = 0;
+		gm_devs[dev->index] = NULL;
+		forget_physmem(dev);
+		gmi_free(dev, sizeof *dev);
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
+{
+	if (!dev || end <= begin || (begin | end) % GM_BLOCK_BYTES || dev->phys ||
+	    !(dev->cap & GM_DEV_CAP_PEER))
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	struct gm_phys *phys = gmi_phys_create(end - begin);
+	uint64_t *backed = gmi_alloc(backed_bytes(dev, end - begin));
+	if (!phys || !backed) {
+		gmi_phys_destroy(phys);
+		gmi_free(backed, backed_bytes(dev, end - begin));
+		phys = NULL;
+	}
+	if (phys) {
+		gmi_lock(&gm_registry_lock);
+		dev->phys_begin = begin;
+		dev->hnid = next_hnid++;
+		dev->phys = phys;
+		dev->backed = backed;
+		gmi_unlock(&gm_registry_lock);
+	}
+	gmi_restore_signals(mask);
+	return phys ? 0 : -ENOMEM;
+}
+
+/*
+ * Everything the device holds or maps in the space goes home. Its faults are refused meanwhile: whoever saw that they
+ * are not has the lock of its block, and the block is in the list. Registry lock held.
+ */
+static int bring_all_home(struct gm_ctx *ctx)
+{
+	struct gm_block *b;
+	int err = 0;
+
+	atomic_store(&ctx->refuse, -EAGAIN);
+	gm_for_each_block (ctx->as, b) {
+		gmi_lock(&b->lock);
+		struct gm_block_dev *bd = b->dev[ctx->dev->index];
+		if (bd && !err)
+			err = gm_migrate_to_cpu(b, bd->valid, true);
+		if (bd && !err)
+			err = gm_block_forget(b, ctx);
+		gmi_unlock(&b->lock);
+	}
+	return err;
+}
+
+/* The blocks stay while the space does, and that while the device is attached: the registry lock. */
+void gm_launch_done(struct gm_dev *dev)
+{
+	if (gm_likely(!gm_policy_copies()))
+		return;
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&gm_registry_lock);
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_as *as = gm_spaces[i];
+		struct gm_ctx *ctx = as ? as->ctx[dev->index] : NULL;
+		struct gm_block *b;
+		if (!ctx || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->home_after_launch)
+			continue;
+		gm_for_each_block (as, b) {
+			if (!__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE))
+				continue;
+			gmi_lock(&b->lock);
+			int err = gm_migrate_to_cpu(b, b->dev[dev->index]->valid, true);
+			gmi_unlock(&b->lock);
+			if (err) /* they come when they are asked for */
+				gm_log(GM_LOG_WARN, "cannot copy back after a launch: error %d", -err);
+		}
+	}
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+}
+
+int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
+{
+	if (!dev || dev->hnid < 0 || dev->hnid != hnid)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	int err = dev->nbos ? -EBUSY : 0;
+	for (int i = 0; i < GM_MAX_AS && !err; i++)
+		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
+			err = bring_all_home(gm_spaces[i]->ctx[dev->index]);
+	if (!err) {
+		forget_physmem(dev);
+		dev->hnid = -1;
+	}
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
+			atomic_store(&gm_spaces[i]->ctx[dev->index]->refuse, 0);
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* Contexts are never freed before their space is: a fault that comes too late still finds one that refuses. */
+static struct gm_ctx *ctx_room(struct gm_as *as, unsigned d)
+{
+	if (!as->ctx_room[d])
+		as->ctx_room[d] = gmi_alloc(sizeof *as->ctx_room[d]);
+	return as->ctx_room[d];
+}
+
+/* The driver makes its part, and has nothing else where the space has mapped something. Registry lock held. */
+static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
+{
+	struct gm_ctx *ctx = ctx_room(as, dev->index);
+	int err = 0;
+
+	if (!ctx)
+		return -ENOMEM;
+	*ctx = (struct gm_ctx){.as = as, .dev = dev, .mode = mode};
+	if (dev->mmu->pmap_create)
+		err = dev->mmu->pmap_create(dev->data, as, &ctx->pmap);
+	if (err)
+		return err;
+	gmi_lock(&as->region_lock);
+	err = gm_vm_peer_joins(as, ctx);
+	if (!err)
+		as->ctx[dev->index] = ctx;
+	gmi_unlock(&as->region_lock);
+	if (!err)
+		dev->attached++;
+	else if (dev->mmu->pmap_destroy)
+		dev->mmu->pmap_destroy(ctx->pmap);
+	return err;
+}
+
+int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, int activate,
+		 struct gm_ctx **out)
+{
+	if (!as || !dev || (unsigned)mode > GM_MMU_MODE_REPLICATE)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	int err = as->ctx[dev->index] ? -EEXIST : gm_store_open(as);
+	if (!err)
+		err = attach(as, dev, mode);
+	if (!err && out)
+		*out = as->ctx[dev->index];
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	if (!err)
+		gm_cpu_start();
+	if (!err)
+		gm_background_start();
+	(void)activate; /* spaces are always active: the flag selects a context on hardware that switches them
+			 */
+	return err;
+}
+
+/* Nothing of the device is left in the space. Registry lock held. */
+static void leave(struct gm_as *as, struct gm_ctx *ctx)
+{
+	struct gm_dev *dev = ctx->dev;
+
+	gmi_lock(&as->region_lock); /* munmap asks attached devices */
+	atomic_store(&ctx->refuse, -ENODEV);
+	gm_hints_forget_device(as, dev->index);
+	as->ctx[dev->index] = NULL;
+	gmi_unlock(&as->region_lock);
+	if (dev->mmu->pmap_destroy)
+		dev->mmu->pmap_destroy(ctx->pmap);
+	dev->attached--;
+}
+
+int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
+{
+	if (!as || !dev)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	struct gm_ctx *ctx = as->ctx[dev->index];
+	int err = !ctx ? -ENOENT : ctx->nsparse ? -EBUSY : bring_all_home(ctx);
+	if (!err)
+		leave(as, ctx);
+	else if (ctx)
+		atomic_store(&ctx->refuse, 0);
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd)
+{
+	if (bytes)
+		*bytes = as->bytes;
+	if (store_fd)
+		*store_fd = as->store.fd;
+	return as->base;
+}
+
+const char *gm_version(void)
+{
+	return "0.1.0";
+}

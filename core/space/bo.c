@@ -1,0 +1,222 @@
+/*
+ * bo.c - buffer objects: pages of a device's memory that the program itself gives addresses to (sparse.c). They are on
+ * no list of what can be evicted.
+ */
+#include "core/space/sparse.h"
+#include "core/sys/inject.h"
+#include "core/page/migrate.h"
+#include "core/page/rights.h"
+#include <errno.h>
+
+#define BOUNCE_BYTES ((size_t)64 << 10)
+
+static size_t page_bytes(const struct gm_dev *dev)
+{
+	return GM_PAGE_BYTES << dev->page_order;
+}
+
+static size_t size_of(uint64_t npages)
+{
+	return sizeof(struct gm_bo) + npages * sizeof(uint32_t);
+}
+
+uint64_t gm_bo_pa(const struct gm_bo *bo, uint64_t n)
+{
+	return bo->dev->phys_begin + ((uint64_t)bo->frame[n] << GM_PAGE_SHIFT);
+}
+
+uint64_t gm_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most)
+{
+	uint64_t k = 1;
+
+	while (k < most && bo->frame[n + k] == bo->frame[n] + (k << bo->dev->page_order))
+		k++;
+	return k;
+}
+
+bool gm_bo_alive(const struct gm_bo *bo)
+{
+	return __atomic_load_n(&gm_devs[bo->dev->index], __ATOMIC_RELAXED) == bo->dev;
+}
+
+/* ---- bytes ---- */
+
+/* Some space that the device is attached to: drivers copy by it. Registry lock held. */
+static struct gm_ctx *any_ctx(const struct gm_dev *dev)
+{
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
+			return gm_spaces[i]->ctx[dev->index];
+	return NULL;
+}
+
+static int by_driver(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void *host, size_t len)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&gm_registry_lock);
+	struct gm_ctx *ctx = any_ctx(dev);
+	struct gm_op op = {.kind = (uint8_t)kind, .pa = pa, .host = host, .len = len};
+	int err = ctx ? gm_ops_send(ctx, &op, 1) : -ENODEV;
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* A driver without an aperture must not touch the program's memory: through memory of ours. */
+static int bounce(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, char *host, size_t len)
+{
+	char *room = gmi_alloc(BOUNCE_BYTES);
+	int err = room ? 0 : -ENOMEM;
+
+	for (size_t at = 0, n; at < len && !err; at += n) {
+		n = gm_min(len - at, BOUNCE_BYTES);
+		if (kind == GM_OP_COPY_IN)
+			gm_copy(room, host + at, n);
+		err = by_driver(dev, kind, pa + at, room, n);
+		if (!err && kind == GM_OP_COPY_OUT)
+			gm_copy(host + at, room, n);
+	}
+	gmi_free(room, BOUNCE_BYTES);
+	return err;
+}
+
+/* `host` may be managed memory: no lock is held. */
+static int move(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void *host, size_t len)
+{
+	static const uint8_t site[] = {[GM_OP_COPY_IN] = GM_INJ_COPYIN,
+				       [GM_OP_COPY_OUT] = GM_INJ_COPYOUT,
+				       [GM_OP_ZERO] = GM_INJ_ZERO};
+
+	if (gm_inject(site[kind]))
+		return -EIO;
+	if (!dev->aperture)
+		return kind == GM_OP_ZERO ? by_driver(dev, kind, pa, NULL, len)
+					  : bounce(dev, kind, pa, host, len);
+	if (kind == GM_OP_ZERO)
+		gm_zero(dev->aperture + pa, len);
+	else if (kind == GM_OP_COPY_IN)
+		gm_copy(dev->aperture + pa, host, len);
+	else
+		gm_copy(host, dev->aperture + pa, len);
+	return 0;
+}
+
+static int move_range(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, char *host, size_t bytes)
+{
+	size_t page = page_bytes(bo->dev);
+	int err = 0;
+
+	for (size_t n; bytes && !err; bytes -= n, offset += n, host += host ? n : 0) {
+		uint64_t first = offset / page, most = gm_min(bytes / page + 2, bo->npages - first);
+		n = gm_min(bytes, gm_bo_run(bo, first, most) * page - offset % page);
+		err = move(bo->dev, kind, gm_bo_pa(bo, first) + offset % page, host, n);
+	}
+	return err;
+}
+
+static int copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *host, size_t bytes)
+{
+	size_t size = bo ? bo->npages * page_bytes(bo->dev) : 0;
+
+	if (!bo || !host || offset > size || bytes > size - offset)
+		return -EINVAL;
+	return gm_bo_alive(bo) ? move_range(bo, kind, offset, host, bytes) : -ENODEV;
+}
+
+int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes)
+{
+	return copy(bo, GM_OP_COPY_IN, offset, (void *)(uintptr_t)src, bytes);
+}
+
+int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes)
+{
+	return copy(bo, GM_OP_COPY_OUT, offset, dest, bytes);
+}
+
+/* ---- making and giving back ---- */
+
+/* The device keeps its memory (n 1) or may lose it again (-1). 0, -ENODEV */
+static int keep(struct gm_dev *dev, int n)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&gm_registry_lock);
+	int err = dev->phys ? 0 : -ENODEV;
+	if (!err)
+		dev->nbos += (unsigned)n;
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+static void give_back(struct gm_bo *bo, uint64_t npages)
+{
+	struct gm_dev *dev = bo->dev;
+	gm_sigmask mask = gmi_block_signals();
+
+	for (uint64_t i = 0; i < npages && gm_bo_alive(bo); i++)
+		gmi_phys_free(dev->phys, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT, dev->page_order);
+	gmi_restore_signals(mask);
+	if (gm_bo_alive(bo))
+		keep(dev, -1);
+	gmi_free(bo, size_of(bo->npages));
+}
+
+/* Frame n, beside the one before if that can be. */
+static int take_frame(struct gm_bo *bo, uint64_t n)
+{
+	uint64_t prefer =
+		n ? ((uint64_t)bo->frame[n - 1] << GM_PAGE_SHIFT) + page_bytes(bo->dev) : GM_PHYS_NONE;
+	uint64_t frame;
+	int err;
+
+	for (;;) {
+		gm_sigmask mask = gmi_block_signals();
+		err = gm_frame_take(bo->dev, NULL, gm_bm_zero(), prefer, &frame);
+		gmi_restore_signals(mask);
+		if (err != -EAGAIN)
+			break;
+		gm_sys0(SYS_sched_yield);
+	}
+	if (!err)
+		bo->frame[n] = (uint32_t)(frame >> GM_PAGE_SHIFT);
+	return err;
+}
+
+int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
+{
+	if (!dev || !out || !bytes || bytes % page_bytes(dev))
+		return -EINVAL;
+	int err = keep(dev, 1);
+	if (err)
+		return err;
+	uint64_t npages = bytes / page_bytes(dev), n = 0;
+	bool fits = bytes <= gmi_phys_total_bytes(dev->phys);
+	struct gm_bo *bo = fits ? gmi_alloc(size_of(npages)) : NULL;
+	if (!bo) {
+		keep(dev, -1);
+		return fits ? -ENOMEM : -ENOSPC;
+	}
+	bo->dev = dev;
+	bo->npages = npages;
+	while (n < npages && !(err = take_frame(bo, n)))
+		n++;
+	if (!err)
+		err = move_range(bo, GM_OP_ZERO, 0, NULL, bytes);
+	if (err)
+		give_back(bo, n);
+	else
+		*out = bo;
+	return err;
+}
+
+int gm_bo_destroy(struct gm_bo *bo)
+{
+	if (!bo)
+		return -EINVAL;
+	if (gm_bo_alive(bo) && atomic_load(&bo->bound))
+		return -EBUSY;
+	give_back(bo, bo->npages);
+	return 0;
+}

@@ -1,0 +1,350 @@
+/*
+ * sparse.c - sparse ranges: tables from device pages of addresses to pages of buffer objects. The table is the truth, the
+ * device's entries are a cache of it, as everywhere. See sparse.h.
+ */
+#include "core/space/sparse.h"
+#include "core/sys/inject.h"
+#include "core/page/rights.h"
+#include "core/space/vm_int.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+struct slot {
+	struct gm_bo *bo; /* NULL: nothing is bound */
+	uint64_t attr;
+	uint32_t page; /* of bo */
+	uint8_t prot;
+};
+/* On its way to the driver. */
+struct change {
+	uint64_t first, n;
+	struct slot to; /* of the first page; the others follow in the object */
+};
+#define BATCH 256 /* changes that the device is told at a time: while a kernel runs, each time waits for it */
+struct gm_sparse {
+	struct gm_sparse *next;
+	struct gm_as *as;
+	struct gm_dev *dev;
+	uintptr_t va;
+	uint64_t npages; /* of the device */
+	struct slot *slot;
+	unsigned n; /* changes that are not yet told */
+	struct change change[BATCH];
+	struct gm_op op[BATCH];
+};
+
+static size_t page_bytes(const struct gm_dev *dev)
+{
+	return GM_PAGE_BYTES << dev->page_order;
+}
+static size_t bytes_of(const struct gm_sparse *s)
+{
+	return s->npages * page_bytes(s->dev);
+}
+static size_t table_bytes(uint64_t npages)
+{
+	return gm_align_up(npages * sizeof(struct slot), GM_PAGE_BYTES);
+}
+
+/* NULL in a fork child, which has another device or none. */
+static struct gm_ctx *ctx_of(const struct gm_sparse *s)
+{
+	struct gm_ctx *ctx = s->as->ctx[s->dev->index];
+
+	return ctx && ctx->dev == s->dev ? ctx : NULL;
+}
+
+static gm_sigmask enter(struct gm_as *as)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&as->sparse_lock);
+	return mask;
+}
+static void leave(struct gm_as *as, gm_sigmask mask)
+{
+	gmi_unlock(&as->sparse_lock);
+	gmi_restore_signals(mask);
+}
+
+/* ---- changes on their way to the driver; sparse lock held ---- */
+
+static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, bool replace)
+{
+	const size_t page = page_bytes(s->dev);
+	struct gm_op op = {.kind = GM_OP_UNMAP, .va = s->va + c->first * page, .len = c->n * page};
+
+	if (c->to.bo) {
+		op.kind = GM_OP_MAP;
+		op.prot = c->to.prot;
+		op.flags = replace ? GM_OP_REPLACE : 0;
+		op.pa = gm_bo_pa(c->to.bo, c->to.page);
+		op.attr = c->to.attr;
+	}
+	return op;
+}
+
+/* The device has done so: the table says it too. */
+static void note(struct gm_sparse *s, const struct change *c, bool bound)
+{
+	for (uint64_t i = 0; i < c->n; i++) {
+		struct slot *slot = &s->slot[c->first + i];
+		if (slot->bo)
+			atomic_fetch_sub_explicit(&slot->bo->bound, 1, memory_order_release);
+		*slot = bound ? c->to : (struct slot){0};
+		slot->page += slot->bo ? (uint32_t)i : 0;
+	}
+	if (bound && c->to.bo)
+		atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
+}
+
+/* What the device did of these changes is not known: it shall have none of the pages. */
+static void withdraw(struct gm_sparse *s, struct gm_ctx *ctx, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		s->op[i] = op_of(s, &(struct change){.first = s->change[i].first, .n = s->change[i].n}, true);
+	bool gone = !gm_inject(GM_INJ_UNMAP) && !gm_ops_send(ctx, s->op, n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct change *c = &s->change[i];
+		if (gone)
+			note(s, c, false);
+		else if (c->to.bo) /* it may reach the old pages and the new: neither are ever given back */
+			atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
+	}
+	if (!gone)
+		gm_log(GM_LOG_ERROR, "device %u neither binds nor unbinds: buffer objects stay in use",
+		       s->dev->index);
+}
+
+static int send(struct gm_sparse *s, struct gm_ctx *ctx)
+{
+	unsigned n = s->n;
+
+	s->n = 0;
+	if (!n)
+		return 0;
+	bool refused = gm_inject(s->change[0].to.bo ? GM_INJ_MAP : GM_INJ_UNMAP);
+	int err = refused ? -EIO : gm_ops_send(ctx, s->op, n);
+	if (err) {
+		withdraw(s, ctx, n);
+		return err;
+	}
+	for (unsigned i = 0; i < n; i++)
+		note(s, &s->change[i], true);
+	return 0;
+}
+
+static int add(struct gm_sparse *s, struct gm_ctx *ctx, const struct change *c)
+{
+	int err = s->n == BATCH ? send(s, ctx) : 0;
+
+	if (err)
+		return err;
+	s->change[s->n] = *c;
+	s->op[s->n++] = op_of(s, c, true);
+	return 0;
+}
+
+static int bind_one(struct gm_sparse *s, struct gm_ctx *ctx, const struct gm_bind *b)
+{
+	const size_t page = page_bytes(s->dev);
+	uint64_t first = b->offset / page, n = b->bytes / page, at = b->bo_offset / page, k;
+	int err = 0;
+
+	for (uint64_t i = 0; i < n && !err; i += k) {
+		k = b->bo ? gm_bo_run(b->bo, at + i, n - i) : n;
+		struct change c = {.first = first + i, .n = k};
+		if (b->bo)
+			c.to = (struct slot){b->bo, b->attr, (uint32_t)(at + i), (uint8_t)b->prot};
+		err = add(s, ctx, &c);
+	}
+	return err;
+}
+
+/* ---- the calls ---- */
+
+static bool within(uint64_t offset, uint64_t bytes, uint64_t size, size_t page)
+{
+	return (offset | bytes) % page == 0 && offset <= size && bytes <= size - offset;
+}
+
+static bool bind_ok(const struct gm_sparse *s, const struct gm_bind *b)
+{
+	const size_t page = page_bytes(s->dev);
+
+	if (!within(b->offset, b->bytes, bytes_of(s), page))
+		return false;
+	if (!b->bo)
+		return b->prot == 0;
+	return b->bo->dev == s->dev && within(b->bo_offset, b->bytes, b->bo->npages * page, page) &&
+	       b->prot & GM_PROT_READ && !(b->prot & ~(GM_PROT_READ | GM_PROT_WRITE));
+}
+
+int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
+{
+	if (!s || (n && !bind))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (!bind_ok(s, &bind[i]))
+			return -EINVAL;
+	gm_sigmask mask = enter(s->as);
+	struct gm_ctx *ctx = ctx_of(s);
+	int err = ctx ? 0 : -ENODEV;
+	for (size_t i = 0; i < n && !err; i++)
+		err = bind_one(s, ctx, &bind[i]);
+	if (!err)
+		err = send(s, ctx);
+	leave(s->as, mask);
+	return err;
+}
+
+int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
+{
+	if (!s || !bind || offset >= bytes_of(s))
+		return -EINVAL;
+	const size_t page = page_bytes(s->dev);
+	gm_sigmask mask = enter(s->as);
+	const struct slot *slot = &s->slot[offset / page];
+	*bind = (struct gm_bind){.offset = offset / page * page,
+				 .bytes = page,
+				 .bo = slot->bo,
+				 .bo_offset = slot->page * page,
+				 .prot = slot->prot,
+				 .attr = slot->attr};
+	leave(s->as, mask);
+	return 0;
+}
+
+void *gm_sparse_addr(const struct gm_sparse *s)
+{
+	return (void *)s->va;
+}
+
+int gm_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write)
+{
+	gm_sigmask mask = enter(as);
+	int err = -ENOENT;
+
+	for (struct gm_sparse *s = as->sparse; s && err == -ENOENT; s = s->next) {
+		if (va - s->va >= bytes_of(s))
+			continue;
+		uint64_t page = (va - s->va) / page_bytes(s->dev);
+		struct change c = {.first = page, .n = 1, .to = s->slot[page]};
+		struct gm_ctx *ctx = ctx_of(s);
+		err = !c.to.bo || s->dev != dev || !ctx ? -EFAULT : 0;
+		if (!err && write && !(c.to.prot & GM_PROT_WRITE))
+			err = -EPERM;
+		struct gm_op op = op_of(s, &c, false);
+		if (!err)
+			err = gm_ops_send(ctx, &op, 1);
+	}
+	leave(as, mask);
+	return err;
+}
+
+/* ---- making and giving back ---- */
+
+/* Registry lock held, in both. */
+static void link_in(struct gm_sparse *s)
+{
+	struct gm_ctx *ctx = ctx_of(s);
+
+	if (ctx)
+		ctx->nsparse++;
+	gmi_lock(&s->as->sparse_lock);
+	s->next = s->as->sparse;
+	__atomic_store_n(&s->as->sparse, s, __ATOMIC_RELEASE);
+	gmi_unlock(&s->as->sparse_lock);
+}
+
+static void unlink_from(struct gm_sparse *s)
+{
+	struct gm_sparse **at = &s->as->sparse;
+	struct gm_ctx *ctx = ctx_of(s);
+
+	if (ctx)
+		ctx->nsparse--;
+	gmi_lock(&s->as->sparse_lock);
+	while (*at != s)
+		at = &(*at)->next;
+	__atomic_store_n(at, s->next, __ATOMIC_RELEASE);
+	gmi_unlock(&s->as->sparse_lock);
+}
+
+/* Addresses and table. */
+static int reserve(struct gm_sparse *s)
+{
+	void *table = gm_sys_mmap(NULL, table_bytes(s->npages), PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (gm_is_err(table))
+		return gm_err(table);
+	void *p = gmi_vm_map(s->as, bytes_of(s), GM_BLOCK_BYTES, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, GM_REGION_SPARSE, 0);
+	if (gm_is_err(p)) {
+		gm_sys_munmap(table, table_bytes(s->npages));
+		return gm_err(p);
+	}
+	s->slot = table;
+	s->va = (uintptr_t)p;
+	return 0;
+}
+
+/* In the kernel, too; the device has no entry there any more. */
+static int unreserve(struct gm_sparse *s)
+{
+	gm_sigmask mask = gm_vm_enter(s->as);
+	int err = gm_vm_replace(s->as, s->va, s->va + bytes_of(s), &gm_vm_nothing);
+
+	gm_vm_leave(s->as, mask);
+	if (!err)
+		gm_sys_munmap(s->slot, table_bytes(s->npages));
+	return err;
+}
+
+int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct gm_sparse **out)
+{
+	if (!as || !dev || !out || !bytes || bytes % page_bytes(dev))
+		return -EINVAL;
+	struct gm_sparse *s = gmi_alloc(sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	s->as = as;
+	s->dev = dev;
+	s->npages = bytes / page_bytes(dev);
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock); /* it stays attached meanwhile */
+	int err = !ctx_of(s) ? -EINVAL : bytes > as->bytes ? -ENOMEM : reserve(s);
+	if (!err)
+		link_in(s);
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	if (err)
+		gmi_free(s, sizeof *s);
+	else
+		*out = s;
+	return err;
+}
+
+int gm_sparse_destroy(struct gm_sparse *s)
+{
+	struct gm_bind nothing = {0};
+
+	if (!s)
+		return -EINVAL;
+	nothing.bytes = bytes_of(s);
+	int err = gm_sparse_bind(s, &nothing, 1);
+	if (err && err != -ENODEV)
+		return err;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	unlink_from(s); /* faults look at the table no longer */
+	err = unreserve(s);
+	if (err)
+		link_in(s);
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	if (!err)
+		gmi_free(s, sizeof *s);
+	return err;
+}

@@ -1,0 +1,99 @@
+/*
+ * bitmap.h - 512-bit sets of the 4 KiB pages of one 2 MiB block.
+ *
+ * Plain words; whoever owns the block's lock owns its bitmaps. Only gm_bm_test_relaxed may be used without
+ * it.
+ */
+#ifndef GM_CORE_BITMAP_H
+#define GM_CORE_BITMAP_H
+
+#include "core/sys/sys.h"
+
+typedef struct {
+	uint64_t w[8];
+} gm_bm;
+
+static inline bool gm_bm_test(const gm_bm *b, unsigned i)
+{
+	return b->w[i >> 6] >> (i & 63) & 1;
+}
+static inline bool gm_bm_test_relaxed(const gm_bm *b, unsigned i)
+{
+	return __atomic_load_n(&b->w[i >> 6], __ATOMIC_RELAXED) >> (i & 63) & 1;
+}
+static inline gm_bm gm_bm_and(gm_bm a, gm_bm b)
+{
+	for (int i = 0; i < 8; i++)
+		a.w[i] &= b.w[i];
+	return a;
+}
+static inline gm_bm gm_bm_or(gm_bm a, gm_bm b)
+{
+	for (int i = 0; i < 8; i++)
+		a.w[i] |= b.w[i];
+	return a;
+}
+static inline gm_bm gm_bm_andnot(gm_bm a, gm_bm b) /* a & ~b */
+{
+	for (int i = 0; i < 8; i++)
+		a.w[i] &= ~b.w[i];
+	return a;
+}
+static inline bool gm_bm_empty(gm_bm a)
+{
+	uint64_t x = 0;
+	for (int i = 0; i < 8; i++)
+		x |= a.w[i];
+	return !x;
+}
+static inline unsigned gm_bm_count(gm_bm a)
+{
+	unsigned n = 0;
+	for (int i = 0; i < 8; i++)
+		n += (unsigned)__builtin_popcountll(a.w[i]);
+	return n;
+}
+/* The set {first .. end-1}; empty when first >= end. */
+static inline gm_bm gm_bm_range(unsigned first, unsigned end)
+{
+	gm_bm b;
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned lo = gm_max(first, i * 64), hi = gm_min(end, i * 64 + 64);
+		b.w[i] = lo >= hi ? 0 : (~0ull >> (64 - (hi - lo))) << (lo - i * 64);
+	}
+	return b;
+}
+static inline gm_bm gm_bm_not(gm_bm a)
+{
+	for (int i = 0; i < 8; i++)
+		a.w[i] = ~a.w[i];
+	return a;
+}
+/* Publishes a new value to readers without the lock, word by word. */
+static inline void gm_bm_store(gm_bm *b, gm_bm v)
+{
+	for (int i = 0; i < 8; i++)
+		__atomic_store_n(&b->w[i], v.w[i], __ATOMIC_RELEASE);
+}
+static inline gm_bm gm_bm_zero(void)
+{
+	return (gm_bm){{0}};
+}
+/* First set (or clear) bit at or after i, or 512. */
+static inline unsigned gm_bm_next(const gm_bm *b, unsigned i, bool set)
+{
+	while (i < GM_PAGES_PER_BLOCK) {
+		uint64_t x = (set ? b->w[i >> 6] : ~b->w[i >> 6]) >> (i & 63);
+		if (x)
+			return i + (unsigned)__builtin_ctzll(x);
+		i = (i | 63) + 1;
+	}
+	return GM_PAGES_PER_BLOCK;
+}
+/* for each maximal run [first, end) of set bits */
+#define gm_bm_for_each_run(bm, first, end)                                                                   \
+	for (unsigned first = gm_bm_next((bm), 0, true), end;                                                \
+	     first < GM_PAGES_PER_BLOCK && ((end) = gm_bm_next((bm), first, false), true);                   \
+	     first = gm_bm_next((bm), end, true))
+
+#endif

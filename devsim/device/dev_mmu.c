@@ -1,0 +1,303 @@
+/*
+ * dev_mmu.c - the device's page table: this process's own mappings inside the windows.
+ *
+ * A window is reserved inaccessible; a page-table entry is a shared mapping of device or host memory over it.
+ * Entries are a cache: whatever is not there faults, and the host answers again. So when the kernel runs out
+ * of VMAs everything is dropped, and lowering rights is the same as unmapping.
+ */
+#include "devsim/device/dev.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RESERVE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+static struct window {
+	uint64_t base;
+	_Atomic uint64_t bytes; /* set last, so that dev_mmu_contains needs no lock; 0: unused */
+	int fd;
+} windows[DS_WINDOWS];
+static _Atomic uint32_t pt_lock;
+
+static void lock(void)
+{
+	dev_lock(&pt_lock);
+}
+
+static void unlock(void)
+{
+	dev_unlock(&pt_lock);
+}
+
+static struct window *window_of(uint64_t va)
+{
+	for (unsigned i = 0; i < DS_WINDOWS; i++)
+		if (va - windows[i].base < atomic_load_explicit(&windows[i].bytes, memory_order_acquire))
+			return &windows[i];
+	return NULL;
+}
+
+bool dev_mmu_contains(uint64_t va)
+{
+	return window_of(va) != NULL;
+}
+
+/* ---- windows ---- */
+
+/* The descriptor that the host sent with the window's index; they come in the order of the commands. */
+static int receive_store(unsigned want)
+{
+	uint32_t index = UINT32_MAX;
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {&index, sizeof index};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof control.buf};
+	ssize_t n;
+	int fd;
+
+	do
+		n = recvmsg(DS_FD_SOCK, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	struct cmsghdr *c = n == sizeof index ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!c || index != want || c->cmsg_type != SCM_RIGHTS)
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	return fd;
+}
+
+static bool window_add(unsigned i)
+{
+	uint64_t base = ctl->window[i].base, bytes = ctl->window[i].bytes;
+	int fd = receive_store(i);
+	void *p = MAP_FAILED;
+
+	if (fd >= 0)
+		p = mmap((void *)base, bytes, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	bool ok = p == (void *)base;
+	if (ok) {
+		windows[i].base = base;
+		windows[i].fd = fd;
+		atomic_store(&windows[i].bytes, bytes);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	atomic_store(&ctl->window[i].state, ok ? DS_W_PRESENT : DS_W_TAKEN);
+	dev_futex_wake(&ctl->window[i].state, 1);
+	return ok;
+}
+
+static void window_remove(unsigned i)
+{
+	uint64_t bytes = atomic_exchange(&windows[i].bytes, 0);
+
+	if (bytes) {
+		munmap((void *)windows[i].base, bytes);
+		close(windows[i].fd);
+	}
+	atomic_store(&ctl->window[i].state, DS_W_NONE);
+}
+
+bool dev_mmu_init(void)
+{
+	for (unsigned i = 0; i < DS_WINDOWS; i++)
+		if (ctl->window[i].bytes && !window_add(i))
+			return false; /* the host tries another layout (ASLR), then says so */
+	return true;
+}
+
+/* ---- entries; page table locked ---- */
+
+static void reserve(uint64_t va, uint64_t len)
+{
+	if (mmap((void *)va, len, PROT_NONE, RESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
+		return;
+	/* Too many VMAs even for that: without them it works, and nobody else maps at these addresses
+	 * meanwhile. */
+	munmap((void *)va, len);
+	if (mmap((void *)va, len, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+		_exit(1); /* the host starts another process */
+}
+
+static void drop_all(void)
+{
+	for (unsigned i = 0; i < DS_WINDOWS; i++)
+		if (windows[i].bytes)
+			reserve(windows[i].base, windows[i].bytes);
+}
+
+static bool map_once(const struct ds_map *m, int fd, int flags)
+{
+	int prot = (m->prot & 1 ? PROT_READ : 0) | (m->prot & 2 ? PROT_WRITE : 0);
+
+	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | flags, fd, (off_t)m->off) !=
+	       MAP_FAILED;
+}
+
+/* flags: MAP_POPULATE for what is wanted now; an entry that nobody may ever touch costs a third without. */
+static void map(const struct ds_map *m, int flags)
+{
+	const struct window *w = window_of(m->va);
+
+	if (!w || m->len > w->base + w->bytes - m->va)
+		return; /* the window has gone */
+	int fd = m->host ? w->fd : DS_FD_DEVMEM;
+	if (!map_once(m, fd, flags) && errno == ENOMEM) {
+		drop_all();
+		map_once(m, fd, flags); /* or it faults again */
+	}
+}
+
+/* Replies that were given before this range was taken away must not be mapped any more. */
+static void cancel_replies(uint64_t va, uint64_t len)
+{
+	for (unsigned i = 0; i < DS_SLOTS; i++) {
+		struct ds_fault *f = &ctl->fault[i];
+		uint32_t s = atomic_load(&f->state);
+		unsigned n = atomic_load(&f->nmaps), k = 0;
+
+		if (s != DS_FILLED && s != DS_REPLIED)
+			continue;
+		while (k < n && k < DS_FAULT_MAPS && !ds_overlap(va, len, f->map[k].va, f->map[k].len))
+			k++;
+		if (k == n)
+			continue;
+		while ((s == DS_FILLED || s == DS_REPLIED) &&
+		       !atomic_compare_exchange_weak(&f->state, &s, DS_CANCELLED))
+			;
+		if (atomic_load(&f->waiting))
+			dev_futex_wake(&f->state, 1);
+	}
+}
+
+static void unmap(uint64_t va, uint64_t len)
+{
+	const struct window *w = window_of(va);
+
+	cancel_replies(va, len);
+	if (w && len <= w->base + w->bytes - va)
+		reserve(va, len);
+}
+
+/*
+ * The accessed bits of the page table: what the kernel has entries for was touched since the entries were last
+ * dropped. Dropping them takes nothing away: the mapping stays, the next touch enters them again.
+ */
+static void accessed(uint64_t va, uint64_t len)
+{
+	static int pagemap = -1;
+	uint64_t entry[512], n = len / 4096;
+
+	memset(ctl->accessed, 0, sizeof ctl->accessed);
+	if (pagemap < 0)
+		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (!dev_mmu_contains(va) || n > DEV_ARRAY_LEN(entry) ||
+	    pread(pagemap, entry, n * sizeof entry[0], (off_t)(va / 4096 * sizeof entry[0])) !=
+		    (ssize_t)(n * sizeof entry[0]))
+		return;
+	for (uint64_t i = 0; i < n; i++)
+		ctl->accessed[i / 64] |= (entry[i] >> 63) << i % 64;
+	madvise((void *)va, len, MADV_DONTNEED);
+}
+
+static const struct ds_cmd *command(uint32_t i)
+{
+	return &ctl->cmd[i % DS_CMDS];
+}
+
+/* Unmaps of neighbouring ranges are one system call. Returns the next command. */
+static uint32_t unmap_merged(uint32_t i, uint32_t head)
+{
+	uint64_t va = command(i)->map.va, len = command(i)->map.len;
+
+	for (i++; i != head && command(i)->kind == DS_CMD_UNMAP; i++) {
+		const struct ds_map *next = &command(i)->map;
+		if (next->va + next->len == va)
+			va = next->va;
+		else if (next->va != va + len)
+			break;
+		len += next->len;
+	}
+	unmap(va, len);
+	return i;
+}
+
+static void apply_locked(void)
+{
+	uint32_t head = atomic_load(&ctl->cmd_head), i = atomic_load(&ctl->cmd_tail);
+
+	while (i != head) {
+		switch (command(i)->kind) {
+		case DS_CMD_UNMAP:
+			i = unmap_merged(i, head);
+			break;
+		case DS_CMD_REMAP:
+			cancel_replies(command(i)->map.va, command(i)->map.len);
+			map(&command(i++)->map, 0);
+			break;
+		case DS_CMD_MAP:
+			map(&command(i++)->map, MAP_POPULATE);
+			break;
+		case DS_CMD_ACCESSED:
+			accessed(command(i)->map.va, command(i)->map.len);
+			i++;
+			break;
+		case DS_CMD_WINDOW:
+			window_add((unsigned)command(i++)->map.va);
+			break;
+		default:
+			window_remove((unsigned)command(i++)->map.va);
+			break;
+		}
+		atomic_store(&ctl->cmd_tail, i);
+	}
+	if (atomic_load(&ctl->cmd_waiting))
+		dev_futex_wake(&ctl->cmd_tail, INT32_MAX);
+}
+
+void dev_mmu_apply(void)
+{
+	lock();
+	apply_locked();
+	unlock();
+}
+
+bool dev_mmu_try_apply(void)
+{
+	if (atomic_load(&ctl->cmd_head) == atomic_load(&ctl->cmd_tail) || !dev_trylock(&pt_lock))
+		return false;
+	apply_locked();
+	unlock();
+	return true;
+}
+
+void *dev_mmu_thread(void *arg)
+{
+	for (;;) {
+		uint32_t seen = atomic_load(&ctl->cmd_bell);
+
+		dev_mmu_apply();
+		atomic_store(&ctl->mmu_sleeping, 1);
+		if (atomic_load(&ctl->cmd_bell) == seen)
+			dev_futex_wait(&ctl->cmd_bell, seen);
+		atomic_store(&ctl->mmu_sleeping, 0);
+	}
+	return arg;
+}
+
+void dev_mmu_take_reply(struct ds_fault *f)
+{
+	lock();
+	if (atomic_load(&f->state) == DS_REPLIED)
+		for (unsigned i = 0; i < atomic_load(&f->nmaps); i++)
+			map(&f->map[i], MAP_POPULATE);
+	atomic_store(&f->state, DS_FREE);
+	unlock();
+}

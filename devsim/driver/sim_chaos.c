@@ -1,0 +1,118 @@
+/*
+ * sim_chaos.c - GMEM_CHAOS: a thread that keeps taking random pages of the program away, by the ways of every
+ * driver: device 0 touches them in its "chaos" kernel and faults, or core is asked to change their place.
+ *
+ * Paced by the clock, a few milliseconds at a time; what could not be done in time is not made up for.
+ */
+#include "devsim/mem_wire.h"
+#include "devsim/driver/sim_int.h"
+#include "core/entry/chaos.h"
+#include "core/entry/cpu.h"
+#include <errno.h>
+#include <time.h>
+
+#define TICK_NS 2000000u
+
+static bool running;
+
+struct agent {
+	struct gm_sim *sim;
+	struct gm_as *as;
+	uint64_t random;
+	struct gm_chaos_map map;
+	struct ds_chaos_args args;
+	unsigned n, writes; /* accesses in args */
+};
+
+static void touch(struct agent *c)
+{
+	if (!c->n)
+		return;
+	/* One refused access, of memory that is gone by now, ends the launch. */
+	int err = gm_sim_launch(c->sim, 0, "chaos", c->n, &c->args, c->n * sizeof c->args.access[0], NULL);
+	if (err) {
+		GM_COUNT(chaos_refused, 1);
+	} else {
+		GM_COUNT(chaos_reads, c->n - c->writes);
+		GM_COUNT(chaos_writes, c->writes);
+	}
+	c->n = c->writes = 0;
+}
+
+/* Eight ways, as likely as they stand here; TOUCH_* go into the next launch. */
+enum { TOUCH_READ = -1, TOUCH_WRITE = -2 };
+static const int ways[8] = {TOUCH_READ,	 TOUCH_READ, TOUCH_WRITE, TOUCH_WRITE,
+			    TOUCH_WRITE, GM_DEVICE,  GM_DUP,	  GM_REMOTE};
+
+static void change(struct agent *c)
+{
+	struct gm_chaos_page page;
+
+	if (!gmi_chaos_pick(c->as, &c->map, &c->random, &page))
+		return;
+	uint64_t r = gmi_chaos_random(&c->random);
+	int way = ways[r % 8];
+	if (way < 0) {
+		bool write = way == TOUCH_WRITE && gmi_opt.chaos_write && page.writable;
+		uint64_t word = page.va + (r >> 8) % GM_PAGE_BYTES / 8 * 8;
+		c->args.access[c->n++] = word | (write ? DS_CHAOS_WRITE : 0);
+		c->writes += write;
+		if (c->n == DS_CHAOS_MAX)
+			touch(c);
+	} else if (gmi_chaos_place(c->as, c->sim->dev, page.va, (enum gm_where)way)) {
+		GM_COUNT(chaos_refused, 1);
+	} else {
+		GM_COUNT(chaos_places, 1);
+	}
+}
+
+static void *chaos(void *arg)
+{
+	struct agent *c = arg;
+	const struct timespec tick = {.tv_nsec = TICK_NS};
+	uint64_t last = gmi_now_ns(), owed = 0; /* changes * 10^9 */
+
+	for (;;) {
+		gm_sys2(SYS_nanosleep, &tick, NULL);
+		uint64_t now = gmi_now_ns();
+		owed += gm_min(now - last, (uint64_t)4 * TICK_NS) * gmi_opt.chaos_rate;
+		last = now;
+		if (owed < 1000000000)
+			continue;
+		gmi_chaos_look(c->as, &c->map, &c->random);
+		for (; owed >= 1000000000; owed -= 1000000000)
+			change(c);
+		touch(c);
+	}
+	return NULL;
+}
+
+/* The child's only thread calls gmi_chaos_start() when it can; what the parent's agent used stays unused memory. */
+static void forked(void)
+{
+	running = false;
+}
+
+void gmi_chaos_start(void)
+{
+	if (!gmi_opt.chaos_rate || __atomic_exchange_n(&running, true, __ATOMIC_ACQ_REL))
+		return;
+	gmi_at_fork_child(forked);
+	struct agent *c = gmi_alloc(sizeof *c);
+	struct gm_sim *sim = c ? gmi_sim_default(0) : NULL;
+	int err = !c ? -ENOMEM : !sim || sim_up(sim) ? -ENODEV : gmi_activate();
+	if (!err) {
+		uint32_t generation;
+		/*
+		 * Here, where the program waits: for a moment each new descriptor has the lowest free number, which a program
+		 * that runs beside it could see, or miss. If it fails (said), the agent tries again.
+		 */
+		sim_process_start(sim, &generation);
+		c->sim = sim;
+		c->as = gm_as_default();
+		c->random = gmi_opt.chaos_seed;
+		err = gmi_thread_start(chaos, c);
+	}
+	if (err)
+		gm_log(GM_LOG_ERROR, "GMEM_CHAOS: no pages are taken away: error %d", -err);
+}

@@ -1,0 +1,82 @@
+/*
+ * sim_foreign.c - memory of the program outside every window, to the device and back (dev_foreign.c).
+ *
+ * The kernel copies, in this process: whatever the address, the worst is an error, and what may not be written is not.
+ */
+#include "devsim/driver/sim_int.h"
+#include <errno.h>
+#include <sys/uio.h>
+
+#define RUNS_AT_ONCE 256
+
+/* Which pages of the chunk are readable is found out by reading them. */
+static int read_chunk(struct ds_fault *f, unsigned char *to)
+{
+	uint64_t chunk = gm_align_down(f->va, DS_FOREIGN_BYTES);
+	long self = gm_sys0(SYS_getpid);
+
+	f->pages = 0;
+	for (unsigned i = 0; i < DS_FOREIGN_PAGES;) {
+		struct iovec local = {to + i * GM_PAGE_BYTES, (DS_FOREIGN_PAGES - i) * GM_PAGE_BYTES};
+		struct iovec remote = {(void *)(chunk + i * GM_PAGE_BYTES), local.iov_len};
+		long n = gm_sys6(SYS_process_vm_readv, self, &local, 1, &remote, 1, 0);
+		if (n == -EPERM || n == -ENOSYS)
+			return (int)n;
+		unsigned pages = n > 0 ? (unsigned)n / GM_PAGE_BYTES : 0;
+		f->pages |= (uint32_t)(((1ull << pages) - 1) << i);
+		i += pages + 1; /* the one that stopped it */
+	}
+	return f->pages & 1u << (f->va - chunk) / GM_PAGE_BYTES ? 0 : -EFAULT;
+}
+
+/* The first n runs at `at`; what the kernel wrote is short where the program may not write: there is *failed. */
+static int write_some(const unsigned char *at, unsigned n, uint64_t *failed)
+{
+	struct iovec local[RUNS_AT_ONCE], remote[RUNS_AT_ONCE];
+	long done = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct ds_foreign_run run;
+		gm_copy(&run, at, sizeof run);
+		at += sizeof run;
+		local[i] = (struct iovec){(void *)at, run.bytes};
+		remote[i] = (struct iovec){(void *)run.va, run.bytes};
+		at += run.bytes;
+	}
+	done = gm_sys6(SYS_process_vm_writev, gm_sys0(SYS_getpid), local, n, remote, n, 0);
+	for (unsigned i = 0; i < n; i++) {
+		if (done < (long)local[i].iov_len) {
+			*failed = (uintptr_t)remote[i].iov_base;
+			return -EPERM;
+		}
+		done -= (long)local[i].iov_len;
+	}
+	return 0;
+}
+
+int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed)
+{
+	for (uint32_t at = 0; at < bytes;) {
+		uint32_t first = at;
+		unsigned n = 0;
+		while (n < RUNS_AT_ONCE && at < bytes) {
+			struct ds_foreign_run run;
+			gm_copy(&run, runs + at, sizeof run);
+			at += (uint32_t)sizeof run + run.bytes;
+			n++;
+		}
+		if (at > bytes)
+			return -EFAULT; /* the device process talks nonsense */
+		int err = write_some(runs + first, n, failed);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int sim_foreign(struct gm_sim *sim, struct ds_fault *f)
+{
+	unsigned char *room = sim->ctl->foreign[f - sim->ctl->fault];
+
+	return f->kind == DS_F_FOREIGN_READ ? read_chunk(f, room) : sim_foreign_write(room, f->bytes, &f->va);
+}

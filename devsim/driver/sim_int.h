@@ -1,0 +1,148 @@
+/*
+ * sim_int.h - inside the driver of the simulated device: the host's side, part of libgmem.so.
+ *
+ *	sim_profile, sim_model   what it is, how long things take on it
+ *	sim_driver               struct gm_mmu: page-table changes into the command ring or a fault's reply
+ *	sim_open                 opening, closing, fork
+ *	sim_process              the process: start, loss, restart
+ *	sim_service              the thread that serves the device's faults
+ *	sim_foreign              memory outside every window, to and from the device
+ *	sim_launch               launches and modules
+ *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
+ *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
+ *
+ * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc, no stdio).
+ *
+ * Locks, in this order, with signals blocked: sims (the table) < core's registry < process < spaces < core's
+ *region and block < cmd. Nobody waits for the device while holding cmd; while holding a block's lock one may
+ *wait for the device's MMU thread, which depends on nobody. The cmd lock makes 'idle: queue only; running:
+ *wait' one decision with a launch.
+ */
+#ifndef GM_DEVSIM_SIM_INT_H
+#define GM_DEVSIM_SIM_INT_H
+
+#include "devsim/driver/sim.h"
+#include "devsim/driver/sim_model.h"
+#include "devsim/wire.h"
+#include "core/space/as.h"
+
+#define SIM_TICK_NS ((int64_t)20000000) /* whoever waits for the device looks so often whether it lives */
+
+struct sim_space {
+	struct gm_sim *sim;
+	struct gm_as *as; /* NULL: unused */
+};
+struct gm_sim {
+	unsigned number; /* "device N" in messages */
+	struct sim_model model;
+	struct gm_mmu mmu;
+	struct gm_dev *dev; /* NULL in a fork child until it uses the device */
+
+	int ctl_fd, mem_fd, journal_fd; /* raised */
+	struct ds_ctl *ctl;
+	char *aperture, *aperture_room;
+	char modules[DS_MODULES][DS_NAME_MAX];
+
+	struct gm_lock process_lock; /* starting */
+	int pid;
+
+	struct gm_lock cmd_lock;
+	int sock;	     /* raised; its hang-up is the process's end */
+	bool alive;	     /* from before it is spawned until it is found dead */
+	uint32_t generation; /* counts processes */
+	unsigned active;     /* launches queued or running */
+	uint64_t next_seq;
+	bool has_pending; /* the newest command is kept back: its neighbours may join it. Never while active
+			   */
+	struct ds_cmd pending;
+
+	struct gm_lock accessed_lock; /* one reader of the access counters at a time; before cmd */
+	struct gm_lock spaces_lock;
+	struct sim_space space[DS_WINDOWS];
+	struct {
+		struct gm_as *as;
+		enum gm_mmu_mode mode;
+	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
+
+	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
+	_Atomic int32_t owner[DS_LAUNCHES];	 /* who fills or awaits a slot: a thread, or SIM_OWNER_* */
+	_Atomic uint32_t slot_freed;		 /* futex */
+	void *journal_at[DS_LAUNCHES];
+
+	struct gm_stream *streams; /* under the cmd lock */
+	bool foreign;		   /* gmi_sim_expect_foreign() */
+
+	_Atomic uint32_t service; /* futex, enum sim_service_state */
+	_Atomic uint64_t virtual_ns;
+};
+enum { SIM_OWNER_NONE = 0, SIM_OWNER_GONE = -1 /* left by longjmp */, SIM_OWNER_JOURNAL = -2 };
+enum sim_service_state { SIM_SERVICE_NONE, SIM_SERVICE_RUNS, SIM_SERVICE_QUIT };
+
+static inline size_t sim_strlen(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n])
+		n++;
+	return n;
+}
+static inline bool sim_streq(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+/* ---- sim_open.c ---- */
+/* The device has its memory and is known to core (again, in a fork child). 0 or -errno. */
+int sim_up(struct gm_sim *sim);
+/* ---- sim_process.c ---- */
+/* Starts the process unless it runs. *generation: for sim_lost(). 0 or -errno (said). */
+int sim_process_start(struct gm_sim *sim, uint32_t *generation);
+/*
+ * Is the process of that generation gone? Whoever notices first reports it, ends its launches with -EIO and
+ * clears the ring: without a process there are no entries. Takes only the cmd lock; any thread that waits for
+ * the device.
+ */
+bool sim_lost(struct gm_sim *sim, uint32_t generation);
+/* Fault injection: a place where the process may be killed. */
+void sim_maybe_kill(struct gm_sim *sim);
+/* The process learns of a window (space i) or forgets it. Process and spaces lock held. 0, -EBUSY: taken
+ * there. */
+int sim_window_add(struct gm_sim *sim, unsigned i);
+void sim_window_remove(struct gm_sim *sim, unsigned i);
+
+/* ---- sim_driver.c ---- */
+extern const struct gm_mmu sim_mmu; /* page_bytes is filled in per device */
+/* cmd lock held: everything queued is visible to the device; returns cmd_head. */
+uint32_t sim_publish(struct gm_sim *sim);
+/* Queues a command; `wait`: the device has applied it on return, if it runs something. For windows. */
+void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait);
+/* Virtual time passes; really waits with GMEM_THROTTLE unless the caller is the service thread (it pays at
+ * the end). */
+void sim_elapse(struct gm_sim *sim, uint64_t ns);
+/* The service thread waits for what it owes, less the time since. */
+void sim_pay(uint64_t since_ns);
+
+/* ---- sim_service.c ---- */
+int sim_service_start(struct gm_sim *sim);
+void sim_service_stop(struct gm_sim *sim);
+/* The slot whose fault the calling thread serves for this device, or NULL. */
+struct ds_fault *sim_current_fault(const struct gm_sim *sim);
+bool sim_is_service_thread(void);
+
+/* ---- sim_foreign.c ---- */
+/* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */
+int sim_foreign(struct gm_sim *sim, struct ds_fault *f);
+/* Runs of bytes that the device wrote (struct ds_foreign_run), into the program. 0, or -EPERM: it may not write at *failed. */
+int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed);
+
+/* ---- sim_launch.c ---- */
+/* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */
+unsigned sim_launches_lost(struct gm_sim *sim);
+
+/* ---- sim_stream.c ---- */
+/* In a fork child: what was queued is given up. */
+void sim_streams_forked(struct gm_sim *sim);
+
+#endif

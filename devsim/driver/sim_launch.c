@@ -1,0 +1,380 @@
+/*
+ * sim_launch.c - kernels: launching, waiting, modules, the journal of in-place kernels.
+ *
+ * The launching thread waits with its signals open and holds no lock: its handlers run, its other threads
+ * fault and are served. If it leaves by longjmp its slot is taken back later.
+ */
+#include "devsim/driver/sim_int.h"
+#include "core/entry/cpu.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#define SPIN_NS	       10000 /* for very short kernels; longer ones are waited for asleep */
+#define MAX_RESUBMITS  3
+#define JOURNAL_RETAIN ((uint64_t)64 << 20) /* of each slot's journal, kept for the next launch */
+
+struct request {
+	int module;
+	const char *kernel;
+	uint32_t nblocks;
+	const void *args;
+	size_t args_bytes;
+	const char *label; /* NULL: the kernel's name */
+};
+
+/* ---- slots ---- */
+
+static void release(struct gm_sim *sim, unsigned slot)
+{
+	struct ds_launch *l = &sim->ctl->launch[slot];
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sim->cmd_lock);
+	if (atomic_load(&l->state) == DS_L_DONE)
+		sim->active--;
+	atomic_store(&sim->owner[slot], SIM_OWNER_NONE);
+	atomic_store(&l->state, DS_L_FREE);
+	gmi_unlock(&sim->cmd_lock);
+	gmi_restore_signals(mask);
+	atomic_fetch_add(&sim->slot_freed, 1);
+	gmi_futex_wake(&sim->slot_freed, 1);
+}
+
+/* Slots of launches that this thread left by longjmp, and of those that others left and are done. */
+static void reclaim(struct gm_sim *sim, int32_t tid)
+{
+	for (unsigned i = 0; i < DS_LAUNCHES; i++) {
+		int32_t mine = tid, gone = SIM_OWNER_GONE;
+		atomic_compare_exchange_strong(&sim->owner[i], &mine, SIM_OWNER_GONE);
+		uint32_t state = atomic_load(&sim->ctl->launch[i].state);
+		if ((state == DS_L_DONE || state == DS_L_FILLING) &&
+		    atomic_compare_exchange_strong(&sim->owner[i], &gone, tid))
+			release(sim, i);
+	}
+}
+
+static unsigned claim(struct gm_sim *sim)
+{
+	int32_t tid = gmi_gettid();
+
+	reclaim(sim, tid);
+	for (;;) {
+		uint32_t seen = atomic_load(&sim->slot_freed);
+		for (unsigned i = 0; i < DS_LAUNCHES; i++) {
+			uint32_t expected = DS_L_FREE;
+			if (!atomic_compare_exchange_strong(&sim->ctl->launch[i].state, &expected,
+							    DS_L_FILLING))
+				continue;
+			atomic_store(&sim->owner[i], tid);
+			return i;
+		}
+		gmi_futex_wait(&sim->slot_freed, seen, SIM_TICK_NS);
+		reclaim(sim, tid);
+	}
+}
+
+static void fill(struct ds_launch *l, const struct request *r)
+{
+	atomic_store(&l->waiting, 0);
+	l->module = (uint32_t)r->module;
+	l->nblocks = r->nblocks;
+	l->args_bytes = (uint32_t)r->args_bytes;
+	gmi_snprintf(l->kernel, sizeof l->kernel, "%s", r->kernel);
+	gm_copy(l->args, r->args, r->args_bytes); /* managed memory, perhaps: no lock is held */
+	atomic_store(&l->next_block, 0);
+	atomic_store(&l->blocks_done, 0);
+	atomic_store(&l->error, 0);
+	l->kernel_code = 0;
+	l->fault_addr = l->start_ns = l->end_ns = l->journal_bytes = 0;
+	atomic_store(&l->flops, 0);
+	atomic_store(&l->bytes, 0);
+	l->flop_type = 'd';
+	l->reply = 0;
+	l->written_bytes = 0;
+	atomic_store(&l->journal_valid, 0);
+}
+
+unsigned sim_launches_lost(struct gm_sim *sim)
+{
+	unsigned begun = 0;
+
+	for (unsigned i = 0; i < DS_LAUNCHES; i++) {
+		struct ds_launch *l = &sim->ctl->launch[i];
+		uint32_t state = atomic_load(&l->state);
+		int32_t none = 0;
+		if (state != DS_L_QUEUED && state != DS_L_RUNNING)
+			continue;
+		begun += state == DS_L_RUNNING;
+		/* What had not begun is simply tried again. */
+		atomic_compare_exchange_strong(&l->error, &none, state == DS_L_QUEUED ? -EAGAIN : -EIO);
+		atomic_store(&l->state, DS_L_DONE);
+		gmi_futex_wake(&l->state, INT32_MAX);
+	}
+	return begun;
+}
+
+/* ---- one launch ---- */
+
+/* The commit point: under the cmd lock, so that every page-table change is either applied before it or waited
+ * for. */
+static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
+{
+	struct ds_ctl *ctl = sim->ctl;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sim->cmd_lock);
+	bool ok = sim->alive && sim->generation == generation;
+	if (ok) {
+		l->after_cmd = sim_publish(sim);
+		l->seq = sim->next_seq++;
+		sim->active++;
+		atomic_store(&l->state, DS_L_QUEUED);
+	}
+	gmi_unlock(&sim->cmd_lock);
+	gmi_restore_signals(mask);
+	if (!ok)
+		return false;
+	sim_maybe_kill(sim);
+	uint32_t bits = ds_call_workers(ctl, 1);
+	if (bits)
+		gmi_futex_wake_bits(&ctl->launch_bell, bits);
+	return true;
+}
+
+static void await(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
+{
+	uint64_t end = gmi_now_ns() + SPIN_NS;
+
+	while (atomic_load_explicit(&l->state, memory_order_acquire) != DS_L_DONE && gmi_now_ns() < end)
+		__builtin_ia32_pause();
+	atomic_store(&l->waiting, 1);
+	for (uint32_t s = atomic_load(&l->state); s != DS_L_DONE; s = atomic_load(&l->state))
+		if (gmi_futex_wait(&l->state, s, SIM_TICK_NS) == -ETIMEDOUT)
+			sim_lost(sim, generation); /* then it is done */
+}
+
+/* Submits to a living process and waits. -EIO, -ENOENT and others of the start: it did not run. */
+static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
+{
+	struct ds_launch *l = &sim->ctl->launch[slot];
+	uint32_t generation;
+
+	fill(l, r);
+	for (int i = 0; i <= MAX_RESUBMITS; i++) {
+		int err = sim_process_start(sim, &generation);
+		if (err)
+			return err;
+		if (submit(sim, l, generation)) {
+			await(sim, l, generation);
+			err = atomic_load(&l->error);
+			return err ? err : sim_foreign_write(l->written, l->written_bytes, &l->fault_addr);
+		}
+	}
+	return -EIO;
+}
+
+static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
+{
+	const struct ds_launch *l = &sim->ctl->launch[slot];
+	uint64_t ns = err == -EIO ? 0 : sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
+	uint64_t wall = l->end_ns ? l->end_ns - l->start_ns : 0;
+	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
+
+	gm_launch_done(sim->dev);
+	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->modelled_ns, ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(err ? &k->failed : &k->launches, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&k->wall_ns, wall, memory_order_relaxed);
+	atomic_fetch_add_explicit(&k->modelled_ns, ns, memory_order_relaxed);
+	if (!out)
+		return;
+	*out = (struct gm_launch_result){
+		.fault_addr = l->fault_addr,
+		.kernel_code = l->kernel_code,
+		.modelled_ns = ns,
+		.wall_ns = wall,
+	};
+}
+
+/* Everything but the slot's release. */
+static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_result *result,
+		  unsigned *slot)
+{
+	if (!sim || !r->kernel || !r->nblocks || r->args_bytes > DS_ARGS_MAX || (r->args_bytes && !r->args) ||
+	    (unsigned)r->module >= DS_MODULES ||
+	    sim_strlen(r->kernel) >= sizeof((struct ds_launch *)0)->kernel)
+		return -EINVAL;
+	int err = sim_up(sim);
+	if (!err)
+		err = gmi_activate();
+	if (!err)
+		err = sim_service_start(sim);
+	if (err)
+		return err;
+
+	uint64_t wall = gmi_now_ns(), virtual = atomic_load(&sim->virtual_ns);
+	unsigned row = r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
+	*slot = claim(sim);
+	for (int i = 0; i <= MAX_RESUBMITS; i++) {
+		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
+		err = run_once(sim, *slot, r);
+		if (err != -EAGAIN)
+			break;
+		release(sim, *slot); /* the process was gone before it began */
+		*slot = claim(sim);
+	}
+	err = err == -EAGAIN ? -EIO : err;
+	if (r->kernel[0]) /* else a module was loaded, no more */
+		account(sim, *slot, err, result);
+	virtual = atomic_load(&sim->virtual_ns) - virtual;
+	wall = gmi_now_ns() - wall;
+	if (gmi_opt.throttle && virtual > wall)
+		sim_wait_ns(virtual - wall);
+	return err;
+}
+
+int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks, const void *args,
+		  size_t args_bytes, struct gm_launch_result *result)
+{
+	struct request r = {module, kernel, nblocks, args, args_bytes, NULL};
+	unsigned slot = DS_LAUNCHES;
+	int err = launch(sim, &r, result, &slot);
+
+	if (slot < DS_LAUNCHES)
+		release(sim, slot);
+	return err;
+}
+
+int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
+{
+	struct request r = {what->module, what->kernel, 1, what->args, what->args_bytes, what->label};
+	unsigned slot = DS_LAUNCHES;
+	int err = launch(sim, &r, result, &slot);
+
+	what->reply = 0;
+	if (slot < DS_LAUNCHES) {
+		what->reply = sim->ctl->launch[slot].reply;
+		release(sim, slot);
+	}
+	return err;
+}
+
+/* ---- journal ---- */
+
+static void journal_trim(struct gm_sim *sim, unsigned slot, uint64_t keep)
+{
+	uint64_t bytes = sim->ctl->launch[slot].journal_bytes;
+
+	if (bytes > keep)
+		gm_sys4(SYS_fallocate, sim->journal_fd, 3 /* PUNCH_HOLE | KEEP_SIZE */,
+			slot * DS_JOURNAL_SPAN + keep, gm_align_up(bytes - keep, GM_PAGE_BYTES));
+}
+
+int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t nblocks, const void *args,
+			      size_t args_bytes, struct gm_launch_result *result, int *slot,
+			      const void **journal)
+{
+	struct request r = {0, kernel, nblocks, args, args_bytes, NULL};
+	unsigned s = DS_LAUNCHES;
+	int err = launch(sim, &r, result, &s);
+
+	*journal = NULL;
+	*slot = -1;
+	if (s == DS_LAUNCHES)
+		return err;
+	struct ds_launch *l = &sim->ctl->launch[s];
+	if (err && atomic_load(&l->journal_valid)) {
+		void *p = gm_sys_mmap(NULL, l->journal_bytes, PROT_READ, MAP_SHARED, sim->journal_fd,
+				      s * DS_JOURNAL_SPAN);
+		if (!gm_is_err(p)) {
+			*journal = p;
+			*slot = (int)s;
+			sim->journal_at[s] = p;
+			atomic_store(&sim->owner[s], SIM_OWNER_JOURNAL);
+			return err;
+		}
+		gm_log(GM_LOG_ERROR,
+		       "device %u (%s): no memory to restore %zu bytes that a lost kernel had begun to "
+		       "overwrite",
+		       sim->number, sim->model.name, (size_t)l->journal_bytes);
+	}
+	journal_trim(sim, s, JOURNAL_RETAIN);
+	release(sim, s);
+	return err;
+}
+
+void gmi_sim_journal_done(struct gm_sim *sim, int slot)
+{
+	if (!sim || slot < 0 || slot >= DS_LAUNCHES || atomic_load(&sim->owner[slot]) != SIM_OWNER_JOURNAL)
+		return;
+	gm_sys_munmap(sim->journal_at[slot], sim->ctl->launch[slot].journal_bytes);
+	sim->journal_at[slot] = NULL;
+	journal_trim(sim, (unsigned)slot, 0);
+	release(sim, (unsigned)slot);
+}
+
+/* ---- modules ---- */
+
+/* The device may have another working directory: a path becomes absolute. A bare name is searched like any
+ * library's. */
+static int absolute(const char *path, char *out, size_t bytes)
+{
+	bool slash = false;
+	size_t at = 0;
+
+	for (const char *c = path; *c && !slash; c++)
+		slash = *c == '/';
+	if (slash && path[0] != '/') {
+		long n = gm_sys2(SYS_getcwd, out, bytes);
+		if (n < 0)
+			return (int)n;
+		at = (size_t)n - 1;
+		if (at + 1 < bytes)
+			out[at++] = '/';
+	}
+	return (size_t)gmi_snprintf(out + at, bytes - at, "%s", path) < bytes - at ? 0 : -ENAMETOOLONG;
+}
+
+/* The index of the path, entered if it is new. */
+static int enter_module(struct gm_sim *sim, const char *path, int *module)
+{
+	int err = -ENOSPC;
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sim->cmd_lock);
+	for (int i = 1; i < DS_MODULES; i++) {
+		if (sim->modules[i][0] && !sim_streq(sim->modules[i], path))
+			continue;
+		gmi_snprintf(sim->modules[i], DS_NAME_MAX, "%s", path);
+		gmi_snprintf(sim->ctl->module[i], DS_NAME_MAX, "%s", path);
+		*module = i;
+		err = 0;
+		break;
+	}
+	gmi_unlock(&sim->cmd_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+int gm_sim_load(struct gm_sim *sim, const char *path, int *module)
+{
+	char full[DS_NAME_MAX];
+
+	if (!sim || !path || !path[0] || !module)
+		return -EINVAL;
+	int err = absolute(path, full, sizeof full), i = 0;
+	if (!err)
+		err = sim_up(sim);
+	if (!err)
+		err = enter_module(sim, full, &i);
+	if (!err) {
+		err = gm_sim_launch(sim, i, "", 1, NULL, 0, NULL);
+		if (err == -ENOENT || err == -ENOEXEC)
+			sim->modules[i][0] = 0; /* another may have the place */
+	}
+	*module = err ? -1 : i;
+	return err;
+}

@@ -1,0 +1,370 @@
+/*
+ * sim_open.c - opening and closing devices, those of GMEM_DEVICE, and what becomes of them in a fork child.
+ */
+#include "devsim/driver/sim_int.h"
+#include "core/sys/inject.h"
+#include "core/entry/cpu.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+static struct gm_lock sims_lock;
+static struct gm_sim *sims[GM_MAX_DEV];
+static struct gm_sim *defaults[GM_MAX_DEV];
+static bool default_failed[GM_MAX_DEV];
+
+/* ---- what a device consists of; sims lock held ---- */
+
+static int make_memfd(const char *name, uint64_t bytes)
+{
+	int fd =
+		gm_inject(GM_INJ_MEMFD) ? -ENOMEM : (int)gm_sys2(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */);
+
+	if (fd < 0)
+		return fd;
+	int err = (int)gm_sys2(SYS_ftruncate, fd, bytes);
+	if (!err)
+		return gmi_fd_raise(fd);
+	gm_sys1(SYS_close, fd);
+	return err;
+}
+
+static void release_memory(struct gm_sim *sim)
+{
+	if (sim->aperture_room)
+		gm_sys_munmap(sim->aperture_room, sim->model.mem_bytes + GM_BLOCK_BYTES);
+	if (sim->ctl)
+		gm_sys_munmap(sim->ctl, sizeof *sim->ctl);
+	gmi_fd_close(sim->ctl_fd);
+	gmi_fd_close(sim->mem_fd);
+	gmi_fd_close(sim->journal_fd);
+	gmi_fd_close(sim->sock);
+	sim->aperture = sim->aperture_room = NULL;
+	sim->ctl = NULL;
+	sim->ctl_fd = sim->mem_fd = sim->journal_fd = sim->sock = -1;
+}
+
+/* The aperture is aligned to 2 MiB, so that the device's memory can be huge pages on both sides. */
+static int map_aperture(struct gm_sim *sim)
+{
+	uint64_t bytes = sim->model.mem_bytes;
+	if (!bytes)
+		return 0;
+	char *room = gm_sys_mmap(NULL, bytes + GM_BLOCK_BYTES, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (gm_is_err(room))
+		return gm_err(room);
+	sim->aperture_room = room;
+	sim->aperture = (char *)gm_align_up((uintptr_t)room, GM_BLOCK_BYTES);
+	void *p = gm_sys_mmap(sim->aperture, bytes, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_NORESERVE | MAP_FIXED, sim->mem_fd, 0);
+	if (gm_is_err(p))
+		return gm_err(p);
+	gm_sys3(SYS_madvise, sim->aperture, bytes,
+		MADV_HUGEPAGE); /* where the kernel allows it for shared memory */
+	gm_sys3(SYS_madvise, sim->aperture, bytes, MADV_DONTDUMP);
+	return 0;
+}
+
+static int map_ctl(struct gm_sim *sim)
+{
+	struct ds_ctl *ctl =
+		gm_sys_mmap(NULL, sizeof *ctl, PROT_READ | PROT_WRITE, MAP_SHARED, sim->ctl_fd, 0);
+
+	if (gm_is_err(ctl))
+		return gm_err(ctl);
+	sim->ctl = ctl;
+	ctl->magic = DS_MAGIC;
+	ctl->version = DS_VERSION;
+	ctl->mem_bytes = sim->model.mem_bytes;
+	ctl->workers = sim->model.workers;
+	gmi_snprintf(ctl->name, sizeof ctl->name, "%s", sim->model.name);
+	gm_copy(ctl->module, sim->modules, sizeof sim->modules);
+	return 0;
+}
+
+static int make_memory(struct gm_sim *sim)
+{
+	int err;
+
+	sim->sock = -1;
+	sim->ctl_fd = make_memfd("gmem-ctl", gm_align_up(sizeof *sim->ctl, GM_PAGE_BYTES));
+	sim->mem_fd = make_memfd("gmem-device", sim->model.mem_bytes);
+	sim->journal_fd = make_memfd("gmem-journal", DS_LAUNCHES * DS_JOURNAL_SPAN);
+	err = gm_min(gm_min(sim->ctl_fd, sim->mem_fd), sim->journal_fd);
+	err = err < 0 ? err : map_aperture(sim);
+	err = err ? err : map_ctl(sim);
+	if (err)
+		release_memory(sim);
+	return err;
+}
+
+static void publish_stats(const struct gm_sim *sim)
+{
+	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	uint32_t n = atomic_load(&gmi_stats->ndev);
+
+	gmi_snprintf(s->name, sizeof s->name, "%s", sim->model.name);
+	atomic_store(&s->mem_bytes, sim->model.mem_bytes);
+	atomic_store(&s->page_bytes, sim->model.page_bytes);
+	while (n <= sim->dev->index &&
+	       !atomic_compare_exchange_weak(&gmi_stats->ndev, &n, sim->dev->index + 1))
+		;
+}
+
+static int meet_core(struct gm_sim *sim)
+{
+	struct gm_dev *dev;
+
+	sim->mmu = sim_mmu;
+	sim->mmu.page_bytes = sim->model.page_bytes;
+	uint64_t cap = sim->model.cannot_fault ? 0 : GM_DEV_CAP_REPLAYABLE;
+	if (sim->model.mem_bytes)
+		cap |= GM_DEV_CAP_PEER;
+	else
+		sim->mmu.aperture = NULL;
+	if (!sim->model.reserve_bytes)
+		sim->mmu.peer_va_alloc_fixed = NULL;
+	int err = gm_dev_create(&sim->mmu, sim, cap, &dev);
+	if (err)
+		return err;
+	if (sim->model.mem_bytes)
+		err = gm_dev_register_physmem(dev, 0, sim->model.mem_bytes);
+	if (err) {
+		gm_dev_destroy(dev);
+		return err;
+	}
+	for (unsigned k = 0; k < GM_POLICY_KINDS; k++)
+		if (sim->model.policy[k][0])
+			gm_policy_set(NULL, dev, k, sim->model.policy[k]);
+	__atomic_store_n(&sim->dev, dev, __ATOMIC_RELEASE);
+	publish_stats(sim);
+	return 0;
+}
+
+static int bring_up(struct gm_sim *sim)
+{
+	int err = make_memory(sim);
+
+	if (!err) {
+		err = meet_core(sim);
+		if (err)
+			release_memory(sim);
+	}
+	for (unsigned i = 0; i < DS_WINDOWS && !err; i++) {
+		struct gm_as *as = sim->again[i].as;
+		sim->again[i].as = NULL;
+		if (as)
+			err = gm_as_attach(as, sim->dev, sim->again[i].mode, 1, NULL);
+	}
+	return err;
+}
+
+int sim_up(struct gm_sim *sim)
+{
+	int err = 0;
+
+	if (__atomic_load_n(&sim->dev, __ATOMIC_ACQUIRE))
+		return 0;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sims_lock);
+	if (!sim->dev)
+		err = bring_up(sim);
+	gmi_unlock(&sims_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* ---- fork: the child has no device; it makes its own when it uses one ---- */
+
+static void forget_device(struct gm_sim *sim)
+{
+	unsigned n = 0;
+
+	release_memory(sim);
+	for (unsigned i = 0; i < DS_WINDOWS; i++) {
+		struct gm_as *as = sim->space[i].as;
+		if (!as)
+			continue;
+		sim->again[n].as = as;
+		sim->again[n++].mode = as->ctx_room[sim->dev->index]->mode;
+	}
+	gm_zero(sim->space, sizeof sim->space);
+	gm_zero(sim->owner, sizeof sim->owner);
+	gm_zero(sim->journal_at, sizeof sim->journal_at);
+	sim->process_lock = sim->cmd_lock = sim->spaces_lock = sim->accessed_lock = (struct gm_lock){0};
+	sim->dev = NULL;
+	sim->alive = sim->has_pending = false;
+	sim->active = 0;
+	sim->pid = 0;
+	atomic_store(&sim->service, SIM_SERVICE_NONE);
+	atomic_store(&sim->virtual_ns, 0);
+}
+
+static void fork_child(void)
+{
+	sims_lock = (struct gm_lock){0};
+	for (int i = 0; i < GM_MAX_DEV; i++) {
+		if (sims[i])
+			sim_streams_forked(sims[i]);
+		if (sims[i] && sims[i]->dev)
+			forget_device(sims[i]);
+	}
+}
+
+/* ---- the public functions ---- */
+
+static int sim_new(const struct sim_model *model, struct gm_sim **out)
+{
+	unsigned i = 0;
+
+	while (i < GM_MAX_DEV && sims[i])
+		i++;
+	struct gm_sim *sim = i < GM_MAX_DEV ? gmi_alloc(sizeof *sim) : NULL;
+	if (!sim)
+		return i < GM_MAX_DEV ? -ENOMEM : -ENOSPC;
+	sim->number = i;
+	sim->model = *model;
+	int err = bring_up(sim);
+	if (err) {
+		gmi_free(sim, sizeof *sim);
+		return err;
+	}
+	gmi_at_fork_child(fork_child);
+	sims[i] = *out = sim;
+	return 0;
+}
+
+static int open_locked(const char *spec, struct gm_sim **sim)
+{
+	struct sim_model model;
+	char line[512];
+
+	if (sim_model_parse(spec, &model, line, sizeof line)) {
+		gm_log(GM_LOG_ERROR, "%s", line);
+		return -EINVAL;
+	}
+	int err = sim_new(&model, sim);
+	if (err)
+		gm_log(GM_LOG_ERROR, "cannot open device %s: error %d", spec, -err);
+	return err;
+}
+
+int gm_sim_open(const char *spec, struct gm_sim **sim)
+{
+	if (!spec || !sim)
+		return -EINVAL;
+	gmi_report_start(); /* whatever it says, the device works without it */
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sims_lock);
+	int err = open_locked(spec, sim);
+	gmi_unlock(&sims_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+static int detach_all(struct gm_sim *sim)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < DS_WINDOWS && !err; i++)
+		if (sim->space[i].as)
+			err = gm_as_detach(sim->space[i].as, sim->dev);
+	return err;
+}
+
+/* Buffer objects or sparse ranges? */
+static bool in_use(const struct gm_dev *dev)
+{
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gm_registry_lock);
+	bool busy = dev->nbos;
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
+			busy |= gm_spaces[i]->ctx[dev->index]->nsparse != 0;
+	gmi_unlock(&gm_registry_lock);
+	gmi_restore_signals(mask);
+	return busy;
+}
+
+int gm_sim_close(struct gm_sim *sim)
+{
+	if (!sim)
+		return -EINVAL;
+	if (sim->streams || (sim->dev && in_use(sim->dev)))
+		return -EBUSY;
+	int err = sim->dev ? detach_all(sim) : 0;
+	if (err)
+		return err;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sims_lock);
+	if (sim->dev) {
+		sim_service_stop(sim);
+		gm_dev_unregister_physmem(sim->dev, gm_dev_hnid(sim->dev));
+		gm_dev_destroy(sim->dev);
+		release_memory(sim); /* the socket too: the process ends */
+	}
+	for (int i = 0; i < GM_MAX_DEV; i++) {
+		sims[i] = sims[i] == sim ? NULL : sims[i];
+		defaults[i] = defaults[i] == sim ? NULL : defaults[i];
+	}
+	gmi_unlock(&sims_lock);
+	gmi_restore_signals(mask);
+	gmi_free(sim, sizeof *sim);
+	return 0;
+}
+
+struct gm_dev *gm_sim_dev(struct gm_sim *sim)
+{
+	return sim && !sim_up(sim) ? sim->dev : NULL;
+}
+
+bool gmi_sim_can_fault(const struct gm_sim *sim)
+{
+	return !sim->model.cannot_fault;
+}
+
+int gm_sim_attach(struct gm_sim *sim, struct gm_as *as)
+{
+	if (!sim || !as)
+		return -EINVAL;
+	int err = sim_up(sim);
+	return err ? err : gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+}
+
+/* sims lock held. NULL: it failed, and that was said. */
+static struct gm_sim *open_default(int i, struct gm_as *as)
+{
+	struct gm_sim *sim;
+
+	if (open_locked(gmi_opt.device[i], &sim))
+		return NULL;
+	int err = gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+	if (!err)
+		return sim;
+	gm_log(GM_LOG_ERROR, "cannot attach device %s: error %d%s", gmi_opt.device[i], -err,
+	       err == -EBUSY ? " (the program uses addresses that the device keeps for itself)" : "");
+	return NULL;
+}
+
+struct gm_sim *gmi_sim_default(int i)
+{
+	struct gm_as *as = gm_as_default();
+
+	if (i < 0 || i >= gmi_opt.ndev || !as)
+		return NULL;
+	if (__atomic_load_n(&defaults[i], __ATOMIC_ACQUIRE))
+		return defaults[i];
+	gmi_report_start();
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&sims_lock);
+	struct gm_sim *sim = defaults[i];
+	if (!sim && !default_failed[i]) {
+		sim = open_default(i, as);
+		default_failed[i] = !sim; /* said once */
+		__atomic_store_n(&defaults[i], sim, __ATOMIC_RELEASE);
+	}
+	gmi_unlock(&sims_lock);
+	gmi_restore_signals(mask);
+	return sim;
+}

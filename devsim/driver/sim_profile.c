@@ -1,0 +1,495 @@
+/*
+ * sim_profile.c - the devices that can be simulated, and the keys that make and override them. The figures and their
+ * sources: devices/.
+ *
+ * Peak rates are of the vector units (what a BLAS without tensor cores can reach); 'c' and 'z' count real
+ * operations.
+ */
+#include "devsim/driver/sim_int.h"
+#include <errno.h>
+
+#define GIB ((uint64_t)1 << 30)
+#define KIB 1024.0
+
+#define FAULT_BATCH	  256 /* NVIDIA UVM: uvm_perf_fault_batch_count */
+#define COUNTER_THRESHOLD 256 /* uvm_perf_access_counter_threshold */
+#define COUNTER_GRANULE	  GM_BLOCK_BYTES
+
+/* The built-in profiles: devices/, each turned into the string that a user's own file becomes (gmem-profile). */
+static const struct profile {
+	const char *name, *about, *spec;
+} profiles[] = {
+#include "devices.inc"
+};
+
+/* ---- keys ---- */
+
+static bool same_n(const char *s, size_t n, const char *word)
+{
+	size_t i = 0;
+
+	while (i < n && word[i] && s[i] == word[i])
+		i++;
+	return i == n && !word[i];
+}
+
+/* The first n bytes of s as a string. */
+static const char *cut(char *buf, size_t bytes, const char *s, size_t n)
+{
+	n = gm_min(n, bytes - 1);
+	gm_copy(buf, s, n);
+	buf[n] = 0;
+	return buf;
+}
+
+/* "1.5" and an optional unit that must stand in `units`: pairs of name and factor. Negative: not a number. */
+struct unit {
+	const char *name;
+	double factor;
+};
+static double number(const char *s, const struct unit *units, unsigned n)
+{
+	double v = 0, place = 1;
+	bool digits = false;
+
+	for (; *s >= '0' && *s <= '9'; s++, digits = true)
+		v = v * 10 + (*s - '0');
+	if (*s == '.')
+		for (s++; *s >= '0' && *s <= '9'; s++, digits = true)
+			v += (*s - '0') * (place /= 10);
+	for (unsigned i = 0; digits && i < n; i++)
+		if (same_n(s, sim_strlen(s), units[i].name))
+			return v * units[i].factor;
+	return -1;
+}
+
+static int set_mem(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->mem_bytes) || m->mem_bytes % GM_BLOCK_BYTES ||
+	       m->mem_bytes > 4096 * GIB;
+}
+static int set_reserve(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->reserve_bytes) || m->reserve_bytes % GM_PAGE_BYTES;
+}
+static int set_page(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->page_bytes) ||
+	       (m->page_bytes != 4096 && m->page_bytes != 65536 && m->page_bytes != GM_BLOCK_BYTES);
+}
+static int set_workers(struct sim_model *m, const char *v)
+{
+	static const struct unit none[] = {{"", 1}};
+	double n = number(v, none, 1);
+
+	m->workers = n >= 1 && n <= SIM_MAX_WORKERS ? (unsigned)n : 0;
+	return m->workers == 0 || (double)m->workers != n;
+}
+static const struct unit times[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}};
+static const struct unit rates[] = {{"", 1e-9}, {"M", 1e-3}, {"G", 1}};
+static const struct unit plain[] = {{"", 1}};
+
+static int set_number(double *to, const char *v, const struct unit *units, unsigned n)
+{
+	double d = number(v, units, n);
+
+	*to = d;
+	return d < 0;
+}
+static int set_time(double *to, const char *v)
+{
+	return set_number(to, v, times, GM_ARRAY_LEN(times));
+}
+static int set_rate(double *to, const char *v)
+{
+	return set_number(to, v, rates, GM_ARRAY_LEN(rates)) || *to < 1e-6;
+}
+static int set_count(unsigned *to, const char *v, unsigned most)
+{
+	double d = number(v, plain, 1);
+
+	*to = d >= 1 && d <= most ? (unsigned)d : 0;
+	return *to == 0 || (double)*to != d;
+}
+static int set_flag(bool *to, const char *v)
+{
+	*to = sim_streq(v, "yes");
+	return !*to && !sim_streq(v, "no");
+}
+
+static double link_slope(const struct sim_model *m)
+{
+	const struct sim_point *p = &m->link[m->nlink - 2];
+
+	return (p[1].ns - p[0].ns) / (p[1].bytes - p[0].bytes);
+}
+/* A link known by latency and bandwidth (GB/s): two points are enough. */
+static void set_line(struct sim_model *m, double latency_ns, double gbs)
+{
+	static const double at[] = {4 * KIB, 2048 * KIB};
+
+	m->nlink = GM_ARRAY_LEN(at);
+	for (unsigned i = 0; i < m->nlink; i++)
+		m->link[i] = (struct sim_point){at[i], latency_ns + at[i] / gbs};
+}
+/* What crosses the link in single accesses keeps its share of the link. */
+static void scale_remote(struct sim_model *m, double by)
+{
+	m->remote.bw *= by;
+	m->cpu.bw *= by;
+}
+static int set_latency(struct sim_model *m, const char *v)
+{
+	double ns, gbs = m->nlink ? 1 / link_slope(m) : 1;
+
+	if (set_time(&ns, v))
+		return -1;
+	set_line(m, ns, gbs);
+	return 0;
+}
+/* The same latency, another bandwidth. */
+static int set_bw(struct sim_model *m, const char *v)
+{
+	double gbs;
+
+	if (set_rate(&gbs, v))
+		return -1;
+	if (!m->nlink)
+		set_line(m, 0, gbs);
+	double slope = (m->link[1].ns - m->link[0].ns) / (m->link[1].bytes - m->link[0].bytes);
+	double latency = gm_max(m->link[0].ns - slope * m->link[0].bytes, 0);
+	scale_remote(m, gbs * link_slope(m));
+	for (unsigned i = 0; i < m->nlink; i++)
+		m->link[i].ns = latency + m->link[i].bytes / gbs;
+	return 0;
+}
+static int set_homebw(struct sim_model *m, const char *v)
+{
+	double gbs;
+
+	if (set_rate(&gbs, v) || !m->nlink)
+		return -1;
+	m->home_scale = 1 / link_slope(m) / gbs;
+	return 0;
+}
+/* "bytes:ns/bytes:ns...", sizes rising. */
+static int set_link(struct sim_model *m, const char *v)
+{
+	char part[32];
+	unsigned n = 0;
+
+	while (*v && n < SIM_LINK_POINTS) {
+		double *to[] = {&m->link[n].bytes, &m->link[n].ns};
+		for (unsigned i = 0; i < 2; i++) {
+			size_t len = 0;
+			while (v[len] && v[len] != (i ? '/' : ':'))
+				len++;
+			if (set_number(to[i], cut(part, sizeof part, v, len), plain, 1) || *to[i] <= 0)
+				return -1;
+			v += len + (v[len] != 0);
+		}
+		if (n && m->link[n].bytes <= m->link[n - 1].bytes)
+			return -1;
+		n++;
+	}
+	m->nlink = n;
+	return *v || n < 2;
+}
+static int set_duplex(struct sim_model *m, const char *v)
+{
+	return set_flag(&m->duplex, v);
+}
+static int set_fault(struct sim_model *m, const char *v)
+{
+	return set_time(&m->fault_ns, v);
+}
+static int set_batch(struct sim_model *m, const char *v)
+{
+	return set_count(&m->fault_batch, v, 4096);
+}
+static int set_nofault(struct sim_model *m, const char *v)
+{
+	return set_flag(&m->cannot_fault, v);
+}
+static int set_shared(struct sim_model *m, const char *v)
+{
+	return set_flag(&m->shared_table, v);
+}
+static int set_launch(struct sim_model *m, const char *v)
+{
+	return set_time(&m->launch_ns, v);
+}
+static int set_membw(struct sim_model *m, const char *v)
+{
+	return set_rate(&m->mem_bw, v);
+}
+static int set_l2(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->l2_bytes);
+}
+static int set_single(struct sim_model *m, const char *v)
+{
+	int bad = set_number(&m->gflops[0], v, plain, 1);
+
+	m->gflops[2] = m->gflops[0];
+	return bad || m->gflops[0] <= 0;
+}
+static int set_double(struct sim_model *m, const char *v)
+{
+	int bad = set_number(&m->gflops[1], v, plain, 1);
+
+	m->gflops[3] = m->gflops[1];
+	return bad || m->gflops[1] <= 0;
+}
+static int set_rlatency(struct sim_model *m, const char *v)
+{
+	return set_time(&m->remote.latency_ns, v);
+}
+static int set_rbw(struct sim_model *m, const char *v)
+{
+	return set_rate(&m->remote.bw, v);
+}
+static int set_rsector(struct sim_model *m, const char *v)
+{
+	return set_count(&m->remote.sector, v, 4096);
+}
+static int set_clatency(struct sim_model *m, const char *v)
+{
+	return set_time(&m->cpu.latency_ns, v);
+}
+static int set_cbw(struct sim_model *m, const char *v)
+{
+	return set_rate(&m->cpu.bw, v);
+}
+static int set_csector(struct sim_model *m, const char *v)
+{
+	return set_count(&m->cpu.sector, v, 4096);
+}
+static int set_threshold(struct sim_model *m, const char *v)
+{
+	return set_count(&m->counter_threshold, v, 65535);
+}
+static int set_granule(struct sim_model *m, const char *v)
+{
+	return gmi_parse_bytes(v, &m->counter_granule_bytes) ||
+	       (m->counter_granule_bytes != 65536 && m->counter_granule_bytes != GM_BLOCK_BYTES);
+}
+static int set_name(struct sim_model *m, const char *v)
+{
+	return (size_t)gmi_snprintf(m->name, sizeof m->name, "%s", v) >= sizeof m->name;
+}
+
+static int set_policy(struct sim_model *m, enum gm_policy_kind kind, const char *v)
+{
+	struct gm_choice choice;
+	size_t n = sizeof m->policy[0];
+
+	return gmi_policy_parse(kind, v, &choice) || (size_t)gmi_snprintf(m->policy[kind], n, "%s", v) >= n;
+}
+static int set_prefetch(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_PREFETCH, v);
+}
+static int set_evict(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_EVICT, v);
+}
+static int set_placement(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_PLACEMENT, v);
+}
+static int set_thrash(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_THRASH, v);
+}
+
+static const struct key {
+	const char *name, *valid;
+	int (*set)(struct sim_model *m, const char *value);
+} keys[] = {
+	{"mem", "a multiple of 2M, e.g. 512M or 4G; 0: it works on the host's memory", set_mem},
+	{"page", "4K, 64K or 2M", set_page},
+	{"workers", "1 to 64", set_workers},
+	{"bw", "the link's bytes per second, e.g. 12G; accesses in place keep their share of it", set_bw},
+	{"fault", "a far fault's latency, e.g. 45us", set_fault},
+	{"reserve", "bytes at the start of every space that the device keeps for itself, e.g. 64M",
+	 set_reserve},
+	{"prefetch", "as GMEM_PREFETCH, for this device", set_prefetch},
+	{"evict", "as GMEM_EVICT, for this device", set_evict},
+	{"placement", "as GMEM_PLACEMENT, for this device", set_placement},
+	{"thrash", "as GMEM_THRASH, for this device", set_thrash},
+	{"latency", "the link's latency, e.g. 1.3us", set_latency},
+	{"homebw", "the link's bytes per second on the way home, e.g. 12G", set_homebw},
+	{"link", "measured transfers, bytes:ns/bytes:ns..., up to 8, sizes rising", set_link},
+	{"duplex", "yes or no: both directions of the link at once", set_duplex},
+	{"batch", "1 to 4096: faults that one look at the fault buffer serves", set_batch},
+	{"nofault", "yes or no: yes reaches only what gm_as_map() mapped", set_nofault},
+	{"shared", "yes or no: yes walks the CPU's page table and has no far faults", set_shared},
+	{"threshold", "1 to 65535: accesses that make a granule of the access counters hot", set_threshold},
+	{"granule", "64K or 2M: of the access counters", set_granule},
+	{"launch", "what a launch takes, e.g. 4us", set_launch},
+	{"single", "Gflop/s in single precision", set_single},
+	{"double", "Gflop/s in double precision", set_double},
+	{"membw", "its memory's bytes per second, e.g. 1555G", set_membw},
+	{"l2", "bytes of its last cache, e.g. 40M", set_l2},
+	{"rlatency", "an access to host memory in place, e.g. 1.3us", set_rlatency},
+	{"rbw", "bytes per second of such accesses, e.g. 12G", set_rbw},
+	{"rsector", "1 to 4096: bytes that one of them moves", set_rsector},
+	{"clatency", "the CPU's access to device memory in place, e.g. 1.3us", set_clatency},
+	{"cbw", "bytes per second of such accesses, e.g. 12G", set_cbw},
+	{"csector", "1 to 4096: bytes that one of them moves", set_csector},
+	{"name", "up to 31 characters: how reports call it", set_name},
+};
+
+/* ---- parsing ---- */
+
+/* All names, separated by ", ". */
+static void list(char *buf, size_t bytes, const char *(*name)(unsigned i))
+{
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (unsigned i = 0; name(i) && at < bytes; i++)
+		at += (size_t)gmi_snprintf(buf + at, bytes - at, "%s%s", i ? ", " : "", name(i));
+}
+static const char *profile_name(unsigned i)
+{
+	return i < GM_ARRAY_LEN(profiles) ? profiles[i].name : NULL;
+}
+static const char *key_name(unsigned i)
+{
+	return i < GM_ARRAY_LEN(keys) ? keys[i].name : NULL;
+}
+
+static size_t span(const char *s, char stop)
+{
+	size_t n = 0;
+
+	while (s[n] && s[n] != ',' && s[n] != stop)
+		n++;
+	return n;
+}
+
+static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, size_t err_bytes)
+{
+	size_t k = span(s, '=');
+	char value[128], part[64], names[320];
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(keys); i++) {
+		if (!same_n(s, k, keys[i].name))
+			continue;
+		size_t len = k < n ? n - k - 1 : 0;
+		if (len && !keys[i].set(m, cut(value, sizeof value, s + k + 1, len)))
+			return 0;
+		gmi_snprintf(err, err_bytes, "device option '%s': %s is %s", cut(part, sizeof part, s, n),
+			     keys[i].name, keys[i].valid);
+		return -EINVAL;
+	}
+	list(names, sizeof names, key_name);
+	gmi_snprintf(err, err_bytes, "unknown device option '%s'; valid: %s", cut(part, sizeof part, s, k),
+		     names);
+	return -EINVAL;
+}
+
+/* ",key=value..." */
+static int parse_keys(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
+{
+	int bad = 0;
+
+	while (*spec == ',' && !bad) {
+		size_t n = span(++spec, ',');
+		bad = parse_key(spec, n, m, err, err_bytes);
+		spec += n;
+	}
+	return bad;
+}
+
+/* What no key set, and cannot do without. */
+static int complete(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
+{
+	const struct {
+		const char *key;
+		bool there;
+	} needed[] = {
+		{"page", m->page_bytes},       {"membw", m->mem_bw > 0},      {"single", m->gflops[0] > 0},
+		{"double", m->gflops[1] > 0},  {"link or bw", m->nlink >= 2}, {"rbw", m->remote.bw > 0},
+		{"rsector", m->remote.sector}, {"cbw", m->cpu.bw > 0},	      {"csector", m->cpu.sector},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(needed); i++) {
+		if (needed[i].there)
+			continue;
+		gmi_snprintf(err, err_bytes, "device 'custom' needs %s=", needed[i].key);
+		return -EINVAL;
+	}
+	/* Single accesses do not get more out of the link than copies do. */
+	m->remote.bw = gm_min(m->remote.bw, 1 / link_slope(m));
+	return 0;
+}
+
+static const struct sim_model blank = {.name = "custom",
+				       .workers = 2,
+				       .home_scale = 1,
+				       .duplex = true,
+				       .fault_batch = FAULT_BATCH,
+				       .counter_threshold = COUNTER_THRESHOLD,
+				       .counter_granule_bytes = COUNTER_GRANULE};
+
+int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
+{
+	size_t n = span(spec, ',');
+	char name[64], names[320];
+	bool known = same_n(spec, n, "custom");
+
+	*m = blank;
+	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles) && !known; i++) {
+		known = same_n(spec, n, profiles[i].name);
+		if (known && parse_keys(profiles[i].spec + span(profiles[i].spec, ','), m, err, err_bytes))
+			return -EINVAL;
+	}
+	if (known) {
+		int bad = parse_keys(spec + n, m, err, err_bytes);
+		return bad ? bad : complete(spec, m, err, err_bytes);
+	}
+	list(names, sizeof names, profile_name);
+	gmi_snprintf(
+		err, err_bytes,
+		"unknown device '%s'; valid: none, %s, or a profile in a file (run-with-gmem.sh --device "
+		"FILE.toml)",
+		cut(name, sizeof name, spec, n), names);
+	return -EINVAL;
+}
+
+static int check(const char *spec, char *err, size_t err_bytes)
+{
+	struct sim_model m;
+
+	return sim_model_parse(spec, &m, err, err_bytes);
+}
+
+__attribute__((constructor)) static void offer_check(void)
+{
+	gmi_opt_check_device = check;
+}
+
+void gmi_sim_help(void (*out)(const char *line))
+{
+	char line[256];
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles); i++) {
+		struct sim_model m;
+		char memory[32] = "no memory of its own";
+		if (sim_model_parse(profiles[i].name, &m, line, sizeof line)) {
+			out(line);
+			continue;
+		}
+		if (m.mem_bytes)
+			gmi_snprintf(memory, sizeof memory, "%zuG", (size_t)(m.mem_bytes / GIB));
+		gmi_snprintf(line, sizeof line, "%s: %s; %s", m.name, memory, profiles[i].about);
+		out(line);
+	}
+	for (unsigned i = 0; i < GM_ARRAY_LEN(keys); i++) {
+		gmi_snprintf(line, sizeof line, "%s=: %s", keys[i].name, keys[i].valid);
+		out(line);
+	}
+}

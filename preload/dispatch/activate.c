@@ -1,0 +1,309 @@
+/*
+ * activate.c - the step from armed to active, taken by core before the first page leaves the CPU.
+ *
+ *  1. wait until no thread is inside a libc function that blocks SIGSYS (its next call would kill it); new
+ * ones wait
+ *  2. selector on: from here every call that enters the kernel is dispatched
+ *  3. threads that were in a call already: one look at /proc/self/task/TID/syscall each. No buffer in the
+ * window: left alone. A call that a signal would end with EINTR: its buffers are pinned for good. Anything
+ * else, or running: a signal with SA_RESTART makes it come through user mode once.
+ *
+ * The signal is 33, libc's SIGSETXID: no program can block or claim it, and libc's handler ignores what it
+ * did not send. Our handler passes on what is not ours. All of this runs with signals blocked, in raw calls.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <ucontext.h>
+
+#include "preload/preload.h"
+#include "preload/syscalls/syscall_table.h"
+#include "preload/dispatch/uring.h"
+
+#define KICK_SIGNAL 33
+#define STEP_NS	    50000
+#define MAX_STEPS   40000 /* 2 s: then somebody has blocked signal 33 by a raw call */
+
+static _Atomic uint32_t activating;
+static _Atomic int came_by; /* thread that has run the kick's handler */
+static struct gmp_ksigaction before_kick;
+
+static void step(void)
+{
+	struct timespec ts = {0, STEP_NS};
+	gm_sys2(SYS_nanosleep, &ts, NULL);
+}
+
+void gmp_libc_enter(void)
+{
+	if (!gmp_armed)
+		return;
+	struct gmp_thread *t = gmp_self();
+	while (!atomic_fetch_add(&t->in_libc, 1) && gm_unlikely(atomic_load(&activating))) {
+		atomic_fetch_sub(&t->in_libc, 1);
+		gmi_futex_wait(&activating, 1, -1);
+	}
+}
+
+void gmp_libc_leave(void)
+{
+	if (gmp_armed && atomic_load_explicit(&gmp_self()->in_libc, memory_order_relaxed))
+		atomic_fetch_sub(&gmp_self()->in_libc, 1);
+}
+
+static bool anyone_in_libc(void)
+{
+	bool any = false;
+
+	gmi_lock(&gmp_threads_lock);
+	for (struct gm_thread *t = gmi_threads; t && !any; t = t->next) {
+		struct gmp_thread *p = t->preload;
+		any = t != gmi_self() && p && atomic_load(&p->in_libc);
+	}
+	gmi_unlock(&gmp_threads_lock);
+	return any;
+}
+
+/* A thread that libc made for itself (timers, aio), which no hook saw and whose calls were not dispatched yet: what the
+ * frame holds of altstack and mask is what it goes on with. */
+static void answer(ucontext_t *uc)
+{
+	if (!gmp_tls || !gmp_tls->armed) {
+		uint64_t mask;
+		memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+		gmp_thread_arm(mask & GMP_VIRTUAL);
+		mask &= ~GMP_VIRTUAL;
+		memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+		gm_sys2(SYS_sigaltstack, NULL, &uc->uc_stack);
+	}
+	atomic_store(&came_by, gmi_gettid());
+}
+
+static void on_kick(int sig, siginfo_t *info, void *ctx)
+{
+	if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &came_by)
+		answer(ctx);
+	else if (before_kick.handler != (void *)SIG_DFL && before_kick.handler != (void *)SIG_IGN)
+		((void (*)(int, siginfo_t *, void *))before_kick.handler)(sig, info, ctx);
+}
+
+static void install_kick(void)
+{
+	struct gmp_ksigaction k = {.handler = (void *)on_kick,
+				   .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | GMP_SA_RESTORER,
+				   .restorer = gmp_restore_own},
+			      old;
+
+	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &k, &old, 8);
+	if (old.handler != k.handler)
+		before_kick = old;
+}
+
+/* ---- one thread -------------------------------------------------------------------------------- */
+
+enum where { GONE, RUNNING, BLOCKED };
+
+static unsigned long number(const char **s)
+{
+	unsigned long v = 0;
+	bool hex = !strncmp(*s, "0x", 2);
+
+	for (*s += hex ? 2 : 0; **s > ' '; ++*s)
+		v = v * (hex ? 16 : 10) + (unsigned long)(**s <= '9' ? **s - '0' : **s - 'a' + 10);
+	while (**s == ' ')
+		++*s;
+	return v;
+}
+
+/* "NR 0xA0 ... 0xA5 0xSP 0xPC", "-1 0xSP 0xPC" or "running" */
+static enum where look(int tid, long *nr, long a[6], uintptr_t *sp)
+{
+	char path[64], text[256];
+	const char *s = text;
+
+	gmi_snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	long fd = gm_sys3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? GONE : RUNNING;
+	long n = gm_sys3(SYS_read, fd, text, sizeof(text) - 1);
+	gm_sys1(SYS_close, fd);
+	if (n <= 0)
+		return n == -ESRCH ? GONE : RUNNING;
+	text[n] = '\0';
+	if (text[0] < '0' || text[0] > '9')
+		return RUNNING;
+	*nr = (long)number(&s);
+	for (int i = 0; i < 6; i++)
+		a[i] = (long)number(&s);
+	*sp = number(&s);
+	return BLOCKED;
+}
+
+/* Is the blocked call none of our business, now or from now on? */
+static bool is_settled(long nr, const long a[6], uintptr_t sp)
+{
+	struct gmp_ranges rs = {.hold = gmp_keep};
+
+	gmp_syscall_ranges(nr, a, &rs);
+	if (gmi_vm_contains((void *)sp))
+		gmi_pin_range((void *)gm_align_down(sp, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
+	if (rs.n && !gmp_syscalls[nr].norestart)
+		return false;
+	for (unsigned i = 0; i < rs.n; i++)
+		gmi_pin_range((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, true);
+	return true;
+}
+
+static bool is_internal(int tid)
+{
+	for (struct gm_thread *t = gmi_threads; t; t = t->next)
+		if (atomic_load(&t->tid) == tid)
+			return t->internal;
+	return false;
+}
+
+static bool is_armed(int tid)
+{
+	bool armed = false;
+
+	gmi_lock(&gmp_threads_lock);
+	for (struct gm_thread *t = gmi_threads; t && !armed; t = t->next)
+		armed = atomic_load(&t->tid) == tid && t->preload && ((struct gmp_thread *)t->preload)->armed;
+	gmi_unlock(&gmp_threads_lock);
+	return armed;
+}
+
+/* Threads that the kernel made for io_uring have no user mode to come through. poll: only those that poll queues. */
+static bool is_uring_thread(int tid, bool poll)
+{
+	char path[64], name[16] = "";
+
+	gmi_snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+	long fd = gm_sys3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	gm_sys3(SYS_read, fd, name, sizeof(name) - 1);
+	gm_sys1(SYS_close, fd);
+	return !strncmp(name, "iou-", 4) && (!poll || !strncmp(name, "iou-sqp", 7));
+}
+
+static void settle(int tid)
+{
+	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
+	bool kicked = false;
+
+	if (is_uring_thread(tid, false))
+		return;
+	kick.si_value.sival_ptr = &came_by;
+	kick.si_pid = (int)gm_sys0(SYS_getpid);
+	for (int i = 0; i < MAX_STEPS && !is_internal(tid); i++) {
+		long nr, a[6];
+		uintptr_t sp;
+		enum where w = look(tid, &nr, a, &sp);
+		if (w == GONE || (w == BLOCKED && is_armed(tid) && is_settled(nr, a, sp)))
+			return;
+		if (!kicked && gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
+			return;
+		kicked = true;
+		if (atomic_load(&came_by) == tid)
+			return;
+		step();
+	}
+	if (!is_internal(tid))
+		gm_log(GM_LOG_WARN, "thread %d does not answer; a call of its may miss memory that is away",
+		       tid);
+}
+
+struct dirent64 { /* the kernel's */
+	uint64_t ino, off;
+	uint16_t reclen;
+	uint8_t type;
+	char name[];
+};
+
+/* All other threads of the process. Stops when `each` says so. */
+static void each_thread(bool (*each)(int tid, void *arg), void *arg)
+{
+	char buf[2048] __attribute__((aligned(8)));
+	bool stop = false;
+	long n, fd = gm_sys3(SYS_open, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+	if (fd < 0) {
+		gm_log(GM_LOG_WARN,
+		       "no /proc: calls that threads are blocked in may miss memory that is away");
+		return;
+	}
+	while (!stop && (n = gm_sys3(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+		for (long at = 0; at < n && !stop; at += ((struct dirent64 *)(buf + at))->reclen) {
+			const char *name = ((struct dirent64 *)(buf + at))->name;
+			int tid = name[0] >= '0' && name[0] <= '9' ? (int)number(&name) : 0;
+			stop = tid && tid != gmi_gettid() && each(tid, arg);
+		}
+	}
+	gm_sys1(SYS_close, fd);
+}
+
+static bool settle_one(int tid, void *unused)
+{
+	settle(tid);
+	return false;
+}
+
+static bool find_poller(int tid, void *found)
+{
+	return *(bool *)found = is_uring_thread(tid, true);
+}
+
+/* A queue that a kernel thread polls, from before we could see to it (uring.c): requests would name memory that is away,
+ * and nothing would tell us. */
+static bool queue_is_polled(void)
+{
+	static bool told;
+	bool found = false;
+
+	each_thread(find_poller, &found);
+	if (found && !told)
+		gm_log(GM_LOG_WARN,
+		       "an io_uring submission queue is polled by the kernel (IORING_SETUP_SQPOLL): "
+		       "memory stays on the host as long as it is there");
+	told |= found;
+	return found;
+}
+
+/* What was pinned when there was no store yet. */
+static void adopt_pinned(void *arg)
+{
+	gmi_adopt_pinned();
+}
+
+int gmp_activate(void)
+{
+	if (!gmp_have_dispatch)
+		return 0;
+	if (queue_is_polled())
+		return -EBUSY;
+	atomic_store(&activating, 1);
+	for (int i = 0; i < MAX_STEPS && anyone_in_libc(); i++)
+		step();
+	gmp_signals_reclaim();
+	gmp_selector = 1;
+	atomic_thread_fence(memory_order_seq_cst);
+	atomic_store(&activating, 0);
+	gmi_futex_wake(&activating, INT32_MAX);
+	install_kick();
+	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */
+	gm_sigmask mask = gmi_block_signals();
+	gmi_restore_signals(~GMP_VIRTUAL);
+	each_thread(settle_one, NULL);
+	gmp_uring_find();
+	gmi_restore_signals(mask);
+	gmp_off_stack(adopt_pinned, NULL);
+	return 0;
+}
+
+void gmp_activate_forked(void)
+{
+	atomic_store(&activating, 0);
+	gmp_threads_lock = (struct gm_lock){0};
+	gmp_self()->in_libc = 0;
+}

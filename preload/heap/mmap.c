@@ -1,0 +1,232 @@
+/*
+ * mmap and its relatives as the program calls them: what belongs to the managed window goes to core/space/vm.c, all
+ * else to the kernel. Passing through costs a comparison and the system call. errno is set on failure only;
+ * nothing here calls libc.
+ *
+ * Managed: private anonymous mappings without an address. Passed through: stacks, MAP_GROWSDOWN, MAP_32BIT,
+ * MAP_HUGETLB, hints and fixed addresses outside the window, files, shared and executable memory. Inside the
+ * window everything that MAP_FIXED brings is recorded, and what cannot migrate stays on the host.
+ *
+ * Thread stacks come from libc's own mmap and are never seen here: good, they are left alone.
+ */
+#include "preload/heap/gmp_mmap.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#include "core/entry/cpu.h"
+#include "core/space/vm.h"
+#include "preload/dispatch/uring.h"
+
+#define UNMANAGED_FLAGS (MAP_STACK | MAP_GROWSDOWN | MAP_32BIT | MAP_HUGETLB)
+
+static struct gm_as *space;	       /* NULL until gmp_mmap_init() */
+static uintptr_t window_lo, window_hi; /* empty until then */
+
+void gmp_mmap_init(void)
+{
+	space = gmi_vm_space();
+	if (space)
+		gmi_vm_window(space, &window_lo, &window_hi);
+}
+
+/* Any byte of [p, p+len) in the window? Lengths that wrap around are the kernel's to refuse. */
+static bool inside(const void *p, size_t len)
+{
+	return (uintptr_t)p < window_hi && (uintptr_t)p + len > window_lo;
+}
+
+static long result(long r)
+{
+	if ((unsigned long)r < (unsigned long)-4095)
+		return r;
+	errno = (int)-r;
+	return -1;
+}
+
+/* ---- mmap ---- */
+
+static bool manageable(int prot, int flags)
+{
+	return (flags & (MAP_TYPE | MAP_ANONYMOUS | UNMANAGED_FLAGS)) == (MAP_PRIVATE | MAP_ANONYMOUS) &&
+	       !(prot & PROT_EXEC);
+}
+
+static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off, void *site)
+{
+	const int placed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+
+	if (addr && inside(addr, len)) {
+		if (placed)
+			return gmi_vm_map_fixed(space, addr, len, prot, flags, fd, (uint64_t)off,
+						(uintptr_t)site);
+		if (manageable(prot, flags)) { /* a hint: there if it is free, else anywhere */
+			void *at = (void *)gm_align_down((uintptr_t)addr, GM_PAGE_BYTES);
+			void *p = gmi_vm_map_fixed(space, at, len, prot, flags | MAP_FIXED_NOREPLACE, fd,
+						   (uint64_t)off, (uintptr_t)site);
+			if (!gm_is_err(p))
+				return p;
+			addr = NULL;
+		}
+	}
+	if (space && !addr && !placed && manageable(prot, flags)) {
+		void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, (uintptr_t)site);
+		if (gm_err(p) != -ENOMEM || !gm_is_err(p))
+			return p;
+		/* More than the window has: the kernel may still have it. */
+	}
+	void *p = gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
+	if (fd >= 0 && !gm_is_err(p))
+		gmp_uring_mapped(p, len, (uint64_t)off);
+	return p;
+}
+
+GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	return (void *)result((long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+}
+
+GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
+{
+	return (void *)result((long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+}
+
+/* ---- changing mappings ---- */
+
+GM_EXPORT int munmap(void *addr, size_t len)
+{
+	gmp_uring_unmapped(addr, len);
+	return (int)result(inside(addr, len) ? gmi_vm_unmap(space, addr, len) : gm_sys_munmap(addr, len));
+}
+
+GM_EXPORT int mprotect(void *addr, size_t len, int prot)
+{
+	return (int)result(inside(addr, len) ? gmi_vm_protect(space, addr, len, prot)
+					     : gm_sys_mprotect(addr, len, prot));
+}
+
+GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
+{
+	void *new_addr = NULL;
+	if (flags &
+	    (MREMAP_FIXED | MREMAP_DONTUNMAP)) { /* the one case in which the kernel takes a hint, too */
+		va_list ap;
+		va_start(ap, flags);
+		new_addr = va_arg(ap, void *);
+		va_end(ap);
+	}
+	bool ours = inside(old, old_len ? old_len : 1) || (flags & MREMAP_FIXED && inside(new_addr, new_len));
+	return (void *)result(ours ? (long)gmi_vm_remap(space, old, old_len, new_len, flags, new_addr)
+				   : gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr));
+}
+
+GM_EXPORT int madvise(void *addr, size_t len, int advice)
+{
+	return (int)result(inside(addr, len) ? gmi_vm_advise(space, addr, len, advice)
+					     : gm_sys3(SYS_madvise, addr, len, advice));
+}
+
+/* Returns the error instead of setting errno. POSIX_MADV_DONTNEED must not lose data: libc does nothing for
+ * it. */
+GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
+{
+	if (advice == POSIX_MADV_DONTNEED)
+		return 0;
+	return (int)-(inside(addr, len) ? gmi_vm_advise(space, addr, len, advice)
+					: gm_sys3(SYS_madvise, addr, len, advice));
+}
+
+/* ---- asking and locking: the pages must be at home, and a hole of the window must look like one ---- */
+
+long gmp_mlock(long nr, const void *addr, size_t len, long flags)
+{
+	if (!inside(addr, len))
+		return gm_sys3(nr, addr, len, flags);
+	if (atomic_load_explicit(&gmi_active, memory_order_acquire)) {
+		gm_sigmask old = gmi_block_signals();
+		gmi_cpu_make_resident((uintptr_t)addr, len, false); /* what cannot come makes the call fail */
+		gmi_restore_signals(old);
+	}
+	long r = gm_sys3(nr, addr, len, flags);
+	return r == 0 && !gmi_vm_covered(space, addr, len) ? -ENOMEM : r;
+}
+
+GM_EXPORT int mlock(const void *addr, size_t len)
+{
+	return (int)result(gmp_mlock(SYS_mlock, addr, len, 0));
+}
+
+GM_EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
+{
+	return (int)result(gmp_mlock(SYS_mlock2, addr, len, (long)flags));
+}
+
+static long unless_hole(const void *addr, size_t len, long r)
+{
+	return r == 0 && inside(addr, len) && !gmi_vm_covered(space, addr, len) ? -ENOMEM : r;
+}
+
+long gmp_munlock(const void *addr, size_t len)
+{
+	return unless_hole(addr, len, gm_sys2(SYS_munlock, addr, len));
+}
+
+GM_EXPORT int munlock(const void *addr, size_t len)
+{
+	return (int)result(gmp_munlock(addr, len));
+}
+
+long gmp_msync(void *addr, size_t len, int flags)
+{
+	return unless_hole(addr, len, gm_sys3(SYS_msync, addr, len, flags));
+}
+
+GM_EXPORT int msync(void *addr, size_t len, int flags)
+{
+	return (int)result(gmp_msync(addr, len, flags));
+}
+
+long gmp_mincore(void *addr, size_t len, unsigned char *vec)
+{
+	return inside(addr, len) ? gmi_vm_mincore(space, addr, len, vec)
+				 : gm_sys3(SYS_mincore, addr, len, vec);
+}
+
+GM_EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
+{
+	unsigned pin = gmi_pin(vec, (len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
+	long r = gmp_mincore(addr, len, vec);
+	gmi_unpin(pin);
+	return (int)result(r);
+}
+
+/* ---- jemalloc's own calls (see WRAP in the Makefile): never managed, and errno is nobody's business there
+ * ---- */
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
+int __wrap_munmap(void *addr, size_t len);
+int __wrap_mprotect(void *addr, size_t len, int prot);
+int __wrap_madvise(void *addr, size_t len, int advice);
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	void *p = gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
+	return gm_is_err(p) ? MAP_FAILED : p;
+}
+
+int __wrap_munmap(void *addr, size_t len)
+{
+	return gm_sys_munmap(addr, len) ? -1 : 0;
+}
+
+int __wrap_mprotect(void *addr, size_t len, int prot)
+{
+	return gm_sys_mprotect(addr, len, prot) ? -1 : 0;
+}
+
+int __wrap_madvise(void *addr, size_t len, int advice)
+{
+	return gm_sys3(SYS_madvise, addr, len, advice) ? -1 : 0;
+}

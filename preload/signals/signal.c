@@ -1,0 +1,261 @@
+/*
+ * signal.c - SIGSEGV and SIGSYS at kernel level, and how what is not ours reaches the program.
+ *
+ * A forwarded signal is delivered as the kernel does it: a signal frame on the stack that the program's
+ * action asks for, its mask, then the handler; it returns through gmp_restore_forwarded. To get there our
+ * handler throws its own frame away: the frame may lie where the program's must go (the top of the program's
+ * altstack). So two frames are put together in the thread's scratch: R, a bare ucontext that continues in the
+ * program's handler, and P, the frame that handler sees. gmp_sigreturn_with() moves the stack pointer to R,
+ * copies P into place, and returns from the signal by R.
+ *
+ *      P, on the program's stack (addresses grow upwards)
+ *      +------------------+ <- rsp in the handler, (rsp + 8) % 16 == 0
+ *      | return address   |    gmp_restore_forwarded
+ *      | ucontext (304)   | <- rdx
+ *      | siginfo (128)    | <- rsi
+ *      | padding, FP state|    64-byte aligned, as large as the interrupted one
+ *      +------------------+ <- red zone of the interrupted code, or top of the altstack
+ */
+#include <string.h>
+#include <sys/ucontext.h>
+#include <ucontext.h>
+
+#include "preload/preload.h"
+
+#define UC_BYTES     304 /* the kernel's struct ucontext; glibc's is longer */
+#define FP_MAGIC     0x46505853u
+#define EFLAGS_CLEAR 0x10500ul /* RF, DF, TF */
+
+struct frame {
+	void *restorer;
+	char uc[UC_BYTES];
+	siginfo_t info;
+};
+_Static_assert(offsetof(ucontext_t, uc_sigmask) == UC_BYTES - 8, "kernel ucontext");
+_Static_assert(sizeof(struct frame) == 8 + UC_BYTES + 128, "kernel signal frame");
+
+static uint64_t get_mask(const ucontext_t *uc)
+{
+	uint64_t m;
+	memcpy(&m, &uc->uc_sigmask, sizeof(m));
+	return m;
+}
+
+static void set_mask(void *uc, uint64_t m)
+{
+	memcpy((char *)uc + UC_BYTES - 8, &m, sizeof(m));
+}
+
+static size_t fp_bytes(const char *fp)
+{
+	uint32_t sw[2];
+
+	if (!fp)
+		return 0;
+	memcpy(sw, fp + 464, sizeof(sw)); /* struct _fpx_sw_bytes: magic1, extended_size */
+	return sw[0] == FP_MAGIC ? sw[1] : 512;
+}
+
+static void send_self(int sig, const siginfo_t *info)
+{
+	long pid = gm_sys0(SYS_getpid);
+
+	/* What kill() or tgkill() made is for the main thread alone to send again. */
+	if (gm_sys4(SYS_rt_tgsigqueueinfo, pid, gmi_gettid(), sig, info) == -EPERM)
+		gm_sys3(SYS_tgkill, pid, gmi_gettid(), sig);
+}
+
+/* The default action, with the true registers: a fault happens again, anything else is sent again. */
+static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous)
+{
+	struct gmp_ksigaction dfl = {.flags = GMP_SA_RESTORER, .restorer = gmp_restore_own};
+
+	gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
+	if (synchronous && sig == SIGSEGV)
+		return;
+	set_mask(uc, get_mask(uc) & ~gmp_bit(sig));
+	send_self(sig, info);
+}
+
+/* Go takes the altstack that it finds on a thread for its own: ours, then. */
+static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigaction *act, uintptr_t sp)
+{
+	const stack_t alt = gmp_altstack_in_use(t);
+	bool wanted = (act->flags & SA_ONSTACK) && (t->alt.ss_size || gmp_small_stacks);
+
+	if (wanted && alt.ss_size && sp - (uintptr_t)alt.ss_sp >= alt.ss_size)
+		return (uintptr_t)alt.ss_sp + alt.ss_size;
+	return sp - GMP_REDZONE;
+}
+
+/* Signals are blocked (scratch). Does not return. */
+static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gmp_ksigaction *act)
+{
+	struct gmp_thread *t = gmp_self();
+	greg_t *g = uc->uc_mcontext.gregs;
+	const char *fp = (const char *)uc->uc_mcontext.fpregs;
+	size_t fpn = fp_bytes(fp);
+	gmp_altstack_seen(t, &uc->uc_stack);
+	uintptr_t top = frame_top(t, act, (uintptr_t)g[REG_RSP]);
+	uintptr_t fp_at = gm_align_down(top - fpn, 64);
+	uintptr_t at = gm_align_down(fp_at - sizeof(struct frame), 16) - 8;
+	uint64_t now = (get_mask(uc) & ~GMP_VIRTUAL) | t->vmask;
+	uint64_t view = (get_mask(uc) & ~GMP_VIRTUAL) | gmp_end_wait(t, g, &now);
+	uint64_t in_handler = now | act->mask | (act->flags & SA_NODEFER ? 0 : gmp_bit(sig));
+	char *r = t->scratch, *p = r + gm_align_up(UC_BYTES, 64);
+
+	struct frame *f = (struct frame *)p;
+	f->restorer = gmp_restore_forwarded;
+	memcpy(f->uc, uc, UC_BYTES);
+	f->info = *info;
+	set_mask(f->uc, view);
+	if (fp) {
+		memcpy(p + (fp_at - at), fp, fpn);
+		((ucontext_t *)f->uc)->uc_mcontext.fpregs = (void *)fp_at;
+	}
+
+	memcpy(r, uc, UC_BYTES);
+	greg_t *rg = ((ucontext_t *)r)->uc_mcontext.gregs;
+	rg[REG_RIP] = (greg_t)act->handler;
+	rg[REG_RSP] = (greg_t)at;
+	rg[REG_RDI] = sig;
+	rg[REG_RSI] = (greg_t)(at + offsetof(struct frame, info));
+	rg[REG_RDX] = (greg_t)(at + offsetof(struct frame, uc));
+	rg[REG_RAX] = 0;
+	rg[REG_EFL] &= ~(greg_t)EFLAGS_CLEAR;
+	((ucontext_t *)r)->uc_mcontext.fpregs = NULL; /* handlers start with a fresh FPU */
+	set_mask(r, in_handler & ~GMP_VIRTUAL);
+	t->vmask = in_handler & GMP_VIRTUAL;
+	t->beside = 0;
+
+	if (gmp_managed((void *)at, top - at))
+		gmi_pin_range((void *)at, top - at, true);
+	gmp_sigreturn_with(r, (void *)at, p, fp_at + fpn - at);
+}
+
+static bool is_handler(const void *h)
+{
+	return h != (void *)SIG_DFL && h != (void *)SIG_IGN;
+}
+
+/* Signals blocked. */
+static void act_on(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous, bool blocked)
+{
+	struct gmp_ksigaction act = gmp_action_take(sig);
+
+	if (is_handler(act.handler) && !blocked)
+		deliver(sig, info, uc, &act);
+	else if (act.handler == (void *)SIG_DFL || synchronous)
+		die(sig, info, uc, synchronous);
+}
+
+void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
+{
+	struct gmp_thread *t = gmp_self();
+	ucontext_t *uc = ctx;
+	gmp_mask_seen(t, get_mask(uc));
+	bool blocked = ((get_mask(uc) & ~GMP_VIRTUAL) | t->vmask) & gmp_bit(sig);
+	bool in_core = get_mask(uc) & GMI_IN_CORE || gmp_making_own, nudge = gmp_sig_is_nudge(info);
+	siginfo_t held;
+
+	if (!synchronous && (blocked || in_core || gmi_self()->internal)) {
+		if (t->waiting & gmp_bit(sig))
+			gmp_leave_wait(t, uc->uc_mcontext.gregs);
+		gmi_signal_held |= in_core;
+		t->kept_out = true;
+		if (!nudge)
+			gmp_sig_hold(t, sig, info, in_core);
+		return;
+	}
+	gm_sigmask old = gmi_block_signals();
+	if (!nudge)
+		act_on(sig, info, uc, synchronous, blocked);
+	else if (gmp_sig_take(t, sig, &held))
+		act_on(sig, &held, uc, false, false);
+	else
+		t->kept_out = true; /* somebody was faster */
+	gmi_restore_signals(old);
+}
+
+/* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits ---- */
+
+void gmp_sigreturn_plain(ucontext_t *uc)
+{
+	uint64_t m = get_mask(uc);
+
+	if (gm_likely(!(m & GMP_VIRTUAL)))
+		return;
+	gmp_self()->vmask |= m & GMP_VIRTUAL; /* a handler put them there */
+	set_mask(uc, m & ~GMP_VIRTUAL);
+}
+
+/* Handlers that were forwarded to, or that came in by gmp_handler_enter: their frame has the program's view. */
+void gmp_sigreturn_forwarded(ucontext_t *uc)
+{
+	struct gmp_thread *t = gmp_self();
+	uint64_t m = get_mask(uc);
+
+	gmp_set_view(t, m);
+	set_mask(uc, m & ~GMP_VIRTUAL);
+	gmp_sig_release(t);
+}
+
+/* ---- the handler ------------------------------------------------------------------------------- */
+
+/* Our own reading of a bad pointer of the program's ends in gmp_copy's error return. */
+static bool fix_copy(greg_t *g)
+{
+	if (g[REG_RIP] < (greg_t)gmp_copy || g[REG_RIP] >= (greg_t)gmp_copy_end)
+		return false;
+	g[REG_RIP] = (greg_t)gmp_copy_fail;
+	return true;
+}
+
+static void on_segv(int sig, siginfo_t *info, void *ctx)
+{
+	ucontext_t *uc = ctx;
+	greg_t *g = uc->uc_mcontext.gregs;
+	bool fault = info->si_code > 0;
+
+	if (gm_likely(fault && info->si_code != SI_KERNEL)) {
+		enum gm_cpu_fault_result r = gmi_cpu_fault((uintptr_t)info->si_addr, g[REG_ERR] & 2);
+		if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
+			gmp_pin_stack((uintptr_t)g[REG_RSP]);
+		if (gm_likely(r == GM_CPU_RESOLVED)) {
+			gmp_sig_renudge();
+			return;
+		}
+		if (r == GM_CPU_LOST) {
+			siginfo_t bus = {.si_signo = SIGBUS, .si_code = BUS_ADRERR};
+			bus.si_addr = info->si_addr;
+			gmp_forward(SIGBUS, &bus, uc, true);
+			return;
+		}
+	}
+	if (fault && fix_copy(g))
+		return;
+	gmp_forward(sig, info, uc, fault);
+}
+
+/* Everything is blocked in the SIGSEGV handler but what the processor itself raises (core holds locks there).
+ */
+#define SYNCHRONOUS (gmp_bit(SIGILL) | gmp_bit(SIGTRAP) | gmp_bit(SIGBUS) | gmp_bit(SIGFPE))
+
+struct gmp_ksigaction gmp_own_action(int sig, unsigned long flags)
+{
+	struct gmp_ksigaction k = {.restorer = gmp_restore_own};
+
+	if (sig == SIGSEGV) {
+		k.handler = (void *)on_segv;
+		k.mask = ~SYNCHRONOUS;
+		k.flags = SA_SIGINFO | SA_ONSTACK | GMP_SA_RESTORER | (flags & SA_RESTART);
+	} else {
+		/*
+		 * On the interrupted stack: a dispatched call may block for ever, be interrupted by handlers, and those
+		 * may switch to other stacks. With small stacks: on the altstack.
+		 */
+		k.handler = (void *)gmp_on_sigsys;
+		k.flags = SA_SIGINFO | SA_NODEFER | GMP_SA_RESTORER | (flags & (SA_RESTART | SA_ONSTACK));
+	}
+	return k;
+}

@@ -1,0 +1,341 @@
+/*
+ * sigview.c - the program's view of signal actions.
+ *
+ * SIGSEGV and SIGSYS exist twice: our handler in the kernel, the program's action here. The actions of all
+ * other signals are the kernel's, except that SIGSEGV and SIGSYS are taken out of their masks, and that handlers are entered
+ * and return through our gate: there the two signals become blocked in the program's view, in the frame and for the time
+ * of the handler. What the program asked for is remembered and shown to it again.
+ *
+ * Lock: one for the table, taken with all signals blocked; user memory is never touched under it.
+ */
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "preload/preload.h"
+#include "preload/real.h"
+
+static struct gm_lock lock;
+static struct gmp_ksigaction view[GMP_NSIG + 1];
+static bool known[GMP_NSIG + 1];
+static uint64_t interrupts; /* siginterrupt(sig, 1): signal() must not set SA_RESTART */
+
+/* What gmp_handler_begins() needs without a lock: of the last action with a handler. */
+static void *_Atomic handler_of[GMP_NSIG + 1];
+static _Atomic uint64_t mask_of[GMP_NSIG + 1];
+
+static bool is_virtual(int sig)
+{
+	return sig == SIGSEGV || sig == SIGSYS;
+}
+
+static long kernel_action(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	return gm_sys4(SYS_rt_sigaction, sig, act, old, 8);
+}
+
+bool gmp_small_stacks;
+
+static void claim(int sig)
+{
+	if (sig == SIGSYS)
+		gmp_small_stacks = view[sig].flags & SA_ONSTACK;
+	struct gmp_ksigaction own = gmp_own_action(sig, view[sig].flags);
+	kernel_action(sig, &own, NULL);
+}
+
+void gmp_signals_reclaim(void)
+{
+	static const int sigs[] = {SIGSEGV, SIGSYS};
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
+		struct gmp_ksigaction now, own = gmp_own_action(sigs[i], 0);
+		if (!kernel_action(sigs[i], NULL, &now) && now.handler != own.handler) {
+			view[sigs[i]] = now;
+			claim(sigs[i]);
+		}
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+}
+
+void gmp_signals_init(void)
+{
+	uint64_t inherited = 0, ours = GMP_VIRTUAL;
+
+	gmp_inherit_init();
+	gmi_release_hook = gmp_sig_release_held;
+	gmp_signals_reclaim(); /* what was inherited (SIG_IGN) or set by an earlier constructor is the
+				  program's */
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &inherited, 8);
+	gmp_set_view(gmp_self(), inherited);
+}
+
+/* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw call). */
+static struct gmp_ksigaction shown(int sig, struct gmp_ksigaction k)
+{
+	bool ours = k.handler == gmp_handler_enter || k.handler == view[sig].handler;
+
+	return known[sig] && ours ? view[sig] : k;
+}
+
+static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	struct gmp_ksigaction k, was;
+	bool handler = act && act->handler != (void *)SIG_DFL && act->handler != (void *)SIG_IGN;
+
+	if (act) {
+		k = *act;
+		k.mask &= ~GMP_VIRTUAL;
+		if (handler) {
+			atomic_store(&handler_of[sig], act->handler);
+			atomic_store(&mask_of[sig], act->mask);
+			k.handler = gmp_handler_enter;
+			k.flags |= GMP_SA_RESTORER;
+			k.restorer = gmp_restore_plain;
+		}
+	}
+	long r = kernel_action(sig, act ? &k : NULL, &was);
+	if (r)
+		return r;
+	*old = shown(sig, was);
+	if (act) {
+		view[sig] = *act;
+		known[sig] = true;
+	}
+	return 0;
+}
+
+static void set_virtual(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	*old = view[sig];
+	if (!act)
+		return;
+	view[sig] = *act;
+	view[sig].mask &= ~(gmp_bit(SIGKILL) | gmp_bit(SIGSTOP));
+	claim(sig);
+}
+
+/* gate.S: a handler of the program's is about to run. Gives its address. */
+void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc);
+void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	struct gmp_thread *t = gmp_self();
+	uint64_t mask;
+
+	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	gmp_mask_seen(t, mask);
+	uint64_t now = t->vmask;
+	uint64_t after = gmp_end_wait(t, uc->uc_mcontext.gregs, &now) & GMP_VIRTUAL;
+	mask = (mask & ~GMP_VIRTUAL) | after;
+	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+	t->vmask = (now | atomic_load(&mask_of[sig])) & GMP_VIRTUAL;
+	t->beside = 0;
+	return atomic_load(&handler_of[sig]);
+}
+
+/* A vfork child: the kernel's actions are its own, our tables are its parent's. */
+static long guest_action(struct gmp_guest *g, int sig, const struct gmp_ksigaction *act,
+			 struct gmp_ksigaction *old)
+{
+	const uint64_t bit = gmp_bit(sig);
+	long r = 0;
+
+	if (!is_virtual(sig)) {
+		if (!(r = kernel_action(sig, act, old)))
+			*old = shown(sig, *old);
+		return r;
+	}
+	*old = view[sig];
+	if (g->set & bit)
+		*old = (struct gmp_ksigaction){.handler =
+						       g->ignored & bit ? (void *)SIG_IGN : (void *)SIG_DFL};
+	if (act) {
+		g->set |= bit;
+		g->ignored = (g->ignored & ~bit) | (act->handler == (void *)SIG_IGN ? bit : 0);
+	}
+	return 0;
+}
+
+int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+{
+	struct gmp_ksigaction set, was;
+	struct gmp_guest *guest;
+	long r = 0;
+
+	if (sig < 1 || sig > GMP_NSIG)
+		return -EINVAL;
+	if (act)
+		set = *act;
+	if (gm_unlikely((guest = gmp_guest(gmp_self())) != NULL)) {
+		r = guest_action(guest, sig, act ? &set : NULL, &was);
+		if (!r && old)
+			*old = was;
+		return (int)r;
+	}
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	if (is_virtual(sig))
+		set_virtual(sig, act ? &set : NULL, &was);
+	else
+		r = set_kernel(sig, act ? &set : NULL, &was);
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	if (!r && old)
+		*old = was;
+	return (int)r;
+}
+
+struct gmp_ksigaction gmp_action_take(int sig)
+{
+	struct gmp_ksigaction act = {0};
+
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&lock);
+	if (is_virtual(sig))
+		act = view[sig];
+	else if (!kernel_action(sig, NULL, &act))
+		act = shown(sig, act);
+	if (act.flags & SA_RESETHAND) {
+		struct gmp_ksigaction dfl = act;
+		dfl.handler = (void *)SIG_DFL;
+		if (is_virtual(sig))
+			view[sig] = dfl;
+		else
+			kernel_action(sig, &dfl, NULL);
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+	return act;
+}
+
+/* ---- libc's functions -------------------------------------------------------------------------- */
+
+/* As libc does, actions say SA_RESTORER: programs that compare flags see the same ones. */
+#define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
+
+/* Of a signal that no program may have, libc says so. */
+static bool is_known(int sig)
+{
+	return sig >= 1 && sig <= GMP_NSIG && !LIBC_OWN(sig);
+}
+
+GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	struct gmp_ksigaction set, was;
+
+	if (!gmp_armed || LIBC_OWN(sig))
+		return GMP_REAL(sigaction)(sig, act, old);
+	if (act) {
+		set = (struct gmp_ksigaction){.handler = (void *)act->sa_handler,
+					      .flags = (unsigned)act->sa_flags | GMP_SA_RESTORER,
+					      .restorer = gmp_restore_plain};
+		memcpy(&set.mask, &act->sa_mask, sizeof(set.mask));
+	}
+	int r = gmp_sigaction(sig, act ? &set : NULL, &was);
+	if (r)
+		return (int)gmp_ret(r);
+	if (old) {
+		memset(old, 0, sizeof(*old));
+		old->sa_handler = (__sighandler_t)was.handler;
+		old->sa_flags = (int)was.flags;
+		old->sa_restorer = (void (*)(void))was.restorer;
+		memcpy(&old->sa_mask, &was.mask, sizeof(was.mask));
+	}
+	return 0;
+}
+
+GMP_HOOK int __sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	return sigaction(sig, act, old);
+}
+
+static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long flags, uint64_t mask)
+{
+	struct gmp_ksigaction set = {.handler = (void *)handler,
+				     .flags = flags | GMP_SA_RESTORER,
+				     .mask = mask},
+			      was;
+
+	if (handler == SIG_ERR) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	int r = gmp_sigaction(sig, &set, &was);
+	return r ? (errno = -r, SIG_ERR) : (__sighandler_t)was.handler;
+}
+
+GMP_HOOK __sighandler_t signal(int sig, __sighandler_t handler)
+{
+	if (!gmp_armed || !is_known(sig))
+		return GMP_REAL(signal)(sig, handler);
+	return set_simple(sig, handler, interrupts & gmp_bit(sig) ? 0 : SA_RESTART, gmp_bit(sig));
+}
+
+GMP_HOOK __sighandler_t bsd_signal(int sig, __sighandler_t handler)
+{
+	return signal(sig, handler);
+}
+
+GMP_HOOK __sighandler_t ssignal(int sig, __sighandler_t handler)
+{
+	return signal(sig, handler);
+}
+
+GMP_HOOK __sighandler_t sysv_signal(int sig, __sighandler_t handler)
+{
+	if (!gmp_armed || !is_known(sig))
+		return GMP_REAL(sysv_signal)(sig, handler);
+	return set_simple(sig, handler, (unsigned)SA_RESETHAND | SA_NODEFER, 0);
+}
+
+GMP_HOOK __sighandler_t __sysv_signal(int sig, __sighandler_t handler)
+{
+	return sysv_signal(sig, handler);
+}
+
+GMP_HOOK __sighandler_t sigset(int sig, __sighandler_t handler)
+{
+	uint64_t bit, was;
+
+	if (!gmp_armed || !is_known(sig))
+		return GMP_REAL(sigset)(sig, handler);
+	bit = gmp_bit(sig);
+	if (handler == (__sighandler_t)2) { /* SIG_HOLD */
+		struct gmp_ksigaction now;
+		gmp_sigmask(SIG_BLOCK, &bit, &was, NULL);
+		gmp_sigaction(sig, NULL, &now);
+		return was & bit ? handler : (__sighandler_t)now.handler;
+	}
+	__sighandler_t old = set_simple(sig, handler, 0, 0);
+	if (old == SIG_ERR)
+		return old;
+	gmp_sigmask(SIG_UNBLOCK, &bit, &was, NULL);
+	return was & bit ? (__sighandler_t)2 : old;
+}
+
+GMP_HOOK int sigignore(int sig)
+{
+	if (!gmp_armed || !is_known(sig))
+		return GMP_REAL(sigignore)(sig);
+	return set_simple(sig, SIG_IGN, 0, 0) == SIG_ERR ? -1 : 0;
+}
+
+GMP_HOOK int siginterrupt(int sig, int on)
+{
+	struct gmp_ksigaction act;
+
+	if (!gmp_armed || !is_known(sig))
+		return GMP_REAL(siginterrupt)(sig, on);
+	gmp_sigaction(sig, NULL, &act);
+	if (on) {
+		interrupts |= gmp_bit(sig);
+		act.flags &= ~(unsigned long)SA_RESTART;
+	} else {
+		interrupts &= ~gmp_bit(sig);
+		act.flags |= SA_RESTART;
+	}
+	return (int)gmp_ret(gmp_sigaction(sig, &act, NULL));
+}
