@@ -1,15 +1,25 @@
 # GMEM in user space. Targets: all (default), demo, test, bench, reproduce, check, install, uninstall, docs, deps, clean. See README.md.
-# Variables: CC, CFLAGS, BUILD, PREFIX, DESTDIR; V=1 (show the commands); DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread
-# (both for `make unit`; each has a build folder of its own).
-VERSION = 0.1.0
+# Variables: CC, CFLAGS, LDFLAGS, BUILD, PREFIX, LIBDIR, INCLUDEDIR, PYTHONDIR, DESTDIR; V=1 (show the commands); DEBUG=1 (assertions), SANITIZE=1 (address,undefined) or SANITIZE=thread
+# (both for `make unit`; each has a build folder of its own). For packagers: RUNPATH= (libraries in the system's folders need
+# none), WERROR= (warnings of another compiler are no errors), DEPS=no (never ask apt).
+VERSION = 0.2.0
+# The interface's generation: libgmem.so.$(ABI). A change that breaks programs makes a new one (CONTRIBUTING.md).
+ABI = 0
 comma = ,
 CC ?= gcc
 BUILD ?= build
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
+DOCDIR ?= $(PREFIX)/share/doc/gmem
+RUNPATH ?= yes
+WERROR ?= -Werror
+runpath = $(if $(RUNPATH),-Wl$(comma)-rpath$(comma)'$(1)')
 CSTD = -std=gnu11
-WARN = -Wall -Wextra -Werror -Wno-unused-parameter
+WARN = -Wall -Wextra $(WERROR) -Wno-unused-parameter
 OPT = -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -I.
+CPPFLAGS += -D_GNU_SOURCE -DGMEM_VERSION='"$(VERSION)"' -Iinclude -I.
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-omit-frame-pointer \
 	     -fno-common $(SANITIZE_FLAGS) $(CFLAGS)
 ifeq ($(DEBUG),1)
@@ -49,8 +59,8 @@ deps:
 deps-build deps-run deps-test deps-check deps-omp: deps-%:
 	@scripts/deps.sh $*
 .PHONY: deps deps-build deps-run deps-test deps-check deps-omp
-need_build := $(if $(shell scripts/deps.sh -n build),deps-build)
-need_test := $(if $(shell scripts/deps.sh -n test),deps-test)
+need_build := $(if $(filter no,$(DEPS)),,$(if $(shell scripts/deps.sh -n build),deps-build))
+need_test := $(if $(filter no,$(DEPS)),,$(if $(shell scripts/deps.sh -n test),deps-test))
 
 # One short line for each command, unless V=1.
 Q = $(if $(V),,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)';)
@@ -67,7 +77,7 @@ $(BUILD)/%.o: %.S | $(need_build)
 DEVICES = $(sort $(wildcard devices/*.toml))
 $(BUILD)/gmem-profile: tools/profile/profile.cc | $(need_build)
 	@mkdir -p $(@D)
-	$(call Q,CXX)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -static-libstdc++ -static-libgcc -MMD -MP -o $@ $<
+	$(call Q,CXX)$(CXX) -std=c++17 -O2 -g -Wall -Wextra $(WERROR) -Wno-unused-parameter $(LDFLAGS) -static-libstdc++ -static-libgcc -MMD -MP -o $@ $<
 $(BUILD)/gen/devices.inc: $(DEVICES) $(BUILD)/gmem-profile
 	@mkdir -p $(@D)
 	$(call Q,GEN)$(BUILD)/gmem-profile --table $(DEVICES) >$@.new && mv $@.new $@
@@ -75,8 +85,9 @@ $(call obj,$(filter devsim/%,$(CORE_SRC))): CPPFLAGS += -I$(BUILD)/gen
 $(call obj,$(filter devsim/%,$(CORE_SRC))): | $(BUILD)/gen/devices.inc
 
 $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
-	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -shared -Wl,-soname,libgmem.so -Wl,--version-script=core/libgmem.map \
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,libgmem.so.$(ABI) -Wl,--version-script=core/libgmem.map \
 	    -Wl,-z,now,-Bsymbolic-functions -o $@ $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
+	@ln -sf $(@F) $@.$(ABI) # what programs that were linked with it ask for
 
 # All of core with hidden symbols visible, for unit tests and the tool.
 $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
@@ -90,17 +101,22 @@ JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
 	@objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
 	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
-	$(call Q,LD )$(CC) -shared -static-libgcc -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
-	    $(WRAP) -Wl,-rpath,'$$ORIGIN' -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
+	$(call Q,LD )$(CC) $(LDFLAGS) -shared -static-libgcc -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
+	    $(WRAP) $(call runpath,$$ORIGIN:$$ORIGIN/..) -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
 
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
-	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -rdynamic -o $@ $^ -ldl -lpthread -lm
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -rdynamic -o $@ $^ -ldl -lpthread -lm
 
 # The only user of jansson; static, so that the reporter starts fast and installs alone.
-$(call obj,$(TOOL_SRC)): CPPFLAGS += -DGMEM_VERSION='"$(VERSION)"'
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
-	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
 	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lpthread
+
+# What names the version is made anew with it.
+$(call obj,$(shell grep -rlw GMEM_VERSION core tools --include=*.c)) $(BUILD)/docs/man3.made $(BUILD)/docs/man/run-with-gmem.1: $(BUILD)/version
+$(BUILD)/version: FORCE
+	@mkdir -p $(@D) && { echo $(VERSION) | cmp -s - $@ || echo $(VERSION) >$@; }
+.PHONY: FORCE
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 # test/unit: Criterion, linked with all of core. test/device: Criterion, linked with libgmem.so, with a device process.
@@ -184,25 +200,44 @@ $(BUILD)/docs/man3.made: scripts/man3.awk $(wildcard include/gmem/*.h)
 .PHONY: docs check-docs
 
 # ---- installation ---------------------------------------------------------------------------------------------------
-D = $(DESTDIR)$(PREFIX)
-INSTALLED = lib/libgmem.so lib/libgmem_preload.so lib/gmem/gmem-devsim $(addprefix lib/gmem/omp/,$(notdir $(OMP_PLUGIN) $(OMP_MODULE))) bin/gmem-report bin/gmem-profile \
-	    bin/run-with-gmem.sh $(DEVICES:%=share/gmem/%) \
-	    lib/pkgconfig/gmem.pc $(patsubst include/%,include/%,$(wildcard include/gmem/*.h)) $(MAN_PAGES)
-MAN_SRC = $(wildcard docs/man/*.[1-9] docs/man3/*.3)
-MAN_PAGES = $(foreach m,$(notdir $(MAN_SRC)),share/man/man$(patsubst .%,%,$(suffix $(m)))/$(m))
+# What belongs together lies in one folder, LIBDIR/gmem, and is found relative to it; bin/ has links into it.
+# `install` writes what it installs into a list, which `uninstall` takes away again.
+MAN_SRC = $(filter-out %.in,$(wildcard docs/man/*.[1-9]*)) $(wildcard docs/man3/*.3)
+EXAMPLES = $(wildcard examples/Makefile examples/*.[ch] examples/*.py examples/*/*.[ch] examples/*/*.cc)
+LIST = $(DESTDIR)$(LIBDIR)/gmem/installed
+put = $(foreach f,$(2),install -D -m $(1) $(f) $(DESTDIR)$(3)/$(notdir $(f)) && echo '$(3)/$(notdir $(f))' >>$(LIST) &&) :
+put_link = install -d $(DESTDIR)$(dir $(2)) && ln -sf $(1) $(DESTDIR)$(2) && echo '$(2)' >>$(LIST)
+put_template = install -d $(DESTDIR)$(2) && sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|; \
+	       s|@ABI@|$(ABI)|; s|@INCLUDE_FROM_HERE@|$(call relative,$(INCLUDEDIR),$(2))|' $(1) >$(DESTDIR)$(2)/$(notdir $(1:.in=)) && \
+	       echo '$(2)/$(notdir $(1:.in=))' >>$(LIST)
+relative = $(shell realpath -ms --relative-to=$(2) $(1))
 install: all
-	install -d $(D)/lib/gmem/omp $(D)/lib/pkgconfig $(D)/bin $(D)/include/gmem $(D)/share/gmem/devices $(addprefix $(D)/,$(sort $(dir $(MAN_PAGES))))
-	install -m 755 $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(D)/lib/
-	install -m 755 $(BUILD)/gmem-devsim $(D)/lib/gmem/
-	install -m 755 $(OMP_PLUGIN) $(OMP_MODULE) $(D)/lib/gmem/omp/
-	install -m 755 $(BUILD)/gmem-report $(BUILD)/gmem-profile scripts/run-with-gmem.sh $(D)/bin/
-	install -m 644 $(DEVICES) $(D)/share/gmem/devices/
-	install -m 644 include/gmem/*.h $(D)/include/gmem/
-	for m in $(MAN_SRC); do install -m 644 $$m $(D)/share/man/man$${m##*.}/ || exit 1; done
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in >$(D)/lib/pkgconfig/gmem.pc
+	@install -d $(DESTDIR)$(LIBDIR)/gmem && echo '$(LIBDIR)/gmem/installed' >$(LIST)
+	@install -D -m 755 $(BUILD)/libgmem.so $(DESTDIR)$(LIBDIR)/libgmem.so.$(VERSION) && echo '$(LIBDIR)/libgmem.so.$(VERSION)' >>$(LIST)
+	@$(call put_link,libgmem.so.$(VERSION),$(LIBDIR)/libgmem.so.$(ABI))
+	@$(call put_link,libgmem.so.$(ABI),$(LIBDIR)/libgmem.so)
+	@$(call put,755,$(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile \
+	    scripts/run-with-gmem.sh,$(LIBDIR)/gmem)
+	@$(call put,755,$(OMP_PLUGIN) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
+	@$(foreach t,gmem-report gmem-profile,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
+	@$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/run-with-gmem.sh,$(PREFIX)/bin/run-with-gmem)
+	@$(call put_link,run-with-gmem,$(PREFIX)/bin/run-with-gmem.sh)
+	@$(call put,644,$(wildcard include/gmem/*.h),$(INCLUDEDIR)/gmem)
+	@$(call put_template,packaging/gmem.pc.in,$(LIBDIR)/pkgconfig)
+	@$(call put_template,packaging/gmemConfig.cmake.in,$(LIBDIR)/cmake/gmem)
+	@$(call put_template,packaging/gmemConfigVersion.cmake.in,$(LIBDIR)/cmake/gmem)
+	@$(call put,644,$(DEVICES),$(PREFIX)/share/gmem/devices)
+	@$(call put,644,python/gmem.py,$(PYTHONDIR))
+	@$(foreach m,$(MAN_SRC),$(call put,644,$(m),$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))) &&) :
+	@$(call put,644,README.md CHANGELOG.md LICENSE,$(DOCDIR))
+	@$(call put,644,$(filter-out %.head.md,$(wildcard docs/*.md)),$(DOCDIR)/docs)
+	@$(foreach f,$(EXAMPLES),$(call put,644,$(f),$(DOCDIR)/$(patsubst %/,%,$(dir $(f)))) &&) :
+	@echo "installed in $(DESTDIR)$(PREFIX), libraries in $(DESTDIR)$(LIBDIR)"
 uninstall:
-	rm -f $(addprefix $(D)/,$(INSTALLED))
-	-rmdir $(D)/lib/gmem/omp $(D)/lib/gmem $(D)/include/gmem $(D)/share/gmem/devices $(D)/share/gmem 2>/dev/null
+	@[ -f $(LIST) ] || { echo "nothing is installed in $(DESTDIR)$(LIBDIR)" >&2; exit 1; }
+	@sed 's|^|$(DESTDIR)|' $(LIST) >$(BUILD)/uninstall.list
+	@xargs -d '\n' rm -f <$(BUILD)/uninstall.list
+	@xargs -d '\n' -n 1 dirname <$(BUILD)/uninstall.list | sort -ru | grep '/gmem\(/\|$$\)' | xargs -d '\n' rmdir --ignore-fail-on-non-empty 2>/dev/null || true
 .PHONY: install uninstall
 
 clean:

@@ -24,6 +24,7 @@ test  cmd:redis-server               redis-server
 test  cmd:redis-benchmark            redis-tools
 test  cmd:jq                         jq
 test  cmd:pkg-config                 pkg-config
+test  cmd:cmake                      cmake
 test  cmd:sqlite3                    sqlite3
 test  cmd:Rscript                    r-base-core
 test  cmd:octave-cli                 octave

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs an unmodified program under gmem: run-with-gmem.sh [flags] [--] program [arguments]   (--help lists the flags)
-# Finds the library and its tool relative to itself, in the tree (../build, or what make was given as BUILD) and installed. The tool takes the
-# flags, checks program and library, and becomes the program: exit status and signals are the program's own.
+# Finds the library and its tool relative to itself: in the tree (../build, or what make was given as BUILD); installed they lie beside this
+# file. The tool takes the flags, checks program and library, and becomes the program: exit status and signals are the program's own.
 set -eu
 
 self=$(readlink -f -- "$0")
@@ -12,23 +12,16 @@ case ${BUILD:-build} in
 *) build=$top/${BUILD:-build} ;;
 esac
 
-tool=
-for dir in "$build" "$top/build" "$here" "$top/bin"; do
-	if [ -x "$dir/gmem-report" ]; then
-		tool=$dir/gmem-report
-		break
+dir=$top/build
+for place in "$build" "$here"; do
+	[ ! -x "$place/gmem-report" ] || dir=$place
+done
+tool=$dir/gmem-report
+lib=$dir/libgmem_preload.so
+for file in "$tool" "$lib"; do
+	if [ ! -e "$file" ]; then
+		echo "run-with-gmem.sh: $file is not there: run make in $top first, or install gmem again" >&2
+		exit 125
 	fi
 done
-lib=
-for dir in "$build" "$top/build" "$top/lib" "$top/lib/x86_64-linux-gnu" "$top/lib64"; do
-	if [ -e "$dir/libgmem_preload.so" ]; then
-		lib=$dir/libgmem_preload.so
-		break
-	fi
-done
-if [ -z "$tool" ] || [ -z "$lib" ]; then
-	echo "run-with-gmem.sh: libgmem_preload.so or gmem-report is not there (neither in $build nor in $top/lib" \
-		"and $top/bin): run make in $top first" >&2
-	exit 125
-fi
 exec "$tool" --run "$tool" "$lib" "$@"

@@ -426,5 +426,5 @@ uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd)
 
 const char *gm_version(void)
 {
-	return "0.1.0";
+	return GMEM_VERSION;
 }
