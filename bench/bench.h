@@ -1,9 +1,10 @@
 /*
- * bench.h - what every benchmark needs: time, medians, shared memory seen twice, and one way to end.
+ * bench.h - what every benchmark needs: time, medians, shared memory seen twice, and one way to
+ * end.
  *
- * A benchmark measures one side of one row, prints one number and exits 0; 77 means that it cannot run here
- * (the reason on stderr); anything else makes the row invalid. run.sh runs the two sides of a row in turn and
- * compares medians.
+ * A benchmark measures one side of one row, prints one number and exits 0; 77 means that it
+ * cannot run here (the reason on stderr); anything else makes the row invalid. run.sh runs the
+ * two sides of a row in turn and compares medians.
  */
 #ifndef GM_BENCH_H
 #define GM_BENCH_H
@@ -19,8 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BENCH_SKIP   77
-#define BENCH_ROUNDS 7 /* measured rounds inside one process; one more before them warms everything up */
+#define BENCH_SKIP 77
+/* measured rounds inside one process; one more before them warms everything up */
+#define BENCH_ROUNDS 7
 #define MIB	     ((size_t)1 << 20)
 
 static inline double bench_now(void)
@@ -31,7 +33,8 @@ static inline double bench_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-__attribute__((noreturn, format(printf, 2, 3))) static inline void bench_end(int status, const char *fmt, ...)
+__attribute__((noreturn, format(printf, 2, 3))) static inline void bench_end(int status,
+									     const char *fmt, ...)
 {
 	va_list ap;
 
@@ -58,8 +61,9 @@ static inline double bench_median(double *v, size_t n)
 }
 
 /*
- * For loops of a few ns: what else runs on the machine (on the other thread of the core, too) only ever adds time, and lasts
- * longer than a round. The fastest of many short rounds is what the code needs.
+ * For loops of a few ns: what else runs on the machine (on the other thread of the core, too)
+ * only ever adds time, and lasts longer than a round. The fastest of many short rounds is what
+ * the code needs.
  */
 static inline double bench_fastest(const double *v, size_t n)
 {

@@ -8,7 +8,8 @@
 #include <pthread.h>
 #include <sched.h>
 
-/* A kernel that runs beside what is measured; its two words are pinned, so it polls them over the bus. */
+/* A kernel that runs beside what is measured; its two words are pinned, so it polls them over
+ * the bus. */
 struct busy {
 	struct bench_device *device;
 	struct linger_args args;
@@ -21,7 +22,8 @@ static inline void busy_open(struct busy *b, struct bench_device *device)
 	b->device = device;
 	b->words = (volatile uint32_t *)bench_managed(2 * MIB);
 	bench_check(hmadvise(-1, (void *)b->words, 2 * MIB, GM_MADV_PINNED));
-	b->args = (struct linger_args){.stop = &b->words[0], .started = &b->words[1], .limit_ms = 20000};
+	b->args = (struct linger_args){
+		.stop = &b->words[0], .started = &b->words[1], .limit_ms = 20000};
 }
 
 static inline void *run_kernel(void *arg)

@@ -1,7 +1,7 @@
 /*
- * dgemm of 2048 x 2048 on operands that stay where the calls left them. A plain program: run it with and
- * without GMEM; usage: dgemm [device]: fail unless every call ran on the device. Prints milliseconds per
- * call, the first two left out.
+ * dgemm of 2048 x 2048 on operands that stay where the calls left them. A plain program: run it
+ * with and without GMEM; usage: dgemm [device]: fail unless every call ran on the device. Prints
+ * milliseconds per call, the first two left out.
  */
 #include "core/count/stats.h"
 #include "bench.h"
@@ -11,10 +11,12 @@
 #define WARM  2
 #define CALLS 5
 
-void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *, const double *,
-	    const int *, const double *, const int *, const double *, double *, const int *);
+void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *,
+	    const double *, const int *, const double *, const int *, const double *, double *,
+	    const int *);
 
-/* Calls that ran on a device, as the run itself counts them; this program is not linked with libgmem. */
+/* Calls that ran on a device, as the run itself counts them; this program is not linked with
+ * libgmem. */
 static uint64_t device_calls(void)
 {
 	struct gm_stats **stats = dlsym(RTLD_DEFAULT, "gmi_stats");
@@ -48,7 +50,8 @@ int main(int argc, char **argv)
 			ms[i] = (bench_now() - start) * 1e3;
 	}
 	if (device_calls() != want)
-		bench_die("%lu of %d calls ran on the device", (unsigned long)device_calls(), WARM + CALLS);
+		bench_die("%lu of %d calls ran on the device", (unsigned long)device_calls(),
+			  WARM + CALLS);
 	printf("%.3f\n", bench_median(ms, CALLS));
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * The floor of a CPU fault on a device-resident page: a SIGSEGV handler that does nothing but an alias copy
- * and mprotect. Usage: floor_cpu_fault [PAGE_BYTES]. Prints microseconds per fault, everything warm.
+ * The floor of a CPU fault on a device-resident page: a SIGSEGV handler that does nothing but an
+ * alias copy and mprotect. Usage: floor_cpu_fault [PAGE_BYTES]. Prints microseconds per fault,
+ * everything warm.
  */
 #include "bench.h"
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
- * The floor of a device fault: a second process touches an address, its SIGSEGV handler asks over a spinning
- * ring, this process revokes, copies and answers with a frame, the other maps it. Usage: floor_device_fault
- * [PAGE_BYTES]. Prints microseconds per fault, everything warm.
+ * The floor of a device fault: a second process touches an address, its SIGSEGV handler asks
+ * over a spinning ring, this process revokes, copies and answers with a frame, the other maps
+ * it. Usage: floor_device_fault [PAGE_BYTES]. Prints microseconds per fault, everything warm.
  */
 #include "ring.h"
 #include <signal.h>
@@ -20,21 +20,22 @@ static void on_device_fault(int sig, siginfo_t *info, void *context)
 	(void)sig, (void)context;
 	ring->addr = (uintptr_t)info->si_addr & ~(page - 1);
 	ring_ask(ring);
-	if (mmap((void *)ring->addr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, device_fd,
-		 (off_t)ring->frame) == MAP_FAILED)
+	if (mmap((void *)ring->addr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 device_fd, (off_t)ring->frame) == MAP_FAILED)
 		_exit(1);
 }
 
 /* The device: writes one byte of every page, one after the other. */
 __attribute__((noreturn)) static void device_process(void)
 {
-	struct sigaction action = {.sa_sigaction = on_device_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction action = {.sa_sigaction = on_device_fault,
+				   .sa_flags = SA_SIGINFO | SA_NODEFER};
 	double start;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigaction(SIGSEGV, &action, NULL);
-	if (mmap(WINDOW, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) ==
-	    MAP_FAILED)
+	if (mmap(WINDOW, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+		 -1, 0) == MAP_FAILED)
 		_exit(1);
 	ring_ask(ring); /* both sides are up */
 	start = bench_now();

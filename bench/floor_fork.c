@@ -1,7 +1,7 @@
 /*
- * The floor of gmem_fork: a fork whose child copies so many MiB of shared memory (the parent's alias of it is warm)
- * into private memory of its own and reads a byte of every page. Usage: floor_fork MIB. Prints milliseconds from fork
- * until the child has ended.
+ * The floor of gmem_fork: a fork whose child copies so many MiB of shared memory (the parent's
+ * alias of it is warm) into private memory of its own and reads a byte of every page. Usage:
+ * floor_fork MIB. Prints milliseconds from fork until the child has ended.
  */
 #include "bench.h"
 #include <sys/wait.h>
@@ -18,8 +18,8 @@ int main(int argc, char **argv)
 		pid_t pid = fork();
 		if (!pid) {
 			size_t sum = 0;
-			char *own =
-				mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			char *own = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			if (own == MAP_FAILED)
 				_exit(2);
 			memcpy(own, from, bytes);

@@ -1,6 +1,6 @@
 /*
- * The floor of a prefetch: one memcpy of 256 MiB between two warm aliases of shared memory. Usage:
- * floor_memcpy [PIECE]; PIECE bytes a call (default: all at once). Prints GB/s.
+ * The floor of a prefetch: one memcpy of 256 MiB between two warm aliases of shared memory.
+ * Usage: floor_memcpy [PIECE]; PIECE bytes a call (default: all at once). Prints GB/s.
  */
 #include "bench.h"
 

@@ -1,7 +1,8 @@
 /*
- * The floor of CPU faults in parallel: a bare SIGSEGV handler that copies 64 KiB between two aliases and makes the
- * page accessible, in several threads on ranges of their own. Usage: floor_parallel THREADS. Prints thousands of
- * faults a second. mprotect takes the process's one lock of mappings: this is what the kernel lets through.
+ * The floor of CPU faults in parallel: a bare SIGSEGV handler that copies 64 KiB between two
+ * aliases and makes the page accessible, in several threads on ranges of their own. Usage:
+ * floor_parallel THREADS. Prints thousands of faults a second. mprotect takes the process's one
+ * lock of mappings: this is what the kernel lets through.
  */
 #include "bench.h"
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /*
- * The floor of a kernel launch: one round trip between two processes over a spinning ring. Prints
- * microseconds.
+ * The floor of a kernel launch: one round trip between two processes over a spinning ring.
+ * Prints microseconds.
  */
 #include "ring.h"
 #include <signal.h>

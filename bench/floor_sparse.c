@@ -1,6 +1,7 @@
 /*
- * The floor of sparse binding: one process that maps single pages of a memfd over single pages of a range, at random, with
- * nobody to be told and no table, and touches the range at the end. Prints remaps per second, in thousands.
+ * The floor of sparse binding: one process that maps single pages of a memfd over single pages
+ * of a range, at random, with nobody to be told and no table, and touches the range at the end.
+ * Prints remaps per second, in thousands.
  */
 #include "bench.h"
 
@@ -34,8 +35,8 @@ static double round_rate(char *range, int fd)
 int main(void)
 {
 	int fd = bench_memfd("object", (size_t)OBJECT * PAGE);
-	char *range = mmap(NULL, (size_t)RANGE * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			   -1, 0);
+	char *range = mmap(NULL, (size_t)RANGE * PAGE, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	double rate[BENCH_ROUNDS];
 
 	if (range == MAP_FAILED)

@@ -1,7 +1,7 @@
 /*
- * The usual alternative for a CPU fault: a userfaultfd thread that copies through the alias and lets the page
- * appear (minor faults on shared memory). Usage: floor_uffd [PAGE_BYTES]. Prints microseconds per fault,
- * everything warm.
+ * The usual alternative for a CPU fault: a userfaultfd thread that copies through the alias and
+ * lets the page appear (minor faults on shared memory). Usage: floor_uffd [PAGE_BYTES]. Prints
+ * microseconds per fault, everything warm.
  */
 #include "bench.h"
 #include <fcntl.h>

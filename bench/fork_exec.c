@@ -1,6 +1,7 @@
 /*
- * What a big heap costs a process that starts others: fork and exec of /bin/true with so many MiB of heap, every page
- * touched, nothing on a device. Usage: fork_exec MIB. Prints milliseconds from fork to the child's end.
+ * What a big heap costs a process that starts others: fork and exec of /bin/true with so many
+ * MiB of heap, every page touched, nothing on a device. Usage: fork_exec MIB. Prints
+ * milliseconds from fork to the child's end.
  */
 #include "bench.h"
 #include <sys/wait.h>

@@ -1,8 +1,10 @@
 /*
- * gmem.h - our side of the benchmarks: a device with the kernels of kernels.c, managed memory, and the proof
- * that the row measured what it says (how many faults were served, where the pages are).
+ * gmem.h - our side of the benchmarks: a device with the kernels of kernels.c, managed memory,
+ * and the proof that the row measured what it says (how many faults were served, where the pages
+ * are).
  *
- * Fault counts come from the run's own counters (core/count/stats.h, what the report prints); all are of one build.
+ * Fault counts come from the run's own counters (core/count/stats.h, what the report prints);
+ * all are of one build.
  */
 #ifndef GM_BENCH_GMEM_H
 #define GM_BENCH_GMEM_H
@@ -18,15 +20,15 @@ struct bench_device {
 	int hnid, module;
 };
 
-#define bench_check(call)                                                                                    \
-	do {                                                                                                 \
-		int err_ = (call);                                                                           \
-		if (err_ < 0)                                                                                \
-			bench_die("%s: %s", #call, strerror(-err_));                                         \
+#define bench_check(call)                                                                          \
+	do {                                                                                       \
+		int err_ = (call);                                                                 \
+		if (err_ < 0)                                                                      \
+			bench_die("%s: %s", #call, strerror(-err_));                               \
 	} while (0)
 
-/* Opens a device of this page size, attaches it to the default space, loads kernels.so from the benchmark's
- * folder. */
+/* Opens a device of this page size, attaches it to the default space, loads kernels.so from the
+ * benchmark's folder. */
 static inline struct bench_device bench_open_workers(size_t mem, size_t page, unsigned workers)
 {
 	struct bench_device d;
@@ -37,8 +39,8 @@ static inline struct bench_device bench_open_workers(size_t mem, size_t page, un
 		bench_die("cannot find the benchmark's own folder");
 	path[n] = 0;
 	strcpy(strrchr(path, '/') + 1, "kernels.so");
-	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=%u", mem / MIB, page / 1024,
-		 workers);
+	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=%u", mem / MIB,
+		 page / 1024, workers);
 	bench_check(gm_sim_open(spec, &d.sim));
 	bench_check(gm_sim_attach(d.sim, gm_as_default()));
 	bench_check(gm_sim_load(d.sim, path, &d.module));
@@ -55,15 +57,16 @@ static inline struct bench_device bench_open(size_t mem, size_t page)
 /* Managed memory, every page touched by the CPU. */
 static inline char *bench_managed(size_t bytes)
 {
-	char *p = gm_mmap(NULL, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = gm_mmap(NULL, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 
 	if (p == MAP_FAILED)
 		bench_die("gm_mmap of %zu bytes: %s", bytes, strerror(errno));
 	return memset(p, 1, bytes);
 }
 
-static inline void bench_launch(struct bench_device *d, const char *kernel, const void *args, size_t bytes,
-				struct gm_launch_result *result)
+static inline void bench_launch(struct bench_device *d, const char *kernel, const void *args,
+				size_t bytes, struct gm_launch_result *result)
 {
 	bench_check(gm_sim_launch(d->sim, d->module, kernel, 1, args, bytes, result));
 }
@@ -75,7 +78,9 @@ static inline void bench_walk(struct bench_device *d, char *p, size_t bytes, siz
 	bench_launch(d, "walk", &args, sizeof args, NULL);
 }
 
-/* Every page of the range must be there, and nowhere else; `cpu` and `device` are the rights each must have.
+/*
+ * Every page of the range must be there, and nowhere else; `cpu` and `device` are the rights
+ * each must have.
  */
 static inline void bench_expect(const char *p, size_t bytes, enum gm_where where)
 {

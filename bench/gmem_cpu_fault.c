@@ -1,10 +1,12 @@
 /*
- * A CPU fault on a device-resident page. Usage: gmem_cpu_fault [PAGE_BYTES [busy]]; busy: while a kernel is
- * running. Prints microseconds per fault, everything warm: the floor is floor_cpu_fault.c.
+ * A CPU fault on a device-resident page. Usage: gmem_cpu_fault [PAGE_BYTES [busy]]; busy: while
+ * a kernel is running. Prints microseconds per fault, everything warm: the floor is
+ * floor_cpu_fault.c.
  */
 #include "busy.h"
 
-static double round_us(struct bench_device *d, struct busy *busy, char *p, size_t bytes, size_t page)
+static double round_us(struct bench_device *d, struct busy *busy, char *p, size_t bytes,
+		       size_t page)
 {
 	uint64_t faults;
 	double start;

@@ -1,7 +1,7 @@
 /*
  * A device fault on host-resident memory: a kernel writes page by page, with no prefetch. Usage:
- * gmem_device_fault [PAGE_BYTES], under GMEM_PREFETCH=none. Prints microseconds per fault; the floor is
- * floor_device_fault.c.
+ * gmem_device_fault [PAGE_BYTES], under GMEM_PREFETCH=none. Prints microseconds per fault; the
+ * floor is floor_device_fault.c.
  */
 #include "gmem.h"
 

@@ -1,6 +1,7 @@
 /*
- * A fork while so many MiB of the heap lie in the device's memory: the child copies them. Usage: gmem_fork MIB. Prints
- * milliseconds from fork until the child, which reads every page, has ended.
+ * A fork while so many MiB of the heap lie in the device's memory: the child copies them. Usage:
+ * gmem_fork MIB. Prints milliseconds from fork until the child, which reads every page, has
+ * ended.
  */
 #include "gmem.h"
 #include <sys/wait.h>

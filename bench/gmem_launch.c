@@ -1,5 +1,6 @@
 /*
- * Launch of an empty kernel and the wait for its end. Prints microseconds; the floor is floor_ring.c.
+ * Launch of an empty kernel and the wait for its end. Prints microseconds; the floor is
+ * floor_ring.c.
  */
 #include "gmem.h"
 

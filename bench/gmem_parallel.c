@@ -1,7 +1,8 @@
 /*
- * Faults a second when several fault at once, each in blocks of its own: nothing is shared between them but the
- * device. Usage: gmem_parallel cpu|device THREADS. cpu: threads take 64 KiB pages home from an idle device;
- * device: a kernel on so many workers takes them. Prints thousands of faults a second.
+ * Faults a second when several fault at once, each in blocks of its own: nothing is shared
+ * between them but the device. Usage: gmem_parallel cpu|device THREADS. cpu: threads take 64 KiB
+ * pages home from an idle device; device: a kernel on so many workers takes them. Prints
+ * thousands of faults a second.
  */
 #include "gmem.h"
 #include <pthread.h>
@@ -36,8 +37,9 @@ static double cpu_seconds(char *base, size_t bytes, unsigned threads)
 
 	pthread_barrier_init(&start, NULL, threads + 1);
 	for (unsigned i = 0; i < threads; i++) {
-		part[i] = (struct part){
-			.start = &start, .base = base + i * (bytes / threads), .bytes = bytes / threads};
+		part[i] = (struct part){.start = &start,
+					.base = base + i * (bytes / threads),
+					.bytes = bytes / threads};
 		if (pthread_create(&part[i].thread, NULL, touch, &part[i]))
 			bench_die("pthread_create failed");
 	}
@@ -55,7 +57,8 @@ static double device_seconds(struct bench_device *d, char *base, size_t bytes, u
 	struct walk_args args = {.base = base, .bytes = bytes, .step = PAGE_BYTES};
 	struct gm_launch_result result;
 
-	bench_check(gm_sim_launch(d->sim, d->module, "walk_parts", threads, &args, sizeof args, &result));
+	bench_check(gm_sim_launch(d->sim, d->module, "walk_parts", threads, &args, sizeof args,
+				  &result));
 	return (double)result.wall_ns * 1e-9;
 }
 

@@ -1,6 +1,6 @@
 /*
- * hmadvise(MADV_PREFETCH) of 256 MiB. Usage: gmem_prefetch [in|out]: to the device (default) or home. Prints
- * GB/s; the floor is floor_memcpy.c.
+ * hmadvise(MADV_PREFETCH) of 256 MiB. Usage: gmem_prefetch [in|out]: to the device (default) or
+ * home. Prints GB/s; the floor is floor_memcpy.c.
  */
 #include "gmem.h"
 

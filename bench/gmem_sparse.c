@@ -1,7 +1,7 @@
 /*
- * Sparse binding: single pages of a range bound anew, in batches of 512, each page to another page of a buffer object than
- * its neighbours; at the end of each 65,536 a kernel touches every page of the range once. Prints remaps per second, in
- * thousands, that kernel's time included.
+ * Sparse binding: single pages of a range bound anew, in batches of 512, each page to another
+ * page of a buffer object than its neighbours; at the end of each 65,536 a kernel touches every
+ * page of the range once. Prints remaps per second, in thousands, that kernel's time included.
  *	gmem_sparse		ours, 4 KiB pages
  *	gmem_sparse busy	while a kernel runs: each batch waits for the device
  */
@@ -18,7 +18,8 @@ static unsigned rnd(unsigned below)
 	return (unsigned)(seed >> 33) % below;
 }
 
-static double round_rate(struct bench_device *d, struct busy *busy, struct gm_sparse *s, struct gm_bo *bo)
+static double round_rate(struct bench_device *d, struct busy *busy, struct gm_sparse *s,
+			 struct gm_bo *bo)
 {
 	static struct gm_bind b[BATCH];
 	double start;
@@ -35,7 +36,8 @@ static double round_rate(struct bench_device *d, struct busy *busy, struct gm_sp
 						.prot = GM_PROT_READ | GM_PROT_WRITE};
 		bench_check(gm_sparse_bind(s, b, BATCH));
 	}
-	bench_walk(d, gm_sparse_addr(s), (size_t)RANGE * PAGE, PAGE); /* starts when all changes are made */
+	/* starts when all changes are made */
+	bench_walk(d, gm_sparse_addr(s), (size_t)RANGE * PAGE, PAGE);
 	start = bench_now() - start;
 	if (busy)
 		busy_stop(busy);
@@ -53,9 +55,11 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		busy_open(busy = &kernel, &device);
 	bench_check(gm_bo_create(gm_sim_dev(device.sim), (size_t)OBJECT * PAGE, &bo));
-	bench_check(gm_sparse_create(gm_as_default(), gm_sim_dev(device.sim), (size_t)RANGE * PAGE, &s));
+	bench_check(gm_sparse_create(gm_as_default(), gm_sim_dev(device.sim), (size_t)RANGE * PAGE,
+				     &s));
 	for (size_t i = 0; i < RANGE; i += OBJECT) {
-		struct gm_bind b = {i * PAGE, (size_t)OBJECT * PAGE, bo, 0, GM_PROT_READ | GM_PROT_WRITE, 0};
+		struct gm_bind b = {i * PAGE, (size_t)OBJECT * PAGE,	    bo,
+				    0,	      GM_PROT_READ | GM_PROT_WRITE, 0};
 		bench_check(gm_sparse_bind(s, &b, 1));
 	}
 	round_rate(&device, busy, s, bo);

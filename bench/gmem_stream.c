@@ -1,8 +1,9 @@
 /*
- * A kernel writes through 1.5 times the device's memory, page after page, PASSES times. Usage: gmem_stream [PASSES
- * [belady]]. Prints the MiB that crossed the link in both directions; "belady": what the optimal schedule for the
- * same trace would have moved, which always evicts the page that is needed last (Belady, 1966). All pages get
- * dirty, so each eviction is a transfer home; what is left on the device at the end counts for neither.
+ * A kernel writes through 1.5 times the device's memory, page after page, PASSES times. Usage:
+ * gmem_stream [PASSES [belady]]. Prints the MiB that crossed the link in both directions;
+ * "belady": what the optimal schedule for the same trace would have moved, which always evicts
+ * the page that is needed last (Belady, 1966). All pages get dirty, so each eviction is a
+ * transfer home; what is left on the device at the end counts for neither.
  */
 #include "gmem.h"
 
@@ -59,9 +60,11 @@ static uint32_t *next_uses(const uint32_t *trace, size_t n, size_t pages)
 
 static uint64_t belady(unsigned passes)
 {
-	size_t pages = RANGE_BYTES / PAGE_BYTES, frames = DEVICE_BYTES / PAGE_BYTES, used = 0, moved = 0;
+	size_t pages = RANGE_BYTES / PAGE_BYTES, frames = DEVICE_BYTES / PAGE_BYTES, used = 0,
+	       moved = 0;
 	uint32_t *trace,
-		*needed = calloc(pages, sizeof *needed); /* when it is needed next, + 1; 0: not resident */
+		*needed = calloc(pages,
+				 sizeof *needed); /* when it is needed next, + 1; 0: not resident */
 	size_t n = make_trace(passes, &trace);
 	uint32_t *next = next_uses(trace, n, pages);
 

@@ -1,5 +1,6 @@
 /*
- * The kernels of the benchmarks: an empty one, one that walks memory page by page, one that just runs.
+ * The kernels of the benchmarks: an empty one, one that walks memory page by page, one that just
+ * runs.
  */
 #include "kernels.h"
 #include <gmem/kernel.h>

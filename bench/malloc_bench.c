@@ -1,10 +1,10 @@
 /*
- * malloc_bench.c - ns per malloc/free pair, by block size, with 1 and 2 threads. A plain program: run it
- * under any malloc.
+ * malloc_bench.c - ns per malloc/free pair, by block size, with 1 and 2 threads. A plain
+ * program: run it under any malloc.
  *
- * Each thread keeps a ring of live blocks and replaces the oldest, writing the first byte of each new one:
- * the allocator's steady state. Prints "threads bytes ns"; compare runs with malloc_bench.sh, never absolute
- * numbers.
+ * Each thread keeps a ring of live blocks and replaces the oldest, writing the first byte of
+ * each new one: the allocator's steady state. Prints "threads bytes ns"; compare runs with
+ * malloc_bench.sh, never absolute numbers.
  */
 #include "bench.h"
 #include <pthread.h>

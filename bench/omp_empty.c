@@ -1,6 +1,7 @@
 /*
- * The price of a target region: an empty one with one mapped scalar's worth of arguments, again and again, on the default
- * device. For clang 14 with -fopenmp-targets. Prints microseconds, the median.
+ * The price of a target region: an empty one with one mapped scalar's worth of arguments, again
+ * and again, on the default device. For clang 14 with -fopenmp-targets. Prints microseconds, the
+ * median.
  */
 #include "bench.h"
 #include <omp.h>

@@ -1,5 +1,6 @@
 /*
- * ring.h - the barest channel between two processes: two counters in shared memory that both sides spin on.
+ * ring.h - the barest channel between two processes: two counters in shared memory that both
+ * sides spin on.
  */
 #ifndef GM_BENCH_RING_H
 #define GM_BENCH_RING_H
@@ -19,7 +20,8 @@ struct ring {
 
 static inline struct ring *ring_create(void)
 {
-	struct ring *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct ring *r =
+		mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (r == MAP_FAILED)
 		bench_die("mmap: %s", strerror(errno));

@@ -1,6 +1,6 @@
 /*
- * What a preload costs each process: runs /bin/true, again and again. Usage: startup [LIBRARY]. Prints
- * milliseconds per process, from spawn to wait.
+ * What a preload costs each process: runs /bin/true, again and again. Usage: startup [LIBRARY].
+ * Prints milliseconds per process, from spawn to wait.
  */
 #include "bench.h"
 #include <spawn.h>

@@ -1,6 +1,6 @@
 /*
- * blas_wire.h - arguments of the built-in kernel "blas": one BLAS-3 call, in CBLAS terms; and what its
- * journal holds.
+ * blas_wire.h - arguments of the built-in kernel "blas": one BLAS-3 call, in CBLAS terms; and
+ * what its journal holds.
  */
 #ifndef GM_DEVSIM_BLAS_WIRE_H
 #define GM_DEVSIM_BLAS_WIRE_H
@@ -24,7 +24,14 @@ enum ds_blas_op {
 /* CBLAS enumerators (all libraries agree on them). */
 enum { DS_ROW_MAJOR = 101, DS_COL_MAJOR = 102 };
 enum { DS_NO_TRANS = 111, DS_TRANS = 112, DS_CONJ_TRANS = 113, DS_CONJ_NO_TRANS = 114 };
-enum { DS_UPPER = 121, DS_LOWER = 122, DS_NON_UNIT = 131, DS_UNIT = 132, DS_LEFT = 141, DS_RIGHT = 142 };
+enum {
+	DS_UPPER = 121,
+	DS_LOWER = 122,
+	DS_NON_UNIT = 131,
+	DS_UNIT = 132,
+	DS_LEFT = 141,
+	DS_RIGHT = 142
+};
 
 struct ds_blas_args {
 	uint8_t op; /* enum ds_blas_op */
@@ -33,7 +40,7 @@ struct ds_blas_args {
 	int32_t layout, side, uplo, transa, transb,
 		diag; /* those the routine lacks are 0; syrk & co.: transa */
 	int32_t m, n, k, lda, ldb,
-		ldc;	 /* in the routine's own meaning (syrk & co.: n, k); trmm/trsm: B is in/out */
+		ldc; /* in the routine's own meaning (syrk & co.: n, k); trmm/trsm: B is in/out */
 	int32_t threads; /* BLAS threads of the program, 0: leave */
 	double alpha[2],
 		beta[2]; /* real part, imaginary part; beta of herk and her2k is real, alpha of herk too */
@@ -53,18 +60,19 @@ static inline bool ds_blas_in_place(const struct ds_blas_args *a)
 }
 
 /*
- * The journal: the lines (columns, or rows in row-major order) of the matrix that is written, one after the
- * other, each of the full length; of syrk & co. only the triangle's part of a line is filled in. Line i: `at`
- * points at what is saved, `bytes` of it, and it lies at `off` in the journal. Returns false behind the last
- * line.
+ * The journal: the lines (columns, or rows in row-major order) of the matrix that is written,
+ * one after the other, each of the full length; of syrk & co. only the triangle's part of a line
+ * is filled in. Line i: `at` points at what is saved, `bytes` of it, and it lies at `off` in the
+ * journal. Returns false behind the last line.
  */
-static inline bool ds_blas_journal_line(const struct ds_blas_args *a, int32_t i, char **at, size_t *bytes,
-					uint64_t *off)
+static inline bool ds_blas_journal_line(const struct ds_blas_args *a, int32_t i, char **at,
+					size_t *bytes, uint64_t *off)
 {
 	bool row = a->layout == DS_ROW_MAJOR, square = a->op >= DS_SYRK && a->op <= DS_HER2K;
 	bool inb = a->op == DS_TRMM || a->op == DS_TRSM;
 	size_t elem = ds_blas_elem_bytes(a->type);
-	int32_t m = square ? a->n : a->m, len = row ? a->n : m, lines = row ? m : a->n, first = 0, end = len;
+	int32_t m = square ? a->n : a->m, len = row ? a->n : m, lines = row ? m : a->n, first = 0,
+		end = len;
 	char *base = inb ? (char *)(uintptr_t)a->b : (char *)a->c;
 
 	if (i >= lines)

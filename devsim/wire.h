@@ -1,13 +1,14 @@
 /*
- * wire.h - the protocol between the driver (host process) and gmem-devsim (device process): one shared
- * control area.
+ * wire.h - the protocol between the driver (host process) and gmem-devsim (device process): one
+ * shared control area.
  *
- * Included by both sides; it includes nothing of core or preload. Fields that both sides touch while the
- * other runs are atomic. Futex words are waited on without FUTEX_PRIVATE. Sizes are bytes. Both sides are of
- * one build (DS_VERSION).
+ * Included by both sides; it includes nothing of core or preload. Fields that both sides touch
+ * while the other runs are atomic. Futex words are waited on without FUTEX_PRIVATE. Sizes are
+ * bytes. Both sides are of one build (DS_VERSION).
  *
- * Waking follows one pattern: the sleeper raises its flag, looks again, sleeps; the other side changes the
- * word, then looks at the flag. Every one of these accesses is sequentially consistent.
+ * Waking follows one pattern: the sleeper raises its flag, looks again, sleeps; the other side
+ * changes the word, then looks at the flag. Every one of these accesses is sequentially
+ * consistent.
  */
 #ifndef GM_DEVSIM_WIRE_H
 #define GM_DEVSIM_WIRE_H
@@ -17,31 +18,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_MAGIC       0x56454447u
-#define DS_VERSION     6
-#define DS_WINDOWS     16
-#define DS_CMDS	       4096 /* power of two */
-#define DS_SLOTS       64 /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
+#define DS_MAGIC   0x56454447u
+#define DS_VERSION 6
+#define DS_WINDOWS 16
+#define DS_CMDS	   4096 /* power of two */
+/* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
+#define DS_SLOTS       64
 #define DS_LAUNCHES    32
 #define DS_FAULT_MAPS  64
 #define DS_ARGS_MAX    512
 #define DS_WRITTEN_MAX 1024
 #define DS_NAME_MAX    256
 #define DS_MODULES     32
-#define DS_REPLY_SPAN                                                                                        \
-	((uint64_t)2                                                                                         \
+#define DS_REPLY_SPAN                                                                              \
+	((uint64_t)2                                                                               \
 	 << 20) /* a reply's entries lie in the aligned 2 MiB around its address                 \
 			     */
 
-/* Memory of the program outside every window comes and goes in chunks of this size (dev_foreign.c). */
+/* Memory of the program outside every window comes and goes in chunks of this size
+ * (dev_foreign.c). */
 #define DS_FOREIGN_PAGES 16
 #define DS_FOREIGN_BYTES (DS_FOREIGN_PAGES * 4096)
 
 /* The journal is sparse: launch slot i owns [i * DS_JOURNAL_SPAN, (i+1) * DS_JOURNAL_SPAN). */
 #define DS_JOURNAL_SPAN ((uint64_t)64 << 30)
 
-/* Descriptors that the device process starts with; everything else is closed (2 is for its one-line
- * messages). */
+/* Descriptors that the device process starts with; everything else is closed (2 is for its
+ * one-line messages). */
 enum { DS_FD_CTL = 3, DS_FD_DEVMEM = 4, DS_FD_SOCK = 5, DS_FD_JOURNAL = 6, DS_FDS = 7 };
 
 struct ds_map { /* one run of page-table entries */
@@ -53,13 +56,14 @@ struct ds_map { /* one run of page-table entries */
 };
 
 /*
- * The ring. MAP may be late or forgotten: the kernel faults. After UNMAP is applied (cmd_tail passed it) no
- * thread of the device reaches the range, and no reply to a fault that was given before can bring it back.
- * REMAP is both in one step: what was there cannot be reached after it, what is there now may be forgotten.
- * WINDOW: the descriptor of the store of window map.va arrives on the socket; windows that exist at start
- * need no command. ACCESSED: ds_ctl.accessed tells which pages of the range, 2 MiB at most, were touched since
- * the last such command, or since they were mapped (mapping counts as a touch; by reads, the kernel's
- * fault-around makes it 64 KiB at a time).
+ * The ring. MAP may be late or forgotten: the kernel faults. After UNMAP is applied (cmd_tail
+ * passed it) no thread of the device reaches the range, and no reply to a fault that was given
+ * before can bring it back. REMAP is both in one step: what was there cannot be reached after
+ * it, what is there now may be forgotten. WINDOW: the descriptor of the store of window map.va
+ * arrives on the socket; windows that exist at start need no command. ACCESSED: ds_ctl.accessed
+ * tells which pages of the range, 2 MiB at most, were touched since the last such command, or
+ * since they were mapped (mapping counts as a touch; by reads, the kernel's fault-around makes
+ * it 64 KiB at a time).
  */
 enum ds_cmd_kind {
 	DS_CMD_MAP,
@@ -82,8 +86,9 @@ struct ds_cmd {
  *	BUSY -> POSTED (host: later), BUSY | FILLED -> FAILED (host)
  *	FILLED | REPLIED -> CANCELLED (device: an UNMAP overlaps its entries; it faults again)
  *
- * The host fills entries in while it holds core's lock of that block, and an UNMAP of the block comes under
- *the same lock: whoever applies it sees FILLED with all entries that it must cancel.
+ * The host fills entries in while it holds core's lock of that block, and an UNMAP of the block
+ * comes under the same lock: whoever applies it sees FILLED with all entries that it must
+ * cancel.
  */
 enum ds_fault_state {
 	DS_FREE,
@@ -122,23 +127,27 @@ struct ds_launch {
 	_Alignas(64) _Atomic uint32_t state; /* futex */
 	_Atomic uint32_t waiting;	     /* the launching thread sleeps: wake it */
 	uint64_t seq;			     /* order of submission */
-	uint32_t after_cmd;		     /* commands before this one are applied before it starts */
-	uint32_t module;		     /* 0: built-in */
+	/* commands before this one are applied before it starts */
+	uint32_t after_cmd;
+	uint32_t module; /* 0: built-in */
 	uint32_t nblocks, args_bytes;
 	char kernel[64]; /* "": only load the module */
 	_Alignas(16) unsigned char args[DS_ARGS_MAX];
 	/* filled by the device */
 	_Atomic uint32_t next_block, blocks_done;
-	_Atomic int32_t error; /* 0 or -errno, the first one; set after the fields that explain it */
+	/* 0 or -errno, the first one; set after the fields that explain it */
+	_Atomic int32_t error;
 	int32_t kernel_code;
 	uint64_t fault_addr, start_ns, end_ns;
 	_Atomic uint64_t flops, bytes;
 	char flop_type; /* 's', 'd', 'c', 'z': which peak of the model flops count against */
-	/* What an in-place kernel saved before it began to write. Valid: also when the process is lost. */
+	/* What an in-place kernel saved before it began to write. Valid: also when the process
+	 * is lost. */
 	uint64_t journal_bytes;
 	_Atomic uint32_t journal_valid;
 	uint64_t reply; /* dev_launch_reply() */
-	/* What a region wrote outside the windows, as in DS_F_FOREIGN_WRITE, where it is little: for the launching thread. */
+	/* What a region wrote outside the windows, as in DS_F_FOREIGN_WRITE, where it is little:
+	 * for the launching thread. */
 	uint32_t written_bytes;
 	unsigned char written[DS_WRITTEN_MAX];
 };
@@ -162,16 +171,18 @@ struct ds_ctl {
 	_Atomic uint32_t cmd_waiting;		/* host threads sleep on cmd_tail */
 	_Alignas(64) _Atomic uint32_t cmd_bell; /* host: apply commands now; futex */
 	_Atomic uint32_t mmu_sleeping;
-	_Alignas(64) _Atomic uint32_t launch_bell; /* there is work for workers; futex, waited on by bitset */
-	_Atomic uint32_t worker_awake;	      /* number + 1 of the idle worker that has not gone to sleep */
+	/* there is work for workers; futex, waited on by bitset */
+	_Alignas(64) _Atomic uint32_t launch_bell;
+	/* number + 1 of the idle worker that has not gone to sleep */
+	_Atomic uint32_t worker_awake;
 	_Atomic uint64_t workers_asleep;      /* a bit each */
 	_Alignas(64) _Atomic uint64_t posted; /* device: one bit for each slot that was POSTED */
 	_Atomic uint32_t fault_bell;	      /* device: posted changed; futex */
 	_Atomic uint32_t host_sleeping;
 	_Alignas(64) _Atomic uint32_t ready; /* enum ds_ready; futex */
 
-	uint64_t
-		accessed[8]; /* answer to ACCESSED: a bit for each 4 KiB; valid once cmd_tail has passed it */
+	/* answer to ACCESSED: a bit for each 4 KiB; valid once cmd_tail has passed it */
+	uint64_t accessed[8];
 
 	struct ds_cmd cmd[DS_CMDS];
 	struct ds_fault fault[DS_SLOTS];
@@ -186,9 +197,10 @@ static inline uint32_t ds_futex_bit(uint64_t worker_bit)
 }
 
 /*
- * Rings for n workers more. The caller wakes the bits that it returns (FUTEX_WAKE_BITSET on launch_bell), unless 0. A
- * call takes a worker off the idle ones, so that each counts for one ring only. First the one that is awake, then
- * those of low number: what computed last has warm caches, and a team of OpenMP threads beside it.
+ * Rings for n workers more. The caller wakes the bits that it returns (FUTEX_WAKE_BITSET on
+ * launch_bell), unless 0. A call takes a worker off the idle ones, so that each counts for one
+ * ring only. First the one that is awake, then those of low number: what computed last has warm
+ * caches, and a team of OpenMP threads beside it.
  */
 static inline uint32_t ds_call_workers(struct ds_ctl *ctl, uint32_t n)
 {
@@ -203,12 +215,17 @@ static inline uint32_t ds_call_workers(struct ds_ctl *ctl, uint32_t n)
 		for (uint32_t i = 0; i < n && left; i++)
 			left &= left - 1;
 		called = asleep & ~left;
-	} while (called && !atomic_compare_exchange_weak(&ctl->workers_asleep, &asleep, asleep & ~called));
+	} while (called &&
+		 !atomic_compare_exchange_weak(&ctl->workers_asleep, &asleep, asleep & ~called));
 	return ds_futex_bit(called);
 }
 
 enum ds_ready { DS_STARTING, DS_READY, DS_REFUSED /* its message says why */ };
-enum ds_window_state { DS_W_NONE, DS_W_PRESENT, DS_W_TAKEN /* the device has something else there */ };
+enum ds_window_state {
+	DS_W_NONE,
+	DS_W_PRESENT,
+	DS_W_TAKEN /* the device has something else there */
+};
 
 /* Do [a, a+alen) and [b, b+blen) overlap? */
 static inline bool ds_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)

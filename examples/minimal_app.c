@@ -1,6 +1,6 @@
 /*
- * minimal_app.c - a program with the example driver's device. Every result is compared with the CPU's own; a call that
- * fails must have left each number as it was or as it was to be.
+ * minimal_app.c - a program with the example driver's device. Every result is compared with the
+ * CPU's own; a call that fails must have left each number as it was or as it was to be.
  *	minimal_app [ROUNDS]	prints "N calls right, M failed"; status 0 only if all data was right at all times
  * With GMEM_INJECT things fail on the way: then calls fail, data does not.
  */
@@ -38,7 +38,8 @@ static float *take(size_t bytes)
 	return p;
 }
 
-/* A page does not come home (something was made to fail): it is still where it was. The access is tried again. */
+/* A page does not come home (something was made to fail): it is still where it was. The access
+ * is tried again. */
 static void on_bus_error(int sig)
 {
 	not_home++;
@@ -57,8 +58,8 @@ static void add(float *x, float *y, float a, float value, float old)
 
 	for (size_t i = 0; i < N; i++) {
 		if (y[i] != old + a * value && !(err && y[i] == old)) {
-			fprintf(stderr, "minimal_app: y[%zu] is %g, not %g (error %d)\n", i, (double)y[i],
-				(double)(old + a * value), err);
+			fprintf(stderr, "minimal_app: y[%zu] is %g, not %g (error %d)\n", i,
+				(double)y[i], (double)(old + a * value), err);
 			exit(1);
 		}
 		y[i] = old + a * value;
@@ -69,8 +70,8 @@ static void bad_addresses(float *x, float *y)
 {
 	uint64_t where;
 
-	if (gm_mprotect(y, 4096, PROT_READ) || minimal_saxpy(device, 1, 1, x, y, &where) != -EPERM ||
-	    where != (uint64_t)(uintptr_t)y)
+	if (gm_mprotect(y, 4096, PROT_READ) ||
+	    minimal_saxpy(device, 1, 1, x, y, &where) != -EPERM || where != (uint64_t)(uintptr_t)y)
 		die("a write to read-only memory", EPERM);
 	if (gm_mprotect(y, 4096, PROT_READ | PROT_WRITE) || gm_munmap(x, 4096) ||
 	    minimal_saxpy(device, 1, 1, x, y, &where) != -EFAULT || where != (uint64_t)(uintptr_t)x)
@@ -83,7 +84,8 @@ int main(int argc, char **argv)
 	float *x = take(N * sizeof *x), *y = take(N * sizeof *y), old = 0;
 
 	signal(SIGBUS, on_bus_error);
-	while (attempt(minimal_probe(gm_as_default(), 2 * MIB, &device))) /* half of what it will work on */
+	/* half of what it will work on */
+	while (attempt(minimal_probe(gm_as_default(), 2 * MIB, &device)))
 		if (failed > 100)
 			die("minimal_probe", EIO);
 	for (int i = 1; i <= rounds; i++) {

@@ -1,8 +1,9 @@
 /*
- * minimal_driver.c - a whole driver for a new device: it is found, its memory is given to core, it works in a space, its
- * faults are served, it goes. Everything else that memory management takes (who holds each page, when it moves, what is
- * evicted, coherence with the CPU, hints, copies) is core's. The device itself is in minimal_hw.c, its MMU functions are
- * in minimal_mmu.c.
+ * minimal_driver.c - a whole driver for a new device: it is found, its memory is given to core,
+ * it works in a space, its faults are served, it goes. Everything else that memory management
+ * takes (who holds each page, when it moves, what is evicted, coherence with the CPU, hints,
+ * copies) is core's. The device itself is in minimal_hw.c, its MMU functions are in
+ * minimal_mmu.c.
  */
 #include "minimal_driver.h"
 #include "minimal_hw.h"
@@ -23,14 +24,16 @@ static int on_fault(void *driver, uint64_t va, int write)
 	struct minimal *m = driver;
 	int err;
 
-	while ((err = gm_dev_fault(m->as, va, m->dev, write ? GM_HINT_WRITE : GM_HINT_READ)) == -EAGAIN)
+	while ((err = gm_dev_fault(m->as, va, m->dev, write ? GM_HINT_WRITE : GM_HINT_READ)) ==
+	       -EAGAIN)
 		sched_yield(); /* whoever has the page now gets on */
 	return err;
 }
 
 static int meet_core(struct minimal *m)
 {
-	int err = gm_dev_create(&minimal_mmu, &m->hw, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &m->dev);
+	int err = gm_dev_create(&minimal_mmu, &m->hw, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER,
+				&m->dev);
 
 	if (err)
 		return err;
@@ -59,7 +62,8 @@ int minimal_probe(struct gm_as *as, size_t dram_bytes, struct minimal **out)
 	return err;
 }
 
-int minimal_saxpy(struct minimal *m, size_t n, float a, const float *x, float *y, uint64_t *fault_addr)
+int minimal_saxpy(struct minimal *m, size_t n, float a, const float *x, float *y,
+		  uint64_t *fault_addr)
 {
 	struct hw_job job = {.a = a, .x = x, .y = y, .n = n};
 	int err = hw_run(&m->hw, &job);

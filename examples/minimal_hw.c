@@ -4,7 +4,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-/* The bus address of va, with the bus held; NULL and without it: a fault that could not be served (*err). */
+/* The bus address of va, with the bus held; NULL and without it: a fault that could not be
+ * served (*err). */
 static void *translate(struct hw *hw, uint64_t va, int need, int *err)
 {
 	for (;;) {
@@ -12,7 +13,8 @@ static void *translate(struct hw *hw, uint64_t va, int need, int *err)
 		uint64_t page = (va - hw->table_base) / HW_PAGE;
 		uint64_t entry = hw->table && page < hw->table_pages ? hw->table[page] : 0;
 		if (entry & (uint64_t)need)
-			return (void *)(uintptr_t)((entry & ~(uint64_t)(HW_PAGE - 1)) | (va & (HW_PAGE - 1)));
+			return (void *)(uintptr_t)((entry & ~(uint64_t)(HW_PAGE - 1)) |
+						   (va & (HW_PAGE - 1)));
 		pthread_mutex_unlock(&hw->bus);
 		*err = hw->interrupt(hw->driver, va, need == HW_WRITE);
 		if (*err)
@@ -86,7 +88,8 @@ int hw_run(struct hw *hw, struct hw_job *job)
 	sigset_t all, old;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* as while core has the bus for a page-table change */
+	/* as while core has the bus for a page-table change */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_mutex_lock(&hw->bus);
 	hw->job = job;
 	pthread_cond_signal(&hw->bell);
@@ -98,11 +101,12 @@ int hw_run(struct hw *hw, struct hw_job *job)
 	return err;
 }
 
-int hw_power_on(struct hw *hw, size_t dram_bytes, int (*interrupt)(void *driver, uint64_t va, int write),
-		void *driver)
+int hw_power_on(struct hw *hw, size_t dram_bytes,
+		int (*interrupt)(void *driver, uint64_t va, int write), void *driver)
 {
 	sigset_t all, old;
-	void *dram = mmap(NULL, dram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *dram =
+		mmap(NULL, dram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (dram == MAP_FAILED)
 		return -ENOMEM;
@@ -114,7 +118,8 @@ int hw_power_on(struct hw *hw, size_t dram_bytes, int (*interrupt)(void *driver,
 	pthread_cond_init(&hw->bell, NULL);
 	pthread_cond_init(&hw->done, NULL);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals are not the processor's */
+	/* the program's signals are not the processor's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int err = -pthread_create(&hw->processor, NULL, processor, hw);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)

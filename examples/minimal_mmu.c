@@ -1,8 +1,10 @@
 /*
- * minimal_mmu.c - how page-table changes reach the example device: what core asks for, in the device's format.
+ * minimal_mmu.c - how page-table changes reach the example device: what core asks for, in the
+ * device's format.
  *
- * Core calls these with a block of pages locked and signals blocked. Taking the bus is what makes a change complete: the
- * processor is in no access then, and its next one walks the table anew, so that there is no TLB to invalidate.
+ * Core calls these with a block of pages locked and signals blocked. Taking the bus is what
+ * makes a change complete: the processor is in no access then, and its next one walks the table
+ * anew, so that there is no TLB to invalidate.
  */
 #include "minimal_mmu.h"
 #include "minimal_hw.h"

@@ -1,8 +1,10 @@
 /*
- * device.c - the plug-in's kernel module: target images and their regions, inside the device process.
+ * device.c - the plug-in's kernel module: target images and their regions, inside the device
+ * process.
  *
- * An image is a shared object that clang linked for this architecture; it is loaded from memory and finds its OpenMP
- * runtime as in any program: libomp, with its own threads. What a region prints is collected, and the host prints it.
+ * An image is a shared object that clang linked for this architecture; it is loaded from memory
+ * and finds its OpenMP runtime as in any program: libomp, with its own threads. What a region
+ * prints is collected, and the host prints it.
  */
 #include "omp/region.h"
 #include "devsim/device/dev_region.h"
@@ -77,8 +79,8 @@ GM_KERNEL gmo_output(struct gm_kctx *ctx, const void *args)
 /* ---- the runtime ---- */
 
 /*
- * How many threads: OMP_NUM_THREADS_DEV_<n>, OMP_NUM_THREADS_DEV, else the device's workers. OMP_NUM_THREADS is the
- * host's (OpenMP 5.1, 6.2).
+ * How many threads: OMP_NUM_THREADS_DEV_<n>, OMP_NUM_THREADS_DEV, else the device's workers.
+ * OMP_NUM_THREADS is the host's (OpenMP 5.1, 6.2).
  */
 static void set_threads(const struct gmo_load *a)
 {
@@ -92,7 +94,8 @@ static void set_threads(const struct gmo_load *a)
 		n = number;
 	}
 	setenv("OMP_NUM_THREADS", n, 1);
-	if (!gmo_wait_is_chosen()) /* in ms: long enough for the next region; then the CPUs are the host's */
+	/* in ms: long enough for the next region; then the CPUs are the host's */
+	if (!gmo_wait_is_chosen())
 		setenv("KMP_BLOCKTIME", "1", 1);
 	unsetenv("OMP_DISPLAY_ENV"); /* said once, by the program */
 }
@@ -123,7 +126,8 @@ static void *load_file(const char *bytes, size_t n)
 	if (fd >= 0 && ftruncate(fd, (off_t)n) == 0)
 		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p != MAP_FAILED) {
-		memcpy(p, bytes, n); /* not write(): the kernel does not wait for pages of the window */
+		/* not write(): the kernel does not wait for pages of the window */
+		memcpy(p, bytes, n);
 		munmap(p, n);
 		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 		handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
@@ -135,7 +139,8 @@ static void *load_file(const char *bytes, size_t n)
 	return handle;
 }
 
-/* Does something of this process lie in one of the ranges? Entries of the window are the same memory on both sides. */
+/* Does something of this process lie in one of the ranges? Entries of the window are the same
+ * memory on both sides. */
 static bool collides(const struct gmo_range *r, uint64_t n)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -155,8 +160,8 @@ static bool collides(const struct gmo_range *r, uint64_t n)
 }
 
 /*
- * By name. What the image's table lacks may still be among its symbols: clang 14 leaves the pointers to global variables
- * (unified_shared_memory) out of it.
+ * By name. What the image's table lacks may still be among its symbols: clang 14 leaves the
+ * pointers to global variables (unified_shared_memory) out of it.
  */
 static void *find(void *handle, const struct table_entry *table, uint64_t n, const char *name)
 {
@@ -197,7 +202,8 @@ GM_KERNEL gmo_load(struct gm_kctx *ctx, const void *args)
 {
 	const struct gmo_load *a = args;
 
-	dev_region_begin(false); /* the loader and libomp hold locks when they touch what they should not */
+	/* the loader and libomp hold locks when they touch what they should not */
+	dev_region_begin(false);
 	pthread_mutex_lock(&lock);
 	int code = a->image >= GMO_IMAGES ? GMO_CANNOT_LOAD : images[a->image].addr ? 0 : load(a);
 	pthread_mutex_unlock(&lock);

@@ -1,6 +1,7 @@
 /*
- * host.h - inside the plug-in, in the program's process. Called by libomptarget from any thread of the program, never
- * from a signal handler. Ordinary code: it may use malloc and stdio, and may touch managed memory.
+ * host.h - inside the plug-in, in the program's process. Called by libomptarget from any thread
+ * of the program, never from a signal handler. Ordinary code: it may use malloc and stdio, and
+ * may touch managed memory.
  *
  *	plugin  the functions that libomptarget knows (their ABI is in plugin.c)
  *	image   target images: their tables here, their code on the device, regions
@@ -37,10 +38,12 @@ struct gmo_device {
 extern bool gmo_unified; /* #pragma omp requires unified_shared_memory */
 
 /* One line to stderr, "gmem: ...". */
-void gmo_say(const struct gmo_device *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Launches a kernel of the module. 0 or -errno; *code: what the kernel returned. `label` NULL: not of the program. */
-int gmo_launch(struct gmo_device *d, const char *kernel, const char *label, const void *args, size_t bytes,
-	       struct gm_launch_result *result, uint64_t *reply);
+void gmo_say(const struct gmo_device *d, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Launches a kernel of the module. 0 or -errno; *code: what the kernel returned. `label` NULL:
+ * not of the program. */
+int gmo_launch(struct gmo_device *d, const char *kernel, const char *label, const void *args,
+	       size_t bytes, struct gm_launch_result *result, uint64_t *reply);
 
 /* ---- image.c ---- */
 struct gmo_tgt_entry { /* __tgt_offload_entry */
@@ -60,13 +63,15 @@ bool gmo_image_fits(const struct gmo_tgt_image *image);
 /* The image's table on this device; NULL: it cannot be loaded (said). Device locked. */
 struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_image *image);
 /* Runs a region, named by the address that its table gives it. 0 or -errno (said). */
-int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdiff_t *offsets, int n);
+int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdiff_t *offsets,
+		   int n);
 
 /* ---- memory.c ---- */
 /* In the window, zero or what was there before; NULL: no room. */
 void *gmo_alloc(struct gmo_device *d, size_t bytes);
 void gmo_free(struct gmo_device *d, void *p);
-/* To and from device memory, which is the window's or (variables of images) a device address. 0 or -errno (said). */
+/* To and from device memory, which is the window's or (variables of images) a device address. 0
+ * or -errno (said). */
 int gmo_submit(struct gmo_device *d, void *device, const void *host, size_t bytes);
 int gmo_retrieve(struct gmo_device *d, void *host, const void *device, size_t bytes);
 /* What regions have printed comes out of the program's stdout. */

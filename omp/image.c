@@ -1,9 +1,10 @@
 /*
  * image.c - target images and their regions.
  *
- * libomptarget pairs the entries of its own table with ours by position. A region's address in ours is a struct of this
- * file; a variable's is where it lies in the device process. When that process was lost, the next region finds its image
- * missing there and loads it again; only the values of its variables are gone, and then it says so and fails.
+ * libomptarget pairs the entries of its own table with ours by position. A region's address in
+ * ours is a struct of this file; a variable's is where it lies in the device process. When that
+ * process was lost, the next region finds its image missing there and loads it again; only the
+ * values of its variables are gone, and then it says so and fails.
  */
 #include "omp/host.h"
 #include <dlfcn.h>
@@ -66,7 +67,8 @@ static bool find_table(struct gmo_image *i)
 	if (!h || h->e_shoff > bytes || h->e_shentsize != sizeof(Elf64_Shdr) ||
 	    h->e_shnum > (bytes - h->e_shoff) / sizeof(Elf64_Shdr) || h->e_shstrndx >= h->e_shnum)
 		return false;
-	const Elf64_Shdr *s = (const Elf64_Shdr *)((const char *)h + h->e_shoff), *names = &s[h->e_shstrndx];
+	const Elf64_Shdr *s = (const Elf64_Shdr *)((const char *)h + h->e_shoff),
+			 *names = &s[h->e_shstrndx];
 	for (unsigned k = 0; k < h->e_shnum; k++) {
 		if (names->sh_offset + s[k].sh_name + sizeof ENTRIES_SECTION > bytes ||
 		    strcmp((const char *)h + names->sh_offset + s[k].sh_name, ENTRIES_SECTION))
@@ -100,12 +102,14 @@ struct room {
 static bool make_room(const struct gmo_image *i, struct room *r)
 {
 	const struct gmo_tgt_entry *from = i->from->entries_begin;
-	size_t file = gm_align_up(i->file_bytes, 64), entries = i->n * sizeof(struct gmo_entry), names = 0;
+	size_t file = gm_align_up(i->file_bytes, 64), entries = i->n * sizeof(struct gmo_entry),
+	       names = 0;
 
 	for (size_t k = 0; k < i->n; k++)
 		names += strlen(from[k].name) + 1;
 	r->bytes = file + entries + RANGES * sizeof(struct gmo_range) + names;
-	r->file = gm_mmap(NULL, NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r->file = gm_mmap(NULL, NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	if (r->file == MAP_FAILED)
 		return false;
 	r->entries = (struct gmo_entry *)(r->file + file);
@@ -136,13 +140,15 @@ static int load_once(struct gmo_device *d, struct gmo_image *i, struct room *r, 
 	};
 
 	find_runtime(a.runtime, sizeof a.runtime);
-	snprintf(a.threads_variable, sizeof a.threads_variable, "OMP_NUM_THREADS_DEV_%d", d->number);
+	snprintf(a.threads_variable, sizeof a.threads_variable, "OMP_NUM_THREADS_DEV_%d",
+		 d->number);
 	int err = gmo_launch(d, "gmo_load", NULL, &a, sizeof a, &result, NULL);
 	*code = result.kernel_code;
 	return err;
 }
 
-/* "__omp_offloading_fe00_a744dd_main_l12" -> "main line 12": neither device nor inode of the source say anything. */
+/* "__omp_offloading_fe00_a744dd_main_l12" -> "main line 12": neither device nor inode of the
+ * source say anything. */
 static void make_label(const char *name, char *label, size_t bytes)
 {
 	static const char prefix[] = "__omp_offloading_";
@@ -198,7 +204,8 @@ static int load(struct gmo_device *d, struct gmo_image *i)
 	if (!err)
 		err = make_table(d, i, r.entries);
 	else if (err == -ECANCELED && code == GMO_COLLISION)
-		gmo_say(d, "its process has its own memory where the program has its, %d times over",
+		gmo_say(d,
+			"its process has its own memory where the program has its, %d times over",
 			LAYOUTS);
 	else
 		gmo_say(d, "a target image cannot be loaded: %s", strerror(-err));
@@ -206,7 +213,8 @@ static int load(struct gmo_device *d, struct gmo_image *i)
 	return err;
 }
 
-/* Under unified_shared_memory a global variable is reached through a pointer in the image: it gets the host's value. */
+/* Under unified_shared_memory a global variable is reached through a pointer in the image: it
+ * gets the host's value. */
 static int link_variables(struct gmo_device *d, const struct gmo_image *i)
 {
 	static const char suffix[] = "_decl_tgt_ref_ptr";
@@ -271,11 +279,13 @@ struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_
 
 /* ---- running ---- */
 
-/* Into a fresh process. Its variables would have their first values again: no result is better than a wrong one. */
+/* Into a fresh process. Its variables would have their first values again: no result is better
+ * than a wrong one. */
 static int reload(struct gmo_device *d, struct gmo_image *i)
 {
 	if (i->nvariables) {
-		gmo_say(d, "its process was lost, and with it the global variables of a target image");
+		gmo_say(d,
+			"its process was lost, and with it the global variables of a target image");
 		return -EIO;
 	}
 	pthread_mutex_lock(&d->lock);
@@ -309,7 +319,8 @@ static void say_failure(struct gmo_device *d, const struct region *r, int err,
 		return;
 	}
 	if (err == -ECANCELED && result->kernel_code > 128)
-		gmo_say(d, "target region %s crashed: %s", r->label, strsignal(result->kernel_code - 128));
+		gmo_say(d, "target region %s crashed: %s", r->label,
+			strsignal(result->kernel_code - 128));
 	else
 		gmo_say(d, "target region %s failed: %s", r->label, strerror(-err));
 }
@@ -322,7 +333,8 @@ static int launch(struct gmo_device *d, struct region *r, struct gmo_run *a)
 
 	for (int tries = 0; tries < 3; tries++) {
 		err = gmo_launch(d, "gmo_run", r->label, a,
-				 offsetof(struct gmo_run, args) + (a->more ? 0 : gm_max(a->nargs, 6u)) * 8,
+				 offsetof(struct gmo_run, args) +
+					 (a->more ? 0 : gm_max(a->nargs, 6u)) * 8,
 				 &result, &printed);
 		if (err != -ECANCELED || result.kernel_code != GMO_NO_IMAGE)
 			break;

@@ -1,8 +1,10 @@
 /*
- * memory.c - device memory: blocks of the window. Small ones are cut from chunks by size classes, large ones are mappings
- * of their own, so that freeing them gives the device's frames back.
+ * memory.c - device memory: blocks of the window. Small ones are cut from chunks by size
+ * classes, large ones are mappings of their own, so that freeing them gives the device's frames
+ * back.
  *
- * Which block a pointer is, is kept in ordinary memory here: a header in front of the data would lie on the device.
+ * Which block a pointer is, is kept in ordinary memory here: a header in front of the data would
+ * lie on the device.
  */
 #include "omp/host.h"
 #include <errno.h>
@@ -26,7 +28,8 @@ static pthread_mutex_t blocks_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static char *map_window(size_t bytes)
 {
-	void *p = gm_mmap(NULL, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = gm_mmap(NULL, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -137,7 +140,8 @@ void gmo_free(struct gmo_device *d, void *p)
 
 /* ---- copies ---- */
 
-static int failed(const struct gmo_device *d, const char *what, const void *at, size_t bytes, int err)
+static int failed(const struct gmo_device *d, const char *what, const void *at, size_t bytes,
+		  int err)
 {
 	if (err)
 		gmo_say(d, "%s %zu bytes at %p failed: %s", what, bytes, at, strerror(-err));

@@ -1,9 +1,11 @@
 /*
- * plugin.c - libomptarget.rtl.x86_64.so: the ABI between LLVM's OpenMP offload runtime (version 14) and a device.
+ * plugin.c - libomptarget.rtl.x86_64.so: the ABI between LLVM's OpenMP offload runtime (version
+ * 14) and a device.
  *
- * libomptarget opens plug-ins by name, asks is_valid_binary for each target image of the program, and takes those that
- * have devices. Results are 0 or OFFLOAD_FAIL; after a failure it ends the program with its own message, or runs the
- * region on the host, as OMP_TARGET_OFFLOAD says. Facts: openmp/libomptarget/include/omptargetplugin.h, release/14.x.
+ * libomptarget opens plug-ins by name, asks is_valid_binary for each target image of the
+ * program, and takes those that have devices. Results are 0 or OFFLOAD_FAIL; after a failure it
+ * ends the program with its own message, or runs the region on the host, as OMP_TARGET_OFFLOAD
+ * says. Facts: openmp/libomptarget/include/omptargetplugin.h, release/14.x.
  */
 #include "omp/host.h"
 #include <dlfcn.h>
@@ -33,8 +35,8 @@ void gmo_say(const struct gmo_device *d, const char *fmt, ...)
 	fprintf(stderr, "gmem: device %d: %s\n", d->number, line);
 }
 
-int gmo_launch(struct gmo_device *d, const char *kernel, const char *label, const void *args, size_t bytes,
-	       struct gm_launch_result *result, uint64_t *reply)
+int gmo_launch(struct gmo_device *d, const char *kernel, const char *label, const void *args,
+	       size_t bytes, struct gm_launch_result *result, uint64_t *reply)
 {
 	struct gmi_launch l = {d->module, kernel, label, args, bytes, 0};
 	int err = gmi_sim_launch(d->sim, &l, result);
@@ -62,13 +64,15 @@ API int32_t __tgt_rtl_is_valid_binary(struct gmo_tgt_image *image)
 }
 
 /*
- * The device's workers are threads of this machine. A host thread of libomp that has nothing to do spins for 200 ms
- * (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the user has said how threads wait. Before main:
- * a team that exists keeps the wait that it began with.
+ * The device's workers are threads of this machine. A host thread of libomp that has nothing to
+ * do spins for 200 ms (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the
+ * user has said how threads wait. Before main: a team that exists keeps the wait that it began
+ * with.
  */
 static void leave_cpus(void)
 {
-	void (*set_blocktime)(int) = (void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
+	void (*set_blocktime)(int) =
+		(void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
 
 	if (set_blocktime && !gmo_wait_is_chosen())
 		set_blocktime(0);
@@ -182,7 +186,8 @@ API int32_t __tgt_rtl_is_data_exchangable(int32_t from, int32_t to)
 	return device(from) && device(to);
 }
 
-API int32_t __tgt_rtl_data_exchange(int32_t from_id, void *from, int32_t to_id, void *to, int64_t bytes)
+API int32_t __tgt_rtl_data_exchange(int32_t from_id, void *from, int32_t to_id, void *to,
+				    int64_t bytes)
 {
 	struct gmo_device *d = device(to_id);
 
@@ -193,7 +198,8 @@ API int32_t __tgt_rtl_data_exchange(int32_t from_id, void *from, int32_t to_id, 
 
 /* ---- regions ---- */
 
-API int32_t __tgt_rtl_run_target_region(int32_t id, void *region, void **args, ptrdiff_t *offsets, int32_t n)
+API int32_t __tgt_rtl_run_target_region(int32_t id, void *region, void **args, ptrdiff_t *offsets,
+					int32_t n)
 {
 	struct gmo_device *d = device(id);
 
@@ -201,8 +207,9 @@ API int32_t __tgt_rtl_run_target_region(int32_t id, void *region, void **args, p
 }
 
 /* How many teams and threads the region asks its own runtime for; here it is only told so. */
-API int32_t __tgt_rtl_run_target_team_region(int32_t id, void *region, void **args, ptrdiff_t *offsets,
-					     int32_t n, int32_t teams, int32_t thread_limit, uint64_t trips)
+API int32_t __tgt_rtl_run_target_team_region(int32_t id, void *region, void **args,
+					     ptrdiff_t *offsets, int32_t n, int32_t teams,
+					     int32_t thread_limit, uint64_t trips)
 {
 	return __tgt_rtl_run_target_region(id, region, args, offsets, n);
 }

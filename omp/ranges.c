@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NEAR	    ((uint64_t)64 << 20) /* ranges that close are one: heaps and loaders grow between them */
+/* ranges that close are one: heaps and loaders grow between them */
+#define NEAR	    ((uint64_t)64 << 20)
 #define STACK_GROWS ((uint64_t)8 << 20)
 
 size_t gmo_ranges(struct gmo_range *r, size_t max)

@@ -1,8 +1,10 @@
 /*
- * region.h - what the plug-in (host) asks of its kernel module (device): the arguments of the module's kernels.
+ * region.h - what the plug-in (host) asks of its kernel module (device): the arguments of the
+ * module's kernels.
  *
- * Included by both sides, which are of one build. Addresses in the window are the program's own; "device address" means
- * one of the device process that the host cannot reach, which is where the variables of a target image lie.
+ * Included by both sides, which are of one build. Addresses in the window are the program's own;
+ * "device address" means one of the device process that the host cannot reach, which is where
+ * the variables of a target image lie.
  */
 #ifndef GM_OMP_REGION_H
 #define GM_OMP_REGION_H
@@ -43,25 +45,29 @@ struct gmo_load {
 	uint64_t entries, nentries;    /* struct gmo_entry[] */
 	uint64_t ranges, nranges;      /* struct gmo_range[] */
 	char runtime[256];	       /* path of the OpenMP library that the program uses */
-	char threads_variable[32];     /* of the environment, overrides threads: OMP_NUM_THREADS_DEV_<n> */
+	/* of the environment, overrides threads: OMP_NUM_THREADS_DEV_<n> */
+	char threads_variable[32];
 };
 
 /* gmo_run: one region. Replies with the bytes of output that it printed. */
 struct gmo_run {
 	uint32_t image, entry, nargs;
-	uint32_t foreign; /* it may touch the program's memory outside the window (unified_shared_memory) */
-	uint64_t more;	  /* nargs > GMO_ARGS: all of them, in the window */
+	/* it may touch the program's memory outside the window (unified_shared_memory) */
+	uint32_t foreign;
+	uint64_t more; /* nargs > GMO_ARGS: all of them, in the window */
 	uint64_t args[GMO_ARGS];
 };
 
-/* gmo_write, gmo_read: bytes between a device address and the window (gmo_write also from the arguments). */
+/* gmo_write, gmo_read: bytes between a device address and the window (gmo_write also from the
+ * arguments). */
 struct gmo_copy {
 	uint64_t device, window; /* window 0: from `data` */
 	uint64_t bytes;
 	unsigned char data[GMO_INLINE_BYTES];
 };
 
-/* gmo_output: the first `bytes` of what regions have printed, to the window; they are then forgotten. */
+/* gmo_output: the first `bytes` of what regions have printed, to the window; they are then
+ * forgotten. */
 struct gmo_output {
 	uint64_t window, bytes;
 };

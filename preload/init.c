@@ -1,9 +1,9 @@
 /*
- * init.c - before main: options, bypass, then the parts in the order they need each other. After main: the
- * report.
+ * init.c - before main: options, bypass, then the parts in the order they need each other. After
+ * main: the report.
  *
- * Everything here runs once, on the first thread. A bypassed process keeps gmp_on clear; every hook then
- * calls libc.
+ * Everything here runs once, on the first thread. A bypassed process keeps gmp_on clear; every
+ * hook then calls libc.
  */
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +16,8 @@
 
 bool gmp_on, gmp_armed;
 
-/* Does a sanitizer's runtime or valgrind watch this process? Weak: bound by the loader, no lookup of ours. */
+/* Does a sanitizer's runtime or valgrind watch this process? Weak: bound by the loader, no
+ * lookup of ours. */
 extern void __asan_init(void) __attribute__((weak, visibility("default")));
 extern void __tsan_init(void) __attribute__((weak, visibility("default")));
 extern void __msan_init(void) __attribute__((weak, visibility("default")));
@@ -74,7 +75,8 @@ static bool is_us(const char *entry, size_t len)
 	return len - (size_t)(name - entry) == sizeof(us) - 1 && !memcmp(name, us, sizeof(us) - 1);
 }
 
-/* GMEM_CHILDREN=none: our entry leaves LD_PRELOAD, in place (what is left only gets shorter); others stay. */
+/* GMEM_CHILDREN=none: our entry leaves LD_PRELOAD, in place (what is left only gets shorter);
+ * others stay. */
 static void leave_children_alone(char *const *envp)
 {
 	char *to = (char *)get(envp, "LD_PRELOAD");

@@ -1,8 +1,8 @@
 /*
  * real.h - libc's own functions behind our hooks.
  *
- * GMP_REAL(name) is a pointer of the right type. All are looked up together, at start or by the first hook
- * that is called before it; never later (dlsym may allocate).
+ * GMP_REAL(name) is a pointer of the right type. All are looked up together, at start or by the
+ * first hook that is called before it; never later (dlsym may allocate).
  */
 #ifndef GMP_REAL_H
 #define GMP_REAL_H
@@ -53,6 +53,7 @@ struct gmp_real {
 extern struct gmp_real gmp_real;
 void gmp_real_resolve(void);
 
-#define GMP_REAL(f) (*(gm_likely(gmp_real.p_##f) ? gmp_real.p_##f : (gmp_real_resolve(), gmp_real.p_##f)))
+#define GMP_REAL(f)                                                                                \
+	(*(gm_likely(gmp_real.p_##f) ? gmp_real.p_##f : (gmp_real_resolve(), gmp_real.p_##f)))
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * backprop: forward on the device, the small output layer on the CPU, then the weights on the device. The
- * original keeps the weights twice, because its forward kernel leaves partial sums in the first copy.
+ * backprop: forward on the device, the small output layer on the CPU, then the weights on the
+ * device. The original keeps the weights twice, because its forward kernel leaves partial sums
+ * in the first copy.
  */
 #include "reproduce.h"
 #include <math.h>
@@ -52,7 +53,8 @@ static void output_layer(void)
 		out += hidden[j] / BP_HID;
 	}
 	for (int j = 1; j <= BP_HID; j++)
-		delta[j] = hidden[j] * (1.0f - hidden[j]) * (out * (1.0f - out) * (0.1f - out)) / BP_HID;
+		delta[j] = hidden[j] * (1.0f - hidden[j]) * (out * (1.0f - out) * (0.1f - out)) /
+			   BP_HID;
 }
 
 static void compute(struct run *r)
@@ -89,7 +91,8 @@ static size_t wrong(struct run *r)
 	for (size_t unit = 0; unit <= BP_IN; unit++)
 		for (size_t j = 0; j <= BP_HID; j++) {
 			size_t at = unit * (BP_HID + 1) + j;
-			float change = bp_change(delta[j], unit ? input[unit] : 1.0f, start_old[at]);
+			float change =
+				bp_change(delta[j], unit ? input[unit] : 1.0f, start_old[at]);
 			n += weights2[at] != (j ? start_weights[at] + change : start_weights[at]);
 			n += old[at] != (j ? change : start_old[at]);
 		}

@@ -1,6 +1,7 @@
 /*
- * bfs: levels of a random graph of as many nodes and edges as the paper's 256k one, made by the rule of
- * Rodinia's generator: every node draws 2 to 4 neighbours, and an edge counts in both directions.
+ * bfs: levels of a random graph of as many nodes and edges as the paper's 256k one, made by the
+ * rule of Rodinia's generator: every node draws 2 to 4 neighbours, and an edge counts in both
+ * directions.
  */
 #include "reproduce.h"
 #include <stdlib.h>
@@ -82,7 +83,8 @@ static void compute(struct run *r)
 /* By a queue. */
 static size_t wrong(struct run *r)
 {
-	int32_t *level = malloc(BFS_NODES * sizeof *level), *queue = malloc(BFS_NODES * sizeof *queue);
+	int32_t *level = malloc(BFS_NODES * sizeof *level),
+		*queue = malloc(BFS_NODES * sizeof *queue);
 	size_t n = 0, tail = 1;
 
 	(void)r;

@@ -22,7 +22,8 @@ static void make(struct run *r)
 static void compute(struct run *r)
 {
 	for (int launch = 0; launch < HOT_STEPS / HOT_HEIGHT; launch++) {
-		struct hotspot_args a = {power, temperature[launch % 2], temperature[(launch + 1) % 2]};
+		struct hotspot_args a = {power, temperature[launch % 2],
+					 temperature[(launch + 1) % 2]};
 		run_launch(r, "hotspot", HOT_BLOCKS * HOT_BLOCKS, &a, sizeof a);
 	}
 }
@@ -32,9 +33,9 @@ static void step(float *to, const float *from)
 	for (int y = 0; y < HOT_N; y++)
 		for (int x = 0; x < HOT_N; x++) {
 			const float *c = &from[y * HOT_N + x];
-			to[y * HOT_N + x] =
-				hot_cell(*c, c[y ? -HOT_N : 0], c[y < HOT_N - 1 ? HOT_N : 0], c[x ? -1 : 0],
-					 c[x < HOT_N - 1 ? 1 : 0], power[y * HOT_N + x]);
+			to[y * HOT_N + x] = hot_cell(
+				*c, c[y ? -HOT_N : 0], c[y < HOT_N - 1 ? HOT_N : 0], c[x ? -1 : 0],
+				c[x < HOT_N - 1 ? 1 : 0], power[y * HOT_N + x]);
 		}
 }
 

@@ -1,9 +1,9 @@
 /*
  * kernels.c - the kernel module: what one thread block of each program does.
  *
- * ctx->bytes counts what the memory moves: whole sectors of 32 bytes (one burst of its GDDR5), those of a row
- * merged. A neighbour's row that the block before has just read comes from the 2.8 MiB L2 cache and is not
- * counted again.
+ * ctx->bytes counts what the memory moves: whole sectors of 32 bytes (one burst of its GDDR5),
+ * those of a row merged. A neighbour's row that the block before has just read comes from the
+ * 2.8 MiB L2 cache and is not counted again.
  */
 #include "kernels.h"
 #include <gmem/kernel.h>
@@ -24,9 +24,9 @@ static int clamp(int v, int max)
 }
 
 /*
- * ---- hotspot ---- The one kernel that is bound by instructions, most of them addresses and bounds. The
- * original compiles to 196 of them (PTX, as the paper's simulator logs it), 124 in the loop over steps. A
- * multiply-add would be two flops: an instruction takes the time of two.
+ * ---- hotspot ---- The one kernel that is bound by instructions, most of them addresses and
+ * bounds. The original compiles to 196 of them (PTX, as the paper's simulator logs it), 124 in
+ * the loop over steps. A multiply-add would be two flops: an instruction takes the time of two.
  */
 
 enum { HOT_CODE = 196 - 124, HOT_CODE_STEP = 124 };
@@ -72,10 +72,10 @@ static void step_tile(struct tile *t, int border)
 		for (int x = 0; x < HOT_TILE; x++) {
 			if (!inner(t, x, y, border))
 				continue;
-			t->next[y][x] =
-				hot_cell(t->now[y][x], t->now[beside(t->y0, y, -1)][x],
-					 t->now[beside(t->y0, y, 1)][x], t->now[y][beside(t->x0, x, -1)],
-					 t->now[y][beside(t->x0, x, 1)], t->power[y][x]);
+			t->next[y][x] = hot_cell(t->now[y][x], t->now[beside(t->y0, y, -1)][x],
+						 t->now[beside(t->y0, y, 1)][x],
+						 t->now[y][beside(t->x0, x, -1)],
+						 t->now[y][beside(t->x0, x, 1)], t->power[y][x]);
 		}
 	for (int y = 0; y < HOT_TILE; y++)
 		for (int x = 0; x < HOT_TILE; x++)
@@ -137,8 +137,8 @@ GM_KERNEL fdtd_ey(struct gm_kctx *ctx, const void *args)
 		for (int j = p.x; j < p.x + p.nx; j++)
 			ey[j] = i ? fdtd_half(ey[j], hz[j], hz[j - FDTD_N]) : a->fict[a->step];
 		ctx->flops += (uint64_t)p.nx * 3;
-		ctx->bytes +=
-			2 * sectors(ey + p.x, (uint64_t)p.nx * 4) + sectors(hz + p.x, (uint64_t)p.nx * 4);
+		ctx->bytes += 2 * sectors(ey + p.x, (uint64_t)p.nx * 4) +
+			      sectors(hz + p.x, (uint64_t)p.nx * 4);
 	}
 	return 0;
 }
@@ -153,8 +153,8 @@ GM_KERNEL fdtd_ex(struct gm_kctx *ctx, const void *args)
 		for (int j = p.x ? p.x : 1; j < p.x + p.nx; j++)
 			ex[j] = fdtd_half(ex[j], hz[j], hz[j - 1]);
 		ctx->flops += (uint64_t)p.nx * 3;
-		ctx->bytes +=
-			2 * sectors(ex + p.x, (uint64_t)p.nx * 4) + sectors(hz + p.x, (uint64_t)p.nx * 4);
+		ctx->bytes += 2 * sectors(ex + p.x, (uint64_t)p.nx * 4) +
+			      sectors(hz + p.x, (uint64_t)p.nx * 4);
 	}
 	return 0;
 }
@@ -165,12 +165,14 @@ GM_KERNEL fdtd_hz_step(struct gm_kctx *ctx, const void *args)
 	struct patch p = patch_of(ctx);
 
 	for (int i = p.y; i < p.y + p.ny; i++) {
-		float *ex = a->ex + i * (FDTD_N + 1), *ey = a->ey + i * FDTD_N, *hz = a->hz + i * FDTD_N;
+		float *ex = a->ex + i * (FDTD_N + 1), *ey = a->ey + i * FDTD_N,
+		      *hz = a->hz + i * FDTD_N;
 		for (int j = p.x; j < p.x + p.nx; j++)
 			hz[j] = fdtd_hz(hz[j], ex[j + 1], ex[j], ey[j + FDTD_N], ey[j]);
 		ctx->flops += (uint64_t)p.nx * 5;
 		ctx->bytes += 2 * sectors(hz + p.x, (uint64_t)p.nx * 4) +
-			      sectors(ey + p.x, (uint64_t)p.nx * 4) + sectors(ex + p.x, (uint64_t)p.nx * 4);
+			      sectors(ey + p.x, (uint64_t)p.nx * 4) +
+			      sectors(ex + p.x, (uint64_t)p.nx * 4);
 	}
 	return 0;
 }
@@ -198,7 +200,8 @@ GM_KERNEL layer_forward(struct gm_kctx *ctx, const void *args)
 	}
 	for (int x = 0; x < BP_HID; x++)
 		a->partial[ctx->block * BP_HID + (uint32_t)x] = product[0][x];
-	ctx->bytes += sectors(input, BP_ROWS * 4) + sectors(a->partial + ctx->block * BP_HID, BP_HID * 4);
+	ctx->bytes +=
+		sectors(input, BP_ROWS * 4) + sectors(a->partial + ctx->block * BP_HID, BP_HID * 4);
 	ctx->flop_type = 's';
 	ctx->flops = 2 * BP_ROWS * BP_HID;
 	return 0;
@@ -219,14 +222,16 @@ GM_KERNEL adjust_weights(struct gm_kctx *ctx, const void *args)
 	for (uint32_t y = 0; y < BP_ROWS; y++) {
 		uint32_t unit = BP_ROWS * ctx->block + y + 1, at = unit * (BP_HID + 1) + 1;
 		for (uint32_t x = 0; x < BP_HID; x++)
-			adjust(&a->weights[at + x], &a->old[at + x], a->delta[x + 1], a->input[unit]);
-		ctx->bytes += 2 * sectors(a->weights + at, BP_HID * 4) + 2 * sectors(a->old + at, BP_HID * 4);
+			adjust(&a->weights[at + x], &a->old[at + x], a->delta[x + 1],
+			       a->input[unit]);
+		ctx->bytes += 2 * sectors(a->weights + at, BP_HID * 4) +
+			      2 * sectors(a->old + at, BP_HID * 4);
 	}
 	if (!ctx->block)
 		for (uint32_t x = 1; x <= BP_HID; x++) /* the bias */
 			adjust(&a->weights[x], &a->old[x], a->delta[x], 1.0f);
-	ctx->bytes +=
-		sectors(a->input + BP_ROWS * ctx->block + 1, BP_ROWS * 4) + sectors(a->delta + 1, BP_HID * 4);
+	ctx->bytes += sectors(a->input + BP_ROWS * ctx->block + 1, BP_ROWS * 4) +
+		      sectors(a->delta + 1, BP_HID * 4);
 	ctx->flop_type = 's';
 	ctx->flops = 5 * BP_ROWS * BP_HID;
 	return 0;

@@ -1,11 +1,11 @@
 /*
- * kernels.h - the four programs of Ganguly et al. (ISCA'19) that are measured again here: sizes, arguments,
- * and the arithmetic of one cell. Shared by the kernels (kernels.c) and by the CPU's references, which loop in
- * another way but must get the same bits (-ffp-contract=off).
+ * kernels.h - the four programs of Ganguly et al. (ISCA'19) that are measured again here: sizes,
+ * arguments, and the arithmetic of one cell. Shared by the kernels (kernels.c) and by the CPU's
+ * references, which loop in another way but must get the same bits (-ffp-contract=off).
  *
- * Written from the papers' descriptions of the algorithms: hotspot, backprop and bfs of Rodinia (Che et al.,
- * IISWC'09; bfs after Harish and Narayanan, HiPC'07), fdtd-2d of PolyBench/GPU (Grauer-Gray et al., InPar'12).
- * One block of a launch is one thread block of the originals.
+ * Written from the papers' descriptions of the algorithms: hotspot, backprop and bfs of Rodinia
+ * (Che et al., IISWC'09; bfs after Harish and Narayanan, HiPC'07), fdtd-2d of PolyBench/GPU
+ * (Grauer-Gray et al., InPar'12). One block of a launch is one thread block of the originals.
  */
 #ifndef GM_REPRODUCE_KERNELS_H
 #define GM_REPRODUCE_KERNELS_H
@@ -28,7 +28,8 @@ struct hotspot_args {
 	float *to;
 };
 /* The cell's next temperature from its own, its neighbours' and the power spent in it. */
-static inline float hot_cell(float own, float north, float south, float west, float east, float power)
+static inline float hot_cell(float own, float north, float south, float west, float east,
+			     float power)
 {
 	const float step_by_capacity = 0.34f, rx = 0.12f, ry = 0.11f, rz = 0.0034f, ambient = 80.0f;
 

@@ -1,11 +1,12 @@
 /*
- * Runs one program of kernels.h on a simulated device, checks its results against the CPU's, and prints one
- * line: far faults | modelled ms | modelled ms of the kernels alone | MiB to the device | MiB home | pages of 4 KiB
- * and units of 64 KiB that its arrays cover.
+ * Runs one program of kernels.h on a simulated device, checks its results against the CPU's, and
+ * prints one line: far faults | modelled ms | modelled ms of the kernels alone | MiB to the
+ * device | MiB home | pages of 4 KiB and units of 64 KiB that its arrays cover.
  *
- * usage: reproduce PROGRAM [PERCENT [DEVICE]]; PERCENT: footprint over device memory (100: there is plenty).
- * Policies come from the environment (GMEM_PREFETCH, GMEM_EVICT). Every number is core's or the driver's own
- * count (core/count/stats.h); the time is the device's virtual time during launches.
+ * usage: reproduce PROGRAM [PERCENT [DEVICE]]; PERCENT: footprint over device memory (100: there
+ * is plenty). Policies come from the environment (GMEM_PREFETCH, GMEM_EVICT). Every number is
+ * core's or the driver's own count (core/count/stats.h); the time is the device's virtual time
+ * during launches.
  */
 #include "reproduce.h"
 #include "core/space/as.h"
@@ -148,8 +149,8 @@ static void open_device(struct run *r, const char *profile, unsigned percent)
 	r->stats = &gmi_stats->dev[gm_sim_dev(r->sim)->index];
 }
 
-static const struct workload *const workloads[] = {&hotspot_workload, &fdtd_workload, &backprop_workload,
-						   &bfs_workload};
+static const struct workload *const workloads[] = {&hotspot_workload, &fdtd_workload,
+						   &backprop_workload, &bfs_workload};
 
 static const struct workload *find(const char *name)
 {
@@ -177,7 +178,8 @@ int main(int argc, char **argv)
 	if (wrong)
 		die("%s: %zu results differ from the CPU's", w->name, wrong);
 	check(gm_sim_close(r.sim), "close");
-	printf("%lu %.3f %.3f %.2f %.2f %zu %zu\n", (unsigned long)faults, (double)r.modelled_ns * 1e-6,
-	       (double)r.kernel_ns * 1e-6, MIB(in), MIB(out), r.footprint_bytes / PAGE, r.units);
+	printf("%lu %.3f %.3f %.2f %.2f %zu %zu\n", (unsigned long)faults,
+	       (double)r.modelled_ns * 1e-6, (double)r.kernel_ns * 1e-6, MIB(in), MIB(out),
+	       r.footprint_bytes / PAGE, r.units);
 	return 0;
 }

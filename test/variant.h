@@ -1,6 +1,7 @@
 /*
- * variant.h - tests that run once more for each CPU back end and device page size: TEST_VARIANT=BACKEND-PAGE, for
- * example uffd-4K (test/unit/variants.mk makes the runs). Include it in one file of the program.
+ * variant.h - tests that run once more for each CPU back end and device page size:
+ * TEST_VARIANT=BACKEND-PAGE, for example uffd-4K (test/unit/variants.mk makes the runs). Include
+ * it in one file of the program.
  */
 #ifndef TEST_VARIANT_H
 #define TEST_VARIANT_H
@@ -23,7 +24,8 @@ __attribute__((constructor(200))) static void variant_choose(void)
 	if (!v)
 		return;
 	if (!page || gmi_parse_bytes(page + 1, &bytes)) {
-		fprintf(stderr, "TEST_VARIANT=%s is not valid; valid: sigsegv-4K, uffd-2M, ...\n", v);
+		fprintf(stderr, "TEST_VARIANT=%s is not valid; valid: sigsegv-4K, uffd-2M, ...\n",
+			v);
 		_exit(2);
 	}
 	variant_page = bytes;

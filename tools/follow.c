@@ -1,8 +1,8 @@
 /*
  * follow.c - the reporter: waits for the end of one process, then renders its counters.
  *
- * Started by core/count/report.c with the descriptors of core/count/report.h and nothing else open, in a session of its
- * own.
+ * Started by core/count/report.c with the descriptors of core/count/report.h and nothing else
+ * open, in a session of its own.
  */
 #include "tools/view.h"
 #include "core/count/report.h"
@@ -47,7 +47,9 @@ static bool wait_for_end(void)
 	return n == 1 && byte == GM_REPORT_DONE;
 }
 
-/* Linux 6.15: a pidfd still knows the exit code when the parent has fetched it. Older headers lack the names.
+/*
+ * Linux 6.15: a pidfd still knows the exit code when the parent has fetched it. Older headers
+ * lack the names.
  */
 struct gm_pidfd_info {
 	uint64_t mask, cgroup;
@@ -65,7 +67,8 @@ static int status_of_pidfd(void)
 	struct pollfd p = {.fd = GM_REPORT_FD_PID, .events = POLLIN};
 
 	poll(&p, 1, DEATH_TIMEOUT_MS);
-	if (ioctl(GM_REPORT_FD_PID, GM_PIDFD_GET_INFO, &info) != 0 || !(info.mask & GM_PIDFD_INFO_EXIT))
+	if (ioctl(GM_REPORT_FD_PID, GM_PIDFD_GET_INFO, &info) != 0 ||
+	    !(info.mask & GM_PIDFD_INFO_EXIT))
 		return -1;
 	return info.exit_code;
 }
@@ -79,7 +82,8 @@ static bool read_stat(int pid, unsigned long *flags, int *status)
 	if (!read_proc(pid, "stat", stat, sizeof stat))
 		return false;
 	char *at = strrchr(stat, ')');
-	for (char *word = at ? strtok(at + 1, " \n") : NULL; word; word = strtok(NULL, " \n"), field++) {
+	for (char *word = at ? strtok(at + 1, " \n") : NULL; word;
+	     word = strtok(NULL, " \n"), field++) {
 		if (field == 9)
 			*flags = strtoul(word, NULL, 10);
 		if (field == 52)
@@ -89,9 +93,9 @@ static bool read_stat(int pid, unsigned long *flags, int *status)
 }
 
 /*
- * How a process that said nothing has ended. Its descriptors are closed after its exit code is set and before
- * its parent hears of it, so that /proc may still know; afterwards only the pidfd does, if the kernel is new
- * enough.
+ * How a process that said nothing has ended. Its descriptors are closed after its exit code is
+ * set and before its parent hears of it, so that /proc may still know; afterwards only the pidfd
+ * does, if the kernel is new enough.
  */
 static void find_cause(int pid, struct view *v)
 {
@@ -127,7 +131,8 @@ static void print(const struct view *v)
 			ssize_t n = write(GM_REPORT_FD_STDERR, text + done, bytes - done);
 			if (n > 0)
 				done += (size_t)n;
-			else if (n == 0 || errno == EAGAIN) { /* the program made its stderr non-blocking */
+			else if (n == 0 ||
+				 errno == EAGAIN) { /* the program made its stderr non-blocking */
 				struct pollfd p = {.fd = GM_REPORT_FD_STDERR, .events = POLLOUT};
 				poll(&p, 1, -1);
 			} else if (errno != EINTR)
@@ -143,7 +148,8 @@ static void save(const struct view *v, const char *file)
 	int err = view_write_json(v, file);
 
 	if (err)
-		dprintf(GM_REPORT_FD_STDERR, "gmem: cannot write the report %s: %s\n", file, strerror(-err));
+		dprintf(GM_REPORT_FD_STDERR, "gmem: cannot write the report %s: %s\n", file,
+			strerror(-err));
 	if (fstat(GM_REPORT_FD_LOCK, &st) == 0 && S_ISREG(st.st_mode)) {
 		snprintf(lock, sizeof lock, "%s.lock", file);
 		unlink(lock);

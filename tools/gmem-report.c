@@ -1,5 +1,6 @@
 /*
- * gmem-report.c - shows reports, and serves libgmem and run-with-gmem.sh in what needs the option table.
+ * gmem-report.c - shows reports, and serves libgmem and run-with-gmem.sh in what needs the
+ * option table.
  */
 #include "tools/view.h"
 #include "devsim/driver/sim.h"
@@ -133,7 +134,8 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], verbs[i].name)) {
 			if (argc - 2 >= verbs[i].nargs)
 				return verbs[i].run(argc - 2, argv + 2);
-			fprintf(stderr, "gmem-report: %s needs %d arguments\n", argv[1], verbs[i].nargs);
+			fprintf(stderr, "gmem-report: %s needs %d arguments\n", argv[1],
+				verbs[i].nargs);
 			return 2;
 		}
 	if (argv[1][0] == '-') {

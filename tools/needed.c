@@ -1,6 +1,7 @@
 /*
- * needed.c - which libraries does an ELF program name (DT_NEEDED)? Tells programs whose sanitizer has a runtime that wants to
- * be the first library, and programs that use no library at all.
+ * needed.c - which libraries does an ELF program name (DT_NEEDED)? Tells programs whose
+ * sanitizer has a runtime that wants to be the first library, and programs that use no library
+ * at all.
  */
 #include "tools/view.h"
 #include <elf.h>
@@ -86,10 +87,12 @@ struct needed needed(const char *path)
 	e->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (e->fd >= 0 && load(e)) {
 		found.none = true;
-		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL && !found.sanitizer; d++) {
+		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL && !found.sanitizer;
+		     d++) {
 			char name[NAME_BYTES] = "";
 			if (d->d_tag != DT_NEEDED ||
-			    pread(e->fd, name, sizeof name - 1, (off_t)(e->strings + d->d_un.d_val)) <= 0)
+			    pread(e->fd, name, sizeof name - 1,
+				  (off_t)(e->strings + d->d_un.d_val)) <= 0)
 				continue;
 			found.none = false;
 			found.sanitizer = sanitizer(name);

@@ -1,6 +1,7 @@
 /*
- * run.c - run-with-gmem.sh behind its shell part: flags become variables, the target and the library are
- * checked, then this process becomes the program, so that its exit status and every signal are its own.
+ * run.c - run-with-gmem.sh behind its shell part: flags become variables, the target and the
+ * library are checked, then this process becomes the program, so that its exit status and every
+ * signal are its own.
  */
 #include "tools/view.h"
 #include <errno.h>
@@ -27,12 +28,14 @@ static void put(const char *line)
 static int help(void)
 {
 	puts("Usage: " NAME " [flags] [--] program [arguments]\n\n"
-	     "Runs an unmodified program with its heap in a unified address space of the CPU and simulated\n"
+	     "Runs an unmodified program with its heap in a unified address space of the CPU and "
+	     "simulated\n"
 	     "accelerators, its BLAS-3 calls on them, and reports what moved.\n\n"
 	     "Flags (each is a variable of the environment as well; the flag wins):");
 	gmi_opt_help(put, false);
 	puts("  --help, --version\n\n"
-	     "Exit status: the program's own; 2 wrong usage, 125 the library cannot be loaded, 126 the "
+	     "Exit status: the program's own; 2 wrong usage, 125 the library cannot be loaded, 126 "
+	     "the "
 	     "program cannot\n"
 	     "be run under gmem, 127 it was not found.");
 	return 0;
@@ -50,7 +53,7 @@ __attribute__((format(printf, 2, 3))) static int fail(int status, const char *fm
 	return status;
 }
 
-/* ---- flags ------------------------------------------------------------------------------------- */
+/* ---- flags ---- */
 
 /* --device adds to the --device before it, not to what the environment says. */
 static void set_option(const char *name, const char *value, bool *device_given)
@@ -66,15 +69,15 @@ static void set_option(const char *name, const char *value, bool *device_given)
 	free(joined);
 }
 
-/* One flag at args[0], with its value in args[1] or behind '='. Returns how many words it took, 0 after an
- * error. */
+/* One flag at args[0], with its value in args[1] or behind '='. Returns how many words it took,
+ * 0 after an error. */
 static int take_flag(char **args, bool *device_given)
 {
 	char flag[64];
 	const char *equals = strchr(args[0], '='), *value = equals ? equals + 1 : args[1];
 
-	snprintf(flag, sizeof flag, "%.*s", (int)(equals ? equals - args[0] : (long)strlen(args[0])),
-		 args[0]);
+	snprintf(flag, sizeof flag, "%.*s",
+		 (int)(equals ? equals - args[0] : (long)strlen(args[0])), args[0]);
 	const char *name = gmi_opt_flag(flag);
 	if (!name) {
 		fail(USAGE, "unknown flag %s (see --help)", flag);
@@ -108,10 +111,11 @@ static int take_flags(char ***args)
 		*args += n;
 	}
 	return **args ? -1
-		      : fail(USAGE, "no program given\nUsage: " NAME " [flags] [--] program [arguments]");
+		      : fail(USAGE,
+			     "no program given\nUsage: " NAME " [flags] [--] program [arguments]");
 }
 
-/* ---- the environment --------------------------------------------------------------------------- */
+/* ---- the environment ---- */
 
 /* A relative FILE.json means this directory, also for children that have gone elsewhere. */
 static void absolute_report(void)
@@ -119,7 +123,8 @@ static void absolute_report(void)
 	const char *report = getenv("GMEM_REPORT");
 	char *cwd, *path;
 
-	if (*report == '/' || !strcmp(report, "text") || !strcmp(report, "none") || !(cwd = getcwd(NULL, 0)))
+	if (*report == '/' || !strcmp(report, "text") || !strcmp(report, "none") ||
+	    !(cwd = getcwd(NULL, 0)))
 		return;
 	if (asprintf(&path, "%s/%s", cwd, report) > 0) {
 		setenv("GMEM_REPORT", path, 1);
@@ -142,9 +147,10 @@ static int check_options(void)
 	return 0;
 }
 
-/* ---- profiles in files --------------------------------------------------------------------------- */
+/* ---- profiles in files ---- */
 
-/* What gmem-profile, beside this program, prints for the n characters at `file`. Allocated; NULL: it said why not. */
+/* What gmem-profile, beside this program, prints for the n characters at `file`. Allocated;
+ * NULL: it said why not. */
 static char *profile_of(const char *self, const char *file, size_t n)
 {
 	char *tool, *name = strndup(file, n), *line = NULL;
@@ -152,7 +158,8 @@ static char *profile_of(const char *self, const char *file, size_t n)
 	int to_us[2], status = 1;
 	pid_t pid;
 
-	if (!name || asprintf(&tool, "%.*sgmem-profile", (int)(strrchr(self, '/') + 1 - self), self) < 0)
+	if (!name ||
+	    asprintf(&tool, "%.*sgmem-profile", (int)(strrchr(self, '/') + 1 - self), self) < 0)
 		return NULL;
 	char *argv[] = {tool, name, NULL};
 	posix_spawn_file_actions_t actions;
@@ -186,8 +193,9 @@ static bool is_file(const char *entry, size_t n)
 }
 
 /*
- * GMEM_DEVICE with every profile that is named by its file turned into the string it stands for: no program under GMEM is
- * made to read the file, and children in other directories mean the same. 0, or an exit status.
+ * GMEM_DEVICE with every profile that is named by its file turned into the string it stands for:
+ * no program under GMEM is made to read the file, and children in other directories mean the
+ * same. 0, or an exit status.
  */
 static int read_profiles(const char *self)
 {
@@ -198,7 +206,8 @@ static int read_profiles(const char *self)
 		return 0;
 	for (;;) {
 		size_t n = strcspn(entry, ";"), name = strcspn(entry, ",;");
-		char *spec = is_file(entry, name) ? profile_of(self, entry, name) : strndup(entry, name);
+		char *spec =
+			is_file(entry, name) ? profile_of(self, entry, name) : strndup(entry, name);
 		if (!spec || asprintf(&longer, "%s%s%s%.*s", all ? all : "", all ? ";" : "", spec,
 				      (int)(n - name), entry + name) < 0)
 			return USAGE;
@@ -214,7 +223,7 @@ static int read_profiles(const char *self)
 	return 0;
 }
 
-/* ---- target and library ------------------------------------------------------------------------ */
+/* ---- target and library ---- */
 
 /* As execvp would find it. The result is allocated; NULL: nowhere. */
 static char *find_program(const char *name)
@@ -239,7 +248,8 @@ static char *find_program(const char *name)
 	return NULL;
 }
 
-/* Starts this program with the library alone and lets it look whether it is there: ld.so would only warn. */
+/* Starts this program with the library alone and lets it look whether it is there: ld.so would
+ * only warn. */
 static bool loads(const char *self, const char *lib)
 {
 	char *preload = NULL, *path = NULL;
@@ -252,8 +262,8 @@ static bool loads(const char *self, const char *lib)
 		return false;
 	char *env[] = {preload, (char[]){"GMEM_DISABLE=1"}, path, NULL};
 	char *argv[] = {(char *)self, (char[]){"--check-loaded"}, (char *)lib, NULL};
-	bool ok = posix_spawn(&pid, self, NULL, NULL, argv, env) == 0 && waitpid(pid, &status, 0) == pid &&
-		  WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool ok = posix_spawn(&pid, self, NULL, NULL, argv, env) == 0 &&
+		  waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	free(preload);
 	free(path);
 	return ok;
@@ -265,7 +275,8 @@ static int preload(const char *self, const char *lib)
 	char *all;
 
 	if (strpbrk(lib, " :"))
-		return fail(OWN_FAILURE, "%s: the loader takes no path with a space or a colon", lib);
+		return fail(OWN_FAILURE, "%s: the loader takes no path with a space or a colon",
+			    lib);
 	if (!loads(self, lib))
 		return fail(OWN_FAILURE, "%s cannot be loaded", lib);
 	if (asprintf(&all, old && *old ? "%s:%s" : "%s", lib, old) < 0)
@@ -276,8 +287,9 @@ static int preload(const char *self, const char *lib)
 }
 
 /*
- * The plug-in for OpenMP target programs, which their runtime opens by its name: in a folder of its own below the
- * library's, so that nothing else is found there. Without devices the runtime's own plug-in is left to work.
+ * The plug-in for OpenMP target programs, which their runtime opens by its name: in a folder of
+ * its own below the library's, so that nothing else is found there. Without devices the
+ * runtime's own plug-in is left to work.
  */
 static int offer_plugin(const char *lib)
 {
@@ -309,8 +321,8 @@ static bool is_sanitized(const char *path)
 	const char *name = needed(path).sanitizer;
 
 	if (name)
-		fprintf(stderr, NAME ": %s is built with the %s sanitizer: it runs without GMEM\n", path,
-			name);
+		fprintf(stderr, NAME ": %s is built with the %s sanitizer: it runs without GMEM\n",
+			path, name);
 	return name;
 }
 

@@ -1,6 +1,6 @@
 /*
- * symbol.c - names for addresses, by binutils' addr2line where it is installed (no library of its kind is small enough
- * to be linked in).
+ * symbol.c - names for addresses, by binutils' addr2line where it is installed (no library of
+ * its kind is small enough to be linked in).
  */
 #include "tools/view.h"
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /*
- * target.c - can the library be preloaded into a program? ld.so only warns, or ignores LD_PRELOAD without a
- * word.
+ * target.c - can the library be preloaded into a program? ld.so only warns, or ignores
+ * LD_PRELOAD without a word.
  */
 #include "tools/view.h"
 #include <elf.h>
@@ -25,7 +25,8 @@ struct target {
 	size_t bytes;
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct target *t, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int refuse(const struct target *t, const char *fmt,
+							...)
 {
 	va_list ap;
 	int n = snprintf(t->why, t->bytes, "%s ", t->path);
@@ -57,12 +58,14 @@ static int check_elf(const struct target *t)
 	if (pread(t->fd, &h, sizeof h, 0) != sizeof h || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0)
 		return refuse(t, "is neither an ELF program nor a script that begins with #!");
 	if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_machine != EM_X86_64)
-		return refuse(t, "is built for another machine (%d bits, ELF machine %d), not for x86-64",
-			      h.e_ident[EI_CLASS] == ELFCLASS64 ? 64 : 32, h.e_machine);
+		return refuse(
+			t, "is built for another machine (%d bits, ELF machine %d), not for x86-64",
+			h.e_ident[EI_CLASS] == ELFCLASS64 ? 64 : 32, h.e_machine);
 	for (unsigned i = 0; i < h.e_phnum; i++)
 		if (pread(t->fd, &p, sizeof p, (off_t)(h.e_phoff + (uint64_t)i * h.e_phentsize)) ==
 			    sizeof p &&
-		    p.p_type == PT_INTERP && pread(t->fd, interp, sizeof interp - 1, (off_t)p.p_offset) > 0)
+		    p.p_type == PT_INTERP &&
+		    pread(t->fd, interp, sizeof interp - 1, (off_t)p.p_offset) > 0)
 			break;
 	if (!*interp)
 		return refuse(t, "is statically linked: no library can be preloaded into it");
@@ -70,8 +73,8 @@ static int check_elf(const struct target *t)
 	if (strcmp(slash ? slash + 1 : interp, LOADER) != 0)
 		return refuse(t, "runs under %s, not under glibc's %s", interp, LOADER);
 	if (needed(t->path).none)
-		return refuse(t,
-			      "uses no library, not even libc: it makes its system calls and threads itself");
+		return refuse(t, "uses no library, not even libc: it makes its system calls and "
+				 "threads itself");
 	return check_privileges(t);
 }
 
@@ -110,7 +113,8 @@ static int check_open(struct target *t, int depth)
 	if (t->fd < 0) /* may be run but not read: the loader will do, and perhaps warn */
 		return errno == EACCES ? 0 : refuse(t, "cannot be read: %s", strerror(errno));
 	ssize_t n = pread(t->fd, line, sizeof line - 1, 0);
-	int r = n > 2 && line[0] == '#' && line[1] == '!' ? check_script(t, line, depth) : check_elf(t);
+	int r = n > 2 && line[0] == '#' && line[1] == '!' ? check_script(t, line, depth)
+							  : check_elf(t);
 	close(t->fd);
 	return r;
 }

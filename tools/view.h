@@ -1,9 +1,9 @@
 /*
- * view.h - one report as plain numbers: made from the counters of a run or from a saved JSON, shown as text
- * or JSON.
+ * view.h - one report as plain numbers: made from the counters of a run or from a saved JSON,
+ * shown as text or JSON.
  *
- * Measured times (wall_s, p50_ns, p99_ns) and times of the device model (modelled_s) are never added or
- * compared.
+ * Measured times (wall_s, p50_ns, p99_ns) and times of the device model (modelled_s) are never
+ * added or compared.
  */
 #ifndef GM_TOOLS_VIEW_H
 #define GM_TOOLS_VIEW_H
@@ -14,12 +14,13 @@
 
 struct view_dev {
 	char name[64];
-	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, faults_merged, fault_batches,
-		resident_peak_bytes, evicted_bytes, remote_bytes, restarts;
+	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, faults_merged,
+		fault_batches, resident_peak_bytes, evicted_bytes, remote_bytes, restarts;
 	double modelled_s;
 };
 struct view_site {
-	char where[512]; /* function and line if known, else file+offset; "other": everything else */
+	char where
+		[512]; /* function and line if known, else file+offset; "other": everything else */
 	uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
 struct view_kernel {
@@ -62,12 +63,13 @@ int view_read_json(struct view *v, const char *file);
 int follow(int pid, const char *file);
 
 /*
- * target.c: can a library be preloaded into this program? 0, or the exit status for a shell (126, 127) with
- * one line in why.
+ * target.c: can a library be preloaded into this program? 0, or the exit status for a shell
+ * (126, 127) with one line in why.
  */
 int check_target(const char *path, char *why, size_t bytes);
 
-/* needed.c: what the ELF program at path, no script, says of the libraries that it is linked with. */
+/* needed.c: what the ELF program at path, no script, says of the libraries that it is linked
+ * with. */
 struct needed {
 	const char *sanitizer; /* whose runtime is among them; NULL: no sanitizer's */
 	bool none;	       /* it is dynamically linked, with no library */

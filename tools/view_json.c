@@ -1,4 +1,5 @@
-/* view_json.c - one table says which field stands where in the JSON, for writing and for reading. */
+/* view_json.c - one table says which field stands where in the JSON, for writing and for
+ * reading. */
 #include "tools/view.h"
 #include <errno.h>
 #include <jansson.h>
@@ -81,7 +82,7 @@ static const struct field per_site[] = {
 	{NULL, "device_faults", COUNT, AT(view_site, device_faults)},
 };
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* A name that is not UTF-8 is shown byte by byte rather than dropped. */
 static json_t *text(const char *s)
@@ -128,8 +129,8 @@ static void add_fields(json_t *root, const struct field *f, size_t n, const void
 		json_object_set_new(group_of(root, f->group), f->key, value(f, from));
 }
 
-static void add_list(json_t *root, const char *key, const struct field *f, size_t nfields, const void *items,
-		     size_t n, size_t item_bytes)
+static void add_list(json_t *root, const char *key, const struct field *f, size_t nfields,
+		     const void *items, size_t n, size_t item_bytes)
 {
 	json_t *list = json_array();
 
@@ -140,7 +141,7 @@ static void add_list(json_t *root, const char *key, const struct field *f, size_
 	}
 	json_object_set_new(root, key, list);
 }
-#define ADD_LIST(root, key, fields, items, n)                                                                \
+#define ADD_LIST(root, key, fields, items, n)                                                      \
 	add_list((root), (key), (fields), GM_ARRAY_LEN(fields), (items), (n), sizeof *(items))
 
 static json_t *to_json(const struct view *v)
@@ -180,11 +181,12 @@ free_root:
 	return err;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static void read_field(const struct field *f, const json_t *root, void *to)
 {
-	const json_t *j = json_object_get(f->group ? json_object_get(root, f->group) : root, f->key);
+	const json_t *j =
+		json_object_get(f->group ? json_object_get(root, f->group) : root, f->key);
 	void *at = (char *)to + f->offset;
 
 	switch (f->kind) {
@@ -206,8 +208,8 @@ static void read_fields(const struct field *f, size_t n, const json_t *root, voi
 		read_field(f, root, to);
 }
 
-static uint64_t read_list(const json_t *list, const struct field *f, size_t nfields, void *items, size_t max,
-			  size_t item_bytes)
+static uint64_t read_list(const json_t *list, const struct field *f, size_t nfields, void *items,
+			  size_t max, size_t item_bytes)
 {
 	size_t n = gm_min(json_array_size(list), max);
 
@@ -215,8 +217,9 @@ static uint64_t read_list(const json_t *list, const struct field *f, size_t nfie
 		read_fields(f, nfields, json_array_get(list, i), (char *)items + i * item_bytes);
 	return n;
 }
-#define READ_LIST(list, fields, items)                                                                       \
-	read_list((list), (fields), GM_ARRAY_LEN(fields), (items), GM_ARRAY_LEN(items), sizeof *(items))
+#define READ_LIST(list, fields, items)                                                             \
+	read_list((list), (fields), GM_ARRAY_LEN(fields), (items), GM_ARRAY_LEN(items),            \
+		  sizeof *(items))
 
 int view_read_json(struct view *v, const char *file)
 {

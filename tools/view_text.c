@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- units: three significant digits ----------------------------------------------------------- */
+/* ---- units: three significant digits ---- */
 
 struct unit {
 	double size;
@@ -27,11 +27,16 @@ static struct shown scaled(double v, const struct unit *u, size_t n, const char 
 		u++, n--;
 	double x = v / u->size;
 	if (v < u->size * 0.9995)
-		snprintf(s.text, sizeof s.text, "%.0f %s", smallest ? v : x, smallest ? smallest : u->name);
+		snprintf(s.text, sizeof s.text, "%.0f %s", smallest ? v : x,
+			 smallest ? smallest : u->name);
 	else if (x == (double)(uint64_t)x && x < 1e9)
 		snprintf(s.text, sizeof s.text, "%.0f %s", x, u->name);
 	else
-		snprintf(s.text, sizeof s.text, "%.*f %s", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x, u->name);
+		snprintf(s.text, sizeof s.text, "%.*f %s",
+			 x < 9.995   ? 2
+			 : x < 99.95 ? 1
+				     : 0,
+			 x, u->name);
 	return s;
 }
 
@@ -75,10 +80,10 @@ static struct shown percent(uint64_t part, uint64_t whole)
 #define N(v)	   count(v).text
 #define PART(p, w) percent(p, w).text
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
-__attribute__((format(printf, 4, 5))) static void row(FILE *out, const char *label, const char *value,
-						      const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void row(FILE *out, const char *label,
+						      const char *value, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -109,13 +114,15 @@ static void head(const struct view *v, FILE *out)
 
 static void device(const struct view_dev *d, FILE *out)
 {
-	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name, d->mem_bytes ? B(d->mem_bytes) : "no",
-		d->mem_bytes ? "" : " of its own", B(d->page_bytes));
+	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name,
+		d->mem_bytes ? B(d->mem_bytes) : "no", d->mem_bytes ? "" : " of its own",
+		B(d->page_bytes));
 	row(out, "  kernels", N(d->kernels), "%s", "");
 	if (d->kernels_failed)
 		row(out, "  kernels failed", N(d->kernels_failed), "%s", "");
 	row(out, "  page faults", N(d->faults), "%s", "");
-	row(out, "  modelled time", S(d->modelled_s), "what the modelled hardware would need; not measured");
+	row(out, "  modelled time", S(d->modelled_s),
+	    "what the modelled hardware would need; not measured");
 	if (d->mem_bytes)
 		row(out, "  resident", B(d->resident_peak_bytes), "at the peak, %s of its memory",
 		    PART(d->resident_peak_bytes, d->mem_bytes));
@@ -136,8 +143,8 @@ static void moved(const struct view *v, FILE *out)
 		    "%s pages never written, nothing copied", N(v->zeroed_pages));
 	row(out, "moved home", B(v->d2h_bytes), "%s pages", N(v->d2h_pages));
 	if (v->cpu_faults)
-		row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s", S((double)v->p50_ns / 1e9),
-		    S((double)v->p99_ns / 1e9));
+		row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s",
+		    S((double)v->p50_ns / 1e9), S((double)v->p99_ns / 1e9));
 	else
 		row(out, "CPU page faults", "0", "%s", "");
 }
@@ -148,12 +155,13 @@ static void kernels(const struct view *v, FILE *out)
 {
 	if (!v->nkernels)
 		return;
-	fputs("  kernels (device, launches, time measured, faults, moved to the device by these)\n", out);
+	fputs("  kernels (device, launches, time measured, faults, moved to the device by these)\n",
+	      out);
 	for (unsigned i = 0; i < v->nkernels && i < SITES_SHOWN; i++) {
 		const struct view_kernel *k = &v->kernel[i];
 		fprintf(out, "    %2u %9s %10s %9s %10s  %s%s\n", (unsigned)k->device,
-			N(k->launches + k->failed), S(k->wall_s), N(k->faults), B(k->h2d_bytes), k->name,
-			k->failed ? " (some failed)" : "");
+			N(k->launches + k->failed), S(k->wall_s), N(k->faults), B(k->h2d_bytes),
+			k->name, k->failed ? " (some failed)" : "");
 	}
 	if (v->nkernels > SITES_SHOWN)
 		fprintf(out, "    and %u more\n", (unsigned)v->nkernels - SITES_SHOWN);
@@ -163,7 +171,8 @@ static void sites(const struct view *v, FILE *out)
 {
 	if (!v->nsites)
 		return;
-	fputs("  moved by the allocations of (blocks of 2 MiB and more; to device, home, faults of the "
+	fputs("  moved by the allocations of (blocks of 2 MiB and more; to device, home, faults of "
+	      "the "
 	      "device, of the "
 	      "CPU)\n",
 	      out);

@@ -12,7 +12,7 @@ static _Atomic uint32_t wanted; /* jobs; futex */
 static bool started;
 static struct gm_lock start_lock;
 
-void gm_background_wake(enum gm_background_job job)
+void gmc_background_wake(enum gm_background_job job)
 {
 	if (atomic_load_explicit(&wanted, memory_order_relaxed) & job)
 		return;
@@ -22,12 +22,12 @@ void gm_background_wake(enum gm_background_job job)
 
 /* ---- reclaim ---- */
 
-void gm_reclaim_pressure(struct gm_dev *dev)
+void gmc_reclaim_pressure(struct gm_dev *dev)
 {
 	if (!gmi_opt.reclaim_percent)
 		return;
 	__atomic_store_n(&dev->pressed, true, __ATOMIC_RELEASE);
-	gm_background_wake(GM_BACKGROUND_RECLAIM);
+	gmc_background_wake(GM_BACKGROUND_RECLAIM);
 }
 
 static bool below(const struct gm_dev *dev, unsigned percent_x2)
@@ -37,28 +37,31 @@ static bool below(const struct gm_dev *dev, unsigned percent_x2)
 	return (total - used) * 200 < total * percent_x2;
 }
 
-/* One eviction for each device that needs it, under the registry lock, so that devices stay. False: none did. */
+/* One eviction for each device that needs it, under the registry lock, so that devices stay.
+ * False: none did. */
 static bool reclaim_some(uint64_t now, bool *pressed)
 {
 	bool any = false;
 
 	*pressed = false;
 	for (int d = 0; d < GM_MAX_DEV; d++) {
-		struct gm_dev *dev = gm_devs[d];
+		struct gm_dev *dev = gmc_devs[d];
 		if (!dev || !dev->phys)
 			continue;
 		if (__atomic_exchange_n(&dev->pressed, false, __ATOMIC_ACQUIRE))
 			dev->pressed_until_ns = now + PRESSURE_NS;
-		if (now > dev->pressed_until_ns && !dev->reclaiming) /* what has begun goes on to its end */
+		/* what has begun goes on to its end */
+		if (now > dev->pressed_until_ns && !dev->reclaiming)
 			continue;
 		*pressed = true;
 		if (!dev->reclaiming && !below(dev, gmi_opt.reclaim_percent))
 			continue;
 		int err = -ENOSPC;
 		if (below(dev, gmi_opt.reclaim_percent * 2))
-			err = gm_evict(dev, NULL, gm_bm_zero());
+			err = gmc_evict(dev, NULL, gm_bm_zero());
 		dev->reclaiming =
-			!err || err == -EAGAIN; /* every candidate is locked: not at the next tick */
+			!err ||
+			err == -EAGAIN; /* every candidate is locked: not at the next tick */
 		any |= !err;
 	}
 	return any;
@@ -70,9 +73,9 @@ static bool reclaim(void)
 	bool any, pressed;
 
 	do {
-		gmi_lock(&gm_registry_lock);
+		gmi_lock(&gmc_registry_lock);
 		any = reclaim_some(gmi_now_ns(), &pressed);
-		gmi_unlock(&gm_registry_lock);
+		gmi_unlock(&gmc_registry_lock);
 	} while (any);
 	return pressed;
 }
@@ -84,12 +87,12 @@ static bool each_block(bool (*fn)(struct gm_block *b))
 {
 	bool more = false;
 
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	for (int i = 0; i < GM_MAX_AS; i++) {
 		struct gm_block *b;
-		if (!gm_spaces[i])
+		if (!gmc_spaces[i])
 			continue;
-		gm_for_each_block (gm_spaces[i], b) {
+		gm_for_each_block (gmc_spaces[i], b) {
 			if (!gmi_trylock(&b->lock)) {
 				more = true;
 				continue;
@@ -98,7 +101,7 @@ static bool each_block(bool (*fn)(struct gm_block *b))
 			gmi_unlock(&b->lock);
 		}
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	return more;
 }
 
@@ -106,8 +109,8 @@ static const struct job {
 	enum gm_background_job bit;
 	bool (*fn)(struct gm_block *b);
 } block_jobs[] = {
-	{GM_BACKGROUND_UNPIN, gm_thrash_unpin_due},
-	{GM_BACKGROUND_COUNT, gm_counter_read},
+	{GM_BACKGROUND_UNPIN, gmc_thrash_unpin_due},
+	{GM_BACKGROUND_COUNT, gmc_counter_read},
 };
 
 static void *background(void *arg)
@@ -138,7 +141,7 @@ static void forked(void)
 	atomic_store(&wanted, 0);
 }
 
-void gm_background_start(void)
+void gmc_background_start(void)
 {
 	gm_sigmask mask = gmi_block_signals();
 
@@ -148,7 +151,9 @@ void gm_background_start(void)
 		started = !err;
 		if (err)
 			gm_log(GM_LOG_WARN,
-			       "no background thread (error %d): frames are freed, and pins end, late", -err);
+			       "no background thread (error %d): frames are freed, and pins end, "
+			       "late",
+			       -err);
 		gmi_at_fork_child(forked);
 	}
 	gmi_unlock(&start_lock);

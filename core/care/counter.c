@@ -24,7 +24,8 @@ static bool read_one(struct gm_block *b, struct gm_block_dev *bd, struct gm_ctx 
 	const struct gm_mmu *mmu = ctx->dev->mmu;
 	gm_bm touched = gm_bm_zero();
 
-	if (gm_bm_empty(bd->remote) || !mmu->accessed || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
+	if (gm_bm_empty(bd->remote) || !mmu->accessed ||
+	    !gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
 		return false;
 	if (mmu->accessed(ctx->pmap, b->va, GM_BLOCK_BYTES, touched.w))
 		return true;
@@ -33,12 +34,12 @@ static bool read_one(struct gm_block *b, struct gm_block_dev *bd, struct gm_ctx 
 		return true;
 	gm_bm rw = gm_bm_and(hot, b->prog_w), ro = gm_bm_andnot(hot, rw);
 	/* Refused (no frame, no memory): they stay where they are, and hot. */
-	if (!gm_migrate_hot(b, ctx, rw, true) && !gm_migrate_hot(b, ctx, ro, false))
+	if (!gmc_migrate_hot(b, ctx, rw, true) && !gmc_migrate_hot(b, ctx, ro, false))
 		GM_COUNT(counted_pages, gm_bm_count(hot));
 	return true;
 }
 
-bool gm_counter_read(struct gm_block *b)
+bool gmc_counter_read(struct gm_block *b)
 {
 	bool again = false;
 

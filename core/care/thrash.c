@@ -29,7 +29,7 @@ static struct gm_choice policy(const struct gm_block *b)
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		if (!b->dev[d])
 			continue;
-		struct gm_choice one = gm_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
+		struct gm_choice one = gmc_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
 		if (!strictest.def || one.def > strictest.def)
 			strictest = one;
 	}
@@ -53,7 +53,7 @@ static bool kept(const struct leaf *l, uint32_t now, int32_t *left)
 	       *left <= GM_THRASH_PIN_LAPSES * GM_THRASH_LAPSE_MOST_US;
 }
 
-gm_bm gm_thrash_kept(struct gm_block *b)
+gm_bm gmc_thrash_kept(struct gm_block *b)
 {
 	gm_bm set = gm_bm_zero();
 	uint32_t now = now_us();
@@ -61,11 +61,12 @@ gm_bm gm_thrash_kept(struct gm_block *b)
 
 	for (unsigned i = 0; i < GM_LEAVES; i++)
 		if (kept(leaf_of(b, i * GM_LEAF_PAGES), now, &left))
-			set = gm_bm_or(set, gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
+			set = gm_bm_or(set,
+				       gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
 	return set;
 }
 
-enum gm_thrash_answer gm_thrash_ask(struct gm_block *b, unsigned i, int actor, unsigned *wait_us)
+enum gm_thrash_answer gmc_thrash_ask(struct gm_block *b, unsigned i, int actor, unsigned *wait_us)
 {
 	if (gm_likely(!b->thrash))
 		return GM_THRASH_GO;
@@ -88,14 +89,15 @@ static void pin(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
 	t->npinned++;
 	atomic_fetch_add(&pins, 1);
 	GM_COUNT(thrash_pins, 1);
-	gm_background_wake(GM_BACKGROUND_UNPIN);
+	gmc_background_wake(GM_BACKGROUND_UNPIN);
 }
 
 static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)
 {
 	uint32_t lapse_us = policy.number ? policy.number : GM_THRASH_LAPSE_US;
 	/* The time for which it was throttled does not count. */
-	uint32_t now = now_us(), free_us = l->events >= GM_THRASH_THRESHOLD ? l->until_us : l->last_us;
+	uint32_t now = now_us(),
+		 free_us = l->events >= GM_THRASH_THRESHOLD ? l->until_us : l->last_us;
 	uint32_t since = (int32_t)(now - free_us) > 0 ? now - free_us : 0;
 	if (l->actor == actor && l->last_us)
 		return;
@@ -118,7 +120,7 @@ static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choic
 	}
 }
 
-void gm_thrash_moved(struct gm_block *b, gm_bm set, int actor)
+void gmc_thrash_moved(struct gm_block *b, gm_bm set, int actor)
 {
 	struct gm_choice choice = {0};
 	struct leaf *last = NULL;
@@ -149,14 +151,14 @@ static void unpin(struct gm_block *b, struct leaf *l)
 		end++; /* a larger granule has its record in its first leaf */
 	gm_bm set = gm_bm_andnot(gm_bm_range(n * GM_LEAF_PAGES, end * GM_LEAF_PAGES), b->pinned);
 	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && gm_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))
+		if (b->dev[d] && gmc_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))
 			return; /* the next time */
 	*l = (struct leaf){0};
 	b->thrash->npinned--;
 	atomic_fetch_sub(&pins, 1);
 }
 
-bool gm_thrash_unpin_due(struct gm_block *b)
+bool gmc_thrash_unpin_due(struct gm_block *b)
 {
 	for (unsigned i = 0; b->thrash && b->thrash->npinned && i < GM_LEAVES; i++) {
 		struct leaf *l = &b->thrash->leaf[i];
@@ -166,7 +168,7 @@ bool gm_thrash_unpin_due(struct gm_block *b)
 	return atomic_load_explicit(&pins, memory_order_relaxed) != 0;
 }
 
-void gm_thrash_free(struct gm_block *b)
+void gmc_thrash_free(struct gm_block *b)
 {
 	if (!b->thrash)
 		return;

@@ -4,9 +4,9 @@
  *	this process ── memfd: the counters ──────────> gmem-report --follow
  *	             ── socket: final word, or hang-up >
  *
- * The reporter renders when the socket hangs up, whatever the reason; at a normal end this process says so
- *first and waits, so that the report stands before the shell's prompt. How the reporter sees its descriptors:
- *GM_REPORT_FD_*.
+ * The reporter renders when the socket hangs up, whatever the reason; at a normal end this
+ * process says so first and waits, so that the report stands before the shell's prompt. How the
+ * reporter sees its descriptors: GM_REPORT_FD_*.
  */
 #include "core/count/report.h"
 #include "core/count/site.h"
@@ -19,15 +19,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define FINISH_TIMEOUT_MS                                                                                    \
-	10000 /* a reporter that is stuck on its output must not hold the program for ever */
+/* a reporter that is stuck on its output must not hold the program for ever */
+#define FINISH_TIMEOUT_MS 10000
 
 static struct gm_lock start_lock;
 static _Atomic int sock = -1;	/* our end; >= 0: this process has a reporter */
 static _Atomic bool tried;	/* started, or failed to: never again in this process */
 static struct gm_stats *shared; /* the mapping that gmi_stats points at, or NULL */
 
-/* ---- who this is ------------------------------------------------------------------------------- */
+/* ---- who this is ---- */
 
 /* /proc/self/cmdline has a NUL behind each argument. */
 static void read_command(char *to, size_t bytes)
@@ -55,7 +55,7 @@ static void describe(struct gm_stats *s)
 	read_command(s->command, sizeof s->command);
 }
 
-/* ---- where the JSON goes ----------------------------------------------------------------------- */
+/* ---- where the JSON goes ---- */
 
 /* FILE.json -> FILE.<pid>.json */
 static void name_by_pid(char *path, size_t bytes, const char *file)
@@ -87,9 +87,10 @@ static int holder(int fd)
 }
 
 /*
- * FILE.json belongs to the first process of a run: it (then its reporter) holds a lock on FILE.json.lock.
- * Returns the locked descriptor, -EWOULDBLOCK when another process has it, or -errno. After execve the lock
- * is still with the reporter of the old image, which is about to end: wait for it.
+ * FILE.json belongs to the first process of a run: it (then its reporter) holds a lock on
+ * FILE.json.lock. Returns the locked descriptor, -EWOULDBLOCK when another process has it, or
+ * -errno. After execve the lock is still with the reporter of the old image, which is about to
+ * end: wait for it.
  */
 static int claim(const char *file)
 {
@@ -98,7 +99,8 @@ static int claim(const char *file)
 	gmi_snprintf(path, sizeof path, "%s.lock", file);
 	for (;;) {
 		int self = (int)gm_sys0(SYS_getpid);
-		int fd = (int)gm_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		int fd = (int)gm_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC,
+				      0666);
 		if (fd < 0)
 			return fd;
 		long r = gm_sys2(SYS_flock, fd, LOCK_EX | LOCK_NB);
@@ -133,7 +135,7 @@ static int choose_file(char *path, size_t bytes, int *lock)
 	return 0;
 }
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 struct channel {
 	int memfd, ours, theirs, lock, pidfd;
@@ -176,8 +178,9 @@ static int spawn_reporter(const struct channel *c, char *file)
 	char verb[] = "--follow", *env[] = {(char[]){"LC_ALL=C"}, NULL};
 	char *argv[] = {path, verb, pid, gmi_opt.report == GM_REPORT_JSON ? file : NULL, NULL};
 	const int fds[] = {
-		[GM_REPORT_FD_SOCK] = c->theirs, [GM_REPORT_FD_STATS] = c->memfd, [GM_REPORT_FD_STDERR] = 2,
-		[GM_REPORT_FD_LOCK] = c->lock,	 [GM_REPORT_FD_PID] = c->pidfd,
+		[GM_REPORT_FD_SOCK] = c->theirs, [GM_REPORT_FD_STATS] = c->memfd,
+		[GM_REPORT_FD_STDERR] = 2,	 [GM_REPORT_FD_LOCK] = c->lock,
+		[GM_REPORT_FD_PID] = c->pidfd,
 	};
 	int r = gmi_find_helper("gmem-report", path, sizeof path);
 
@@ -189,15 +192,15 @@ static int spawn_reporter(const struct channel *c, char *file)
 }
 
 /*
- * From here on everybody counts in the shared struct. A thread that read the pointer before may still add to
- * the private one: gmi_report_finish() collects that.
+ * From here on everybody counts in the shared struct. A thread that read the pointer before may
+ * still add to the private one: gmi_report_finish() collects that.
  */
 static void switch_to(struct gm_stats *map)
 {
 	describe(map);
 	shared = map;
 	atomic_store((struct gm_stats * _Atomic *)&gmi_stats, map);
-	gm_stats_move(map, &gm_stats_private);
+	gmc_stats_move(map, &gmc_stats_private);
 }
 
 static int start(void)
@@ -242,7 +245,7 @@ int gmi_report_start(void)
 	return r;
 }
 
-/* ---- end --------------------------------------------------------------------------------------- */
+/* ---- end ---- */
 
 /* The reporter closes its end when the report is written. */
 static void wait_for_reporter(int fd)
@@ -263,12 +266,14 @@ static void wait_for_reporter(int fd)
 	}
 }
 
-/* Core's private memory is not counted as it changes. It hardly ever shrinks: its end is about its peak. */
+/* Core's private memory is not counted as it changes. It hardly ever shrinks: its end is about
+ * its peak. */
 static void note_metadata(void)
 {
 	uint64_t now = gmi_private_bytes(), before = atomic_load(&gmi_stats->metadata_bytes);
 
-	gmi_gauge_add(&gmi_stats->metadata_bytes, &gmi_stats->metadata_peak_bytes, (int64_t)(now - before));
+	gmi_gauge_add(&gmi_stats->metadata_bytes, &gmi_stats->metadata_peak_bytes,
+		      (int64_t)(now - before));
 }
 
 void gmi_report_finish(void)
@@ -278,9 +283,9 @@ void gmi_report_finish(void)
 	int fd = atomic_exchange(&sock, -1);
 	if (fd < 0)
 		return;
-	gm_stats_move(gmi_stats, &gm_stats_private);
+	gmc_stats_move(gmi_stats, &gmc_stats_private);
 	note_metadata();
-	gm_threads_count();
+	gmc_threads_count();
 	atomic_store(&gmi_stats->end_ns, gmi_now_ns());
 	atomic_store(&gmi_stats->final, 1);
 	gm_sigmask old = gmi_block_signals();
@@ -299,7 +304,7 @@ __attribute__((destructor)) static void finish_at_exit(void)
 
 void gmi_report_forked(void)
 {
-	struct gm_stats *parent = gmi_stats, *own = &gm_stats_private;
+	struct gm_stats *parent = gmi_stats, *own = &gmc_stats_private;
 	uint64_t managed = atomic_load(&parent->managed_bytes),
 		 metadata = atomic_load(&parent->metadata_bytes);
 
@@ -308,7 +313,7 @@ void gmi_report_forked(void)
 	atomic_store(&own->start_ns, gmi_now_ns());
 	gmi_gauge_add(&own->managed_bytes, &own->managed_peak_bytes, (int64_t)managed);
 	gmi_gauge_add(&own->metadata_bytes, &own->metadata_peak_bytes, (int64_t)metadata);
-	gm_sites_inherit(own, parent);
+	gmc_sites_inherit(own, parent);
 	gmi_stats = own;
 	if (shared)
 		gm_sys_munmap(shared, sizeof *shared);

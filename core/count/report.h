@@ -1,8 +1,8 @@
 /*
  * report.h - what report.c and the reporter process (tools/follow.c) agree upon.
  *
- * The reporter is started as "gmem-report --follow PID [FILE]" with exactly these descriptors; without FILE
- * it writes text to GM_REPORT_FD_STDERR.
+ * The reporter is started as "gmem-report --follow PID [FILE]" with exactly these descriptors;
+ * without FILE it writes text to GM_REPORT_FD_STDERR.
  */
 #ifndef GM_CORE_REPORT_H
 #define GM_CORE_REPORT_H
@@ -10,7 +10,7 @@
 #include "core/count/stats.h"
 
 enum {
-	GM_REPORT_FD_SOCK,   /* GM_REPORT_DONE, then end of file; only end of file when the process died */
+	GM_REPORT_FD_SOCK, /* GM_REPORT_DONE, then end of file; only end of file when the process died */
 	GM_REPORT_FD_STATS,  /* memfd of struct gm_stats */
 	GM_REPORT_FD_STDERR, /* the program's own */
 	GM_REPORT_FD_LOCK,   /* locked FILE.lock, removed by the reporter; or /dev/null */

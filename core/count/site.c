@@ -27,7 +27,7 @@ static void describe(struct gm_site_stats *s, uintptr_t pc)
 		gm_sys3(SYS_readlink, "/proc/self/exe", s->module, sizeof s->module - 1);
 }
 
-unsigned gm_site(uintptr_t pc)
+unsigned gmc_site(uintptr_t pc)
 {
 	uintptr_t hash = pc * 0x9e3779b97f4a7c15u >> 32;
 
@@ -46,12 +46,13 @@ unsigned gm_site(uintptr_t pc)
 	return 0;
 }
 
-void gm_sites_inherit(struct gm_stats *to, const struct gm_stats *from)
+void gmc_sites_inherit(struct gm_stats *to, const struct gm_stats *from)
 {
 	for (unsigned i = 1; i < GM_SITES; i++) {
 		put_text(to->site[i].module, from->site[i].module, sizeof to->site[i].module);
-		atomic_store_explicit(&to->site[i].offset,
-				      atomic_load_explicit(&from->site[i].offset, memory_order_relaxed),
-				      memory_order_relaxed);
+		atomic_store_explicit(
+			&to->site[i].offset,
+			atomic_load_explicit(&from->site[i].offset, memory_order_relaxed),
+			memory_order_relaxed);
 	}
 }

@@ -3,8 +3,8 @@
  */
 #include "core/count/stats.h"
 
-struct gm_stats gm_stats_private = {.magic = GM_STATS_MAGIC, .version = GM_STATS_VERSION};
-struct gm_stats *gmi_stats = &gm_stats_private;
+struct gm_stats gmc_stats_private = {.magic = GM_STATS_MAGIC, .version = GM_STATS_VERSION};
+struct gm_stats *gmi_stats = &gmc_stats_private;
 
 static void raise_to(_Atomic uint64_t *peak, uint64_t v)
 {
@@ -19,13 +19,13 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t v)
 
 void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta)
 {
-	uint64_t v =
-		atomic_fetch_add_explicit(gauge, (uint64_t)delta, memory_order_relaxed) + (uint64_t)delta;
+	uint64_t v = atomic_fetch_add_explicit(gauge, (uint64_t)delta, memory_order_relaxed) +
+		     (uint64_t)delta;
 
 	raise_to(peak, v);
 }
 
-/* ---- moving ------------------------------------------------------------------------------------ */
+/* ---- moving ---- */
 
 static void move_sum(_Atomic uint64_t *to, _Atomic uint64_t *from)
 {
@@ -61,17 +61,28 @@ static void move_text(char *to, const char *from, size_t bytes)
 }
 
 static const size_t sums[] = {
-	offsetof(struct gm_stats, h2d_bytes),		offsetof(struct gm_stats, d2h_bytes),
-	offsetof(struct gm_stats, h2d_pages),		offsetof(struct gm_stats, d2h_pages),
-	offsetof(struct gm_stats, prefetched_pages),	offsetof(struct gm_stats, zeroed_pages),
-	offsetof(struct gm_stats, cpu_faults),		offsetof(struct gm_stats, cpu_faults_spurious),
-	offsetof(struct gm_stats, blas_calls),		offsetof(struct gm_stats, blas_device),
-	offsetof(struct gm_stats, blas_host),		offsetof(struct gm_stats, syscalls_pinned),
-	offsetof(struct gm_stats, syscalls_dispatched), offsetof(struct gm_stats, forks),
-	offsetof(struct gm_stats, forks_copied_bytes),	offsetof(struct gm_stats, thrash_granules),
-	offsetof(struct gm_stats, thrash_throttled),	offsetof(struct gm_stats, thrash_pins),
-	offsetof(struct gm_stats, counted_pages),	offsetof(struct gm_stats, chaos_reads),
-	offsetof(struct gm_stats, chaos_writes),	offsetof(struct gm_stats, chaos_places),
+	offsetof(struct gm_stats, h2d_bytes),
+	offsetof(struct gm_stats, d2h_bytes),
+	offsetof(struct gm_stats, h2d_pages),
+	offsetof(struct gm_stats, d2h_pages),
+	offsetof(struct gm_stats, prefetched_pages),
+	offsetof(struct gm_stats, zeroed_pages),
+	offsetof(struct gm_stats, cpu_faults),
+	offsetof(struct gm_stats, cpu_faults_spurious),
+	offsetof(struct gm_stats, blas_calls),
+	offsetof(struct gm_stats, blas_device),
+	offsetof(struct gm_stats, blas_host),
+	offsetof(struct gm_stats, syscalls_pinned),
+	offsetof(struct gm_stats, syscalls_dispatched),
+	offsetof(struct gm_stats, forks),
+	offsetof(struct gm_stats, forks_copied_bytes),
+	offsetof(struct gm_stats, thrash_granules),
+	offsetof(struct gm_stats, thrash_throttled),
+	offsetof(struct gm_stats, thrash_pins),
+	offsetof(struct gm_stats, counted_pages),
+	offsetof(struct gm_stats, chaos_reads),
+	offsetof(struct gm_stats, chaos_writes),
+	offsetof(struct gm_stats, chaos_places),
 	offsetof(struct gm_stats, chaos_refused),
 };
 static const size_t dev_sums[] = {
@@ -155,7 +166,7 @@ unsigned gmi_kernel_row(unsigned d, const char *name)
 	return i < GM_KERNELS ? i : 0;
 }
 
-void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
+void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 {
 	uint32_t ndev = atomic_exchange(&from->ndev, 0);
 
@@ -181,5 +192,5 @@ void gm_stats_move(struct gm_stats *to, struct gm_stats *from)
 
 __attribute__((constructor)) static void note_start(void)
 {
-	atomic_store(&gm_stats_private.start_ns, gmi_now_ns());
+	atomic_store(&gmc_stats_private.start_ns, gmi_now_ns());
 }

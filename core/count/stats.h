@@ -1,9 +1,10 @@
 /*
  * stats.h - every number of the report, counted where the thing happens.
  *
- * One struct in a shared mapping (memfd) that outlives the process: the reporter (gmem-report --follow) maps
- * it too and renders it when the process is gone, however it ended. All fields are updated with relaxed
- * atomic adds (GM_COUNT). The layout is private to one build: version is checked by the reporter.
+ * One struct in a shared mapping (memfd) that outlives the process: the reporter (gmem-report
+ * --follow) maps it too and renders it when the process is gone, however it ended. All fields
+ * are updated with relaxed atomic adds (GM_COUNT). The layout is private to one build: version
+ * is checked by the reporter.
  */
 #ifndef GM_CORE_STATS_H
 #define GM_CORE_STATS_H
@@ -39,7 +40,8 @@ struct gm_site_stats {		 /* one call site: site.h; [0]: all other memory */
 	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
 #define GM_KERNELS 64
-struct gm_kernel_stats {	 /* one kernel of one device; [0]: those for which no row was left */
+/* one kernel of one device; [0]: those for which no row was left */
+struct gm_kernel_stats {
 	char name[80];		 /* "": no such row */
 	_Atomic uint64_t device; /* its index */
 	_Atomic uint64_t launches, failed, wall_ns, modelled_ns;
@@ -54,7 +56,8 @@ struct gm_stats {
 	_Atomic uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
 	_Atomic uint32_t ndev;
 	struct gm_dev_stats dev[GM_MAX_DEV];
-	_Atomic uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages; /* pages are 4 KiB */
+	/* pages are 4 KiB */
+	_Atomic uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages;
 	_Atomic uint64_t zeroed_pages; /* given to the device as zeros, nothing copied */
 	_Atomic uint64_t cpu_faults;   /* SIGSEGVs that brought pages home or restored rights */
 	_Atomic uint64_t cpu_faults_spurious;
@@ -63,19 +66,23 @@ struct gm_stats {
 	_Atomic uint64_t blas_calls, blas_device, blas_host;
 	_Atomic uint64_t syscalls_pinned, syscalls_dispatched;
 	_Atomic uint64_t forks, forks_copied_bytes;
-	/* 64 KiB granules that came back three times within a second; throttled faults; pins (thrash.h) */
+	/* 64 KiB granules that came back three times within a second; throttled faults; pins
+	 * (thrash.h) */
 	_Atomic uint64_t thrash_granules, thrash_throttled, thrash_pins;
-	_Atomic uint64_t counted_pages; /* moved because they were used often over the bus (counter.h) */
-	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and what was refused */
+	/* moved because they were used often over the bus (counter.h) */
+	_Atomic uint64_t counted_pages;
+	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and
+	 * what was refused */
 	_Atomic uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
 	struct gm_site_stats site[GM_SITES];
 	struct gm_kernel_stats kernel[GM_KERNELS];
 };
 
-/* Points at a private static struct until gmi_report_start() moved it into the shared mapping. Never NULL,
- * never freed. */
+/* Points at a private static struct until gmi_report_start() moved it into the shared mapping.
+ * Never NULL, never freed. */
 GM_EXPORT extern struct gm_stats *gmi_stats;
-#define GM_COUNT(field, n) ((void)atomic_fetch_add_explicit(&gmi_stats->field, (n), memory_order_relaxed))
+#define GM_COUNT(field, n)                                                                         \
+	((void)atomic_fetch_add_explicit(&gmi_stats->field, (n), memory_order_relaxed))
 
 static inline unsigned gm_hist_bucket(uint64_t ns)
 {
@@ -109,29 +116,32 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
 	}
 	return 0;
 }
-/* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no locks held. */
+/* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no
+ * locks held. */
 GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
 /* Adds to a gauge and raises its peak. */
 GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
 
 /*
- * report.c: moves the counters into the shared mapping and starts gmem-report --follow, once per process
- * (again in a fork child; further calls return 0 at once). Does nothing when GMEM_REPORT=none. Called before
- * main when GMEM_REPORT was given, else when the first device starts. 0 or -errno (then the run goes on
- * without a report; one warning).
+ * report.c: moves the counters into the shared mapping and starts gmem-report --follow, once per
+ * process (again in a fork child; further calls return 0 at once). Does nothing when
+ * GMEM_REPORT=none. Called before main when GMEM_REPORT was given, else when the first device
+ * starts. 0 or -errno (then the run goes on without a report; one warning).
  */
 GM_EXPORT int gmi_report_start(void);
 /* Normal end (destructor): final numbers, and wait until the reporter has rendered them. */
 GM_EXPORT void gmi_report_finish(void);
-/* In a fork child: fresh counters, no reporter yet; gauges of what the child has inherited go on. */
+/* In a fork child: fresh counters, no reporter yet; gauges of what the child has inherited go
+ * on. */
 GM_EXPORT void gmi_report_forked(void);
 
 /*
- * stats.c: moves every count of `from` into `to` (sums and gauges are added, peaks raised), leaving zeros;
- * both may be counted in meanwhile and nothing is lost. Texts and times are copied where `to` has none.
+ * stats.c: moves every count of `from` into `to` (sums and gauges are added, peaks raised),
+ * leaving zeros; both may be counted in meanwhile and nothing is lost. Texts and times are
+ * copied where `to` has none.
  */
-void gm_stats_move(struct gm_stats *to, struct gm_stats *from);
+void gmc_stats_move(struct gm_stats *to, struct gm_stats *from);
 /* The private struct that gmi_stats points at first. */
-extern struct gm_stats gm_stats_private;
+extern struct gm_stats gmc_stats_private;
 
 #endif

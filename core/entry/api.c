@@ -1,6 +1,6 @@
 /*
- * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says what
- * each means).
+ * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says
+ * what each means).
  */
 #include "core/space/as.h"
 #include "core/page/dma.h"
@@ -22,15 +22,16 @@ static gm_bm pages_of(uintptr_t va, uintptr_t start, uintptr_t end)
 	return gm_bm_range(first, last);
 }
 
-int gm_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
-		  int (*fn)(struct gm_block *, gm_bm, void *), void *arg)
+int gmc_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
+		   int (*fn)(struct gm_block *, gm_bm, void *), void *arg)
 {
 	int err = 0;
 
-	for (uintptr_t va = gm_align_down(start, GM_BLOCK_BYTES); va < end && !err; va += GM_BLOCK_BYTES) {
+	for (uintptr_t va = gm_align_down(start, GM_BLOCK_BYTES); va < end && !err;
+	     va += GM_BLOCK_BYTES) {
 		do {
 			gm_sigmask mask = gmi_block_signals();
-			struct gm_block *b = create ? gm_block_get(as, va) : gm_block_find(as, va);
+			struct gm_block *b = create ? gmc_block_get(as, va) : gm_block_find(as, va);
 			err = !b && create ? -ENOMEM : 0;
 			if (b) {
 				gmi_lock(&b->lock);
@@ -56,11 +57,11 @@ static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 	/* What the program may write arrives writable; read-only pages in a second step. */
 	gm_bm rw = gm_bm_and(todo, b->prog_w), ro = gm_bm_andnot(todo, rw);
 	int err = gm_bm_empty(rw) ? 0
-				  : gm_migrate_to_dev(b, ctx, rw,
-						      gm_bm_empty(b->read_mostly) &&
-							      ctx->mode != GM_MMU_MODE_REPLICATE);
+				  : gmc_migrate_to_dev(b, ctx, rw,
+						       gm_bm_empty(b->read_mostly) &&
+							       ctx->mode != GM_MMU_MODE_REPLICATE);
 	if (!err && !gm_bm_empty(ro))
-		err = gm_migrate_to_dev(b, ctx, ro, false);
+		err = gmc_migrate_to_dev(b, ctx, ro, false);
 	if (!err)
 		GM_COUNT(prefetched_pages, gm_bm_count(todo));
 	return err;
@@ -69,35 +70,35 @@ static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 static int do_home(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	int err = gm_migrate_to_cpu(b, gm_bm_and(set, b->prog_r), true);
+	int err = gmc_migrate_to_cpu(b, gm_bm_and(set, b->prog_r), true);
 	if (!err)
-		gm_hint_follow(b, set);
+		gmc_hint_follow(b, set);
 	return err;
 }
 
 static int do_pin(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	int err = gm_migrate_to_cpu(b, set, true);
+	int err = gmc_migrate_to_cpu(b, set, true);
 	if (!err && b->as->store.alias)
-		err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
+		err = gmc_block_adopt(b, gm_bm_and(set, b->prog_w));
 	if (!err)
-		gm_block_pin(b, set, true);
+		gmc_block_pin(b, set, true);
 	return err;
 }
 
 static int do_unpin(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	gm_block_pin(b, set, false);
+	gmc_block_pin(b, set, false);
 	return 0;
 }
 
 static int do_discard(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	int err = gm_block_discard(b, set);
-	return err ? err : gm_dma_restore(b, set);
+	int err = gmc_block_discard(b, set);
+	return err ? err : gmc_dma_restore(b, set);
 }
 
 /* What is done at once. PREFETCH rounds outward, what drops contents inward. */
@@ -113,13 +114,13 @@ static const struct advice {
 	{MADV_DONTNEED, true, true, false, do_discard},
 };
 
-int gm_check_range(const void *start, size_t len, struct gm_as **as)
+int gmc_check_range(const void *start, size_t len, struct gm_as **as)
 {
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
 
 	if (!start || hi < lo)
 		return -EINVAL;
-	*as = gm_as_find(lo);
+	*as = gmc_as_find(lo);
 	if (!*as || hi > (*as)->base + (*as)->bytes)
 		return -EFAULT;
 	gm_sigmask mask = gmi_block_signals();
@@ -135,23 +136,24 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 {
 	struct gm_as *as;
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
-	struct gm_dev *dev = hnid == -1 ? NULL : gm_dev_by_hnid(hnid);
+	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
 	int err;
 
 	if (hnid < -1)
 		return -EINVAL;
 	if (hnid != -1 && !dev)
 		return -ENODEV;
-	err = gm_check_range(start, len, &as);
+	err = gmc_check_range(start, len, &as);
 	if (err || !len)
 		return err;
 	if (behavior == MADV_PREFETCH && hnid == -1)
-		return gm_each_block(as, lo, hi, false, do_home, NULL);
+		return gmc_each_block(as, lo, hi, false, do_home, NULL);
 	if (behavior == MADV_PREFETCH) {
 		if (!as->ctx[dev->index])
 			return -ENODEV;
 		err = gmi_activate();
-		return err ? err : gm_each_block(as, lo, hi, true, do_prefetch, as->ctx[dev->index]);
+		return err ? err
+			   : gmc_each_block(as, lo, hi, true, do_prefetch, as->ctx[dev->index]);
 	}
 	for (unsigned i = 0; i < GM_ARRAY_LEN(advices); i++) {
 		const struct advice *a = &advices[i];
@@ -162,10 +164,10 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 			hi = gm_align_down(hi, GM_PAGE_BYTES);
 		}
 		err = a->takes && as->store.alias ? gmi_activate() : 0;
-		return !err && lo < hi ? gm_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
+		return !err && lo < hi ? gmc_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
 	}
-	err = gm_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES), behavior,
-			  dev);
+	err = gmc_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES),
+			   behavior, dev);
 	return err == -ENOENT ? -EINVAL : err;
 }
 
@@ -174,8 +176,8 @@ static int hnid_of(const struct gm_block *b, int d)
 	return b->as->ctx[d]->dev->hnid;
 }
 
-static void describe(const struct gm_block *b, const struct gm_places *at, const gm_bm *untouched, unsigned i,
-		     struct gm_page_info *info)
+static void describe(const struct gm_block *b, const struct gm_places *at, const gm_bm *untouched,
+		     unsigned i, struct gm_page_info *info)
 {
 	*info = (struct gm_page_info){.hnid = -1};
 	for (int w = 0; w < GM_STATES; w++)
@@ -183,8 +185,8 @@ static void describe(const struct gm_block *b, const struct gm_places *at, const
 			info->where = (uint8_t)w;
 	if (info->where == GM_HOST && gm_bm_test(untouched, i))
 		info->where = GM_NOMAP;
-	info->cpu =
-		(uint8_t)(gm_bm_test(&b->cpu_r, i) * GM_PROT_READ | gm_bm_test(&b->cpu_w, i) * GM_PROT_WRITE);
+	info->cpu = (uint8_t)(gm_bm_test(&b->cpu_r, i) * GM_PROT_READ |
+			      gm_bm_test(&b->cpu_w, i) * GM_PROT_WRITE);
 	if (gm_bm_test(&b->cpu_bus, i)) /* over the bus, with the program's rights */
 		info->cpu = (uint8_t)(gm_bm_test(&b->prog_r, i) * GM_PROT_READ |
 				      gm_bm_test(&b->prog_w, i) * GM_PROT_WRITE);
@@ -209,7 +211,7 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 		return -EINVAL;
 	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi; va += GM_BLOCK_BYTES) {
 		gm_sigmask mask = gmi_block_signals();
-		struct gm_block *b = gm_block_get(as, va);
+		struct gm_block *b = gmc_block_get(as, va);
 		if (!b) {
 			gmi_restore_signals(mask);
 			return -ENOMEM;
@@ -217,11 +219,12 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 		gm_bm set = pages_of(va, lo, hi);
 		struct gm_places at;
 		gmi_lock(&b->lock);
-		gm_places(b, &at);
+		gmc_places(b, &at);
 		gm_bm anon = gm_bm_andnot(set, b->adopted), untouched = gm_bm_zero();
 		gm_bm_for_each_run (&anon, first, end) {
 			gm_bm run = gm_bm_range(first, end);
-			untouched = gm_bm_or(untouched, gm_bm_andnot(run, gm_touched(b, first, end)));
+			untouched =
+				gm_bm_or(untouched, gm_bm_andnot(run, gmc_touched(b, first, end)));
 		}
 		for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 		     i = gm_bm_next(&set, i + 1, true))
@@ -271,7 +274,8 @@ int gm_mprotect(void *addr, size_t len, int prot)
 void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
 {
 	struct gm_as *as = gm_as_of(old);
-	void *p = as ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr) : (void *)(intptr_t)-EINVAL;
+	void *p = as ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr)
+		     : (void *)(intptr_t)-EINVAL;
 
 	if (!gm_is_err(p))
 		return p;

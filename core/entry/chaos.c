@@ -30,7 +30,7 @@ void gmi_chaos_look(struct gm_as *as, struct gm_chaos_map *map, uint64_t *random
 
 	map->n = 0;
 	map->bytes = 0;
-	gm_sigmask mask = gm_vm_enter(as);
+	gm_sigmask mask = gmc_vm_enter(as);
 	uint64_t step = as->regions.count / GM_CHAOS_REGIONS + 1, skip = below(random, step);
 	for (; map->n < GM_CHAOS_REGIONS && gmi_rangemap_next(&as->regions, at, &r); at = r.end) {
 		if (!gm_vm_managed(&r.val) || !(gm_vm_rights(gm_vm_prot(&r.val)) & PROT_READ))
@@ -38,13 +38,15 @@ void gmi_chaos_look(struct gm_as *as, struct gm_chaos_map *map, uint64_t *random
 		if (skip--)
 			continue;
 		skip = step - 1;
-		map->r[map->n++] = (struct gm_chaos_region){r.start, r.end, gm_vm_prot(&r.val) & PROT_WRITE};
+		map->r[map->n++] =
+			(struct gm_chaos_region){r.start, r.end, gm_vm_prot(&r.val) & PROT_WRITE};
 		map->bytes += r.end - r.start;
 	}
-	gm_vm_leave(as, mask);
+	gmc_vm_leave(as, mask);
 }
 
-static const struct gm_chaos_region *region(const struct gm_chaos_map *map, uint64_t *random, uintptr_t *va)
+static const struct gm_chaos_region *region(const struct gm_chaos_map *map, uint64_t *random,
+					    uintptr_t *va)
 {
 	const struct gm_chaos_region *r = &map->r[below(random, map->n)];
 
@@ -60,8 +62,9 @@ static const struct gm_chaos_region *region(const struct gm_chaos_map *map, uint
 }
 
 /*
- * Pages first..end of the block at va that somebody has used: what lies in the store or on a device by the
- * block's bits (read without its lock: a guess is enough), the kernel's own memory by its page tables.
+ * Pages first..end of the block at va that somebody has used: what lies in the store or on a
+ * device by the block's bits (read without its lock: a guess is enough), the kernel's own memory
+ * by its page tables.
  */
 static gm_bm used(struct gm_as *as, uintptr_t va, unsigned first, unsigned end)
 {
@@ -117,7 +120,7 @@ bool gmi_chaos_pick(struct gm_as *as, const struct gm_chaos_map *map, uint64_t *
 /* Block locked; all of one device page, as far as the program may use it. */
 static int place(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_where where)
 {
-	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
 
 	if (!bd)
 		return -ENOMEM;
@@ -125,12 +128,13 @@ static int place(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_whe
 		return -EFAULT;
 	bool write = where != GM_DUP && gm_bm_test(&b->prog_w, i);
 	unsigned first = i & ~((1u << bd->order) - 1);
-	gm_bm set = gm_bm_and(gm_bm_range(first, first + (1u << bd->order)), write ? b->prog_w : b->prog_r);
+	gm_bm set = gm_bm_and(gm_bm_range(first, first + (1u << bd->order)),
+			      write ? b->prog_w : b->prog_r);
 	if (where == GM_REMOTE)
-		return gm_map_remote(b, ctx, set, write);
+		return gmc_map_remote(b, ctx, set, write);
 	gm_bm hint = b->read_mostly;
 	b->read_mostly = where == GM_DUP ? gm_bm_or(hint, set) : gm_bm_andnot(hint, set);
-	int err = gm_migrate_hot(b, ctx, set, write);
+	int err = gmc_migrate_hot(b, ctx, set, write);
 	b->read_mostly = hint;
 	return err;
 }
@@ -143,7 +147,7 @@ int gmi_chaos_place(struct gm_as *as, struct gm_dev *dev, uintptr_t va, enum gm_
 	if (err)
 		return err;
 	gm_sigmask mask = gmi_block_signals();
-	struct gm_block *b = gm_block_get(as, va);
+	struct gm_block *b = gmc_block_get(as, va);
 	err = -ENOMEM;
 	if (b) {
 		gmi_lock(&b->lock);

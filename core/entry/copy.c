@@ -1,9 +1,10 @@
 /*
- * copy.c - hmemcpy: bytes from wherever they are to a node of the caller's choice, in all combinations.
+ * copy.c - hmemcpy: bytes from wherever they are to a node of the caller's choice, in all
+ * combinations.
  *
- * Through a private bounce buffer of 64 KiB, so that only one block is locked at a time and the source does
- * not move: a copy costs two copies of a cached buffer, and never a migration that nobody asked for. Only the
- * destination goes to its node.
+ * Through a private bounce buffer of 64 KiB, so that only one block is locked at a time and the
+ * source does not move: a copy costs two copies of a cached buffer, and never a migration that
+ * nobody asked for. Only the destination goes to its node.
  */
 #include "core/space/as.h"
 #include "core/entry/cpu.h"
@@ -42,8 +43,8 @@ static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, 
 	unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
 
 	if (gm_bm_test(&b->host, i)) {
-		/* Anonymous pages at their own VA: unadopted, so no device has taken them, and nobody can
-		 * under this lock. */
+		/* Anonymous pages at their own VA: unadopted, so no device has taken them, and
+		 * nobody can under this lock. */
 		char *at = gm_bm_test(&b->adopted, i) ? gm_alias(b->as, va) : (char *)va;
 		gm_copy(write ? at : buf, write ? buf : at, len);
 		if (write && gm_bm_test(&b->adopted, i))
@@ -52,31 +53,31 @@ static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, 
 	}
 	struct gm_ctx *ctx = holder(b, i);
 	struct gm_dev *dev = ctx->dev;
-	uint64_t pa =
-		dev->phys_begin + gm_frame_of(b->dev[dev->index], i) * GM_PAGE_BYTES + va % GM_PAGE_BYTES;
+	uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[dev->index], i) * GM_PAGE_BYTES +
+		      va % GM_PAGE_BYTES;
 	if (dev->aperture) {
 		char *at = dev->aperture + pa;
 		gm_copy(write ? at : buf, write ? buf : at, len);
 		return 0;
 	}
 	struct gm_ops o = {.ctx = ctx};
-	gm_ops_add(&o, (struct gm_op){.kind = write ? GM_OP_COPY_IN : GM_OP_COPY_OUT,
-				      .host = buf,
-				      .pa = pa,
-				      .len = len});
-	return gm_ops_flush(&o);
+	gmc_ops_add(&o, (struct gm_op){.kind = write ? GM_OP_COPY_IN : GM_OP_COPY_OUT,
+				       .host = buf,
+				       .pa = pa,
+				       .len = len});
+	return gmc_ops_flush(&o);
 }
 
 /* Block locked: the destination's pages to their node. */
 static int place(struct gm_block *b, gm_bm set, struct gm_dev *dev)
 {
 	if (!dev)
-		return gm_migrate_to_cpu(b, set, true);
+		return gmc_migrate_to_cpu(b, set, true);
 	struct gm_ctx *ctx = b->as->ctx[dev->index];
 	if (!ctx)
 		return -ENODEV;
-	int err = gm_migrate_to_dev(b, ctx, set, true);
-	return err == -ENOSPC ? gm_map_remote(b, ctx, set, true) : err;
+	int err = gmc_migrate_to_dev(b, ctx, set, true);
+	return err == -ENOSPC ? gmc_map_remote(b, ctx, set, true) : err;
 }
 
 static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev *dev)
@@ -86,7 +87,7 @@ static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev 
 
 	do {
 		gm_sigmask mask = gmi_block_signals();
-		struct gm_block *b = gm_block_get(p->as, p->va);
+		struct gm_block *b = gmc_block_get(p->as, p->va);
 		err = b ? 0 : -ENOMEM;
 		if (b) {
 			gmi_lock(&b->lock);
@@ -98,7 +99,8 @@ static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev 
 			else if (write)
 				err = place(b, set, dev);
 			for (size_t done = 0, n; !err && done < p->len; done += n) {
-				n = gm_min(p->len - done, GM_PAGE_BYTES - (p->va + done) % GM_PAGE_BYTES);
+				n = gm_min(p->len - done,
+					   GM_PAGE_BYTES - (p->va + done) % GM_PAGE_BYTES);
 				err = access_page(b, p->va + done, buf + done, n, write);
 			}
 			gmi_unlock(&b->lock);
@@ -140,7 +142,7 @@ static bool leaves_space(const struct gm_as *as, const void *p, size_t bytes)
 int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
 {
 	struct gm_as *das = gm_as_of(dest), *sas = gm_as_of(src);
-	struct gm_dev *dev = hnid == -1 ? NULL : gm_dev_by_hnid(hnid);
+	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
 
 	if (hnid < -1 || bad_range(dest, bytes) || bad_range(src, bytes))
 		return -EINVAL;

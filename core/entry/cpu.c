@@ -1,6 +1,6 @@
 /*
- * cpu.c - starting the machinery: the moment before the first page leaves the CPU. Programs without the
- * preload get a plain SIGSEGV handler that chains to whatever was there before.
+ * cpu.c - starting the machinery: the moment before the first page leaves the CPU. Programs
+ * without the preload get a plain SIGSEGV handler that chains to whatever was there before.
  */
 #include "core/entry/cpu.h"
 #include "core/space/as.h"
@@ -16,10 +16,11 @@ struct kernel_sigaction { /* the kernel's own layout: libc's sigaction() may be 
 	uint64_t mask;
 };
 #define KERNEL_SA_RESTORER 0x04000000
-extern void gm_sigreturn(void); /* gate_x86_64.S */
+extern void gmc_sigreturn(void); /* gate_x86_64.S */
 static struct kernel_sigaction previous;
 
-/* The bytes are on a device and do not come home: the access fails; who handles that and returns tries it again. */
+/* The bytes are on a device and do not come home: the access fails; who handles that and returns
+ * tries it again. */
 static void raise_bus_error(void *addr)
 {
 	siginfo_t bus = {.si_signo = SIGBUS, .si_code = BUS_ADRERR};
@@ -32,8 +33,9 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;
-	enum gm_cpu_fault_result got =
-		info->si_code > 0 ? gmi_cpu_fault((uintptr_t)info->si_addr, write) : GM_CPU_NOT_OURS;
+	enum gm_cpu_fault_result got = info->si_code > 0
+					       ? gmi_cpu_fault((uintptr_t)info->si_addr, write)
+					       : GM_CPU_NOT_OURS;
 
 	if (got == GM_CPU_LOST)
 		raise_bus_error(info->si_addr);
@@ -45,7 +47,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	if (previous.handler == (void *)SIG_DFL || previous.handler == (void *)SIG_IGN) {
 		/* Not ours: the access is tried again without us and dies with its true address. */
 		struct kernel_sigaction dfl = {
-			.handler = NULL, .flags = KERNEL_SA_RESTORER, .restorer = gm_sigreturn};
+			.handler = NULL, .flags = KERNEL_SA_RESTORER, .restorer = gmc_sigreturn};
 		gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
 		if (sent)
 			gm_sys3(SYS_tgkill, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), sig);
@@ -59,9 +61,10 @@ static int plain_activate(void)
 	struct kernel_sigaction sa = {
 		.handler = (void *)on_segv,
 		.flags = SA_SIGINFO | SA_ONSTACK | KERNEL_SA_RESTORER,
-		.restorer = gm_sigreturn,
-		.mask = ~(uint64_t)(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) |
-				    1ull << (SIGILL - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1)),
+		.restorer = gmc_sigreturn,
+		.mask = ~(uint64_t)(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) |
+				    1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |
+				    1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1)),
 	};
 	int err = (int)gm_sys4(SYS_rt_sigaction, SIGSEGV, &sa, &previous, 8);
 
@@ -72,7 +75,7 @@ static int plain_activate(void)
 
 int (*gmi_activate_hook)(void) = plain_activate;
 
-bool gm_cpu_ready(void)
+bool gmc_cpu_ready(void)
 {
 	return atomic_load(&gmi_active) == GM_ACTIVE || gmi_activate_hook != plain_activate;
 }
@@ -109,7 +112,7 @@ int gmi_activate(void)
 }
 
 /* The parent's thread that held the lock is not here. */
-void gm_activation_forked(void)
+void gmc_activation_forked(void)
 {
 	activation.lock = (struct gm_lock){0};
 	atomic_store(&activation.tid, 0);

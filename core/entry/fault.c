@@ -34,7 +34,7 @@ static bool allowed(const gm_bm *r, const gm_bm *w, unsigned i, bool write)
 static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
 {
 	struct gm_places at;
-	gm_places(b, &at);
+	gmc_places(b, &at);
 	for (int w = 0; w < GM_STATES; w++)
 		if (gm_bm_test(&at.in[w], i))
 			return gm_bm_and(around, at.in[w]);
@@ -45,37 +45,39 @@ static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
 static int bring_home(struct gm_block *b, unsigned i, bool write)
 {
 	gm_bm all = gm_bm_and(gm_bm_range(0, GM_PAGES_PER_BLOCK), b->managed);
-	gm_bm set = gm_vmas_short(b->as) ? all : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
-	int err = gm_migrate_to_cpu(b, set, write);
+	gm_bm set = gmc_vmas_short(b->as) ? all
+					  : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
+	int err = gmc_migrate_to_cpu(b, set, write);
 
 	if (err == -ENOMEM && !gm_bm_test(write ? &b->cpu_w : &b->cpu_r, i)) {
 		/* Out of VMAs in spite of the budget: one uniform block needs the fewest. */
-		err = gm_migrate_to_cpu(b, all, true);
+		err = gmc_migrate_to_cpu(b, all, true);
 	}
 	if (!err)
-		gm_hint_follow(b, set);
+		gmc_hint_follow(b, set);
 	return err;
 }
 
-/* Locks the block for a CPU fault on page i; a page that thrashes is first left to its device for a while. */
+/* Locks the block for a CPU fault on page i; a page that thrashes is first left to its device
+ * for a while. */
 static bool lock_in_turn(struct gm_block *b, unsigned i, bool write)
 {
 	static _Atomic uint32_t never;
 	unsigned us;
-	bool locked = gm_fork_lock_block(b);
+	bool locked = gmc_fork_lock_block(b);
 
 	while (locked && !allowed(&b->cpu_r, &b->cpu_w, i, write) &&
-	       gm_thrash_ask(b, i, GM_THRASH_CPU, &us) == GM_THRASH_WAIT) {
+	       gmc_thrash_ask(b, i, GM_THRASH_CPU, &us) == GM_THRASH_WAIT) {
 		gmi_unlock(&b->lock);
 		gmi_futex_wait(&never, 0, (int64_t)us * 1000);
-		locked = gm_fork_lock_block(b);
+		locked = gmc_fork_lock_block(b);
 	}
 	return locked;
 }
 
 enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 {
-	struct gm_as *as = gm_as_find(addr);
+	struct gm_as *as = gmc_as_find(addr);
 	struct gm_block *b = as ? gm_block_find(as, addr) : NULL;
 
 	if (!b)
@@ -92,16 +94,16 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 		GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 		GM_COUNT_SITE(b->site, cpu_faults, 1);
 		bool away = !gm_bm_test(&b->host, i);
-		int err = away && gm_bus_map(b, i, granule(b, i)) ? 0 : bring_home(b, i, write);
+		int err = away && gmc_bus_map(b, i, granule(b, i)) ? 0 : bring_home(b, i, write);
 		away = away && gm_bm_test(&b->host, i);
 		if (!err && away)
-			gm_thrash_moved(b, gm_bm_range(i, i + 1), GM_THRASH_CPU);
+			gmc_thrash_moved(b, gm_bm_range(i, i + 1), GM_THRASH_CPU);
 		if (err)
 			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
 	}
 	if (res == GM_CPU_RESOLVED)
-		gm_cpu_settle(b, i);
+		gmc_cpu_settle(b, i);
 	if (locked)
 		gmi_unlock(&b->lock);
 	if (res == GM_CPU_RESOLVED)
@@ -111,23 +113,25 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 
 int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 {
-	struct gm_as *as = gm_as_find(addr);
+	struct gm_as *as = gmc_as_find(addr);
 	int err = 0;
 
 	if (!as || !len)
 		return 0;
 	uintptr_t end = gm_min(addr + len, as->base + as->bytes);
-	for (uintptr_t va = gm_align_down(addr, GM_PAGE_BYTES); va < end && !err; va += GM_PAGE_BYTES) {
+	for (uintptr_t va = gm_align_down(addr, GM_PAGE_BYTES); va < end && !err;
+	     va += GM_PAGE_BYTES) {
 		struct gm_block *b = gm_block_find(as, va);
 		unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
 		if (!b) {
 			va = gm_align_down(va, GM_BLOCK_BYTES) + GM_BLOCK_BYTES - GM_PAGE_BYTES;
 			continue;
 		}
-		if (allowed(&b->cpu_r, &b->cpu_w, i, write) || !allowed(&b->prog_r, &b->prog_w, i, write) ||
+		if (allowed(&b->cpu_r, &b->cpu_w, i, write) ||
+		    !allowed(&b->prog_r, &b->prog_w, i, write) ||
 		    !gm_bm_test_relaxed(&b->managed, i))
 			continue;
-		bool locked = gm_fork_lock_block(b);
+		bool locked = gmc_fork_lock_block(b);
 		if (gm_bm_test(&b->managed, i) && !allowed(&b->cpu_r, &b->cpu_w, i, write))
 			err = bring_home(b, i, write);
 		if (locked)
@@ -139,15 +143,15 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 /* ---- the device's ---- */
 
 /*
- * Block locked: page i and what the prefetcher adds. *merged: the device had been given the page since it
- * faulted (for another of its threads), so that this is no far fault of its own.
+ * Block locked: page i and what the prefetcher adds. *merged: the device had been given the page
+ * since it faulted (for another of its threads), so that this is no far fault of its own.
  */
 static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write, bool *merged)
 {
 	int refused = gm_ctx_refuses(ctx);
 	if (refused)
 		return refused;
-	struct gm_block_dev *bd = gm_block_dev_get(b, ctx);
+	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
 	gm_bm page = gm_bm_range(i, i + 1);
 
 	if (!bd)
@@ -159,46 +163,49 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	*merged = gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
 	if (!(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) && !(*merged && gm_bm_test(&bd->valid, i))) {
 		*merged = true; /* a walk of its page table, not a far fault */
-		return gm_dma_walk(b, ctx, i, write);
+		return gmc_dma_walk(b, ctx, i, write);
 	}
-	gm_bm stays = gm_bm_andnot(gm_hint_stays(b, ctx->dev->index), bd->valid);
+	gm_bm stays = gm_bm_andnot(gmc_hint_stays(b, ctx->dev->index), bd->valid);
 	bool remote = gm_bm_test(&stays, i);
 	gm_bm have = gm_bm_or(bd->valid, bd->remote);
 	gm_bm possible = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
 	gm_bm set;
-	if (gm_bm_test(&have, i)) { /* its entry was forgotten, or it wants to write a copy: the whole device
-				       page again */
+	/* its entry was forgotten, or it wants to write a copy: the whole device page again */
+	if (gm_bm_test(&have, i)) {
 		unsigned first = i & ~((1u << bd->order) - 1);
-		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_range(first, first + (1u << bd->order)));
+		set = gm_bm_and(gm_bm_and(have, possible),
+				gm_bm_range(first, first + (1u << bd->order)));
 	} else {
-		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gm_thrash_kept(b)) : b->pinned;
+		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(b))
+						    : b->pinned;
 		possible = gm_bm_andnot(possible, gm_bm_andnot(kept, page));
 		possible = remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
 		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << bd->order,
 				      .fault = page,
 				      .resident = have,
 				      .possible = possible};
-		set = gm_policy_along(ctx, &in);
+		set = gmc_policy_along(ctx, &in);
 	}
 	enum gm_thrash_answer turn = GM_THRASH_GO;
 	if (gm_unlikely(b->thrash) && !gm_bm_test(&bd->valid, i)) {
 		unsigned us;
-		turn = gm_thrash_ask(b, i, (int)ctx->dev->index, &us);
+		turn = gmc_thrash_ask(b, i, (int)ctx->dev->index, &us);
 		if (turn == GM_THRASH_WAIT)
 			return -EAGAIN;
 	}
 	if (turn == GM_THRASH_STAY)
-		return gm_map_remote(b, ctx, set, write);
+		return gmc_map_remote(b, ctx, set, write);
 	gm_bm had = bd->valid;
 	unsigned before = gm_bm_count(had);
-	int err = remote ? gm_map_remote(b, ctx, set, write) : gm_migrate_to_dev(b, ctx, set, write);
+	int err = remote ? gmc_map_remote(b, ctx, set, write)
+			 : gmc_migrate_to_dev(b, ctx, set, write);
 	if (err == -ENOSPC) /* no room for company */
-		err = gm_migrate_to_dev(b, ctx, page, write);
+		err = gmc_migrate_to_dev(b, ctx, page, write);
 	if (err == -ENOSPC ||
 	    err == -ENOMEM) /* no room at all, or no memory for what must go: over the bus */
-		err = gm_map_remote(b, ctx, page, write);
+		err = gmc_map_remote(b, ctx, page, write);
 	if (gm_unlikely(b->thrash))
-		gm_thrash_moved(b, gm_bm_andnot(bd->valid, had), (int)ctx->dev->index);
+		gmc_thrash_moved(b, gm_bm_andnot(bd->valid, had), (int)ctx->dev->index);
 	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
 	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
 		GM_COUNT(prefetched_pages, moved - asked);
@@ -215,29 +222,33 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	if (addr < as->base || addr - as->base >= as->bytes)
 		return -EFAULT;
 
-	int err = gm_unlikely(gm_has_sparse(as)) ? gm_sparse_fault(as, addr, dev, hint == GM_HINT_WRITE)
-						 : -ENOENT;
+	int err = gm_unlikely(gm_has_sparse(as))
+			  ? gmc_sparse_fault(as, addr, dev, hint == GM_HINT_WRITE)
+			  : -ENOENT;
 	if (err != -ENOENT)
 		return err;
 	err = gmi_activate();
 	if (err)
 		return err;
 	gm_sigmask mask = gmi_block_signals();
-	struct gm_block *b = gm_block_get(as, addr);
+	struct gm_block *b = gmc_block_get(as, addr);
 	bool merged = false;
 	err = -ENOMEM;
 	if (b) {
 		unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
 		gmi_lock(&b->lock);
-		bool write = hint == GM_HINT_WRITE || (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
+		bool write = hint == GM_HINT_WRITE ||
+			     (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
 		err = serve(b, ctx, i, write, &merged);
-		if (!err && !merged && dev->mmu->account) /* while the lock keeps the device attached */
+		/* while the lock keeps the device attached */
+		if (!err && !merged && dev->mmu->account)
 			dev->mmu->account(ctx->pmap, 0, 0, 1);
 		gmi_unlock(&b->lock);
 	}
 	if (!err) {
 		struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
-		atomic_fetch_add_explicit(merged ? &s->faults_merged : &s->faults, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(merged ? &s->faults_merged : &s->faults, 1,
+					  memory_order_relaxed);
 		GM_COUNT_SITE(b->site, device_faults, !merged);
 	}
 	gmi_restore_signals(mask);

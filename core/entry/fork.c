@@ -1,14 +1,17 @@
 /*
- * fork.c - the child gets a private heap: a snapshot of what the parent's pages held at the moment of fork.
+ * fork.c - the child gets a private heap: a snapshot of what the parent's pages held at the
+ * moment of fork.
  *
- * prepare   locks everything, write-protects what lies in the store (but for what other threads' system calls write to),
- * takes pages away from the devices: nothing changes now. parent    waits until the child has copied (end of file on a pipe: also when it died),
- * then gives the rights back. child     copies every store or device page into private anonymous memory,
- * drops the devices and the store.
+ *   prepare   locks everything, write-protects what lies in the store (but for what other threads'
+ *             system calls write to), takes pages away from the devices: nothing changes now
+ *   parent    waits until the child has copied (end of file on a pipe: also when it died), then
+ *             gives the rights back
+ *   child     copies every store or device page into private anonymous memory, drops the devices
+ *             and the store
  *
- * A fork without adopted pages takes the locks and nothing else. Between fork()'s return in the child and our
- * child part, libc and other handlers run: a fault of theirs runs the child part at once
- * (gm_fork_lock_block).
+ * A fork without adopted pages takes the locks and nothing else. Between fork()'s return in the
+ * child and our child part, libc and other handlers run: a fault of theirs runs the child part
+ * at once (gmc_fork_lock_block).
  */
 #include "core/space/as.h"
 #include "core/page/cpu_bus.h"
@@ -24,7 +27,8 @@
 
 static struct {
 	bool on;
-	_Atomic int pid, tid; /* who forks; a thread that fell behind may read what the next fork writes */
+	/* who forks; a thread that fell behind may read what the next fork writes */
+	_Atomic int pid, tid;
 	gm_sigmask mask;
 	struct gm_span stacks[GM_FORK_STACKS]; /* left the store for the fork */
 	unsigned nstacks;
@@ -47,12 +51,14 @@ void gmi_at_fork_child(void (*fn)(void))
 	gm_assert(!"too many fork hooks");
 }
 
-bool gm_fork_lock_block(struct gm_block *b)
+bool gmc_fork_lock_block(struct gm_block *b)
 {
 	if (gm_unlikely(__atomic_load_n(&fork_state.on, __ATOMIC_ACQUIRE))) {
-		if ((int)gm_sys0(SYS_getpid) != atomic_load_explicit(&fork_state.pid, memory_order_relaxed))
+		if ((int)gm_sys0(SYS_getpid) !=
+		    atomic_load_explicit(&fork_state.pid, memory_order_relaxed))
 			gmi_fork_child();
-		else if (gmi_gettid() == atomic_load_explicit(&fork_state.tid, memory_order_relaxed))
+		else if (gmi_gettid() ==
+			 atomic_load_explicit(&fork_state.tid, memory_order_relaxed))
 			return false;
 	}
 	gmi_lock(&b->lock);
@@ -68,16 +74,18 @@ static gm_bm in_use(const struct gm_block *b)
 	return s;
 }
 
-/* The child copies what devices hold through their apertures. What lies behind none comes home before. */
+/* The child copies what devices hold through their apertures. What lies behind none comes home
+ * before. */
 static void bring_hidden_home(struct gm_block *b)
 {
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		if (!b->dev[d] || b->as->ctx[d]->dev->aperture || gm_bm_empty(b->dev[d]->valid))
 			continue;
-		int err = gm_migrate_to_cpu(b, b->dev[d]->valid, true);
+		int err = gmc_migrate_to_cpu(b, b->dev[d]->valid, true);
 		if (err)
 			gm_log(GM_LOG_ERROR,
-			       "fork: the child lacks pages of %p that a device did not return: error %d",
+			       "fork: the child lacks pages of %p that a device did not return: "
+			       "error %d",
 			       (void *)b->va, -err);
 	}
 }
@@ -95,9 +103,10 @@ static gm_bm span_in(const struct gm_block *b, const struct gm_span *s)
 static void stacks_leave_store(struct gm_block *b)
 {
 	for (unsigned i = 0; i < fork_state.nstacks; i++) {
-		int err = gm_block_privatise(b, span_in(b, &fork_state.stacks[i]));
+		int err = gmc_block_privatise(b, span_in(b, &fork_state.stacks[i]));
 		if (err)
-			gm_log(GM_LOG_ERROR, "fork: a stack at %lx stays shared with the child: error %d",
+			gm_log(GM_LOG_ERROR,
+			       "fork: a stack at %lx stays shared with the child: error %d",
 			       fork_state.stacks[i].lo, -err);
 	}
 }
@@ -106,9 +115,9 @@ static void stacks_leave_store(struct gm_block *b)
 static void stacks_return(struct gm_block *b)
 {
 	for (unsigned i = 0; i < fork_state.nstacks; i++)
-		gm_block_adopt(b, gm_bm_and(span_in(b, &fork_state.stacks[i]),
-					    gm_bm_and(gm_bm_and(b->pinned, b->managed),
-						      gm_bm_and(b->host, b->prog_w))));
+		gmc_block_adopt(b, gm_bm_and(span_in(b, &fork_state.stacks[i]),
+					     gm_bm_and(gm_bm_and(b->pinned, b->managed),
+						       gm_bm_and(b->host, b->prog_w))));
 }
 
 /* Nobody can write the block's store or device pages any more; devices cannot reach them at all. */
@@ -118,9 +127,9 @@ static void freeze(struct gm_block *b)
 	bring_hidden_home(b);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d])
-			gm_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));
-	gm_bus_unmap(b, b->cpu_bus);
-	gm_cpu_freeze(b);
+			gmc_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));
+	gmc_bus_unmap(b, b->cpu_bus);
+	gmc_cpu_freeze(b);
 }
 
 void gmi_fork_prepare(void)
@@ -133,16 +142,16 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	gm_sigmask mask = gmi_block_signals();
 	bool any = false;
 
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gm_spaces[i];
+		struct gm_as *as = gmc_spaces[i];
 		struct gm_block *b;
 		if (!as)
 			continue;
 		gmi_lock(&as->region_lock);
 		gm_for_each_block (as, b) {
-			/* Holders never wait for a second block, so any order will do: trylock, which knows
-			 * no order. */
+			/* Holders never wait for a second block, so any order will do: trylock,
+			 * which knows no order. */
 			while (!gmi_trylock(&b->lock))
 				gm_sys0(SYS_sched_yield);
 			any |= !gm_bm_empty(in_use(b));
@@ -160,8 +169,8 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	if (any && !gm_sys2(SYS_pipe2, fork_state.pipe, O_CLOEXEC)) {
 		for (int i = 0; i < GM_MAX_AS; i++) {
 			struct gm_block *b;
-			if (gm_spaces[i])
-				gm_for_each_block (gm_spaces[i], b)
+			if (gmc_spaces[i])
+				gm_for_each_block (gmc_spaces[i], b)
 					freeze(b);
 		}
 	}
@@ -173,7 +182,7 @@ static void unlock_all(void)
 {
 	__atomic_store_n(&fork_state.on, false, __ATOMIC_RELEASE);
 	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gm_spaces[i];
+		struct gm_as *as = gmc_spaces[i];
 		struct gm_block *b;
 		if (!as)
 			continue;
@@ -182,7 +191,7 @@ static void unlock_all(void)
 			gmi_unlock(&b->lock);
 		gmi_unlock(&as->region_lock);
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 }
 
 static void close_pipe_end(int *fd)
@@ -199,9 +208,9 @@ static void thaw(struct gm_block *b)
 		if (b->dev[d])
 			any = gm_bm_or(any, b->dev[d]->valid);
 	gm_bm set = gm_bm_and(b->adopted, b->host);
-	gm_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
+	gmc_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
 	stacks_return(b);
-	if (gm_dma_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
+	if (gmc_dma_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
 		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
 }
 
@@ -216,8 +225,8 @@ void gmi_fork_parent(void)
 		close_pipe_end(&fork_state.pipe[0]);
 		for (int i = 0; i < GM_MAX_AS; i++) {
 			struct gm_block *b;
-			if (gm_spaces[i])
-				gm_for_each_block (gm_spaces[i], b)
+			if (gmc_spaces[i])
+				gm_for_each_block (gmc_spaces[i], b)
 					thaw(b);
 		}
 	}
@@ -263,28 +272,32 @@ static void privatise_block(struct gm_block *b)
 
 	gm_bm_for_each_run (&b->adopted, first, end) {
 		if (copy_run(b, first, end)) {
-			gmi_log(GM_LOG_ERROR, "fork: no memory for the child's copy of %zu bytes at %p",
-				(end - first) * GM_PAGE_BYTES, (void *)(b->va + first * GM_PAGE_BYTES));
+			gmi_log(GM_LOG_ERROR,
+				"fork: no memory for the child's copy of %zu bytes at %p",
+				(end - first) * GM_PAGE_BYTES,
+				(void *)(b->va + first * GM_PAGE_BYTES));
 			gm_sys1(SYS_exit_group, 127);
 		}
 	}
-	gm_dma_drop(b, all);
+	gmc_dma_drop(b, all);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_block_dev *bd = b->dev[d];
-		gm_dma_forget(b, d);
+		gmc_dma_forget(b, d);
 		b->dev[d] = NULL;
 		if (bd)
-			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
+			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) *
+							  sizeof bd->frame[0]);
 	}
-	gm_thrash_free(b);
+	gmc_thrash_free(b);
 	b->cpu_bus = gm_bm_zero();
 	gm_bm was = b->adopted;
 	b->adopted = b->backed = gm_bm_zero();
 	b->host = all;
 	b->on_retain = false;
 	b->retained_pages = 0;
-	gm_cpu_note(b, was, all, all);				  /* the copies are writable */
-	gm_cpu_lower(b, gm_bm_andnot(was, b->prog_w), b->prog_r); /* not where the program wants less */
+	gmc_cpu_note(b, was, all, all); /* the copies are writable */
+	/* not where the program wants less */
+	gmc_cpu_lower(b, gm_bm_andnot(was, b->prog_w), b->prog_r);
 }
 
 static void forget_space(struct gm_as *as)
@@ -295,8 +308,8 @@ static void forget_space(struct gm_as *as)
 		privatise_block(b);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		as->ctx[d] = NULL; /* the driver's own memory goes with its fork hook */
-	gm_hints_forked(as);
-	gm_store_close(as);
+	gmc_hints_forked(as);
+	gmc_store_close(as);
 	as->retain_head = as->retain_tail = NULL;
 	as->retained_bytes = 0;
 }
@@ -307,13 +320,13 @@ void gmi_fork_child(void)
 		return; /* a fault has done it already */
 	gm_sigmask mask = fork_state.mask;
 	fork_state.copied_bytes = 0;
-	gm_activation_forked();
-	gm_threads_forked();
+	gmc_activation_forked();
+	gmc_threads_forked();
 	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gm_spaces[i])
-			forget_space(gm_spaces[i]);
+		if (gmc_spaces[i])
+			forget_space(gmc_spaces[i]);
 	for (int d = 0; d < GM_MAX_DEV; d++)
-		gm_devs[d] = NULL;
+		gmc_devs[d] = NULL;
 	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks) && child_hooks[i]; i++)
 		child_hooks[i]();
 	unlock_all();

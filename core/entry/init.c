@@ -1,7 +1,7 @@
 /*
- * init.c - reads the options of a program that links libgmem.so, before main. Part of libgmem.so only, linked
- * last: the driver's constructors, which check device names, have run by then. (Under libgmem_preload.so its
- * init.c decides what else happens; it may bypass this process.)
+ * init.c - reads the options of a program that links libgmem.so, before main. Part of libgmem.so
+ * only, linked last: the driver's constructors, which check device names, have run by then.
+ * (Under libgmem_preload.so its init.c decides what else happens; it may bypass this process.)
  */
 #include "core/rules/opt.h"
 #include "core/count/stats.h"

@@ -6,15 +6,16 @@
 #include "core/space/vm.h"
 #include <errno.h>
 
-#ifndef GM_DEBUG /* metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is shared */
+/* Metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is shared. */
+#ifndef GM_DEBUG
 _Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + 32 * sizeof(uint32_t) + 64 <=
 		       GM_BLOCK_BYTES / 1000,
 	       "a block's metadata");
 #endif
 
-/* Made under the region lock, so that vm.c, which holds it, sees either no block or one that knows its
- * regions. */
-struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va)
+/* Made under the region lock, so that vm.c, which holds it, sees either no block or one that
+ * knows its regions. */
+struct gm_block *gmc_block_get(struct gm_as *as, uintptr_t va)
 {
 	struct gm_block *b = gm_block_find(as, va);
 
@@ -26,8 +27,8 @@ struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va)
 		gm_lock_rank(&b->lock, GM_RANK_BLOCK);
 		b->as = as;
 		b->va = gm_align_down(va, GM_BLOCK_BYTES);
-		gm_vm_fill_block(b);
-		if (!gm_hints_fill(b)) {
+		gmc_vm_fill_block(b);
+		if (!gmc_hints_fill(b)) {
 			gmi_free(b, sizeof *b);
 			gmi_unlock(&as->region_lock);
 			return NULL;
@@ -37,13 +38,14 @@ struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va)
 		b->cpu_w = b->prog_w;
 		b->next = as->blocks;
 		atomic_store_explicit(&as->blocks, b, memory_order_release);
-		atomic_store_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT], b, memory_order_release);
+		atomic_store_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT], b,
+				      memory_order_release);
 	}
 	gmi_unlock(&as->region_lock);
 	return b;
 }
 
-struct gm_block_dev *gm_block_dev_get(struct gm_block *b, struct gm_ctx *ctx)
+struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx)
 {
 	struct gm_dev *dev = ctx->dev;
 	struct gm_block_dev *bd = b->dev[dev->index];
@@ -70,13 +72,14 @@ static gm_bm device_page(unsigned i, unsigned order)
 
 static void check_device(struct gm_block *b, struct gm_block_dev *bd)
 {
-	gm_assert(gm_bm_empty(gm_bm_and(bd->valid, bd->remote))); /* its own copy or the bus, not both */
+	/* its own copy or the bus, not both */
+	gm_assert(gm_bm_empty(gm_bm_and(bd->valid, bd->remote)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(bd->map_w, bd->map_r)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(bd->map_r, gm_bm_or(bd->valid, bd->remote))));
-	gm_assert(
-		gm_bm_empty(gm_bm_andnot(bd->map_w, b->prog_w))); /* never more than the program asked for */
-	gm_assert(
-		gm_bm_empty(gm_bm_and(bd->map_w, gm_bm_and(bd->valid, b->host)))); /* copies are read-only */
+	gm_assert(gm_bm_empty(
+		gm_bm_andnot(bd->map_w, b->prog_w))); /* never more than the program asked for */
+	gm_assert(gm_bm_empty(
+		gm_bm_and(bd->map_w, gm_bm_and(bd->valid, b->host)))); /* copies are read-only */
 	gm_assert(gm_bm_empty(gm_bm_andnot(bd->remote, gm_bm_and(b->host, b->adopted))));
 	for (unsigned i = 0; i < (GM_PAGES_PER_BLOCK >> bd->order); i++) {
 		bool any = !gm_bm_empty(gm_bm_and(bd->valid, device_page(i, bd->order)));
@@ -94,13 +97,16 @@ void gm_block_check(struct gm_block *b)
 			continue;
 		gm_assert(gm_bm_empty(gm_bm_and(any, b->dev[d]->map_w)));
 		check_device(b, b->dev[d]);
-		gm_assert(gm_bm_empty(gm_bm_and(any, gm_bm_and(b->dev[d]->valid, b->dev[d]->map_w))));
+		gm_assert(
+			gm_bm_empty(gm_bm_and(any, gm_bm_and(b->dev[d]->valid, b->dev[d]->map_w))));
 		any = gm_bm_or(any, b->dev[d]->valid);
 	}
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_r, b->prog_r)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_w, b->prog_w)));
-	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_r, b->host))); /* the CPU reads only current bytes */
-	gm_assert(gm_bm_empty(gm_bm_and(b->cpu_w, any)));	 /* and writes only what nobody else has */
+	/* the CPU reads only current bytes */
+	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_r, b->host)));
+	/* and writes only what nobody else has */
+	gm_assert(gm_bm_empty(gm_bm_and(b->cpu_w, any)));
 	gm_assert(gm_bm_empty(gm_bm_and(gm_bm_andnot(any, b->host), gm_bm_not(b->adopted))));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->backed, b->adopted)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_bus, gm_bm_and(any, b->adopted))));

@@ -1,11 +1,11 @@
 /*
- * block.h - the logical page table: blocks of 2 MiB, per-4-KiB bitmaps, who holds each page and who may touch
- * it.
+ * block.h - the logical page table: blocks of 2 MiB, per-4-KiB bitmaps, who holds each page and
+ * who may touch it.
  *
- * A block exists once a device, a pin or a hint took interest in it; before that all of its pages are plain
- * host memory and cost nothing. Blocks are private memory, never freed, found through a flat table of
- * pointers (gm_as.table). The block's lock protects everything in it. Only cpu_r/cpu_w are read without it
- * (gmi_pin, gmi_cpu_fault's first look).
+ * A block exists once a device, a pin or a hint took interest in it; before that all of its
+ * pages are plain host memory and cost nothing. Blocks are private memory, never freed, found
+ * through a flat table of pointers (gm_as.table). The block's lock protects everything in it.
+ * Only cpu_r/cpu_w are read without it (gmi_pin, gmi_cpu_fault's first look).
  *
  *   where a page's bytes are       host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP, all read-only.
  *   what the program asked for     prog_r, prog_w (kept equal to the region map by vm.c)
@@ -28,20 +28,24 @@ struct gm_hints;
 #define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
 
 struct gm_block_dev {
-	gm_bm valid;	      /* the device's memory holds the current bytes */
-	gm_bm map_r, map_w;   /* rights that the device was last given; it may have forgotten (a PTE cache) */
+	gm_bm valid; /* the device's memory holds the current bytes */
+	/* rights that the device was last given; it may have forgotten (a PTE cache) */
+	gm_bm map_r, map_w;
 	gm_bm remote;	      /* its PTE points into the host store */
 	struct gm_held *held; /* NULL: gm_as_map has mapped nothing of it (dma.h) */
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;
-	uint8_t order;		  /* frames are 4 KiB << order */
-	uint8_t heat;		  /* how often the device was found using it; counts down again (evict.c) */
-	uint32_t asked;		  /* dev->evictions when it was last asked about its use */
-	uint32_t now;		  /* dev->clock when the device last asked for a page of it; device's lock */
+	uint8_t order; /* frames are 4 KiB << order */
+	/* how often the device was found using it; counts down again (evict.c) */
+	uint8_t heat;
+	uint32_t asked; /* dev->evictions when it was last asked about its use */
+	/* dev->clock when the device last asked for a page of it; device's lock */
+	uint32_t now;
 	uint8_t hits[GM_LEAVES];  /* access counters of pages over the bus (counter.c) */
 	uint32_t used[GM_LEAVES]; /* the same for each 64 KiB */
-	uint32_t frame[];	  /* physical page number (4 KiB units) per device page, or GM_NO_FRAME */
+	/* physical page number (4 KiB units) per device page, or GM_NO_FRAME */
+	uint32_t frame[];
 };
 
 struct gm_block {
@@ -51,7 +55,8 @@ struct gm_block {
 	struct gm_block *next; /* as->blocks */
 	uintptr_t va;
 	gm_bm prog_r, prog_w;
-	gm_bm managed; /* pages of a migratable region (anonymous, private); others are never taken */
+	/* pages of a migratable region (anonymous, private); others are never taken */
+	gm_bm managed;
 	gm_bm cpu_r, cpu_w;
 	gm_bm host, adopted;
 	gm_bm backed; /* the host store has memory there (maybe stale: retained for ping-pong) */
@@ -59,8 +64,9 @@ struct gm_block {
 	gm_bm read_mostly;
 	struct gm_thrash *thrash; /* NULL: nothing has come back yet (thrash.c) */
 	gm_bm cpu_bus;		  /* the VA maps the device's own memory (cpu_bus.h) */
-	gm_bm unwatched;	  /* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
-	struct gm_hints *hints;	  /* the other hints, and attributes (hint.h); NULL: none */
+	/* back end uffd: adopted pages that it could not register (cpu_uffd.c) */
+	gm_bm unwatched;
+	struct gm_hints *hints; /* the other hints, and attributes (hint.h); NULL: none */
 	struct gm_block_dev *dev[GM_MAX_DEV];
 	struct gm_block *retain_next; /* as->retain list */
 	uint16_t retained_pages;      /* backed but stale */
@@ -69,9 +75,9 @@ struct gm_block {
 	uint32_t splits;      /* VMA boundaries inside the block, part of as->vma_estimate */
 };
 
-struct gm_block *gm_block_get(struct gm_as *as, uintptr_t va); /* makes it; NULL: out of memory */
+struct gm_block *gmc_block_get(struct gm_as *as, uintptr_t va); /* makes it; NULL: out of memory */
 /* Block locked, and the device was not refused (gm_ctx_refuses). NULL: no memory. */
-struct gm_block_dev *gm_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
+struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
 /* Debug: every invariant above, for every page of the block. Called after each transition. */
 #ifdef GM_DEBUG
 void gm_block_check(struct gm_block *b);

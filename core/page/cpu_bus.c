@@ -10,7 +10,8 @@ static struct gm_dev *keeper(const struct gm_block *b, unsigned i)
 		if (!b->dev[d] || !gm_bm_test(&b->dev[d]->valid, i))
 			continue;
 		const struct gm_ctx *ctx = b->as->ctx[d];
-		bool stays = ctx->dev->aperture && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays;
+		bool stays =
+			ctx->dev->aperture && gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays;
 		return stays && !gm_bm_test(&b->host, i) ? ctx->dev : NULL;
 	}
 	return NULL;
@@ -20,11 +21,11 @@ static int map_run(struct gm_block *b, struct gm_dev *dev, unsigned first, unsig
 {
 	uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[dev->index], first) * GM_PAGE_BYTES;
 
-	return gm_store_clone(dev->aperture + pa, b->va + first * GM_PAGE_BYTES,
-			      (end - first) * GM_PAGE_BYTES);
+	return gmc_store_clone(dev->aperture + pa, b->va + first * GM_PAGE_BYTES,
+			       (end - first) * GM_PAGE_BYTES);
 }
 
-bool gm_bus_map(struct gm_block *b, unsigned i, gm_bm around)
+bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around)
 {
 	struct gm_dev *dev = keeper(b, i);
 	gm_bm done = gm_bm_zero();
@@ -36,29 +37,30 @@ bool gm_bus_map(struct gm_block *b, unsigned i, gm_bm around)
 			   gm_bm_and(bd->valid, b->adopted));
 	gm_bm_for_each_run (&around, first, end)
 		for (unsigned j = first, k; j < end; j = k) {
-			for (k = j + 1; k < end && gm_frame_of(bd, k) == gm_frame_of(bd, j) + (k - j); k++)
+			for (k = j + 1;
+			     k < end && gm_frame_of(bd, k) == gm_frame_of(bd, j) + (k - j); k++)
 				;
 			if (map_run(b, dev, j, k))
 				break;
 			done = gm_bm_or(done, gm_bm_range(j, k));
 		}
 	b->cpu_bus = gm_bm_or(b->cpu_bus, done);
-	if (gm_protect_runs(b, done, b->prog_r, b->prog_w))
-		gm_bus_unmap(b, done);
-	gm_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());
+	if (gmc_protect_runs(b, done, b->prog_r, b->prog_w))
+		gmc_bus_unmap(b, done);
+	gmc_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());
 	return gm_bm_test(&b->cpu_bus, i);
 }
 
-int gm_bus_unmap(struct gm_block *b, gm_bm set)
+int gmc_bus_unmap(struct gm_block *b, gm_bm set)
 {
 	set = gm_bm_and(set, b->cpu_bus);
 	gm_bm_for_each_run (&set, first, end) {
-		int err = gm_cpu->adopt(b, first, end, false);
+		int err = gmc_cpu->adopt(b, first, end, false);
 		if (err)
 			return err;
 		b->cpu_bus = gm_bm_andnot(b->cpu_bus, gm_bm_range(first, end));
 	}
 	if (!gm_bm_empty(set))
-		gm_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());
+		gmc_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());
 	return 0;
 }

@@ -1,10 +1,12 @@
 /*
- * cpu_bus.h - placement `first-use`: the CPU reaches pages in a device's memory where they are, over the bus.
+ * cpu_bus.h - placement `first-use`: the CPU reaches pages in a device's memory where they are,
+ * over the bus.
  *
- * The VA gets a mapping of the device's memory itself (its aperture, cloned as the store's mold is), with the
- * program's rights. The page stays DEVICE, exclusive; bus coherence is real shared memory. cpu_r and cpu_w stay
- * clear, so that a system call's pin still brings the page home, where the kernel may keep a hold on it. Whoever
- * moves, drops or re-protects pages ends the mapping first. Block locked throughout.
+ * The VA gets a mapping of the device's memory itself (its aperture, cloned as the store's mold
+ * is), with the program's rights. The page stays DEVICE, exclusive; bus coherence is real shared
+ * memory. cpu_r and cpu_w stay clear, so that a system call's pin still brings the page home,
+ * where the kernel may keep a hold on it. Whoever moves, drops or re-protects pages ends the
+ * mapping first. Block locked throughout.
  */
 #ifndef GM_CORE_CPU_BUS_H
 #define GM_CORE_CPU_BUS_H
@@ -12,11 +14,12 @@
 #include "core/space/as.h"
 
 /*
- * Page i, which the CPU touches, and its neighbours `around` that lie on the same device. False: it does not stay
- * there by policy, or the device's memory cannot be mapped: bring it home.
+ * Page i, which the CPU touches, and its neighbours `around` that lie on the same device. False:
+ * it does not stay there by policy, or the device's memory cannot be mapped: bring it home.
  */
-bool gm_bus_map(struct gm_block *b, unsigned i, gm_bm around);
-/* The CPU's mappings of `set` over the bus end: out of reach, as any page on a device. 0 or -ENOMEM. */
-int gm_bus_unmap(struct gm_block *b, gm_bm set);
+bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around);
+/* The CPU's mappings of `set` over the bus end: out of reach, as any page on a device. 0 or
+ * -ENOMEM. */
+int gmc_bus_unmap(struct gm_block *b, gm_bm set);
 
 #endif

@@ -13,7 +13,7 @@ static int prot_of(const gm_bm *r, const gm_bm *w, unsigned i)
 	return (gm_bm_test(r, i) ? PROT_READ : 0) | (gm_bm_test(w, i) ? PROT_READ | PROT_WRITE : 0);
 }
 
-int gm_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+int gmc_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	gm_bm_for_each_run (&set, first, end) {
 		for (unsigned i = first, j; i < end; i = j) {
@@ -33,7 +33,7 @@ int gm_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 
 static int lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
-	return gm_protect_runs(b, set, keep_read, gm_bm_zero());
+	return gmc_protect_runs(b, set, keep_read, gm_bm_zero());
 }
 
 static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
@@ -41,27 +41,27 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 	uintptr_t va = b->va + first * GM_PAGE_BYTES;
 	size_t len = (end - first) * GM_PAGE_BYTES;
 
-	return present ? gm_store_map_rw(b->as, va, len) : gm_store_map_none(b->as, va, len);
+	return present ? gmc_store_map_rw(b->as, va, len) : gmc_store_map_none(b->as, va, len);
 }
 
 static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
 {
 	gm_bm writable = gm_bm_and(set, w);
 
-	return gm_protect_runs(b, writable, writable, gm_bm_zero());
+	return gmc_protect_runs(b, writable, writable, gm_bm_zero());
 }
 
-const struct gm_cpu_mmu gm_cpu_sigsegv = {
+const struct gm_cpu_mmu gmc_cpu_sigsegv = {
 	.name = "sigsegv",
 	.lower = lower,
-	.raise = gm_protect_runs,
+	.raise = gmc_protect_runs,
 	.adopt = adopt,
 	.freeze = freeze,
 };
 
 /* ---- which ---- */
 
-const struct gm_cpu_mmu *gm_cpu = &gm_cpu_sigsegv;
+const struct gm_cpu_mmu *gmc_cpu = &gmc_cpu_sigsegv;
 
 static struct gm_lock start_lock;
 static bool started;
@@ -69,27 +69,28 @@ static bool started;
 static void forked(void)
 {
 	start_lock = (struct gm_lock){0};
-	if (gm_cpu == &gm_cpu_uffd)
-		gm_uffd_forked();
-	gm_cpu = &gm_cpu_sigsegv; /* nothing is adopted in a child; it may choose again */
+	if (gmc_cpu == &gmc_cpu_uffd)
+		gmc_uffd_forked();
+	gmc_cpu = &gmc_cpu_sigsegv; /* nothing is adopted in a child; it may choose again */
 	started = false;
 }
 
-void gm_cpu_start(void)
+void gmc_cpu_start(void)
 {
 	gm_sigmask mask = gmi_block_signals();
 
 	gmi_lock(&start_lock);
 	if (!started && gmi_opt.fault == GM_FAULT_UFFD) {
-		int err = gm_uffd_start();
+		int err = gmc_uffd_start();
 		if (err)
 			gm_log(GM_LOG_WARN,
-			       "GMEM_FAULT=uffd: the kernel refuses userfaultfd (error %d; it takes "
+			       "GMEM_FAULT=uffd: the kernel refuses userfaultfd (error %d; it "
+			       "takes "
 			       "CAP_SYS_PTRACE or "
 			       "vm.unprivileged_userfaultfd=1, and Linux 6.4): sigsegv is used",
 			       -err);
 		else
-			gm_cpu = &gm_cpu_uffd;
+			gmc_cpu = &gmc_cpu_uffd;
 		gmi_at_fork_child(forked);
 	}
 	started = true;
@@ -99,5 +100,5 @@ void gm_cpu_start(void)
 
 const char *gmi_cpu_backend(void)
 {
-	return gm_cpu->name;
+	return gmc_cpu->name;
 }

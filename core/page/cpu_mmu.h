@@ -1,5 +1,6 @@
 /*
- * cpu_mmu.h - how the CPU's page tables are made to agree with a block's bitmaps: two back ends, one interface.
+ * cpu_mmu.h - how the CPU's page tables are made to agree with a block's bitmaps: two back ends,
+ * one interface.
  *
  *   sigsegv   rights are those of the VMAs (mprotect); a touch without them is a SIGSEGV of the touching thread
  *   uffd      the store's VMAs have the rights that the program asked for; what the CPU may not touch has no
@@ -7,7 +8,8 @@
  *             a touch wakes our thread, and waits, in system calls too. Private anonymous pages are protected as by
  *             sigsegv: for the moment in which they are copied out, before they are adopted.
  *
- * rights.c alone calls these, with the block locked. Errors are -errno: nothing noted, the bitmaps stay as they are.
+ * rights.c alone calls these, with the block locked. Errors are -errno: nothing noted, the
+ * bitmaps stay as they are.
  */
 #ifndef GM_CORE_CPU_MMU_H
 #define GM_CORE_CPU_MMU_H
@@ -20,33 +22,37 @@ struct gm_cpu_mmu {
 	int (*lower)(struct gm_block *b, gm_bm set, gm_bm keep_read);
 	/* `set` gets exactly (r, w), more than it had. */
 	int (*raise)(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
-	/* Puts the store under pages [first, end), in one step: out of reach, or present and writable. */
+	/* Puts the store under pages [first, end), in one step: out of reach, or present and
+	 * writable. */
 	int (*adopt)(struct gm_block *b, unsigned first, unsigned end, bool present);
-	/* The program's rights of `set` (prog_r, prog_w) changed. NULL: lower and raise say it all. */
+	/* The program's rights of `set` (prog_r, prog_w) changed. NULL: lower and raise say it
+	 * all. */
 	int (*prog)(struct gm_block *b, gm_bm set);
 	/* Page i may be touched (again): a fault on it was served. NULL: nothing to do. */
 	void (*settle)(struct gm_block *b, unsigned i);
 	/*
-	 * For fork: adopted pages, of which those in w could be written, become read-only or out of reach in a way that
-	 * a child inherits; and back (the rights to write are raised after that).
+	 * For fork: adopted pages, of which those in w could be written, become read-only or out
+	 * of reach in a way that a child inherits; and back (the rights to write are raised
+	 * after that).
 	 */
 	int (*freeze)(struct gm_block *b, gm_bm set, gm_bm w);
 	int (*thaw)(struct gm_block *b);
 };
-extern const struct gm_cpu_mmu gm_cpu_sigsegv, gm_cpu_uffd;
+extern const struct gm_cpu_mmu gmc_cpu_sigsegv, gmc_cpu_uffd;
 extern const struct gm_cpu_mmu
-	*gm_cpu; /* chosen before the first page is adopted, and again in a fork child */
+	*gmc_cpu; /* chosen before the first page is adopted, and again in a fork child */
 
 /*
- * Chooses by GMEM_FAULT, and starts what that needs; once per process. Where the kernel does not permit userfaultfd
- * it says so and takes sigsegv. Called without locks, before the first adoption.
+ * Chooses by GMEM_FAULT, and starts what that needs; once per process. Where the kernel does not
+ * permit userfaultfd it says so and takes sigsegv. Called without locks, before the first
+ * adoption.
  */
-void gm_cpu_start(void);
+void gmc_cpu_start(void);
 /* 0, or -errno: userfaultfd, with service of kernel-mode faults, is not to be had. */
-int gm_uffd_start(void);
-void gm_uffd_forked(void);
+int gmc_uffd_start(void);
+void gmc_uffd_forked(void);
 
 /* mprotect of `set` to (r, w), on the largest uniform runs. */
-int gm_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
+int gmc_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * cpu_uffd.c - GMEM_FAULT=uffd: the CPU's page tables by userfaultfd. See cpu_mmu.h.
  *
- * Asks for the privileged form (CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd=1): the other one answers
- * EFAULT to system calls, where sigsegv with its pins does better. Linux 6.4: UFFDIO_CONTINUE_MODE_WP.
+ * Asks for the privileged form (CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd=1): the other one
+ * answers EFAULT to system calls, where sigsegv with its pins does better. Linux 6.4:
+ * UFFDIO_CONTINUE_MODE_WP.
  */
 #include "core/entry/cpu.h"
 #include "core/page/cpu_mmu.h"
@@ -38,8 +39,9 @@ static gm_bm watched(const struct gm_block *b, gm_bm set)
 
 static int write_protect(struct gm_block *b, unsigned first, unsigned end, bool on)
 {
-	struct uffdio_writeprotect wp = {.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
-					 .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+	struct uffdio_writeprotect wp = {
+		.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
 	int err;
 
 	do
@@ -50,13 +52,14 @@ static int write_protect(struct gm_block *b, unsigned first, unsigned end, bool 
 
 static int lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
-	gm_bm seen = watched(b, set), dark = gm_bm_andnot(seen, keep_read), ro = gm_bm_and(seen, keep_read);
-	int err = gm_protect_runs(b, gm_bm_andnot(set, seen), keep_read, gm_bm_zero());
+	gm_bm seen = watched(b, set), dark = gm_bm_andnot(seen, keep_read),
+	      ro = gm_bm_and(seen, keep_read);
+	int err = gmc_protect_runs(b, gm_bm_andnot(set, seen), keep_read, gm_bm_zero());
 
 	gm_bm_for_each_run (&dark, first, end)
 		if (!err)
-			err = (int)gm_sys3(SYS_madvise, va_at(b, first), (end - first) * GM_PAGE_BYTES,
-					   DONTNEED_LOCKED);
+			err = (int)gm_sys3(SYS_madvise, va_at(b, first),
+					   (end - first) * GM_PAGE_BYTES, DONTNEED_LOCKED);
 	gm_bm_for_each_run (&ro, first, end)
 		if (!err)
 			err = write_protect(b, first, end, true);
@@ -82,7 +85,7 @@ static int enter(struct gm_block *b, unsigned first, unsigned end, bool writable
 			err = enter(b, first, middle, writable);
 			first = middle;
 		} else if (err == -EFAULT) { /* a page that the store does not have yet: zeros */
-			err = gm_store_populate(b->as, (uintptr_t)va_at(b, first), GM_PAGE_BYTES);
+			err = gmc_store_populate(b->as, (uintptr_t)va_at(b, first), GM_PAGE_BYTES);
 		} else if (err == -EEXIST) {
 			err = write_protect(b, first, first + 1, !writable);
 			first++;
@@ -102,7 +105,7 @@ static unsigned alike(const gm_bm *w, unsigned i, unsigned end)
 static int raise_rights(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	gm_bm seen = watched(b, set), now = gm_bm_and(seen, r);
-	int err = gm_protect_runs(b, gm_bm_andnot(set, seen), r, w);
+	int err = gmc_protect_runs(b, gm_bm_andnot(set, seen), r, w);
 
 	gm_bm_for_each_run (&now, first, end)
 		for (unsigned i = first, j; i < end && !err; i = j) {
@@ -114,29 +117,31 @@ static int raise_rights(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 
 static int watch(struct gm_block *b, unsigned first, unsigned end)
 {
-	struct uffdio_register r = {.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
-				    .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
-					    UFFDIO_REGISTER_MODE_WP};
+	struct uffdio_register r = {
+		.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
+			UFFDIO_REGISTER_MODE_WP};
 
 	return request(UFFDIO_REGISTER, &r);
 }
 
 /*
- * A VMA that is cloned into place has lost its userfaultfd. Out of reach it is only opened when it is watched; a
- * touch before that is a SIGSEGV, which waits for the block like any fault. Pages that cannot be watched (out of
- * VMAs) stay with mprotect.
+ * A VMA that is cloned into place has lost its userfaultfd. Out of reach it is only opened when
+ * it is watched; a touch before that is a SIGSEGV, which waits for the block like any fault.
+ * Pages that cannot be watched (out of VMAs) stay with mprotect.
  */
 static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 {
 	gm_bm run = gm_bm_range(first, end);
 	size_t len = (end - first) * GM_PAGE_BYTES;
-	int err = (present ? gm_store_map_rw : gm_store_map_none)(b->as, (uintptr_t)va_at(b, first), len);
+	int err = (present ? gmc_store_map_rw
+			   : gmc_store_map_none)(b->as, (uintptr_t)va_at(b, first), len);
 
 	if (err)
 		return err;
 	b->unwatched = gm_bm_andnot(b->unwatched, run);
 	if (!watch(b, first, end)) {
-		if (!gm_protect_runs(b, run, b->prog_r, b->prog_w))
+		if (!gmc_protect_runs(b, run, b->prog_r, b->prog_w))
 			return 0;
 		struct uffdio_range range = {(uintptr_t)va_at(b, first), len};
 		request(UFFDIO_UNREGISTER, &range);
@@ -149,7 +154,7 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 
 static int prog(struct gm_block *b, gm_bm set)
 {
-	return gm_protect_runs(b, watched(b, set), b->prog_r, b->prog_w);
+	return gmc_protect_runs(b, watched(b, set), b->prog_r, b->prog_w);
 }
 
 static void settle(struct gm_block *b, unsigned i)
@@ -158,14 +163,16 @@ static void settle(struct gm_block *b, unsigned i)
 
 	if (gm_bm_empty(watched(b, page)) || !gm_bm_test(&b->cpu_r, i))
 		return;
-	gm_protect_runs(b, page, b->prog_r, b->prog_w); /* out of reach after a fault that was lost */
+	/* out of reach after a fault that was lost */
+	gmc_protect_runs(b, page, b->prog_r, b->prog_w);
 	enter(b, i, i + 1, gm_bm_test(&b->cpu_w, i));
 }
 
-/* A child inherits the VMAs, but neither the entries that are missing nor the protection of those that are not. */
+/* A child inherits the VMAs, but neither the entries that are missing nor the protection of
+ * those that are not. */
 static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
 {
-	return gm_protect_runs(b, set, b->cpu_r, gm_bm_zero());
+	return gmc_protect_runs(b, set, b->cpu_r, gm_bm_zero());
 }
 
 static int thaw(struct gm_block *b)
@@ -173,7 +180,7 @@ static int thaw(struct gm_block *b)
 	return prog(b, b->adopted);
 }
 
-const struct gm_cpu_mmu gm_cpu_uffd = {
+const struct gm_cpu_mmu gmc_cpu_uffd = {
 	.name = "uffd",
 	.lower = lower,
 	.raise = raise_rights,
@@ -192,8 +199,8 @@ static void serve(const struct uffd_msg *m)
 	struct uffdio_range range = {page, GM_PAGE_BYTES};
 	bool write = m->arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
 
-	/* Not ours: the mapping has changed meanwhile, the touch finds what is there now. Lost: it becomes a signal,
-	 * whose handler asks once more and then says SIGBUS. */
+	/* Not ours: the mapping has changed meanwhile, the touch finds what is there now. Lost:
+	 * it becomes a signal, whose handler asks once more and then says SIGBUS. */
 	if (gmi_cpu_fault(page, write) == GM_CPU_LOST)
 		gm_sys_mprotect((void *)page, GM_PAGE_BYTES, PROT_NONE);
 	request(UFFDIO_WAKE, &range);
@@ -218,7 +225,7 @@ static void *service(void *arg)
 	}
 }
 
-int gm_uffd_start(void)
+int gmc_uffd_start(void)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
 	int fd = (int)gm_sys1(SYS_userfaultfd, O_CLOEXEC);
@@ -239,7 +246,7 @@ int gm_uffd_start(void)
 	return err;
 }
 
-void gm_uffd_forked(void)
+void gmc_uffd_forked(void)
 {
 	gmi_fd_close(uffd);
 	uffd = -1;

@@ -1,8 +1,9 @@
 /*
- * dma.c - gm_as_map and gm_as_unmap: explicit mappings, for devices that cannot fault and for programs that want no
- * faults. See dma.h.
+ * dma.c - gm_as_map and gm_as_unmap: explicit mappings, for devices that cannot fault and for
+ * programs that want no faults. See dma.h.
  *
- * What a device holds (struct gm_held) is the truth; its entries (map_r, map_w) may be taken away and made again.
+ * What a device holds (struct gm_held) is the truth; its entries (map_r, map_w) may be taken
+ * away and made again.
  */
 #include "core/page/dma.h"
 #include "core/entry/cpu.h"
@@ -15,16 +16,15 @@ static struct gm_held *held_by(const struct gm_block *b, unsigned d)
 	return b->dev[d] ? b->dev[d]->held : NULL;
 }
 
-#define for_each_held(b, h)                                                                                  \
-	for (unsigned d_ = 0; d_ < GM_MAX_DEV; d_++)                                                         \
+#define for_each_held(b, h)                                                                        \
+	for (unsigned d_ = 0; d_ < GM_MAX_DEV; d_++)                                               \
 		for (struct gm_held *h = held_by(b, d_); h; h = NULL)
 
-void gm_block_pin(struct gm_block *b, gm_bm set, bool pin)
+void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 {
 	gm_bm held = gm_bm_zero();
 
-	for_each_held(b, h)
-	{
+	for_each_held (b, h) {
 		if (pin) {
 			h->pins = gm_bm_andnot(h->pins, set);
 			continue;
@@ -33,7 +33,8 @@ void gm_block_pin(struct gm_block *b, gm_bm set, bool pin)
 		h->pins = gm_bm_or(h->pins, its);
 		held = gm_bm_or(held, its);
 	}
-	b->pinned = pin ? gm_bm_or(b->pinned, set) : gm_bm_andnot(b->pinned, gm_bm_andnot(set, held));
+	b->pinned =
+		pin ? gm_bm_or(b->pinned, set) : gm_bm_andnot(b->pinned, gm_bm_andnot(set, held));
 }
 
 /* The device holds `set` no longer; what it alone had pinned is free. */
@@ -44,8 +45,7 @@ static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 	h->r = gm_bm_andnot(h->r, set);
 	h->w = gm_bm_andnot(h->w, set);
 	h->pins = gm_bm_andnot(h->pins, set);
-	for_each_held(b, other)
-	{
+	for_each_held (b, other) {
 		gm_bm its = gm_bm_and(loose, other->r);
 		other->pins = gm_bm_or(other->pins, its);
 		loose = gm_bm_andnot(loose, its);
@@ -53,9 +53,10 @@ static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 	b->pinned = gm_bm_andnot(b->pinned, loose);
 }
 
-void gm_dma_drop(struct gm_block *b, gm_bm set)
+void gmc_dma_drop(struct gm_block *b, gm_bm set)
 {
-	for_each_held(b, h) let_go(b, h, set);
+	for_each_held (b, h)
+		let_go(b, h, set);
 }
 
 /* Makes the entries of what is held of `set`. */
@@ -64,21 +65,22 @@ static int enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	const struct gm_held *h = held_by(b, ctx->dev->index);
 	gm_bm w = gm_bm_and(gm_bm_and(set, h->w), b->prog_w);
 	gm_bm r = gm_bm_and(gm_bm_andnot(gm_bm_and(set, h->r), w), b->prog_r);
-	int err = gm_bm_empty(w) ? 0 : gm_map_remote(b, ctx, w, true);
+	int err = gm_bm_empty(w) ? 0 : gmc_map_remote(b, ctx, w, true);
 
 	if (!err && !gm_bm_empty(r))
-		err = gm_map_remote(b, ctx, r, false);
+		err = gmc_map_remote(b, ctx, r, false);
 	return err;
 }
 
-gm_bm gm_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
+gm_bm gmc_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
 {
 	const struct gm_held *h = held_by(b, ctx->dev->index);
 
-	return h && !(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) ? gm_bm_andnot(h->r, h->w) : gm_bm_zero();
+	return h && !(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) ? gm_bm_andnot(h->r, h->w)
+							     : gm_bm_zero();
 }
 
-void gm_dma_forget(struct gm_block *b, unsigned d)
+void gmc_dma_forget(struct gm_block *b, unsigned d)
 {
 	struct gm_held *h = held_by(b, d);
 
@@ -89,7 +91,7 @@ void gm_dma_forget(struct gm_block *b, unsigned d)
 	gmi_free(h, sizeof *h);
 }
 
-int gm_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
+int gmc_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 {
 	const struct gm_held *h = held_by(b, ctx->dev->index);
 
@@ -101,12 +103,11 @@ int gm_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 	return enter(b, ctx, gm_bm_range(first, first + (1u << order)));
 }
 
-int gm_dma_restore(struct gm_block *b, gm_bm set)
+int gmc_dma_restore(struct gm_block *b, gm_bm set)
 {
 	int err = 0;
 
-	for_each_held(b, h)
-	{
+	for_each_held (b, h) {
 		gm_bm lost = gm_bm_andnot(gm_bm_and(set, h->r), b->dev[d_]->map_r);
 		lost = gm_bm_or(lost, gm_bm_andnot(gm_bm_and(set, h->w), b->dev[d_]->map_w));
 		if (!err && !gm_bm_empty(lost))
@@ -142,10 +143,10 @@ static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 	if (write && !gm_bm_empty(gm_bm_andnot(set, b->prog_w)))
 		return -EPERM;
 	int err = gm_ctx_refuses(q->ctx);
-	struct gm_block_dev *bd = err ? NULL : gm_block_dev_get(b, q->ctx);
+	struct gm_block_dev *bd = err ? NULL : gmc_block_dev_get(b, q->ctx);
 	if (!bd || (!bd->held && !(bd->held = gmi_alloc(sizeof *bd->held))))
 		return err ? err : -ENOMEM;
-	err = gm_migrate_to_cpu(b, set, true);
+	err = gmc_migrate_to_cpu(b, set, true);
 	if (err)
 		return err;
 	struct gm_held *h = bd->held;
@@ -154,10 +155,10 @@ static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 	h->w = write ? gm_bm_or(h->w, set) : gm_bm_andnot(h->w, set);
 	b->pinned = gm_bm_or(b->pinned, set);
 	if (!write)
-		err = gm_dev_write_protect(b, q->ctx, set);
+		err = gmc_dev_write_protect(b, q->ctx, set);
 	if (!err)
 		err = enter(b, q->ctx, set);
-	if (err && !gm_dev_unmap(b, q->ctx, set))
+	if (err && !gmc_dev_unmap(b, q->ctx, set))
 		let_go(b, h, set);
 	return err;
 }
@@ -170,13 +171,14 @@ static int unmap_block(struct gm_block *b, gm_bm unused, void *arg)
 	if (!h)
 		return 0;
 	gm_bm set = gm_bm_and(pages_of(q, b), h->r);
-	int err = gm_dev_unmap(b, q->ctx, set);
+	int err = gmc_dev_unmap(b, q->ctx, set);
 	if (!err)
 		let_go(b, h, set);
 	return err;
 }
 
-static int check(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t len, struct request *q)
+static int check(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t len,
+		 struct request *q)
 {
 	uintptr_t lo = (uintptr_t)addr;
 
@@ -195,7 +197,7 @@ int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len)
 		return err;
 	if (q.lo < as->base || q.hi > as->base + as->bytes)
 		return -EINVAL;
-	return gm_each_block(as, q.lo, q.hi, false, unmap_block, &q);
+	return gmc_each_block(as, q.lo, q.hi, false, unmap_block, &q);
 }
 
 int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int prot)
@@ -208,14 +210,14 @@ int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int 
 		return -EINVAL;
 	if (!len)
 		return 0;
-	err = gm_check_range(addr, len, &in);
+	err = gmc_check_range(addr, len, &in);
 	if (!err && in != as)
 		err = -EFAULT;
 	q.prot = prot;
 	if (!err)
 		err = gmi_activate();
 	if (!err)
-		err = gm_each_block(as, q.lo, q.hi, true, map_block, &q);
+		err = gmc_each_block(as, q.lo, q.hi, true, map_block, &q);
 	if (err)
 		gm_as_unmap(as, dev, addr, len);
 	return err;

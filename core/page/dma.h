@@ -1,5 +1,6 @@
 /*
- * dma.h - memory mapped on devices ahead of their touch and kept there (gm_as_map), and whose pins are whose.
+ * dma.h - memory mapped on devices ahead of their touch and kept there (gm_as_map), and whose
+ * pins are whose.
  *
  * Pages so held are pinned on the host and mapped remotely. Block locked throughout.
  */
@@ -15,17 +16,19 @@ struct gm_held {
 };
 
 /* The program pins or unpins `set`. Pages that a device holds stay pinned until it lets go. */
-void gm_block_pin(struct gm_block *b, gm_bm set, bool pin);
+void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin);
 /* The mapping of `set` is gone: nobody holds it. */
-void gm_dma_drop(struct gm_block *b, gm_bm set);
+void gmc_dma_drop(struct gm_block *b, gm_bm set);
 /* Device d's part of the block goes. */
-void gm_dma_forget(struct gm_block *b, unsigned d);
-/* Entries of held pages that were taken away (fork, rights, dropped contents) come back, as far as rights allow. */
-int gm_dma_restore(struct gm_block *b, gm_bm set);
-/* What the device may only read although the program may write: held so by one that cannot fault to be given more. */
-gm_bm gm_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx);
-/* A device that cannot wait for faults misses the entry of page i: it gets what it holds. -EFAULT: nothing; -EPERM: only
- * the right to read. */
-int gm_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);
+void gmc_dma_forget(struct gm_block *b, unsigned d);
+/* Entries of held pages that were taken away (fork, rights, dropped contents) come back, as far
+ * as rights allow. */
+int gmc_dma_restore(struct gm_block *b, gm_bm set);
+/* What the device may only read although the program may write: held so by one that cannot fault
+ * to be given more. */
+gm_bm gmc_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx);
+/* A device that cannot wait for faults misses the entry of page i: it gets what it holds.
+ * -EFAULT: nothing; -EPERM: only the right to read. */
+int gmc_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * evict.c - device memory is full: which pages go home.
  *
- * Per device a list of blocks with resident pages, coldest first; a device fault moves its block to the end.
- * Where the policy counts single pages, a second list has the frames in the same order. The victim's lock is
- * only ever tried: whoever evicts holds a block already, and two of them must not wait for each other.
+ * Per device a list of blocks with resident pages, coldest first; a device fault moves its block
+ * to the end. Where the policy counts single pages, a second list has the frames in the same
+ * order. The victim's lock is only ever tried: whoever evicts holds a block already, and two of
+ * them must not wait for each other.
  */
 #include "core/care/background.h"
 #include "core/page/frames.h"
@@ -11,7 +12,8 @@
 #include "core/page/migrate.h"
 #include <errno.h>
 
-#define ASK_MAX	 8 /* blocks of which one eviction asks the device whether it uses them (by_access) */
+/* blocks of which one eviction asks the device whether it uses them (by_access) */
+#define ASK_MAX	 8
 #define HEAT_MAX 7
 
 static void unlink_lru(struct gm_dev *dev, struct gm_block_dev *bd)
@@ -34,9 +36,9 @@ static void to_tail(struct gm_dev *dev, struct gm_block_dev *bd)
 	bd->on_lru = true;
 }
 
-void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
+void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 {
-	bool by_page = gm_policy_of_dev(dev, GM_POLICY_EVICT).def->by_page;
+	bool by_page = gmc_policy_of_dev(dev, GM_POLICY_EVICT).def->by_page;
 
 	gmi_lock(&dev->lock);
 	to_tail(dev, bd);
@@ -45,11 +47,11 @@ void gm_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true))
 		bd->used[i / GM_LEAF_PAGES] = bd->now;
 	if (gm_unlikely(by_page))
-		gm_frames_touch(dev, bd, set);
+		gmc_frames_touch(dev, bd, set);
 	gmi_unlock(&dev->lock);
 }
 
-void gm_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd)
+void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd)
 {
 	gmi_lock(&dev->lock);
 	if (bd->on_lru)
@@ -110,7 +112,8 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 {
 	unsigned n;
 
-	for (struct gm_block_dev *bd = gm_frames_first(w->dev, &n); bd; bd = gm_frames_next(w->dev, &n)) {
+	for (struct gm_block_dev *bd = gmc_frames_first(w->dev, &n); bd;
+	     bd = gmc_frames_next(w->dev, &n)) {
 		unsigned first = n << bd->order;
 		gm_bm page = gm_bm_range(first, first + (1u << bd->order));
 		if (bd->block == w->own && !gm_bm_empty(gm_bm_and(w->keep, page)))
@@ -139,13 +142,15 @@ static struct gm_block_dev *pick(struct wish *w, bool by_page, gm_bm *may)
 
 /* ---- by access ---- */
 
-/* Asks the device whether it has used the block since it was last asked; the block's heat counts how often. */
+/* Asks the device whether it has used the block since it was last asked; the block's heat counts
+ * how often. */
 static bool in_use(struct gm_dev *dev, struct gm_block_dev *bd)
 {
 	struct gm_ctx *ctx = bd->block->as->ctx[dev->index];
 	gm_bm touched = gm_bm_zero();
 
-	if (!dev->mmu->accessed || dev->mmu->accessed(ctx->pmap, bd->block->va, GM_BLOCK_BYTES, touched.w))
+	if (!dev->mmu->accessed ||
+	    dev->mmu->accessed(ctx->pmap, bd->block->va, GM_BLOCK_BYTES, touched.w))
 		return false;
 	bool used = !gm_bm_empty(touched);
 	if (used)
@@ -197,16 +202,16 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 	return bd ? bd : pick(w, false, may);
 }
 
-int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
+int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
-	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
+	struct gm_choice c = gmc_policy_of_dev(dev, GM_POLICY_EVICT);
 	struct wish w = {.dev = dev, .own = own, .keep = keep};
 	gm_bm set;
 
 	if (gm_inject(GM_INJ_BUSY))
 		return -EAGAIN;
 	if (own)
-		gm_reclaim_pressure(dev);
+		gmc_reclaim_pressure(dev);
 	struct gm_block_dev *bd =
 		c.def->by_access ? pick_by_access(&w, &set) : pick(&w, c.def->by_page, &set);
 
@@ -217,12 +222,13 @@ int gm_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	if (!gm_bm_empty(set)) {
 		uint64_t before = gmi_phys_used_bytes(dev->phys);
 		set = c.def->victims(bd, set, c.number);
-		err = gm_migrate_to_cpu(b, set, true);
+		err = gmc_migrate_to_cpu(b, set, true);
 		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
 			err = -ENOSPC;
 		if (!err)
 			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
-						  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);
+						  gm_bm_count(set) * GM_PAGE_BYTES,
+						  memory_order_relaxed);
 	}
 	if (b != own)
 		gmi_unlock(&b->lock);

@@ -49,7 +49,7 @@ static void append(struct gm_frames *t, uint32_t i, struct gm_block_dev *owner)
 	t->tail = i;
 }
 
-void gm_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
+void gmc_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 {
 	struct gm_frames *t = table(dev);
 
@@ -65,7 +65,7 @@ void gm_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	}
 }
 
-void gm_frames_gone(struct gm_dev *dev, uint32_t frame)
+void gmc_frames_gone(struct gm_dev *dev, uint32_t frame)
 {
 	struct gm_frames *t = __atomic_load_n(&dev->frames, __ATOMIC_ACQUIRE);
 
@@ -77,8 +77,8 @@ void gm_frames_gone(struct gm_dev *dev, uint32_t frame)
 	gmi_unlock(&dev->lock);
 }
 
-/* Which device page of its owner lies in the frame. The owner's lock is not held: its frame cannot go while
- * it is in the list, and its place in the block never changes. */
+/* Which device page of its owner lies in the frame. The owner's lock is not held: its frame
+ * cannot go while it is in the list, and its place in the block never changes. */
 static struct gm_block_dev *found(struct gm_frames *t, unsigned *n)
 {
 	if (t->at == NONE)
@@ -86,12 +86,13 @@ static struct gm_block_dev *found(struct gm_frames *t, unsigned *n)
 	struct gm_block_dev *bd = t->frame[t->at].owner;
 	uint32_t frame = t->at << bd->order;
 	unsigned pages = GM_PAGES_PER_BLOCK >> bd->order;
-	for (*n = 0; *n < pages - 1 && __atomic_load_n(&bd->frame[*n], __ATOMIC_RELAXED) != frame; ++*n)
+	for (*n = 0; *n < pages - 1 && __atomic_load_n(&bd->frame[*n], __ATOMIC_RELAXED) != frame;
+	     ++*n)
 		;
 	return bd;
 }
 
-struct gm_block_dev *gm_frames_first(struct gm_dev *dev, unsigned *n)
+struct gm_block_dev *gmc_frames_first(struct gm_dev *dev, unsigned *n)
 {
 	struct gm_frames *t = dev->frames;
 
@@ -101,7 +102,7 @@ struct gm_block_dev *gm_frames_first(struct gm_dev *dev, unsigned *n)
 	return found(t, n);
 }
 
-struct gm_block_dev *gm_frames_next(struct gm_dev *dev, unsigned *n)
+struct gm_block_dev *gmc_frames_next(struct gm_dev *dev, unsigned *n)
 {
 	struct gm_frames *t = dev->frames;
 
@@ -109,7 +110,7 @@ struct gm_block_dev *gm_frames_next(struct gm_dev *dev, unsigned *n)
 	return found(t, n);
 }
 
-void gm_frames_free(struct gm_dev *dev)
+void gmc_frames_free(struct gm_dev *dev)
 {
 	if (dev->frames)
 		gmi_free(dev->frames, table_bytes(dev->frames->n));

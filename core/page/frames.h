@@ -1,7 +1,7 @@
 /*
- * frames.h - a device's frames in the order of their use, for policies that count single device pages
- * (gm_policy_def.by_page). Made when such a policy first counts; 16 bytes a device page. Device locked
- * throughout.
+ * frames.h - a device's frames in the order of their use, for policies that count single device
+ * pages (gm_policy_def.by_page). Made when such a policy first counts; 16 bytes a device page.
+ * Device locked throughout.
  */
 #ifndef GM_CORE_FRAMES_H
 #define GM_CORE_FRAMES_H
@@ -9,16 +9,16 @@
 #include "core/space/as.h"
 
 /* The frames under `set` were used: they come to the end. */
-void gm_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
-/* A frame (as in gm_block_dev.frame) is given back. Takes the device's lock itself, if there is anything to
- * do. */
-void gm_frames_gone(struct gm_dev *dev, uint32_t frame);
+void gmc_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
+/* A frame (as in gm_block_dev.frame) is given back. Takes the device's lock itself, if there is
+ * anything to do. */
+void gmc_frames_gone(struct gm_dev *dev, uint32_t frame);
 /*
- * The walk, coldest first: the block and the number of the device page in it. NULL: no more. The list must
- * not change meanwhile.
+ * The walk, coldest first: the block and the number of the device page in it. NULL: no more. The
+ * list must not change meanwhile.
  */
-struct gm_block_dev *gm_frames_first(struct gm_dev *dev, unsigned *n);
-struct gm_block_dev *gm_frames_next(struct gm_dev *dev, unsigned *n);
-void gm_frames_free(struct gm_dev *dev);
+struct gm_block_dev *gmc_frames_first(struct gm_dev *dev, unsigned *n);
+struct gm_block_dev *gmc_frames_next(struct gm_dev *dev, unsigned *n);
+void gmc_frames_free(struct gm_dev *dev);
 
 #endif

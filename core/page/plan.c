@@ -1,7 +1,7 @@
 /* The state table applied to sets of pages. See plan.h. */
 #include "core/page/plan.h"
 
-void gm_places(const struct gm_block *b, struct gm_places *out)
+void gmc_places(const struct gm_block *b, struct gm_places *out)
 {
 	gm_bm any = gm_bm_zero(), several = gm_bm_zero(), remote = gm_bm_zero();
 
@@ -35,21 +35,24 @@ static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
 static bool replicates(const struct gm_ctx *ctx)
 {
 	return ctx->mode == GM_MMU_MODE_REPLICATE ||
-	       gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
+	       gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
 }
 
-/* Pages whose readers get copies: by hint, or because a device is attached in the mode that replicates. */
+/* Pages whose readers get copies: by hint, or because a device is attached in the mode that
+ * replicates. */
 static gm_bm duplicated(const struct gm_block *b, int dev)
 {
 	gm_bm dup = b->read_mostly;
 
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (b->dev[d] && replicates(b->as->ctx[d]))
-			dup = gm_bm_or(dup, d == dev ? gm_bm_range(0, GM_PAGES_PER_BLOCK) : b->dev[d]->valid);
+			dup = gm_bm_or(dup, d == dev ? gm_bm_range(0, GM_PAGES_PER_BLOCK)
+						     : b->dev[d]->valid);
 	return dup;
 }
 
-void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pinned, struct gm_plan *plan)
+void gmc_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pinned,
+	      struct gm_plan *plan)
 {
 	enum gm_actor actor = dev < 0 ? GM_ACTOR_CPU : GM_ACTOR_DEVICE;
 	gm_bm held = dev < 0 ? b->host : b->dev[dev]->valid;
@@ -57,7 +60,7 @@ void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pin
 	struct gm_places at;
 
 	*plan = (struct gm_plan){0};
-	gm_places(b, &at);
+	gmc_places(b, &at);
 	policy[GM_POLICY_REMOTE] = pinned;
 	gm_bm dup = duplicated(b, dev);
 	policy[GM_POLICY_DUPLICATE] = gm_bm_andnot(dup, pinned);
@@ -71,7 +74,7 @@ void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pin
 			for (int pol = 0; pol < GM_POLICIES; pol++) {
 				gm_bm s = gm_bm_and(h, policy[pol]);
 				if (!gm_bm_empty(s))
-					apply(plan, gm_next_state(w, actor, holds, write, pol), s);
+					apply(plan, gmc_next_state(w, actor, holds, write, pol), s);
 			}
 		}
 	}

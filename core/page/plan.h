@@ -1,5 +1,6 @@
 /*
- * plan.h - what must happen to each page of a set, as bitmaps: state.c's table applied to 512 pages at once.
+ * plan.h - what must happen to each page of a set, as bitmaps: state.c's table applied to 512
+ * pages at once.
  */
 #ifndef GM_CORE_PLAN_H
 #define GM_CORE_PLAN_H
@@ -16,8 +17,9 @@ struct gm_plan {
 struct gm_places {
 	gm_bm in[GM_STATES];
 };
-void gm_places(const struct gm_block *b, struct gm_places *out);
+void gmc_places(const struct gm_block *b, struct gm_places *out);
 /* dev < 0: the CPU touches. pinned: pages that stay on the host whatever the hints say. */
-void gm_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pinned, struct gm_plan *plan);
+void gmc_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pinned,
+	      struct gm_plan *plan);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * rights.c - what the CPU's and the devices' page tables allow for the pages of a block. Block locked.
+ * rights.c - what the CPU's and the devices' page tables allow for the pages of a block. Block
+ * locked.
  *
- * Lowering the CPU: the bits go first, then the hardware (gmi_pin reads the bits without the lock); raising:
- * the hardware first. Whoever takes pages calls gm_claim() before that, and learns which of them a system
- * call is using.
+ * Lowering the CPU: the bits go first, then the hardware (gmi_pin reads the bits without the
+ * lock); raising: the hardware first. Whoever takes pages calls gmc_claim() before that, and
+ * learns which of them a system call is using.
  */
 #include "core/page/rights.h"
 #include "core/page/cpu_mmu.h"
@@ -26,41 +27,42 @@ static unsigned boundaries(gm_bm a)
 /* Upper estimate of the VMAs that this block costs beyond one; summed up for the space. */
 static void recount_splits(struct gm_block *b)
 {
-	unsigned n =
-		boundaries(b->adopted) + boundaries(b->cpu_r) + boundaries(b->cpu_w) + boundaries(b->cpu_bus);
+	unsigned n = boundaries(b->adopted) + boundaries(b->cpu_r) + boundaries(b->cpu_w) +
+		     boundaries(b->cpu_bus);
 	if (n != b->splits)
 		atomic_fetch_add_explicit(&b->as->vma_estimate, (long)n - (long)b->splits,
 					  memory_order_relaxed);
 	b->splits = n;
 }
 
-gm_bm gm_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write)
+gm_bm gmc_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write)
 {
 	gm_bm r = b->cpu_r, w = b->cpu_w;
 	gm_bm_store(&b->cpu_r, gm_bm_andnot(r, lose_all));
 	gm_bm_store(&b->cpu_w, gm_bm_andnot(w, gm_bm_or(lose_all, lose_write)));
 	atomic_thread_fence(memory_order_seq_cst);
-	gm_bm pins = gm_bm_and(gm_pinned_by_threads(b->va), gm_bm_or(lose_all, lose_write));
-	if (!gm_bm_empty(pins)) { /* their rights were never taken from the hardware: give the bits back */
+	gm_bm pins = gm_bm_and(gmc_pinned_by_threads(b->va), gm_bm_or(lose_all, lose_write));
+	/* their rights were never taken from the hardware: give the bits back */
+	if (!gm_bm_empty(pins)) {
 		gm_bm_store(&b->cpu_r, gm_bm_or(b->cpu_r, gm_bm_and(r, pins)));
 		gm_bm_store(&b->cpu_w, gm_bm_or(b->cpu_w, gm_bm_and(w, pins)));
 	}
 	return pins;
 }
 
-int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
+int gmc_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
 	gm_bm_store(&b->cpu_r, gm_bm_andnot(b->cpu_r, gm_bm_andnot(set, keep_read)));
 	gm_bm_store(&b->cpu_w, gm_bm_andnot(b->cpu_w, set));
-	int err = gm_cpu->lower(b, set, keep_read);
+	int err = gmc_cpu->lower(b, set, keep_read);
 	recount_splits(b);
 	return err;
 }
 
-int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+int gmc_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	gm_bm have = gm_bm_not(gm_bm_or(gm_bm_andnot(r, b->cpu_r), gm_bm_andnot(w, b->cpu_w)));
-	int err = gm_cpu->raise(b, gm_bm_andnot(set, have), r, w);
+	int err = gmc_cpu->raise(b, gm_bm_andnot(set, have), r, w);
 	if (!err) {
 		gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
 		gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
@@ -69,59 +71,61 @@ int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 	return err;
 }
 
-void gm_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+void gmc_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
 	gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
 	recount_splits(b);
 }
 
-int gm_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
+int gmc_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 {
-	int err = gm_cpu->adopt(b, first, end, present);
+	int err = gmc_cpu->adopt(b, first, end, present);
 	if (!err)
 		b->adopted = gm_bm_or(b->adopted, gm_bm_range(first, end));
 	return err;
 }
 
-int gm_cpu_prog(struct gm_block *b, gm_bm set)
+int gmc_cpu_prog(struct gm_block *b, gm_bm set)
 {
-	return gm_cpu->prog ? gm_cpu->prog(b, set) : 0;
+	return gmc_cpu->prog ? gmc_cpu->prog(b, set) : 0;
 }
 
-void gm_cpu_settle(struct gm_block *b, unsigned i)
+void gmc_cpu_settle(struct gm_block *b, unsigned i)
 {
-	if (gm_cpu->settle)
-		gm_cpu->settle(b, i);
+	if (gmc_cpu->settle)
+		gmc_cpu->settle(b, i);
 }
 
 static void inherit(const struct gm_block *b, gm_bm set, int advice)
 {
 	gm_bm_for_each_run (&set, first, end)
-		gm_sys3(SYS_madvise, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES, advice);
+		gm_sys3(SYS_madvise, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES,
+			advice);
 }
 
 /*
- * What the kernel may write for another thread's call stays writable (the call would end with EFAULT), and is not mapped in
- * the child, which could write into the parent's page before it has its copy. That the child may see such a write is
- * what it may see after any fork: rights go page by page there too.
+ * What the kernel may write for another thread's call stays writable (the call would end with
+ * EFAULT), and is not mapped in the child, which could write into the parent's page before it
+ * has its copy. That the child may see such a write is what it may see after any fork: rights go
+ * page by page there too.
  */
-void gm_cpu_freeze(struct gm_block *b)
+void gmc_cpu_freeze(struct gm_block *b)
 {
 	gm_bm w = gm_bm_and(b->adopted, b->cpu_w);
-	gm_bm used = gm_bm_and(gm_bm_or(gm_claim(b, gm_bm_zero(), b->adopted), b->pinned), w);
+	gm_bm used = gm_bm_and(gm_bm_or(gmc_claim(b, gm_bm_zero(), b->adopted), b->pinned), w);
 	gm_bm set = gm_bm_andnot(b->adopted, used);
 
 	inherit(b, used, MADV_DONTFORK);
-	gm_cpu->freeze(b, set, w);
-	gm_cpu_note(b, b->adopted, b->cpu_r, used);
+	gmc_cpu->freeze(b, set, w);
+	gmc_cpu_note(b, b->adopted, b->cpu_r, used);
 }
 
-int gm_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w)
+int gmc_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w)
 {
 	inherit(b, gm_bm_and(b->adopted, b->cpu_w), MADV_DOFORK);
-	int err = gm_cpu->thaw ? gm_cpu->thaw(b) : 0;
-	return err ? err : gm_cpu_raise(b, set, b->prog_r, w);
+	int err = gmc_cpu->thaw ? gmc_cpu->thaw(b) : 0;
+	return err ? err : gmc_cpu_raise(b, set, b->prog_r, w);
 }
 
 /* ---- devices ---- */
@@ -151,8 +155,8 @@ static int walk(struct gm_ctx *ctx, const struct gm_op *ops, unsigned count)
 	for (unsigned i = 0; i < count && !err; i++) {
 		const struct gm_op *op = &ops[i];
 		err = small_step(mmu, op->kind)(ctx->pmap, op);
-		if (err ||
-		    (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT && !(op->flags & GM_OP_REPLACE)))
+		if (err || (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT &&
+			    !(op->flags & GM_OP_REPLACE)))
 			continue;
 		lost[n++] = (struct gm_va_range){op->va, op->len};
 		if (mmu->tlb_invl && !mmu->tlb_invl_coalesced)
@@ -163,7 +167,7 @@ static int walk(struct gm_ctx *ctx, const struct gm_op *ops, unsigned count)
 	return err ? err : late;
 }
 
-int gm_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
+int gmc_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
 {
 	int err = 0;
 
@@ -174,34 +178,34 @@ int gm_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
 	return err;
 }
 
-int gm_ops_flush(struct gm_ops *o)
+int gmc_ops_flush(struct gm_ops *o)
 {
-	int err = gm_ops_send(o->ctx, o->op, o->n);
+	int err = gmc_ops_send(o->ctx, o->op, o->n);
 
 	o->n = 0;
 	o->err = o->err ? o->err : err;
 	return o->err;
 }
 
-int gm_ops_add(struct gm_ops *o, struct gm_op op)
+int gmc_ops_add(struct gm_ops *o, struct gm_op op)
 {
 	if (o->n == GM_ARRAY_LEN(o->op))
-		gm_ops_flush(o);
+		gmc_ops_flush(o);
 	o->op[o->n++] = op;
 	return o->err;
 }
 
-int gm_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	struct gm_ops o = {.ctx = ctx};
 	gm_bm mapped = gm_bm_and(set, bd->map_r);
 
 	gm_bm_for_each_run (&mapped, first, end)
-		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_UNMAP,
-					      .va = b->va + first * GM_PAGE_BYTES,
-					      .len = (end - first) * GM_PAGE_BYTES});
-	int err = gm_ops_flush(&o);
+		gmc_ops_add(&o, (struct gm_op){.kind = GM_OP_UNMAP,
+					       .va = b->va + first * GM_PAGE_BYTES,
+					       .len = (end - first) * GM_PAGE_BYTES});
+	int err = gmc_ops_flush(&o);
 	if (!err) {
 		bd->map_r = gm_bm_andnot(bd->map_r, set);
 		bd->map_w = gm_bm_andnot(bd->map_w, set);
@@ -210,37 +214,39 @@ int gm_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	return err;
 }
 
-int gm_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	struct gm_ops o = {.ctx = ctx};
 	gm_bm writable = gm_bm_and(set, bd->map_w);
 
 	gm_bm_for_each_run (&writable, first, end)
-		gm_ops_add(&o, (struct gm_op){.kind = GM_OP_PROTECT,
-					      .prot = GM_PROT_READ,
-					      .va = b->va + first * GM_PAGE_BYTES,
-					      .len = (end - first) * GM_PAGE_BYTES});
-	int err = gm_ops_flush(&o);
+		gmc_ops_add(&o, (struct gm_op){.kind = GM_OP_PROTECT,
+					       .prot = GM_PROT_READ,
+					       .va = b->va + first * GM_PAGE_BYTES,
+					       .len = (end - first) * GM_PAGE_BYTES});
+	int err = gmc_ops_flush(&o);
 	if (!err)
 		bd->map_w = gm_bm_andnot(bd->map_w, set);
 	return err;
 }
 
 /* One run of pages whose rights are uniform and whose targets lie side by side. */
-static unsigned map_run(const struct gm_block *b, unsigned d, gm_bm set, gm_bm w, bool host, unsigned i)
+static unsigned map_run(const struct gm_block *b, unsigned d, gm_bm set, gm_bm w, bool host,
+			unsigned i)
 {
 	const struct gm_block_dev *bd = b->dev[d];
 	unsigned j = i + 1;
 
-	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(&set, j) && gm_bm_test(&w, j) == gm_bm_test(&w, i) &&
+	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(&set, j) &&
+	       gm_bm_test(&w, j) == gm_bm_test(&w, i) &&
 	       (!b->hints || gm_attr_of(b, d, j) == gm_attr_of(b, d, i)) &&
 	       (host || gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i)))
 		j++;
 	return j;
 }
 
-int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
+int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	struct gm_ops o = {.ctx = ctx};
@@ -252,20 +258,23 @@ int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool 
 		j = map_run(b, ctx->dev->index, set, w, host, i);
 		uint64_t pa = host ? b->va - b->as->base + i * GM_PAGE_BYTES
 				   : ctx->dev->phys_begin + gm_frame_of(bd, i) * GM_PAGE_BYTES;
-		gm_ops_add(&o,
-			   (struct gm_op){.kind = GM_OP_MAP,
-					  .prot = GM_PROT_READ | (gm_bm_test(&w, i) ? GM_PROT_WRITE : 0),
-					  .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
-					  .va = b->va + i * GM_PAGE_BYTES,
-					  .len = (j - i) * GM_PAGE_BYTES,
-					  .pa = pa,
-					  .host = host ? gm_alias(b->as, b->va + i * GM_PAGE_BYTES) : NULL,
-					  .attr = gm_attr_of(b, ctx->dev->index, i)});
+		gmc_ops_add(&o,
+			    (struct gm_op){.kind = GM_OP_MAP,
+					   .prot = GM_PROT_READ |
+						   (gm_bm_test(&w, i) ? GM_PROT_WRITE : 0),
+					   .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
+					   .va = b->va + i * GM_PAGE_BYTES,
+					   .len = (j - i) * GM_PAGE_BYTES,
+					   .pa = pa,
+					   .host = host ? gm_alias(b->as, b->va + i * GM_PAGE_BYTES)
+							: NULL,
+					   .attr = gm_attr_of(b, ctx->dev->index, i)});
 	}
-	int err = gm_ops_flush(&o);
+	int err = gmc_ops_flush(&o);
 	bd->map_r = gm_bm_or(bd->map_r, set);
 	if (err) {
-		gm_dev_unmap(b, ctx, set); /* the driver may have entered some of them before it failed */
+		/* the driver may have entered some of them before it failed */
+		gmc_dev_unmap(b, ctx, set);
 		return err;
 	}
 	bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), gm_bm_and(w, set));

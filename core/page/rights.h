@@ -1,6 +1,6 @@
 /*
- * rights.h - the page tables behind a block: the CPU's (mprotect) and the devices' (gm_mmu ops). Block locked
- * throughout.
+ * rights.h - the page tables behind a block: the CPU's (mprotect) and the devices' (gm_mmu ops).
+ * Block locked throughout.
  */
 #ifndef GM_CORE_RIGHTS_H
 #define GM_CORE_RIGHTS_H
@@ -8,30 +8,32 @@
 #include "core/space/as.h"
 
 /*
- * Announces that the CPU will lose rights: clears the bits, fences, and returns the pages that system calls
- * have pinned; those keep their bits and must stay on the host. The hardware is not touched yet.
+ * Announces that the CPU will lose rights: clears the bits, fences, and returns the pages that
+ * system calls have pinned; those keep their bits and must stay on the host. The hardware is not
+ * touched yet.
  */
-gm_bm gm_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write);
-/* `set` loses write, and read too unless in keep_read: those are readable afterwards, whatever the bits say
- * (gm_claim). */
-int gm_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read);
-/* `set` gets exactly (r, w); nothing is done where it has at least that already. -ENOMEM: out of VMAs,
- * nothing noted. */
-int gm_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
+gm_bm gmc_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write);
+/* `set` loses write, and read too unless in keep_read: those are readable afterwards, whatever
+ * the bits say (gmc_claim). */
+int gmc_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read);
+/* `set` gets exactly (r, w); nothing is done where it has at least that already. -ENOMEM: out of
+ * VMAs, nothing noted. */
+int gmc_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
 /* The hardware has (r, w) for `set` already. */
-void gm_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
-/* The store comes under pages [first, end), out of reach or present and writable, and they are adopted. */
-int gm_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present);
-/* prog_r and prog_w of `set` have new values; gm_cpu_lower and gm_cpu_raise follow. */
-int gm_cpu_prog(struct gm_block *b, gm_bm set);
+void gmc_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);
+/* The store comes under pages [first, end), out of reach or present and writable, and they are
+ * adopted. */
+int gmc_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present);
+/* prog_r and prog_w of `set` have new values; gmc_cpu_lower and gmc_cpu_raise follow. */
+int gmc_cpu_prog(struct gm_block *b, gm_bm set);
 /* A fault on page i was served, or somebody else was faster: the touch may be tried again. */
-void gm_cpu_settle(struct gm_block *b, unsigned i);
+void gmc_cpu_settle(struct gm_block *b, unsigned i);
 /* Around fork: nobody writes adopted pages; `set` gets back (prog_r, w). */
-void gm_cpu_freeze(struct gm_block *b);
-int gm_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w);
+void gmc_cpu_freeze(struct gm_block *b);
+int gmc_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w);
 
 /* Operations to one device's driver, as one batch where it takes them so. 0 or its error */
-int gm_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n);
+int gmc_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n);
 /* A batch that is being put together. */
 #define GM_OPS_MAX 32u
 struct gm_ops {
@@ -40,16 +42,17 @@ struct gm_ops {
 	int err;
 	struct gm_op op[GM_OPS_MAX];
 };
-int gm_ops_add(struct gm_ops *o, struct gm_op op);
-int gm_ops_flush(struct gm_ops *o);
+int gmc_ops_add(struct gm_ops *o, struct gm_op op);
+int gmc_ops_flush(struct gm_ops *o);
 
-/* Device entries of `set`: gone; read-only; made (w: writable ones; host: onto the host store, else onto its
- * frames). */
-int gm_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
-int gm_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
-int gm_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
+/* Device entries of `set`: gone; read-only; made (w: writable ones; host: onto the host store,
+ * else onto its frames). */
+int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
 
-/* Physical page number (4 KiB units, from phys_begin) of page i; its device page must have a frame. */
+/* Physical page number (4 KiB units, from phys_begin) of page i; its device page must have a
+ * frame. */
 static inline uint64_t gm_frame_of(const struct gm_block_dev *bd, unsigned i)
 {
 	return (uint64_t)bd->frame[i >> bd->order] + (i & ((1u << bd->order) - 1));

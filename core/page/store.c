@@ -1,9 +1,10 @@
 /*
- * store.c - the host store: how the bytes behind a VA change their home without anybody noticing.
+ * store.c - the host store: how the bytes behind a VA change their home without anybody
+ * noticing.
  *
- * The store is one sparse memfd, offset = VA - base. Its VMAs come from cloning the mold or the alias with
- * mremap(old_size 0): atomic, needs no descriptor (programs close those), and linear offsets let neighbours
- * merge again.
+ * The store is one sparse memfd, offset = VA - base. Its VMAs come from cloning the mold or the
+ * alias with mremap(old_size 0): atomic, needs no descriptor (programs close those), and linear
+ * offsets let neighbours merge again.
  */
 #include "core/space/as.h"
 #include "core/entry/cpu.h"
@@ -12,12 +13,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-int gm_store_open(struct gm_as *as)
+int gmc_store_open(struct gm_as *as)
 {
 	if (as->store.alias)
 		return 0;
-	int fd = gm_inject(GM_INJ_MEMFD) ? -ENOMEM
-					 : (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
+	int fd = gm_inject(GM_INJ_MEMFD)
+			 ? -ENOMEM
+			 : (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
 	if (fd < 0)
 		return fd;
 	int err = (int)gm_sys2(SYS_ftruncate, fd, as->bytes);
@@ -26,8 +28,8 @@ int gm_store_open(struct gm_as *as)
 	fd = gmi_fd_raise(fd);
 	/* 2 MiB aligned as the window is, so that large folios line up. */
 	size_t span = as->bytes + GM_BLOCK_BYTES;
-	char *room =
-		gm_sys_mmap(NULL, 2 * span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *room = gm_sys_mmap(NULL, 2 * span, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	err = gm_is_err(room) ? gm_err(room) : 0;
 	if (err)
 		goto close;
@@ -50,7 +52,7 @@ close:
 	return err;
 }
 
-void gm_store_close(struct gm_as *as)
+void gmc_store_close(struct gm_as *as)
 {
 	if (!as->store.alias)
 		return;
@@ -61,7 +63,7 @@ void gm_store_close(struct gm_as *as)
 
 #define POPULATE_WRITE 23
 
-int gm_store_clone(char *of, uintptr_t va, size_t len)
+int gmc_store_clone(char *of, uintptr_t va, size_t len)
 {
 	if (gm_inject(GM_INJ_REMAP))
 		return -ENOMEM;
@@ -72,18 +74,19 @@ int gm_store_clone(char *of, uintptr_t va, size_t len)
 	return 0;
 }
 
-int gm_store_map_none(struct gm_as *as, uintptr_t va, size_t len)
+int gmc_store_map_none(struct gm_as *as, uintptr_t va, size_t len)
 {
-	return gm_store_clone(as->store.mold + (va - as->base), va, len);
+	return gmc_store_clone(as->store.mold + (va - as->base), va, len);
 }
 
-int gm_store_map_rw(struct gm_as *as, uintptr_t va, size_t len)
+int gmc_store_map_rw(struct gm_as *as, uintptr_t va, size_t len)
 {
-	return gm_store_clone(as->store.alias + (va - as->base), va, len);
+	return gmc_store_clone(as->store.alias + (va - as->base), va, len);
 }
 
-/* Kernels before 5.14 do not know the advice: there a host without memory kills, as it always did. */
-int gm_populate(void *p, size_t len)
+/* Kernels before 5.14 do not know the advice: there a host without memory kills, as it always
+ * did. */
+int gmc_populate(void *p, size_t len)
 {
 	if (gm_inject(GM_INJ_HOSTMEM))
 		return -ENOMEM;
@@ -91,17 +94,17 @@ int gm_populate(void *p, size_t len)
 	return err == -EINVAL ? 0 : err ? -ENOMEM : 0;
 }
 
-int gm_store_populate(struct gm_as *as, uintptr_t va, size_t len)
+int gmc_store_populate(struct gm_as *as, uintptr_t va, size_t len)
 {
-	return gm_populate(gm_alias(as, va), len);
+	return gmc_populate(gm_alias(as, va), len);
 }
 
-void gm_store_punch(struct gm_as *as, uintptr_t va, size_t len)
+void gmc_store_punch(struct gm_as *as, uintptr_t va, size_t len)
 {
 	gm_sys3(SYS_madvise, gm_alias(as, va), len, MADV_REMOVE);
 }
 
-int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy)
+int gmc_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	if (gm_inject(GM_INJ_REMAP))
@@ -110,14 +113,16 @@ int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool co
 		void *p = gm_sys_mmap((void *)va, len, prot, flags | MAP_FIXED, -1, 0);
 		return gm_is_err(p) ? gm_err(p) : 0;
 	}
-	/* Filled out of sight, then moved over the VA in one step: no other thread sees half of it. */
+	/* Filled out of sight, then moved over the VA in one step: no other thread sees half of
+	 * it. */
 	char *tmp = gm_sys_mmap(NULL, len, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (gm_is_err(tmp))
 		return gm_err(tmp);
 	gm_copy(tmp, gm_alias(as, va), len);
 	int err = gm_sys_mprotect(tmp, len, prot);
 	if (!err) {
-		void *p = (void *)gm_sys5(SYS_mremap, tmp, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, va);
+		void *p = (void *)gm_sys5(SYS_mremap, tmp, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+					  va);
 		err = gm_is_err(p) ? gm_err(p) : 0;
 	}
 	if (err)
@@ -126,8 +131,8 @@ int gm_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool co
 }
 
 /*
- * /proc/self/pagemap, opened once: a descriptor that comes and goes takes the lowest number, which the program expects of
- * its next open(). A fork child's shows the child's memory.
+ * /proc/self/pagemap, opened once: a descriptor that comes and goes takes the lowest number,
+ * which the program expects of its next open(). A fork child's shows the child's memory.
  */
 static _Atomic int pagemap = -1;
 
@@ -154,7 +159,7 @@ static int pagemap_fd(void)
 }
 
 /* By pagemap: bit 63 present, bit 62 swapped. */
-gm_bm gm_touched(struct gm_block *b, unsigned first, unsigned end)
+gm_bm gmc_touched(struct gm_block *b, unsigned first, unsigned end)
 {
 	gm_bm all = gm_bm_range(first, end), touched = gm_bm_zero();
 	uint64_t entry[64];
@@ -193,7 +198,8 @@ static void punch_stale(struct gm_block *b)
 {
 	gm_bm stale = gm_bm_andnot(b->backed, b->host);
 	gm_bm_for_each_run (&stale, first, end)
-		gm_store_punch(b->as, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES);
+		gmc_store_punch(b->as, b->va + first * GM_PAGE_BYTES,
+				(end - first) * GM_PAGE_BYTES);
 	b->backed = gm_bm_andnot(b->backed, stale);
 	recount(b);
 }
@@ -205,11 +211,11 @@ static int64_t over_limit(struct gm_as *as)
 }
 
 /*
- * Blocks with stale copies queue in the order in which they first had some. retained_pages and on_retain
- * belong to the block's lock, the links to retain_lock. A block at the head that somebody has locked ends the
- * search: the next caller continues it.
+ * Blocks with stale copies queue in the order in which they first had some. retained_pages and
+ * on_retain belong to the block's lock, the links to retain_lock. A block at the head that
+ * somebody has locked ends the search: the next caller continues it.
  */
-void gm_retain(struct gm_block *b)
+void gmc_retain(struct gm_block *b)
 {
 	struct gm_as *as = b->as;
 

@@ -28,8 +28,8 @@ struct gm_thread *gmi_self(void)
 	if (!t && (t = gmi_alloc(sizeof *t))) {
 		atomic_store_explicit(&t->tid, tid, memory_order_relaxed);
 		t->next = atomic_load_explicit(&gmi_threads, memory_order_relaxed);
-		while (!atomic_compare_exchange_weak_explicit(&gmi_threads, &t->next, t, memory_order_release,
-							      memory_order_relaxed))
+		while (!atomic_compare_exchange_weak_explicit(
+			&gmi_threads, &t->next, t, memory_order_release, memory_order_relaxed))
 			;
 	}
 	self = t ? t : &spare;
@@ -45,9 +45,10 @@ static void count_pinned(struct gm_thread *t)
 	t->pinned_calls = 0;
 }
 
-void gm_threads_count(void)
+void gmc_threads_count(void)
 {
-	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t; t = t->next)
+	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t;
+	     t = t->next)
 		count_pinned(t);
 }
 
@@ -65,7 +66,7 @@ void gmi_thread_exit(void)
 	atomic_store_explicit(&t->tid, 0, memory_order_release);
 }
 
-void gm_threads_forked(void)
+void gmc_threads_forked(void)
 {
 	struct gm_thread *me = self;
 	for (struct gm_thread *t = gmi_threads; t; t = t->next) {
@@ -81,11 +82,12 @@ void gm_threads_forked(void)
 	}
 }
 
-gm_bm gm_pinned_by_threads(uintptr_t va)
+gm_bm gmc_pinned_by_threads(uintptr_t va)
 {
 	gm_bm pinned = gm_bm_zero();
 
-	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t; t = t->next) {
+	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t;
+	     t = t->next) {
 		unsigned n = atomic_load_explicit(&t->npins, memory_order_acquire);
 		for (unsigned i = 0; i < n; i++) {
 			uintptr_t lo = atomic_load_explicit(&t->pin[i].lo, memory_order_relaxed);
@@ -95,15 +97,16 @@ gm_bm gm_pinned_by_threads(uintptr_t va)
 			unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT);
 			unsigned end = hi >= va + GM_BLOCK_BYTES
 					       ? GM_PAGES_PER_BLOCK
-					       : (unsigned)((hi - va + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT);
+					       : (unsigned)((hi - va + GM_PAGE_BYTES - 1) >>
+							    GM_PAGE_SHIFT);
 			pinned = gm_bm_or(pinned, gm_bm_range(first, end));
 		}
 	}
 	return pinned;
 }
 
-/* Is every page of [lo, hi) in place for the kernel? A look without locks: right, or followed by the slow
- * way. */
+/* Is every page of [lo, hi) in place for the kernel? A look without locks: right, or followed by
+ * the slow way. */
 static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
 {
 	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
@@ -121,27 +124,30 @@ static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
 	return true;
 }
 
-/* Pages that the kernel will write go into the store first (migrate.h, gm_block_adopt), in steps of 64 KiB.
+/*
+ * Pages that the kernel will write go into the store first (migrate.h, gmc_block_adopt), in
+ * steps of 64 KiB.
  */
 static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi; va += GM_BLOCK_BYTES) {
-		struct gm_block *b = gm_block_get(as, va);
+		struct gm_block *b = gmc_block_get(as, va);
 		if (!b)
 			return; /* no memory: the page is then only as safe as without adoption */
 		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT) & ~15u;
-		unsigned end = hi - va >= GM_BLOCK_BYTES
-				       ? GM_PAGES_PER_BLOCK
-				       : gm_min(((unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) | 15) + 1,
-						GM_PAGES_PER_BLOCK);
-		bool locked = gm_fork_lock_block(b);
+		unsigned end =
+			hi - va >= GM_BLOCK_BYTES
+				? GM_PAGES_PER_BLOCK
+				: gm_min(((unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) | 15) + 1,
+					 GM_PAGES_PER_BLOCK);
+		bool locked = gmc_fork_lock_block(b);
 		gm_bm set = gm_bm_and(gm_bm_range(first, end), gm_bm_and(b->managed, b->prog_w));
 		set = gm_bm_andnot(gm_bm_and(set, b->host), b->adopted);
-		/* Never under another call's hands: what a thread has pinned for reading may be anonymous
-		 * still. */
+		/* Never under another call's hands: what a thread has pinned for reading may be
+		 * anonymous still. */
 		set = gm_bm_and(set, b->cpu_w);
 		if (!gm_bm_empty(set))
-			gm_block_adopt(b, set);
+			gmc_block_adopt(b, set);
 		if (locked)
 			gmi_unlock(&b->lock);
 	}
@@ -150,7 +156,8 @@ static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 __attribute__((noinline, cold)) static void make_ready(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 						       bool write)
 {
-	/* Until every thread is ready, one may be in a call that writes to the same pages without a pin. */
+	/* Until every thread is ready, one may be in a call that writes to the same pages
+	 * without a pin. */
 	bool ready = !write || !gmi_activate();
 	gm_sigmask mask = gmi_block_signals();
 	if (write && ready)
@@ -165,15 +172,15 @@ unsigned gmi_pin(const void *p, size_t len, bool write)
 
 	if (!len || hi < lo || !atomic_load_explicit(&gmi_active, memory_order_relaxed))
 		return 0;
-	struct gm_as *as = gm_as_find(lo);
-	if (!as && !(as = gm_as_find(hi - 1)))
+	struct gm_as *as = gmc_as_find(lo);
+	if (!as && !(as = gmc_as_find(hi - 1)))
 		return 0;
 	lo = gm_max(lo, as->base);
 	hi = gm_min(hi, as->base + as->bytes);
 	struct gm_thread *t = gmi_self();
 	unsigned n = atomic_load_explicit(&t->npins, memory_order_relaxed);
-	if (n == GM_MAX_PINS) { /* deeper than ever seen: the last pin widens, and stays until the call below
-				   it ends */
+	/* deeper than ever seen: the last pin widens, and stays until the call below it ends */
+	if (n == GM_MAX_PINS) {
 		lo = gm_min(lo, atomic_load_explicit(&t->pin[n - 1].lo, memory_order_relaxed));
 		hi = gm_max(hi, atomic_load_explicit(&t->pin[n - 1].hi, memory_order_relaxed));
 		n--;
@@ -197,12 +204,14 @@ void gmi_unpin(unsigned token)
 		atomic_store_explicit(&self->npins, token - 1, memory_order_release);
 }
 
-/* Is all of it pinned? A look without locks: pins are for good, but for unpin and unmap, which are the caller's to order. */
+/* Is all of it pinned? A look without locks: pins are for good, but for unpin and unmap, which
+ * are the caller's to order. */
 static bool all_pinned(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
 		struct gm_block *b = gm_block_find(as, va);
-		if (!b || !gm_bm_test_relaxed(&b->pinned, (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK))
+		if (!b ||
+		    !gm_bm_test_relaxed(&b->pinned, (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK))
 			return false;
 	}
 	return true;
@@ -211,19 +220,19 @@ static bool all_pinned(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 /* Block locked. */
 static int pin_pages(struct gm_block *b, gm_bm set, bool pin)
 {
-	int err = pin ? gm_migrate_to_cpu(b, set, true) : 0;
+	int err = pin ? gmc_migrate_to_cpu(b, set, true) : 0;
 
 	if (!err && pin && b->as->store.alias)
-		err = gm_block_adopt(b, gm_bm_and(set, b->prog_w));
+		err = gmc_block_adopt(b, gm_bm_and(set, b->prog_w));
 	if (!err)
-		gm_block_pin(b, set, pin);
+		gmc_block_pin(b, set, pin);
 	return err;
 }
 
 int gmi_pin_range(const void *p, size_t len, bool pin)
 {
 	uintptr_t lo = (uintptr_t)p, hi = lo + len;
-	struct gm_as *as = gm_as_find(lo);
+	struct gm_as *as = gmc_as_find(lo);
 	int err = 0;
 
 	if (!as || !len || hi < lo)
@@ -232,16 +241,18 @@ int gmi_pin_range(const void *p, size_t len, bool pin)
 	if (pin && all_pinned(as, lo, hi))
 		return 0;
 	gm_sigmask mask = gmi_block_signals();
-	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi && !err; va += GM_BLOCK_BYTES) {
-		struct gm_block *b = gm_block_get(as, va);
+	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi && !err;
+	     va += GM_BLOCK_BYTES) {
+		struct gm_block *b = gmc_block_get(as, va);
 		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT);
-		unsigned end = hi - va >= GM_BLOCK_BYTES ? GM_PAGES_PER_BLOCK
-							 : (unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) + 1;
+		unsigned end = hi - va >= GM_BLOCK_BYTES
+				       ? GM_PAGES_PER_BLOCK
+				       : (unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) + 1;
 		if (!b) {
 			err = -ENOMEM;
 			break;
 		}
-		bool locked = gm_fork_lock_block(b);
+		bool locked = gmc_fork_lock_block(b);
 		err = pin_pages(b, gm_bm_and(gm_bm_range(first, end), b->managed), pin);
 		if (locked)
 			gmi_unlock(&b->lock);
@@ -255,14 +266,14 @@ void gmi_adopt_pinned(void)
 	gm_sigmask mask = gmi_block_signals();
 
 	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gm_spaces[i];
+		struct gm_as *as = gmc_spaces[i];
 		struct gm_block *b;
 		if (!as || !as->store.alias)
 			continue;
 		gm_for_each_block (as, b) {
-			bool locked = gm_fork_lock_block(b);
-			gm_block_adopt(b, gm_bm_and(gm_bm_and(b->pinned, b->managed),
-						    gm_bm_and(b->host, b->prog_w)));
+			bool locked = gmc_fork_lock_block(b);
+			gmc_block_adopt(b, gm_bm_and(gm_bm_and(b->pinned, b->managed),
+						     gm_bm_and(b->host, b->prog_w)));
 			if (locked)
 				gmi_unlock(&b->lock);
 		}

@@ -18,8 +18,9 @@ struct gm_options gmi_opt = {
 	.prefetch = GM_PREFETCH_TREE,
 	.evict = GM_EVICT_LRU2M,
 	.thrash = GM_THRASH_PIN,
-	.policy_number =
-		{[GM_POLICY_PREFETCH] = 51, [GM_POLICY_EVICT] = 50, [GM_POLICY_THRASH] = GM_THRASH_LAPSE_US},
+	.policy_number = {[GM_POLICY_PREFETCH] = 51,
+			  [GM_POLICY_EVICT] = 50,
+			  [GM_POLICY_THRASH] = GM_THRASH_LAPSE_US},
 	.retain_bytes = (uint64_t)512 << 20,
 	.report = GM_REPORT_TEXT,
 	.log = GM_LOG_WARN,
@@ -27,7 +28,7 @@ struct gm_options gmi_opt = {
 };
 int (*gmi_opt_check_device)(const char *spec, char *err, size_t err_bytes);
 
-/* ---- small string functions -------------------------------------------------------------------- */
+/* ---- small string functions ---- */
 
 static size_t length(const char *s)
 {
@@ -61,8 +62,8 @@ static bool digit(char c)
 
 static bool name_char(char c)
 {
-	return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
-	       c == '.';
+	return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+	       c == '_' || c == '.';
 }
 
 /* Copies the n characters at s; false when they do not fit. */
@@ -116,13 +117,14 @@ int gmi_parse_bytes(const char *s, uint64_t *bytes)
 	if (*s || (part && !shift))
 		return -EINVAL;
 	if (__builtin_mul_overflow(whole, (uint64_t)1 << shift, &result) ||
-	    __builtin_add_overflow(result, (uint64_t)(((unsigned __int128)part << shift) / scale), &result))
+	    __builtin_add_overflow(result, (uint64_t)(((unsigned __int128)part << shift) / scale),
+				   &result))
 		return -EINVAL;
 	*bytes = result;
 	return 0;
 }
 
-/* ---- one parser a type: 0, or -EINVAL and perhaps a message of its own ------------------------- */
+/* ---- one parser a type: 0, or -EINVAL and perhaps a message of its own ---- */
 
 struct option;
 typedef int parser(const struct option *o, const char *value, char *err, size_t err_bytes);
@@ -216,7 +218,7 @@ static int parse_policy(const struct option *o, const char *value, char *err, si
 
 	if (gmi_policy_parse(o->policy, value, &choice))
 		return -EINVAL;
-	*FIELD(o, int) = (int)gm_policy_index(o->policy, choice.def);
+	*FIELD(o, int) = (int)gmc_policy_index(o->policy, choice.def);
 	if (choice.number)
 		gmi_opt.policy_number[o->policy] = choice.number;
 	return 0;
@@ -250,8 +252,8 @@ static int parse_chaos(const struct option *o, const char *value, char *err, siz
 	for (; *s == ','; s = rest) {
 		if ((rest = after(s, ",write"))) {
 			write = true;
-		} else if (!(rest = after(s, ",seed=")) || !(rest = decimal(rest, &seed, &part, &scale)) ||
-			   scale != 1) {
+		} else if (!(rest = after(s, ",seed=")) ||
+			   !(rest = decimal(rest, &seed, &part, &scale)) || scale != 1) {
 			return -EINVAL;
 		}
 	}
@@ -265,7 +267,9 @@ static int parse_chaos(const struct option *o, const char *value, char *err, siz
 
 static int parse_restrict(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
-	return copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value)) ? 0 : -EINVAL;
+	return copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value))
+		       ? 0
+		       : -EINVAL;
 }
 
 /* profile[,key=value]... */
@@ -293,7 +297,8 @@ static bool device_syntax(const char *s)
 }
 
 /* One entry of n characters. */
-static int add_device(const struct option *o, const char *entry, size_t n, char *err, size_t err_bytes)
+static int add_device(const struct option *o, const char *entry, size_t n, char *err,
+		      size_t err_bytes)
 {
 	char why[400] = "";
 
@@ -304,11 +309,12 @@ static int add_device(const struct option *o, const char *entry, size_t n, char 
 	for (size_t i = 0; i + 5 <= n; i++) {
 		if (!after(entry + i, ".toml"))
 			continue;
-		gmi_snprintf(err, err_bytes,
-			     "%s: profiles in files are read by run-with-gmem.sh; elsewhere give what "
-			     "`gmem-profile "
-			     "FILE.toml` prints",
-			     o->name);
+		gmi_snprintf(
+			err, err_bytes,
+			"%s: profiles in files are read by run-with-gmem.sh; elsewhere give what "
+			"`gmem-profile "
+			"FILE.toml` prints",
+			o->name);
 		return -EINVAL;
 	}
 	char *spec = gmi_opt.device[gmi_opt.ndev++];
@@ -347,7 +353,8 @@ static bool append(char *to, size_t room, size_t *at, const char *s, size_t n)
 	return true;
 }
 
-/* FILE.json, made absolute now (the program may change its directory), each %p replaced by the pid. */
+/* FILE.json, made absolute now (the program may change its directory), each %p replaced by the
+ * pid. */
 static int parse_report(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	char *to = gmi_opt.report_file;
@@ -376,19 +383,23 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 	}
 	gmi_opt.report = GM_REPORT_JSON;
 	if (!fits)
-		gmi_snprintf(err, err_bytes, "%s: the path of the file is longer than %d bytes", o->name,
-			     (int)room - 32);
+		gmi_snprintf(err, err_bytes, "%s: the path of the file is longer than %d bytes",
+			     o->name, (int)room - 32);
 	return fits ? 0 : -EINVAL;
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 static const struct word offload_words[] = {{"blas", 1}, {"none", 0}, {NULL, 0}};
-static const struct word fault_words[] = {{"sigsegv", GM_FAULT_SIGSEGV}, {"uffd", GM_FAULT_UFFD}, {NULL, 0}};
-static const struct word report_words[] = {{"none", GM_REPORT_NONE}, {"text", GM_REPORT_TEXT}, {NULL, 0}};
-static const struct word log_words[] = {{"none", GM_LOG_NONE}, {"error", GM_LOG_ERROR}, {"warn", GM_LOG_WARN},
-					{"info", GM_LOG_INFO}, {"debug", GM_LOG_DEBUG}, {NULL, 0}};
-static const struct word children_words[] = {{"all", GM_CHILDREN_ALL}, {"none", GM_CHILDREN_NONE}, {NULL, 0}};
+static const struct word fault_words[] = {
+	{"sigsegv", GM_FAULT_SIGSEGV}, {"uffd", GM_FAULT_UFFD}, {NULL, 0}};
+static const struct word report_words[] = {
+	{"none", GM_REPORT_NONE}, {"text", GM_REPORT_TEXT}, {NULL, 0}};
+static const struct word log_words[] = {{"none", GM_LOG_NONE},	 {"error", GM_LOG_ERROR},
+					{"warn", GM_LOG_WARN},	 {"info", GM_LOG_INFO},
+					{"debug", GM_LOG_DEBUG}, {NULL, 0}};
+static const struct word children_words[] = {
+	{"all", GM_CHILDREN_ALL}, {"none", GM_CHILDREN_NONE}, {NULL, 0}};
 
 #define AT(field) .offset = offsetof(struct gm_options, field)
 
@@ -396,7 +407,8 @@ static const struct option options[] = {
 	{"GMEM_DEVICE", "--device", "SPEC", DEFAULT_DEVICE,
 	 "none, or profile[,key=value]..., several of them separated by ';' (profiles: gmem-report "
 	 "--profiles)",
-	 "the simulated devices, e.g. pcie3-gpu,mem=1G,page=64K,workers=2, or a profile's FILE.toml "
+	 "the simulated devices, e.g. pcie3-gpu,mem=1G,page=64K,workers=2, or a profile's "
+	 "FILE.toml "
 	 "(docs/devices.md); the flag may be given several "
 	 "times",
 	 parse_device, AT(device)},
@@ -405,31 +417,38 @@ static const struct option options[] = {
 	{"GMEM_BLAS_MIN", "--blas-min", "N", "500", "a number, 0 or more",
 	 "BLAS-3 calls with (m*n*k)^(1/3) below N stay on the host", parse_number, AT(blas_min)},
 	{"GMEM_PREFETCH", "--prefetch", "HOW", "tree:51", "none, seq64k, tree, tree:1 .. tree:100",
-	 "what a device fault brings along; tree: the largest subtree of 2 MiB that is fuller than so many "
+	 "what a device fault brings along; tree: the largest subtree of 2 MiB that is fuller than "
+	 "so many "
 	 "percent",
 	 parse_policy, AT(prefetch), .policy = GM_POLICY_PREFETCH},
 	{"GMEM_EVICT", "--evict", "HOW", "lru2m", "lru2m, lru4k, tree, tree:1 .. tree:100, access",
-	 "what goes home when the device is full: the oldest 2 MiB, or pages; tree: the oldest 64 KiB and "
+	 "what goes home when the device is full: the oldest 2 MiB, or pages; tree: the oldest 64 "
+	 "KiB and "
 	 "what "
 	 "is then emptier than so many percent; access: 2 MiB that the device does not use",
 	 parse_policy, AT(evict), .policy = GM_POLICY_EVICT},
 	{"GMEM_PLACEMENT", "--placement", "HOW", "migrate",
 	 "migrate, first-use, remote, duplicate, copy, counted",
-	 "where a page is after a device's touch: there; there for good; on the host, over the bus; readers' "
+	 "where a page is after a device's touch: there; there for good; on the host, over the "
+	 "bus; readers' "
 	 "copies; copied in and out by each launch; on the host until it is hot",
 	 parse_policy, AT(placement), .policy = GM_POLICY_PLACEMENT},
 	{"GMEM_THRASH", "--thrash", "HOW", "pin:500",
-	 "none, throttle, pin, and with a time in us: throttle:1 .. throttle:100000, pin:1 .. pin:100000",
-	 "pages that go back and forth within 500 us (or that time): let them; let each side have them so "
+	 "none, throttle, pin, and with a time in us: throttle:1 .. throttle:100000, pin:1 .. "
+	 "pin:100000",
+	 "pages that go back and forth within 500 us (or that time): let them; let each side have "
+	 "them so "
 	 "long; "
 	 "and keep the worst on the host, 300 times as long",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
 	{"GMEM_RECLAIM", "--reclaim", "PERCENT", "0", "0 to 50",
-	 "a device that has to evict gets so much of its memory freed in the background, from half of that "
+	 "a device that has to evict gets so much of its memory freed in the background, from half "
+	 "of that "
 	 "on",
 	 parse_percent, AT(reclaim_percent)},
 	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv, uffd",
-	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel permits it",
+	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel "
+	 "permits it",
 	 parse_word, AT(fault), fault_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
@@ -437,26 +456,33 @@ static const struct option options[] = {
 	 "host memory kept behind for pages that went to a device, so that coming home costs less",
 	 parse_size, AT(retain_bytes)},
 	{"GMEM_REPORT", "--report", "WHERE", "text", "none, text, FILE.json (%p in it: the pid)",
-	 "the report at the end: not at all, to stderr, or to a file; not set: to stderr if a device was "
+	 "the report at the end: not at all, to stderr, or to a file; not set: to stderr if a "
+	 "device was "
 	 "used",
 	 parse_report, AT(report), report_words},
-	{"GMEM_LOG", "--log", "LEVEL", "warn", "none, error, warn, info, debug", "messages to stderr",
-	 parse_word, AT(log), log_words},
-	{"GMEM_DISABLE", "--disable", "0|1", "0", "0, 1", "1: bypass every hook", parse_bool, AT(disable)},
+	{"GMEM_LOG", "--log", "LEVEL", "warn", "none, error, warn, info, debug",
+	 "messages to stderr", parse_word, AT(log), log_words},
+	{"GMEM_DISABLE", "--disable", "0|1", "0", "0, 1", "1: bypass every hook", parse_bool,
+	 AT(disable)},
 	{"GMEM_RESTRICT_EXE", "--restrict-exe", "LIST", "", "names or paths, separated by ':'",
 	 "only these programs are managed; not set: all", parse_restrict, AT(restrict_exe)},
 	{"GMEM_CHILDREN", "--children", "WHICH", "all", "all, none",
-	 "programs started by the program: managed too, or not", parse_word, AT(children), children_words},
-	{"GMEM_INJECT", "--inject", "LIST", "", "SITE@N, SITE@N+ or SITE%P, separated by ',', and seed=N",
-	 "for tests: the N-th call of a site fails, and all after it, or P of 100 (sites: core/sys/inject.h)",
+	 "programs started by the program: managed too, or not", parse_word, AT(children),
+	 children_words},
+	{"GMEM_INJECT", "--inject", "LIST", "",
+	 "SITE@N, SITE@N+ or SITE%P, separated by ',', and seed=N",
+	 "for tests: the N-th call of a site fails, and all after it, or P of 100 (sites: "
+	 "core/sys/inject.h)",
 	 parse_inject, .offset = 0},
 	{"GMEM_CHAOS", "--chaos", "RATE", "0", "0 to 1000000, and ,seed=N and ,write behind it",
-	 "for tests: so many random pages a second go to the device, are read there (write: and written, "
+	 "for tests: so many random pages a second go to the device, are read there (write: and "
+	 "written, "
 	 "unchanged), or "
 	 "change their place",
 	 parse_chaos, .offset = 0},
 	{"GMEM_MAIN_PID", NULL, NULL, "0", "a process id",
-	 "set by run-with-gmem.sh: the process that always reports; others do when they used a device",
+	 "set by run-with-gmem.sh: the process that always reports; others do when they used a "
+	 "device",
 	 parse_pid, AT(main_pid)},
 };
 
@@ -512,7 +538,8 @@ static void unknown(const char *name, size_t n, char *err, size_t err_bytes)
 			least = d;
 			best = o;
 		}
-		at += (size_t)gmi_snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", o->name);
+		at += (size_t)gmi_snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "",
+					   o->name);
 		at = gm_min(at, sizeof list - 1);
 	}
 	gmi_snprintf(err, err_bytes, "%.*s is no option%s%s%s; valid: %s", (int)n, name,
@@ -536,7 +563,8 @@ static int parse_one(const char *entry, char *err, size_t err_bytes)
 	if (o->parse(o, value, err, err_bytes) == 0)
 		return 0;
 	if (err_bytes && !err[0])
-		gmi_snprintf(err, err_bytes, "%s=%.200s is not valid; valid: %s", o->name, value, o->valid);
+		gmi_snprintf(err, err_bytes, "%s=%.200s is not valid; valid: %s", o->name, value,
+			     o->valid);
 	return -EINVAL;
 }
 
@@ -563,7 +591,7 @@ const char *gmi_opt_flag(const char *flag)
 	return NULL;
 }
 
-/* ---- help -------------------------------------------------------------------------------------- */
+/* ---- help ---- */
 
 static void help_terminal(const struct option *o, void (*out)(const char *line))
 {
@@ -590,8 +618,9 @@ static void help_markdown(const struct option *o, void (*out)(const char *line))
 		arg[at++] = *s;
 	}
 	arg[at] = 0;
-	gmi_snprintf(line, sizeof line, "| `%s` | `%s %s` | %s%s%s | %s | %s |", o->name, o->flag, arg,
-		     *o->deflt ? "`" : "", o->deflt, *o->deflt ? "`" : "", o->valid, o->meaning);
+	gmi_snprintf(line, sizeof line, "| `%s` | `%s %s` | %s%s%s | %s | %s |", o->name, o->flag,
+		     arg, *o->deflt ? "`" : "", o->deflt, *o->deflt ? "`" : "", o->valid,
+		     o->meaning);
 	out(line);
 }
 

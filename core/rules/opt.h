@@ -1,9 +1,10 @@
 /*
- * opt.h - the one table of options: environment variable, flag of the wrapper, type, default, meaning.
+ * opt.h - the one table of options: environment variable, flag of the wrapper, type, default,
+ * meaning.
  *
  * opt.c parses the environment with it, prints the help (gmem-report --options prints it for
- * run-with-gmem.sh), and generates docs/options.md. Values are read once, before main, and never change;
- * reading gm_opt needs no lock.
+ * run-with-gmem.sh), and generates docs/options.md. Values are read once, before main, and never
+ * change; reading gm_opt needs no lock.
  */
 #ifndef GM_CORE_OPT_H
 #define GM_CORE_OPT_H
@@ -30,18 +31,19 @@ enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
 enum gm_fault_kind { GM_FAULT_SIGSEGV, GM_FAULT_UFFD };
 
 struct gm_options {
-	bool disable;		      /* GMEM_DISABLE=1 */
-	int ndev;		      /* entries of GMEM_DEVICE; 0 for "none" */
-	char device[GM_MAX_DEV][768]; /* each "profile[,key=value]...", checked by gm_opt_hook_device */
-	bool offload_blas;	      /* GMEM_OFFLOAD=blas|none */
-	double blas_min;	      /* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
+	bool disable; /* GMEM_DISABLE=1 */
+	int ndev;     /* entries of GMEM_DEVICE; 0 for "none" */
+	char device[GM_MAX_DEV]
+		   [768];  /* each "profile[,key=value]...", checked by gm_opt_hook_device */
+	bool offload_blas; /* GMEM_OFFLOAD=blas|none */
+	double blas_min;   /* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
 	enum gm_prefetch_kind prefetch;
 	enum gm_evict_kind evict;
 	enum gm_placement_kind placement;
 	enum gm_thrash_kind thrash;
 	unsigned policy_number[GM_POLICY_KINDS]; /* what follows the name: tree:51, pin:500 */
-	unsigned
-		reclaim_percent; /* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
+	/* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
+	unsigned reclaim_percent;
 	enum gm_fault_kind fault;
 	bool throttle;	       /* GMEM_THROTTLE=1 */
 	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
@@ -55,30 +57,34 @@ struct gm_options {
 	uint64_t chaos_seed;
 	bool chaos_write;
 	/*
-	 * GMEM_MAIN_PID: the process that the wrapper becomes. Only that one reports whatever it did; for the
-	 * others report_given is false, so they report once they use a device. 0: every process is a main
-	 * one.
+	 * GMEM_MAIN_PID: the process that the wrapper becomes. Only that one reports whatever it
+	 * did; for the others report_given is false, so they report once they use a device. 0:
+	 * every process is a main one.
 	 */
 	int main_pid;
 };
 GM_EXPORT extern struct gm_options gmi_opt;
 
 /*
- * Parses all GMEM_* of envp into gmi_opt. Returns 0, or -EINVAL with one line in err naming the variable, the
- * value and the valid ones. Allocates nothing. Unknown GMEM_ names are errors.
+ * Parses all GMEM_* of envp into gmi_opt. Returns 0, or -EINVAL with one line in err naming the
+ * variable, the value and the valid ones. Allocates nothing. Unknown GMEM_ names are errors.
  */
 GM_EXPORT int gmi_opt_parse(char *const *envp, char *err, size_t err_bytes);
 /* Parses "64K", "1.5G", "4096" into bytes; 0 or -EINVAL. */
 GM_EXPORT int gmi_parse_bytes(const char *s, uint64_t *bytes);
 /*
- * The help text of the table, for a terminal (flags and variables) or as Markdown. out(line) is called for
- * each line, which has no newline.
+ * The help text of the table, for a terminal (flags and variables) or as Markdown. out(line) is
+ * called for each line, which has no newline.
  */
 GM_EXPORT void gmi_opt_help(void (*out)(const char *line), bool markdown);
-/* The variable that a flag of the wrapper stands for ("--blas-min" -> "GMEM_BLAS_MIN"); NULL: no such flag.
+/*
+ * The variable that a flag of the wrapper stands for ("--blas-min" -> "GMEM_BLAS_MIN"); NULL: no
+ * such flag.
  */
 GM_EXPORT const char *gmi_opt_flag(const char *flag);
-/* Checks one device string; set by the devsim driver, which knows the profiles. NULL: only syntax is checked.
+/*
+ * Checks one device string; set by the devsim driver, which knows the profiles. NULL: only
+ * syntax is checked.
  */
 GM_EXPORT extern int (*gmi_opt_check_device)(const char *spec, char *err, size_t err_bytes);
 

@@ -1,6 +1,6 @@
 /*
- * policy.c - the tables of policies, and who follows which. What each rule does: prefetch.c, victims.c,
- * state.c, thrash.c.
+ * policy.c - the tables of policies, and who follows which. What each rule does: prefetch.c,
+ * victims.c, state.c, thrash.c.
  */
 #include "core/rules/policy.h"
 #include "core/space/as.h"
@@ -10,7 +10,8 @@
 
 static gm_bm along(enum gm_prefetch_kind kind, const struct gm_along *in)
 {
-	return gmi_prefetch(kind, in->percent, in->page_bytes, in->fault, in->resident, in->possible);
+	return gmi_prefetch(kind, in->percent, in->page_bytes, in->fault, in->resident,
+			    in->possible);
 }
 static gm_bm along_none(const struct gm_along *in)
 {
@@ -33,80 +34,91 @@ static gm_bm along_tree(const struct gm_along *in)
 static const struct gm_policy_def prefetchers[] = {
 	[GM_PREFETCH_NONE] = {.info = {"none", "the device page alone", ISCA ": on demand"},
 			      .along = along_none},
-	[GM_PREFETCH_SEQ64K] = {.info = {"seq64k", "the aligned 64 KiB around it", ISCA ": sequential-local"},
+	[GM_PREFETCH_SEQ64K] = {.info = {"seq64k", "the aligned 64 KiB around it",
+					 ISCA ": sequential-local"},
 				.along = along_seq64k},
-	[GM_PREFETCH_TREE] = {.info = {"tree",
-				       "the largest subtree of 2 MiB that is fuller than so many percent",
-				       ISCA "; " UVM "uvm_perf_prefetch.c"},
-			      .number = 51,
-			      .most = 100,
-			      .along = along_tree},
+	[GM_PREFETCH_TREE] =
+		{.info = {"tree",
+			  "the largest subtree of 2 MiB that is fuller than so many percent",
+			  ISCA "; " UVM "uvm_perf_prefetch.c"},
+		 .number = 51,
+		 .most = 100,
+		 .along = along_tree},
 };
 static const struct gm_policy_def evictors[] = {
-	[GM_EVICT_LRU2M] = {.info = {"lru2m", "the 2 MiB block that the device asked for longest ago",
-				     UVM "uvm_pmm_gpu.c: root chunks in the order of their last use"},
-			    .victims = gm_victims_all},
-	[GM_EVICT_LRU4K] = {.info = {"lru4k",
-				     "the device page (4 KiB where it has such) asked for longest ago",
-				     ISCA ": LRU of 4 KiB pages"},
-			    .victims = gm_victims_one_page,
-			    .by_page = true},
-	[GM_EVICT_TREE] =
-		{.info = {"tree",
-			  "the coldest 64 KiB of the coldest block, and every subtree that is then emptier "
-			  "than so many percent",
-			  ISCA ": tree-based neighbourhood pre-eviction"},
-		 .number = 50,
-		 .most = 100,
-		 .victims = gm_victims_tree},
-	[GM_EVICT_ACCESS] = {.info = {"access", "lru2m, but blocks that the device has used since are spared",
+	[GM_EVICT_LRU2M] = {.info = {"lru2m",
+				     "the 2 MiB block that the device asked for longest ago",
+				     UVM
+				     "uvm_pmm_gpu.c: root chunks in the order of their last use"},
+			    .victims = gmc_victims_all},
+	[GM_EVICT_LRU4K] =
+		{.info = {"lru4k",
+			  "the device page (4 KiB where it has such) asked for longest ago",
+			  ISCA ": LRU of 4 KiB pages"},
+		 .victims = gmc_victims_one_page,
+		 .by_page = true},
+	[GM_EVICT_TREE] = {.info = {"tree",
+				    "the coldest 64 KiB of the coldest block, and every subtree "
+				    "that is then emptier "
+				    "than so many percent",
+				    ISCA ": tree-based neighbourhood pre-eviction"},
+			   .number = 50,
+			   .most = 100,
+			   .victims = gmc_victims_tree},
+	[GM_EVICT_ACCESS] = {.info = {"access",
+				      "lru2m, but blocks that the device has used since are spared",
 				      "second chance by the MMU's access counters (Corbato, 1968)"},
-			     .victims = gm_victims_all,
+			     .victims = gmc_victims_all,
 			     .by_access = true},
 };
 static const struct gm_policy_def placements[] = {
 	[GM_PLACE_MIGRATE] = {.info = {"migrate", "the page moves to whoever touches it",
 				       "GMEM RFC; " UVM "uvm_va_policy.c: default"},
 			      .touch = GM_POLICY_MIGRATE},
-	[GM_PLACE_FIRST_USE] =
-		{{"first-use",
-		  "the first touch of the device moves the page for good; the CPU reaches it over the bus",
-		  SCI ": device first use"},
-		 .touch = GM_POLICY_MIGRATE,
-		 .stays = true},
-	[GM_PLACE_REMOTE] = {.info = {"remote",
-				      "the page stays on the host; the device reaches it over the bus",
-				      "zero copy: CUDA mapped host memory"},
-			     .touch = GM_POLICY_REMOTE},
+	[GM_PLACE_FIRST_USE] = {{"first-use",
+				 "the first touch of the device moves the page for good; the CPU "
+				 "reaches it over the bus",
+				 SCI ": device first use"},
+				.touch = GM_POLICY_MIGRATE,
+				.stays = true},
+	[GM_PLACE_REMOTE] =
+		{.info = {"remote",
+			  "the page stays on the host; the device reaches it over the bus",
+			  "zero copy: CUDA mapped host memory"},
+		 .touch = GM_POLICY_REMOTE},
 	[GM_PLACE_DUPLICATE] = {.info = {"duplicate", "readers get copies, a writer takes the page",
-					 "GMEM RFC: GM_MMU_MODE_REPLICATE; " UVM "read duplication"},
+					 "GMEM RFC: GM_MMU_MODE_REPLICATE; " UVM
+					 "read duplication"},
 				.touch = GM_POLICY_DUPLICATE},
-	[GM_PLACE_COPY] =
-		{.info = {"copy",
-			  "for comparison: every launch copies in what it touches and back what it wrote",
-			  SCI ": memory copy"},
-		 .touch = GM_POLICY_DUPLICATE,
-		 .home_after_launch = true},
-	[GM_PLACE_COUNTED] = {.info = {"counted",
-				       "remote, until the access counter finds the page hot; then it moves",
-				       UVM "uvm_gpu_access_counters.c"},
-			      .touch = GM_POLICY_REMOTE,
-			      .counted = true},
+	[GM_PLACE_COPY] = {.info = {"copy",
+				    "for comparison: every launch copies in what it touches and "
+				    "back what it wrote",
+				    SCI ": memory copy"},
+			   .touch = GM_POLICY_DUPLICATE,
+			   .home_after_launch = true},
+	[GM_PLACE_COUNTED] =
+		{.info = {"counted",
+			  "remote, until the access counter finds the page hot; then it moves",
+			  UVM "uvm_gpu_access_counters.c"},
+		 .touch = GM_POLICY_REMOTE,
+		 .counted = true},
 };
 static const struct gm_policy_def thrashers[] = {
 	[GM_THRASH_NONE] = {.info = {"none", "pages move as often as they are asked for", ""}},
-	[GM_THRASH_THROTTLE] = {.info = {"throttle", "a page that thrashes stays a while with whoever has it",
+	[GM_THRASH_THROTTLE] = {.info = {"throttle",
+					 "a page that thrashes stays a while with whoever has it",
 					 UVM "uvm_perf_thrashing.c"},
 				.number = GM_THRASH_LAPSE_US,
 				.most = GM_THRASH_LAPSE_MOST_US,
 				.throttle = true},
-	[GM_THRASH_PIN] = {.info = {"pin",
-				    "throttle; a page that thrashes on is pinned to the host for a while",
-				    UVM "uvm_perf_thrashing.c"},
-			   .number = GM_THRASH_LAPSE_US,
-			   .most = GM_THRASH_LAPSE_MOST_US,
-			   .throttle = true,
-			   .pin = true},
+	[GM_THRASH_PIN] =
+		{.info = {"pin",
+			  "throttle; a page that thrashes on is pinned to the host for a while",
+			  UVM "uvm_perf_thrashing.c"},
+		 .number = GM_THRASH_LAPSE_US,
+		 .most = GM_THRASH_LAPSE_MOST_US,
+		 .throttle = true,
+		 .pin = true},
 };
 
 static const struct kind {
@@ -155,7 +167,7 @@ int gmi_policy_parse(enum gm_policy_kind kind, const char *text, struct gm_choic
 	return -EINVAL;
 }
 
-unsigned gm_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *def)
+unsigned gmc_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *def)
 {
 	return (unsigned)(def - kinds[kind].def);
 }
@@ -182,7 +194,9 @@ static struct gm_choice from_options(enum gm_policy_kind kind)
 	return (struct gm_choice){&kinds[kind].def[i], gmi_opt.policy_number[kind]};
 }
 
-/* A choice is read while another thread sets it: the pointer is what counts, the number comes before it.
+/*
+ * A choice is read while another thread sets it: the pointer is what counts, the number comes
+ * before it.
  */
 static struct gm_choice load(const struct gm_choice *c)
 {
@@ -198,23 +212,23 @@ static void store(struct gm_choice *c, struct gm_choice v)
 	__atomic_store_n(&c->def, v.def, __ATOMIC_RELEASE);
 }
 
-struct gm_choice gm_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind)
+struct gm_choice gmc_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind)
 {
 	struct gm_choice c = load(&dev->choice[kind]);
 
 	return c.def ? c : from_options(kind);
 }
 
-struct gm_choice gm_policy_of(const struct gm_ctx *ctx, enum gm_policy_kind kind)
+struct gm_choice gmc_policy_of(const struct gm_ctx *ctx, enum gm_policy_kind kind)
 {
 	struct gm_choice c = load(&ctx->choice[kind]);
 
-	return c.def ? c : gm_policy_of_dev(ctx->dev, kind);
+	return c.def ? c : gmc_policy_of_dev(ctx->dev, kind);
 }
 
-gm_bm gm_policy_along(const struct gm_ctx *ctx, struct gm_along *in)
+gm_bm gmc_policy_along(const struct gm_ctx *ctx, struct gm_along *in)
 {
-	struct gm_choice c = gm_policy_of(ctx, GM_POLICY_PREFETCH);
+	struct gm_choice c = gmc_policy_of(ctx, GM_POLICY_PREFETCH);
 
 	in->percent = c.number;
 	return c.def->along(in);
@@ -224,14 +238,15 @@ gm_bm gm_policy_along(const struct gm_ctx *ctx, struct gm_along *in)
 
 static _Atomic bool copies;
 
-bool gm_policy_copies(void)
+bool gmc_policy_copies(void)
 {
 	return placements[gmi_opt.placement].home_after_launch ||
 	       atomic_load_explicit(&copies, memory_order_relaxed);
 }
 
 /* Registry lock held: contexts stay. */
-static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind, struct gm_choice choice)
+static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind,
+		      struct gm_choice choice)
 {
 	if (as && !as->ctx[dev->index])
 		return -ENODEV;
@@ -243,8 +258,8 @@ static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind 
 	}
 	store(&dev->choice[kind], choice);
 	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
-			store(&gm_spaces[i]->ctx[dev->index]->choice[kind], (struct gm_choice){0});
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			store(&gmc_spaces[i]->ctx[dev->index]->choice[kind], (struct gm_choice){0});
 	return 0;
 }
 
@@ -256,9 +271,9 @@ int gm_policy_set(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind
 	    (name && gmi_policy_parse(kind, name, &choice)))
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	int err = set_locked(as, dev, kind, choice);
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -270,11 +285,12 @@ const char *gm_policy_get(struct gm_as *as, struct gm_dev *dev, enum gm_policy_k
 	if (!dev || (unsigned)kind >= GM_POLICY_KINDS)
 		return NULL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	if (!as || as->ctx[dev->index])
-		name = (as ? gm_policy_of(as->ctx[dev->index], kind) : gm_policy_of_dev(dev, kind))
+		name = (as ? gmc_policy_of(as->ctx[dev->index], kind)
+			   : gmc_policy_of_dev(dev, kind))
 			       .def->info.name;
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return name;
 }

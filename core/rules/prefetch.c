@@ -1,7 +1,7 @@
 /*
- * prefetch.c - what comes along with a fault. NVIDIA's tree rule counts in the pages of a block that take
- * part at all, as UVM's does with blocks smaller than 2 MiB: a short allocation at the edge of a block grows
- * like a whole one.
+ * prefetch.c - what comes along with a fault. NVIDIA's tree rule counts in the pages of a block
+ * that take part at all, as UVM's does with blocks smaller than 2 MiB: a short allocation at the
+ * edge of a block grows like a whole one.
  */
 #include "core/rules/prefetch.h"
 
@@ -48,8 +48,8 @@ static void add_pairs(unsigned *n, unsigned pairs)
 		n[i] = n[2 * i] + n[2 * i + 1];
 }
 
-/* The union of the largest subtrees around the faults that are more than `percent` full. One pass, counts as
- * they were. */
+/* The union of the largest subtrees around the faults that are more than `percent` full. One
+ * pass, counts as they were. */
 static gm_bm dense_subtrees(gm_bm fault, gm_bm have, gm_bm all, unsigned percent)
 {
 	unsigned fault_n[LEAVES], have_n[LEAVES], all_n[LEAVES];
@@ -82,7 +82,8 @@ gm_bm gmi_prefetch(enum gm_prefetch_kind kind, unsigned percent, size_t page_byt
 	want = gm_bm_and(want, possible);
 	if (kind == GM_PREFETCH_TREE) {
 		gm_bm have = gm_bm_or(resident, want);
-		want = gm_bm_or(want, dense_subtrees(fault, have, gm_bm_or(possible, have), percent));
+		want = gm_bm_or(want,
+				dense_subtrees(fault, have, gm_bm_or(possible, have), percent));
 	}
 	return gm_bm_or(fault, gm_bm_andnot(gm_bm_and(want, possible), resident));
 }

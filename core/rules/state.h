@@ -1,9 +1,9 @@
 /*
  * state.h - the one place that decides what happens to a page when somebody touches it.
  *
- * A pure function over a table: (where the page is, who touches it, does the toucher hold it, read or write,
- * policy) -> (where it is next, what has to be done). migrate.c carries the actions out, a bitmap of pages at
- * a time.
+ * A pure function over a table: (where the page is, who touches it, does the toucher hold it,
+ * read or write, policy) -> (where it is next, what has to be done). migrate.c carries the
+ * actions out, a bitmap of pages at a time.
  */
 #ifndef GM_CORE_STATE_H
 #define GM_CORE_STATE_H
@@ -25,12 +25,13 @@ enum gm_policy {
 
 /* Actions; they are carried out in this order. "Others" are all holders but the toucher. */
 enum {
-	GM_ACT_REVOKE = 1,	/* others lose their mappings and their copies */
-	GM_ACT_PROTECT = 2,	/* others keep their copies, read-only */
-	GM_ACT_COPY = 4,	/* bytes from a holder to the toucher's memory */
-	GM_ACT_ZERO = 8,	/* the toucher's memory starts as zeros */
-	GM_ACT_FETCH_HOST = 16, /* bytes from a device to the host store (the page becomes remote there) */
-	GM_ACT_MAP = 32,	/* the toucher maps its own memory: read-only when next is DUP */
+	GM_ACT_REVOKE = 1,  /* others lose their mappings and their copies */
+	GM_ACT_PROTECT = 2, /* others keep their copies, read-only */
+	GM_ACT_COPY = 4,    /* bytes from a holder to the toucher's memory */
+	GM_ACT_ZERO = 8,    /* the toucher's memory starts as zeros */
+	GM_ACT_FETCH_HOST =
+		16,	 /* bytes from a device to the host store (the page becomes remote there) */
+	GM_ACT_MAP = 32, /* the toucher maps its own memory: read-only when next is DUP */
 	GM_ACT_MAP_REMOTE = 64, /* the toucher maps the host store */
 };
 struct gm_transition {
@@ -38,8 +39,9 @@ struct gm_transition {
 	uint8_t act;
 };
 
-/* holds: the toucher has the current bytes (or one of the copies). Total: defined for every input. */
-struct gm_transition gm_next_state(enum gm_where where, enum gm_actor actor, bool holds, bool write,
-				   enum gm_policy policy);
+/* holds: the toucher has the current bytes (or one of the copies). Total: defined for every
+ * input. */
+struct gm_transition gmc_next_state(enum gm_where where, enum gm_actor actor, bool holds,
+				    bool write, enum gm_policy policy);
 
 #endif

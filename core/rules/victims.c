@@ -1,7 +1,7 @@
 /* What of a victim block goes home. See victims.h. */
 #include "core/rules/victims.h"
 
-gm_bm gm_victims_all(const struct gm_block_dev *bd, gm_bm may, unsigned percent)
+gm_bm gmc_victims_all(const struct gm_block_dev *bd, gm_bm may, unsigned percent)
 {
 	(void)bd, (void)percent;
 	return may;
@@ -14,7 +14,7 @@ static gm_bm device_page(const struct gm_block_dev *bd, unsigned i)
 	return gm_bm_range(first, first + (1u << bd->order));
 }
 
-gm_bm gm_victims_one_page(const struct gm_block_dev *bd, gm_bm may, unsigned percent)
+gm_bm gmc_victims_one_page(const struct gm_block_dev *bd, gm_bm may, unsigned percent)
 {
 	(void)percent;
 	return gm_bm_and(may, device_page(bd, gm_bm_next(&may, 0, true)));
@@ -39,7 +39,7 @@ static unsigned coldest_leaf(const struct gm_block_dev *bd, gm_bm may)
 	return best;
 }
 
-gm_bm gm_victims_tree(const struct gm_block_dev *bd, gm_bm may, unsigned percent)
+gm_bm gmc_victims_tree(const struct gm_block_dev *bd, gm_bm may, unsigned percent)
 {
 	unsigned leaf = coldest_leaf(bd, may), pages = gm_max(GM_LEAF_PAGES, 1u << bd->order);
 	unsigned first = leaf * GM_LEAF_PAGES & ~(pages - 1);

@@ -13,18 +13,18 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-struct gm_lock gm_registry_lock = GM_LOCK_INIT(GM_RANK_REGISTRY);
-struct gm_as *_Atomic gm_spaces[GM_MAX_AS];
-struct gm_dev *gm_devs[GM_MAX_DEV];
+struct gm_lock gmc_registry_lock = GM_LOCK_INIT(GM_RANK_REGISTRY);
+struct gm_as *_Atomic gmc_spaces[GM_MAX_AS];
+struct gm_dev *gmc_devs[GM_MAX_DEV];
 static _Atomic unsigned nslots; /* slots ever used: what a lookup must look at */
 static struct gm_as *default_as;
 static int next_hnid = 1024; /* above any NUMA node id of a host */
 
-struct gm_as *gm_as_find(uintptr_t va)
+struct gm_as *gmc_as_find(uintptr_t va)
 {
 	unsigned n = atomic_load_explicit(&nslots, memory_order_relaxed);
 	for (unsigned i = 0; i < n; i++) {
-		struct gm_as *as = atomic_load_explicit(&gm_spaces[i], memory_order_acquire);
+		struct gm_as *as = atomic_load_explicit(&gmc_spaces[i], memory_order_acquire);
 		if (as && va - as->base < as->bytes)
 			return as;
 	}
@@ -33,16 +33,17 @@ struct gm_as *gm_as_find(uintptr_t va)
 
 struct gm_as *gm_as_of(const void *addr)
 {
-	return gm_as_find((uintptr_t)addr);
+	return gmc_as_find((uintptr_t)addr);
 }
 
-/* The window [base, base + bytes) is reserved already; makes the space around it. Registry lock held. */
+/* The window [base, base + bytes) is reserved already; makes the space around it. Registry lock
+ * held. */
 static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 {
 	size_t table_bytes = (bytes >> GM_BLOCK_SHIFT) * sizeof(struct gm_block *);
 	unsigned slot = 0;
 
-	while (slot < GM_MAX_AS && gm_spaces[slot])
+	while (slot < GM_MAX_AS && gmc_spaces[slot])
 		slot++;
 	if (slot == GM_MAX_AS)
 		return -ENOSPC;
@@ -66,7 +67,7 @@ static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 	gmi_rangemap_init(&as->hints, base, base + bytes);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		gmi_rangemap_init(&as->attrs[d], base, base + bytes);
-	atomic_store_explicit(&gm_spaces[slot], as, memory_order_release);
+	atomic_store_explicit(&gmc_spaces[slot], as, memory_order_release);
 	if (slot >= nslots)
 		nslots = slot + 1;
 	*out = as;
@@ -80,7 +81,7 @@ int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **out)
 	size_t bytes = end - begin, span = begin ? bytes : bytes + GM_BLOCK_BYTES;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (begin ? MAP_FIXED_NOREPLACE : 0);
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	char *p = gm_sys_mmap((void *)begin, span, PROT_NONE, flags, -1, 0);
 	int err = gm_is_err(p) ? gm_err(p) : 0;
 	if (!err) {
@@ -93,7 +94,7 @@ int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **out)
 		if (err)
 			gm_sys_munmap((void *)base, bytes);
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -103,17 +104,17 @@ struct gm_as *gm_as_default(void)
 	if (default_as)
 		return default_as;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	uintptr_t base;
 	size_t bytes;
 	struct gm_as *as;
-	if (!default_as && !gm_window_reserve(&base, &bytes)) {
+	if (!default_as && !gmc_window_reserve(&base, &bytes)) {
 		if (as_make(base, bytes, &as))
 			gm_sys_munmap((void *)base, bytes);
 		else
 			__atomic_store_n(&default_as, as, __ATOMIC_RELEASE);
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return default_as;
 }
@@ -124,8 +125,8 @@ static void free_blocks(struct gm_as *as)
 		next = b->next;
 		for (int d = 0; d < GM_MAX_DEV; d++)
 			gm_assert(!b->dev[d]);
-		gm_thrash_free(b);
-		gm_hints_free_mirror(b);
+		gmc_thrash_free(b);
+		gmc_hints_free_mirror(b);
 		gmi_free(b, sizeof *b);
 	}
 }
@@ -135,26 +136,27 @@ int gm_as_destroy(struct gm_as *as)
 	if (!as || as == default_as)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	int err = as->sparse ? -EBUSY : 0; /* in a fork child, where no device is attached */
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (as->ctx[d])
 			err = -EBUSY;
 	if (!err) {
-		atomic_store_explicit(&gm_spaces[as->slot], NULL, memory_order_release);
+		atomic_store_explicit(&gmc_spaces[as->slot], NULL, memory_order_release);
 		gmi_gauge_add(&gmi_stats->managed_bytes, &gmi_stats->managed_peak_bytes,
 			      -(int64_t)as->regions.bytes);
 		free_blocks(as);
 		gm_sys_munmap((void *)as->base, as->bytes);
-		gm_store_close(as);
-		gm_sys_munmap((void *)as->table, (as->bytes >> GM_BLOCK_SHIFT) * sizeof as->table[0]);
+		gmc_store_close(as);
+		gm_sys_munmap((void *)as->table,
+			      (as->bytes >> GM_BLOCK_SHIFT) * sizeof as->table[0]);
 		gmi_rangemap_destroy(&as->regions);
-		gm_hints_destroy(as);
+		gmc_hints_destroy(as);
 		for (int d = 0; d < GM_MAX_DEV; d++)
 			gmi_free(as->ctx_room[d], sizeof *as->ctx_room[d]);
 		gmi_free(as, sizeof *as);
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -175,9 +177,9 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
 	int err = -ENOSPC;
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	for (unsigned i = 0; i < GM_MAX_DEV && err == -ENOSPC; i++) {
-		if (gm_devs[i])
+		if (gmc_devs[i])
 			continue;
 		struct gm_dev *dev = gmi_alloc(sizeof *dev);
 		err = dev ? 0 : -ENOMEM;
@@ -191,9 +193,9 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 		dev->hnid = -1;
 		dev->page_order = (unsigned)__builtin_ctzll(mmu->page_bytes) - GM_PAGE_SHIFT;
 		dev->aperture = mmu->aperture ? mmu->aperture(dev_data) : NULL;
-		gm_devs[i] = *out = dev;
+		gmc_devs[i] = *out = dev;
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -205,7 +207,7 @@ static size_t backed_bytes(const struct gm_dev *dev, uint64_t mem_bytes)
 
 static void forget_physmem(struct gm_dev *dev)
 {
-	gm_frames_free(dev);
+	gmc_frames_free(dev);
 	if (dev->phys)
 		gmi_free(dev->backed, backed_bytes(dev, gmi_phys_total_bytes(dev->phys)));
 	gmi_phys_destroy(dev->phys);
@@ -218,14 +220,14 @@ int gm_dev_destroy(struct gm_dev *dev)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
 	int err = -EBUSY;
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	if (!dev->attached && !dev->nbos) {
 		err = 0;
-		gm_devs[dev->index] = NULL;
+		gmc_devs[dev->index] = NULL;
 		forget_physmem(dev);
 		gmi_free(dev, sizeof *dev);
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -244,20 +246,21 @@ int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
 		phys = NULL;
 	}
 	if (phys) {
-		gmi_lock(&gm_registry_lock);
+		gmi_lock(&gmc_registry_lock);
 		dev->phys_begin = begin;
 		dev->hnid = next_hnid++;
 		dev->phys = phys;
 		dev->backed = backed;
-		gmi_unlock(&gm_registry_lock);
+		gmi_unlock(&gmc_registry_lock);
 	}
 	gmi_restore_signals(mask);
 	return phys ? 0 : -ENOMEM;
 }
 
 /*
- * Everything the device holds or maps in the space goes home. Its faults are refused meanwhile: whoever saw that they
- * are not has the lock of its block, and the block is in the list. Registry lock held.
+ * Everything the device holds or maps in the space goes home. Its faults are refused meanwhile:
+ * whoever saw that they are not has the lock of its block, and the block is in the list.
+ * Registry lock held.
  */
 static int bring_all_home(struct gm_ctx *ctx)
 {
@@ -269,39 +272,41 @@ static int bring_all_home(struct gm_ctx *ctx)
 		gmi_lock(&b->lock);
 		struct gm_block_dev *bd = b->dev[ctx->dev->index];
 		if (bd && !err)
-			err = gm_migrate_to_cpu(b, bd->valid, true);
+			err = gmc_migrate_to_cpu(b, bd->valid, true);
 		if (bd && !err)
-			err = gm_block_forget(b, ctx);
+			err = gmc_block_forget(b, ctx);
 		gmi_unlock(&b->lock);
 	}
 	return err;
 }
 
-/* The blocks stay while the space does, and that while the device is attached: the registry lock. */
-void gm_launch_done(struct gm_dev *dev)
+/* The blocks stay while the space does, and that while the device is attached: the registry
+ * lock. */
+void gmc_launch_done(struct gm_dev *dev)
 {
-	if (gm_likely(!gm_policy_copies()))
+	if (gm_likely(!gmc_policy_copies()))
 		return;
 	gm_sigmask mask = gmi_block_signals();
 
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gm_spaces[i];
+		struct gm_as *as = gmc_spaces[i];
 		struct gm_ctx *ctx = as ? as->ctx[dev->index] : NULL;
 		struct gm_block *b;
-		if (!ctx || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->home_after_launch)
+		if (!ctx || !gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->home_after_launch)
 			continue;
 		gm_for_each_block (as, b) {
 			if (!__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE))
 				continue;
 			gmi_lock(&b->lock);
-			int err = gm_migrate_to_cpu(b, b->dev[dev->index]->valid, true);
+			int err = gmc_migrate_to_cpu(b, b->dev[dev->index]->valid, true);
 			gmi_unlock(&b->lock);
 			if (err) /* they come when they are asked for */
-				gm_log(GM_LOG_WARN, "cannot copy back after a launch: error %d", -err);
+				gm_log(GM_LOG_WARN, "cannot copy back after a launch: error %d",
+				       -err);
 		}
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 }
 
@@ -310,24 +315,25 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 	if (!dev || dev->hnid < 0 || dev->hnid != hnid)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	int err = dev->nbos ? -EBUSY : 0;
 	for (int i = 0; i < GM_MAX_AS && !err; i++)
-		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
-			err = bring_all_home(gm_spaces[i]->ctx[dev->index]);
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			err = bring_all_home(gmc_spaces[i]->ctx[dev->index]);
 	if (!err) {
 		forget_physmem(dev);
 		dev->hnid = -1;
 	}
 	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
-			atomic_store(&gm_spaces[i]->ctx[dev->index]->refuse, 0);
-	gmi_unlock(&gm_registry_lock);
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			atomic_store(&gmc_spaces[i]->ctx[dev->index]->refuse, 0);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
 
-/* Contexts are never freed before their space is: a fault that comes too late still finds one that refuses. */
+/* Contexts are never freed before their space is: a fault that comes too late still finds one
+ * that refuses. */
 static struct gm_ctx *ctx_room(struct gm_as *as, unsigned d)
 {
 	if (!as->ctx_room[d])
@@ -335,7 +341,8 @@ static struct gm_ctx *ctx_room(struct gm_as *as, unsigned d)
 	return as->ctx_room[d];
 }
 
-/* The driver makes its part, and has nothing else where the space has mapped something. Registry lock held. */
+/* The driver makes its part, and has nothing else where the space has mapped something. Registry
+ * lock held. */
 static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
 {
 	struct gm_ctx *ctx = ctx_room(as, dev->index);
@@ -349,7 +356,7 @@ static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
 	if (err)
 		return err;
 	gmi_lock(&as->region_lock);
-	err = gm_vm_peer_joins(as, ctx);
+	err = gmc_vm_peer_joins(as, ctx);
 	if (!err)
 		as->ctx[dev->index] = ctx;
 	gmi_unlock(&as->region_lock);
@@ -366,20 +373,20 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 	if (!as || !dev || (unsigned)mode > GM_MMU_MODE_REPLICATE)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
-	int err = as->ctx[dev->index] ? -EEXIST : gm_store_open(as);
+	gmi_lock(&gmc_registry_lock);
+	int err = as->ctx[dev->index] ? -EEXIST : gmc_store_open(as);
 	if (!err)
 		err = attach(as, dev, mode);
 	if (!err && out)
 		*out = as->ctx[dev->index];
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	if (!err)
-		gm_cpu_start();
+		gmc_cpu_start();
 	if (!err)
-		gm_background_start();
-	(void)activate; /* spaces are always active: the flag selects a context on hardware that switches them
-			 */
+		gmc_background_start();
+	/* spaces are always active: the flag selects a context on hardware that switches them */
+	(void)activate;
 	return err;
 }
 
@@ -390,7 +397,7 @@ static void leave(struct gm_as *as, struct gm_ctx *ctx)
 
 	gmi_lock(&as->region_lock); /* munmap asks attached devices */
 	atomic_store(&ctx->refuse, -ENODEV);
-	gm_hints_forget_device(as, dev->index);
+	gmc_hints_forget_device(as, dev->index);
 	as->ctx[dev->index] = NULL;
 	gmi_unlock(&as->region_lock);
 	if (dev->mmu->pmap_destroy)
@@ -403,14 +410,14 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 	if (!as || !dev)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	struct gm_ctx *ctx = as->ctx[dev->index];
 	int err = !ctx ? -ENOENT : ctx->nsparse ? -EBUSY : bring_all_home(ctx);
 	if (!err)
 		leave(as, ctx);
 	else if (ctx)
 		atomic_store(&ctx->refuse, 0);
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }

@@ -1,6 +1,6 @@
 /*
- * bo.c - buffer objects: pages of a device's memory that the program itself gives addresses to (sparse.c). They are on
- * no list of what can be evicted.
+ * bo.c - buffer objects: pages of a device's memory that the program itself gives addresses to
+ * (sparse.c). They are on no list of what can be evicted.
  */
 #include "core/space/sparse.h"
 #include "core/sys/inject.h"
@@ -20,12 +20,12 @@ static size_t size_of(uint64_t npages)
 	return sizeof(struct gm_bo) + npages * sizeof(uint32_t);
 }
 
-uint64_t gm_bo_pa(const struct gm_bo *bo, uint64_t n)
+uint64_t gmc_bo_pa(const struct gm_bo *bo, uint64_t n)
 {
 	return bo->dev->phys_begin + ((uint64_t)bo->frame[n] << GM_PAGE_SHIFT);
 }
 
-uint64_t gm_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most)
+uint64_t gmc_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most)
 {
 	uint64_t k = 1;
 
@@ -34,9 +34,9 @@ uint64_t gm_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most)
 	return k;
 }
 
-bool gm_bo_alive(const struct gm_bo *bo)
+bool gmc_bo_alive(const struct gm_bo *bo)
 {
-	return __atomic_load_n(&gm_devs[bo->dev->index], __ATOMIC_RELAXED) == bo->dev;
+	return __atomic_load_n(&gmc_devs[bo->dev->index], __ATOMIC_RELAXED) == bo->dev;
 }
 
 /* ---- bytes ---- */
@@ -45,8 +45,8 @@ bool gm_bo_alive(const struct gm_bo *bo)
 static struct gm_ctx *any_ctx(const struct gm_dev *dev)
 {
 	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
-			return gm_spaces[i]->ctx[dev->index];
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			return gmc_spaces[i]->ctx[dev->index];
 	return NULL;
 }
 
@@ -54,11 +54,11 @@ static int by_driver(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void
 {
 	gm_sigmask mask = gmi_block_signals();
 
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	struct gm_ctx *ctx = any_ctx(dev);
 	struct gm_op op = {.kind = (uint8_t)kind, .pa = pa, .host = host, .len = len};
-	int err = ctx ? gm_ops_send(ctx, &op, 1) : -ENODEV;
-	gmi_unlock(&gm_registry_lock);
+	int err = ctx ? gmc_ops_send(ctx, &op, 1) : -ENODEV;
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -102,15 +102,16 @@ static int move(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void *hos
 	return 0;
 }
 
-static int move_range(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, char *host, size_t bytes)
+static int move_range(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, char *host,
+		      size_t bytes)
 {
 	size_t page = page_bytes(bo->dev);
 	int err = 0;
 
 	for (size_t n; bytes && !err; bytes -= n, offset += n, host += host ? n : 0) {
 		uint64_t first = offset / page, most = gm_min(bytes / page + 2, bo->npages - first);
-		n = gm_min(bytes, gm_bo_run(bo, first, most) * page - offset % page);
-		err = move(bo->dev, kind, gm_bo_pa(bo, first) + offset % page, host, n);
+		n = gm_min(bytes, gmc_bo_run(bo, first, most) * page - offset % page);
+		err = move(bo->dev, kind, gmc_bo_pa(bo, first) + offset % page, host, n);
 	}
 	return err;
 }
@@ -121,7 +122,7 @@ static int copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *hos
 
 	if (!bo || !host || offset > size || bytes > size - offset)
 		return -EINVAL;
-	return gm_bo_alive(bo) ? move_range(bo, kind, offset, host, bytes) : -ENODEV;
+	return gmc_bo_alive(bo) ? move_range(bo, kind, offset, host, bytes) : -ENODEV;
 }
 
 int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes)
@@ -141,11 +142,11 @@ static int keep(struct gm_dev *dev, int n)
 {
 	gm_sigmask mask = gmi_block_signals();
 
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	int err = dev->phys ? 0 : -ENODEV;
 	if (!err)
 		dev->nbos += (unsigned)n;
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return err;
 }
@@ -155,10 +156,10 @@ static void give_back(struct gm_bo *bo, uint64_t npages)
 	struct gm_dev *dev = bo->dev;
 	gm_sigmask mask = gmi_block_signals();
 
-	for (uint64_t i = 0; i < npages && gm_bo_alive(bo); i++)
+	for (uint64_t i = 0; i < npages && gmc_bo_alive(bo); i++)
 		gmi_phys_free(dev->phys, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT, dev->page_order);
 	gmi_restore_signals(mask);
-	if (gm_bo_alive(bo))
+	if (gmc_bo_alive(bo))
 		keep(dev, -1);
 	gmi_free(bo, size_of(bo->npages));
 }
@@ -166,14 +167,14 @@ static void give_back(struct gm_bo *bo, uint64_t npages)
 /* Frame n, beside the one before if that can be. */
 static int take_frame(struct gm_bo *bo, uint64_t n)
 {
-	uint64_t prefer =
-		n ? ((uint64_t)bo->frame[n - 1] << GM_PAGE_SHIFT) + page_bytes(bo->dev) : GM_PHYS_NONE;
+	uint64_t prefer = n ? ((uint64_t)bo->frame[n - 1] << GM_PAGE_SHIFT) + page_bytes(bo->dev)
+			    : GM_PHYS_NONE;
 	uint64_t frame;
 	int err;
 
 	for (;;) {
 		gm_sigmask mask = gmi_block_signals();
-		err = gm_frame_take(bo->dev, NULL, gm_bm_zero(), prefer, &frame);
+		err = gmc_frame_take(bo->dev, NULL, gm_bm_zero(), prefer, &frame);
 		gmi_restore_signals(mask);
 		if (err != -EAGAIN)
 			break;
@@ -215,7 +216,7 @@ int gm_bo_destroy(struct gm_bo *bo)
 {
 	if (!bo)
 		return -EINVAL;
-	if (gm_bo_alive(bo) && atomic_load(&bo->bound))
+	if (gmc_bo_alive(bo) && atomic_load(&bo->bound))
 		return -EBUSY;
 	give_back(bo, bo->npages);
 	return 0;

@@ -10,7 +10,8 @@
 #include <errno.h>
 
 /* A range's hints: the words of its value. All zero: none, and not in the map. */
-enum { READ_MOSTLY, PREFERRED, ACCESSED_BY }; /* flag; 0 none, 1 host, 2 + device; a bit for each device */
+/* flag; 0 none, 1 host, 2 + device; a bit for each device */
+enum { READ_MOSTLY, PREFERRED, ACCESSED_BY };
 #define HOST	  1
 #define DEVICE(d) (2 + (uint64_t)(d))
 
@@ -40,7 +41,8 @@ static bool next_in(const struct gm_rangemap *m, uintptr_t at, uintptr_t hi, str
 	r->end = gm_min(r->end, hi);
 	return true;
 }
-#define for_each_in(m, lo, hi, r) for (uintptr_t at_ = (lo); next_in((m), at_, (hi), (r)); at_ = (r)->end)
+#define for_each_in(m, lo, hi, r)                                                                  \
+	for (uintptr_t at_ = (lo); next_in((m), at_, (hi), (r)); at_ = (r)->end)
 
 static struct gm_hints *mirror_of(struct gm_block *b)
 {
@@ -107,10 +109,11 @@ static int refresh(struct gm_block *b, uintptr_t lo, uintptr_t hi)
 	int err = 0;
 
 	blank(b, part(b, lo, hi));
-	for_each_in(&b->as->hints, lo, hi, &r) err = err ? err : note(b, part(b, r.start, r.end), &r.val);
+	for_each_in (&b->as->hints, lo, hi, &r)
+		err = err ? err : note(b, part(b, r.start, r.end), &r.val);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
-		for_each_in(&b->as->attrs[d], lo, hi, &r) err =
-			err ? err : note_attr(b, d, part(b, r.start, r.end), r.val.v[0]);
+		for_each_in (&b->as->attrs[d], lo, hi, &r)
+			err = err ? err : note_attr(b, d, part(b, r.start, r.end), r.val.v[0]);
 	return err;
 }
 
@@ -123,15 +126,15 @@ static bool nothing_said(const struct gm_as *as)
 	return n == 0;
 }
 
-bool gm_hints_fill(struct gm_block *b)
+bool gmc_hints_fill(struct gm_block *b)
 {
 	if (nothing_said(b->as) || !refresh(b, b->va, b->va + GM_BLOCK_BYTES))
 		return true;
-	gm_hints_free_mirror(b);
+	gmc_hints_free_mirror(b);
 	return false;
 }
 
-void gm_hints_free_mirror(struct gm_block *b)
+void gmc_hints_free_mirror(struct gm_block *b)
 {
 	for (unsigned d = 0; b->hints && d < GM_MAX_DEV; d++)
 		gmi_free(b->hints->attr[d], GM_PAGES_PER_BLOCK * sizeof *b->hints->attr[d]);
@@ -139,15 +142,15 @@ void gm_hints_free_mirror(struct gm_block *b)
 	b->hints = NULL;
 }
 
-/* Region locked: every block of [lo, hi) follows the maps; fn, if any, on each of them while it is locked. */
+/* Region locked: every block of [lo, hi) follows the maps; fn, if any, on each of them while it
+ * is locked. */
 static int refresh_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 		       int (*fn)(struct gm_block *b, gm_bm set, void *arg), void *arg)
 {
 	struct gm_vm_piece p;
 	int err = 0;
 
-	gm_vm_for_each_piece(as, lo, hi, &p)
-	{
+	gm_vm_for_each_piece (as, lo, hi, &p) {
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
@@ -232,17 +235,17 @@ static int change_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 
 static int follow_one(struct gm_block *b, gm_bm set, void *arg)
 {
-	gm_hint_follow(b, set);
+	gmc_hint_follow(b, set);
 	return 0;
 }
 
 /* Blocks are made as needed: the device gets entries. */
 static void follow_all(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
-	gm_each_block(as, lo, hi, true, follow_one, NULL);
+	gmc_each_block(as, lo, hi, true, follow_one, NULL);
 }
 
-int gm_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, struct gm_dev *dev)
+int gmc_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, struct gm_dev *dev)
 {
 	const struct hint *h = NULL;
 
@@ -253,11 +256,12 @@ int gm_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, stru
 		return -ENOENT;
 	if (h->names == A_DEVICE && !dev)
 		return -EINVAL;
-	gm_sigmask mask = gm_vm_enter(as);
+	gm_sigmask mask = gmc_vm_enter(as);
 	bool attached = h->names == NOBODY || !dev || as->ctx[dev->index];
-	int err = attached ? change_all(as, lo, hi, h->change, dev ? (int)dev->index : -1) : -ENODEV;
+	int err =
+		attached ? change_all(as, lo, hi, h->change, dev ? (int)dev->index : -1) : -ENODEV;
 	int mirrored = attached ? refresh_all(as, lo, hi, NULL, NULL) : 0;
-	gm_vm_leave(as, mask);
+	gmc_vm_leave(as, mask);
 	err = err ? err : mirrored;
 	if (!err && behavior == GM_MADV_ACCESSED_BY) {
 		err = gmi_activate();
@@ -275,7 +279,7 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 	if (!as || !info)
 		return -EINVAL;
 	*info = (struct gm_hints_info){.preferred = -1};
-	gm_sigmask mask = gm_vm_enter(as);
+	gm_sigmask mask = gmc_vm_enter(as);
 	if (gmi_rangemap_find(&as->hints, (uintptr_t)addr, &r)) {
 		info->read_mostly = r.val.v[READ_MOSTLY] != 0;
 		info->has_preferred = r.val.v[PREFERRED] != 0;
@@ -285,41 +289,45 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 			if (r.val.v[ACCESSED_BY] >> d & 1)
 				info->accessed_hnid[info->accessed_by++] = as->ctx[d]->dev->hnid;
 	}
-	gm_vm_leave(as, mask);
+	gmc_vm_leave(as, mask);
 	return 0;
 }
 
-gm_bm gm_hint_stays(const struct gm_block *b, unsigned d)
+gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
 {
 	const struct gm_hints *h = b->hints;
 
-	return h ? gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d]) : gm_bm_zero();
+	return h ? gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d])
+		 : gm_bm_zero();
 }
 
-gm_bm gm_hint_comes(const struct gm_block *b, unsigned d)
+gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d)
 {
 	return b->hints ? b->hints->prefer_dev[d] : gm_bm_zero();
 }
 
-void gm_hint_follow(struct gm_block *b, gm_bm set)
+void gmc_hint_follow(struct gm_block *b, gm_bm set)
 {
 	if (!b->hints)
 		return;
 	struct gm_places at;
-	gm_places(b, &at);
-	gm_bm here = gm_bm_and(set, gm_bm_and(b->managed, gm_bm_or(at.in[GM_HOST], at.in[GM_REMOTE])));
+	gmc_places(b, &at);
+	gm_bm here =
+		gm_bm_and(set, gm_bm_and(b->managed, gm_bm_or(at.in[GM_HOST], at.in[GM_REMOTE])));
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_ctx *ctx = b->as->ctx[d];
-		gm_bm want = gm_bm_and(here, gm_bm_and(b->hints->accessed_by[d], gm_hint_stays(b, d)));
+		gm_bm want =
+			gm_bm_and(here, gm_bm_and(b->hints->accessed_by[d], gmc_hint_stays(b, d)));
 		if (!ctx || gm_bm_empty(want))
 			continue;
 		if (b->dev[d])
 			want = gm_bm_andnot(want, b->dev[d]->map_r);
-		gm_bm w = gm_bm_and(want, b->prog_w), r = gm_bm_and(gm_bm_andnot(want, w), b->prog_r);
+		gm_bm w = gm_bm_and(want, b->prog_w),
+		      r = gm_bm_and(gm_bm_andnot(want, w), b->prog_r);
 		if (!gm_bm_empty(w))
-			gm_map_remote(b, ctx, w, true);
+			gmc_map_remote(b, ctx, w, true);
 		if (!gm_bm_empty(r))
-			gm_map_remote(b, ctx, r, false);
+			gmc_map_remote(b, ctx, r, false);
 	}
 }
 
@@ -335,11 +343,11 @@ static int enter_again(struct gm_block *b, gm_bm set, void *arg)
 		return 0;
 	gm_bm mapped = gm_bm_and(set, bd->map_r), w = bd->map_w;
 	gm_bm remote = gm_bm_and(mapped, bd->remote), own = gm_bm_andnot(mapped, remote);
-	int err = gm_dev_unmap(b, ctx, mapped);
+	int err = gmc_dev_unmap(b, ctx, mapped);
 	if (!err && !gm_bm_empty(own))
-		err = gm_dev_map(b, ctx, own, w, false);
+		err = gmc_dev_map(b, ctx, own, w, false);
 	if (!err && !gm_bm_empty(remote))
-		err = gm_dev_map(b, ctx, remote, w, true);
+		err = gmc_dev_map(b, ctx, remote, w, true);
 	return err;
 }
 
@@ -353,7 +361,7 @@ int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, ui
 		return -EINVAL;
 	if (lo < as->base || hi > as->base + as->bytes)
 		return -EFAULT;
-	gm_sigmask mask = gm_vm_enter(as);
+	gm_sigmask mask = gmc_vm_enter(as);
 	struct gm_ctx *ctx = as->ctx[dev->index];
 	if (!ctx || ctx->dev != dev)
 		err = -EINVAL;
@@ -364,7 +372,7 @@ int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, ui
 			   : gmi_rangemap_clear(&as->attrs[dev->index], lo, hi);
 	if (!err && len)
 		err = refresh_all(as, lo, hi, enter_again, ctx);
-	gm_vm_leave(as, mask);
+	gmc_vm_leave(as, mask);
 	return err;
 }
 
@@ -374,16 +382,16 @@ int gm_get_attr(struct gm_as *as, struct gm_dev *dev, const void *addr, uint64_t
 
 	if (!as || !dev || !attr || gm_as_of(addr) != as)
 		return -EINVAL;
-	gm_sigmask mask = gm_vm_enter(as);
+	gm_sigmask mask = gmc_vm_enter(as);
 	bool found = gmi_rangemap_find(&as->attrs[dev->index], (uintptr_t)addr, &r);
 	*attr = found ? r.val.v[0] : 0;
-	gm_vm_leave(as, mask);
+	gmc_vm_leave(as, mask);
 	return 0;
 }
 
 /* ---- what happens to ranges ---- */
 
-void gm_hints_clear(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+void gmc_hints_clear(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	if (nothing_said(as))
 		return;
@@ -398,11 +406,11 @@ static void copy_ranges(struct gm_rangemap *m, uintptr_t from, uintptr_t to, siz
 {
 	struct gm_range r;
 
-	for_each_in(m, from, from + len, &r)
+	for_each_in (m, from, from + len, &r)
 		gmi_rangemap_assign(m, r.start - from + to, r.end - from + to, &r.val);
 }
 
-void gm_hints_copy(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len)
+void gmc_hints_copy(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len)
 {
 	if (nothing_said(as))
 		return;
@@ -418,7 +426,7 @@ static void forget_in_maps(struct gm_as *as, unsigned d)
 	gmi_rangemap_clear(&as->attrs[d], as->base, as->base + as->bytes);
 }
 
-void gm_hints_forget_device(struct gm_as *as, unsigned d)
+void gmc_hints_forget_device(struct gm_as *as, unsigned d)
 {
 	if (nothing_said(as))
 		return;
@@ -427,12 +435,13 @@ void gm_hints_forget_device(struct gm_as *as, unsigned d)
 	forget_in_maps(as, d);
 	gm_for_each_block (as, b) {
 		gmi_lock(&b->lock);
-		refresh(b, b->va, b->va + GM_BLOCK_BYTES); /* less than before: no memory is needed */
+		/* less than before: no memory is needed */
+		refresh(b, b->va, b->va + GM_BLOCK_BYTES);
 		gmi_unlock(&b->lock);
 	}
 }
 
-void gm_hints_forked(struct gm_as *as)
+void gmc_hints_forked(struct gm_as *as)
 {
 	struct gm_block *b;
 
@@ -444,7 +453,7 @@ void gm_hints_forked(struct gm_as *as)
 		refresh(b, b->va, b->va + GM_BLOCK_BYTES);
 }
 
-void gm_hints_destroy(struct gm_as *as)
+void gmc_hints_destroy(struct gm_as *as)
 {
 	gmi_rangemap_destroy(&as->hints);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)

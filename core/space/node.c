@@ -1,14 +1,15 @@
 /*
- * node.c - questions about devices' memories and about the whole process: what gmem.h calls hnodes and counters.
+ * node.c - questions about devices' memories and about the whole process: what gmem.h calls
+ * hnodes and counters.
  */
 #include "core/space/as.h"
 #include <errno.h>
 
-struct gm_dev *gm_dev_by_hnid(int hnid)
+struct gm_dev *gmc_dev_by_hnid(int hnid)
 {
 	for (int i = 0; i < GM_MAX_DEV; i++)
-		if (gm_devs[i] && gm_devs[i]->hnid >= 0 && gm_devs[i]->hnid == hnid)
-			return gm_devs[i];
+		if (gmc_devs[i] && gmc_devs[i]->hnid >= 0 && gmc_devs[i]->hnid == hnid)
+			return gmc_devs[i];
 	return NULL;
 }
 
@@ -19,12 +20,12 @@ int gm_dev_hnid(const struct gm_dev *dev)
 
 int gm_is_hnode(int hnid)
 {
-	return gm_dev_by_hnid(hnid) != NULL;
+	return gmc_dev_by_hnid(hnid) != NULL;
 }
 
 struct gm_dev *gm_get_hnode(int hnid)
 {
-	return gm_dev_by_hnid(hnid);
+	return gmc_dev_by_hnid(hnid);
 }
 
 int gm_query_hnode(int hnid, struct gm_hnode_info *info)
@@ -32,8 +33,8 @@ int gm_query_hnode(int hnid, struct gm_hnode_info *info)
 	if (!info)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
-	const struct gm_dev *dev = gm_dev_by_hnid(hnid);
+	gmi_lock(&gmc_registry_lock);
+	const struct gm_dev *dev = gmc_dev_by_hnid(hnid);
 	if (dev) {
 		const struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
 		*info = (struct gm_hnode_info){
@@ -47,7 +48,7 @@ int gm_query_hnode(int hnid, struct gm_hnode_info *info)
 			.attached = dev->attached,
 		};
 	}
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return dev ? 0 : -ENODEV;
 }

@@ -1,6 +1,6 @@
 /*
- * sparse.c - sparse ranges: tables from device pages of addresses to pages of buffer objects. The table is the truth, the
- * device's entries are a cache of it, as everywhere. See sparse.h.
+ * sparse.c - sparse ranges: tables from device pages of addresses to pages of buffer objects.
+ * The table is the truth, the device's entries are a cache of it, as everywhere. See sparse.h.
  */
 #include "core/space/sparse.h"
 #include "core/sys/inject.h"
@@ -20,7 +20,8 @@ struct change {
 	uint64_t first, n;
 	struct slot to; /* of the first page; the others follow in the object */
 };
-#define BATCH 256 /* changes that the device is told at a time: while a kernel runs, each time waits for it */
+/* changes that the device is told at a time: while a kernel runs, each time waits for it */
+#define BATCH 256
 struct gm_sparse {
 	struct gm_sparse *next;
 	struct gm_as *as;
@@ -78,7 +79,7 @@ static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, boo
 		op.kind = GM_OP_MAP;
 		op.prot = c->to.prot;
 		op.flags = replace ? GM_OP_REPLACE : 0;
-		op.pa = gm_bo_pa(c->to.bo, c->to.page);
+		op.pa = gmc_bo_pa(c->to.bo, c->to.page);
 		op.attr = c->to.attr;
 	}
 	return op;
@@ -102,17 +103,21 @@ static void note(struct gm_sparse *s, const struct change *c, bool bound)
 static void withdraw(struct gm_sparse *s, struct gm_ctx *ctx, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		s->op[i] = op_of(s, &(struct change){.first = s->change[i].first, .n = s->change[i].n}, true);
-	bool gone = !gm_inject(GM_INJ_UNMAP) && !gm_ops_send(ctx, s->op, n);
+		s->op[i] =
+			op_of(s, &(struct change){.first = s->change[i].first, .n = s->change[i].n},
+			      true);
+	bool gone = !gm_inject(GM_INJ_UNMAP) && !gmc_ops_send(ctx, s->op, n);
 	for (unsigned i = 0; i < n; i++) {
 		const struct change *c = &s->change[i];
 		if (gone)
 			note(s, c, false);
-		else if (c->to.bo) /* it may reach the old pages and the new: neither are ever given back */
+		else if (
+			c->to.bo) /* it may reach the old pages and the new: neither are ever given back */
 			atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
 	}
 	if (!gone)
-		gm_log(GM_LOG_ERROR, "device %u neither binds nor unbinds: buffer objects stay in use",
+		gm_log(GM_LOG_ERROR,
+		       "device %u neither binds nor unbinds: buffer objects stay in use",
 		       s->dev->index);
 }
 
@@ -124,7 +129,7 @@ static int send(struct gm_sparse *s, struct gm_ctx *ctx)
 	if (!n)
 		return 0;
 	bool refused = gm_inject(s->change[0].to.bo ? GM_INJ_MAP : GM_INJ_UNMAP);
-	int err = refused ? -EIO : gm_ops_send(ctx, s->op, n);
+	int err = refused ? -EIO : gmc_ops_send(ctx, s->op, n);
 	if (err) {
 		withdraw(s, ctx, n);
 		return err;
@@ -152,7 +157,7 @@ static int bind_one(struct gm_sparse *s, struct gm_ctx *ctx, const struct gm_bin
 	int err = 0;
 
 	for (uint64_t i = 0; i < n && !err; i += k) {
-		k = b->bo ? gm_bo_run(b->bo, at + i, n - i) : n;
+		k = b->bo ? gmc_bo_run(b->bo, at + i, n - i) : n;
 		struct change c = {.first = first + i, .n = k};
 		if (b->bo)
 			c.to = (struct slot){b->bo, b->attr, (uint32_t)(at + i), (uint8_t)b->prot};
@@ -220,7 +225,7 @@ void *gm_sparse_addr(const struct gm_sparse *s)
 	return (void *)s->va;
 }
 
-int gm_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write)
+int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write)
 {
 	gm_sigmask mask = enter(as);
 	int err = -ENOENT;
@@ -236,7 +241,7 @@ int gm_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool writ
 			err = -EPERM;
 		struct gm_op op = op_of(s, &c, false);
 		if (!err)
-			err = gm_ops_send(ctx, &op, 1);
+			err = gmc_ops_send(ctx, &op, 1);
 	}
 	leave(as, mask);
 	return err;
@@ -293,10 +298,10 @@ static int reserve(struct gm_sparse *s)
 /* In the kernel, too; the device has no entry there any more. */
 static int unreserve(struct gm_sparse *s)
 {
-	gm_sigmask mask = gm_vm_enter(s->as);
-	int err = gm_vm_replace(s->as, s->va, s->va + bytes_of(s), &gm_vm_nothing);
+	gm_sigmask mask = gmc_vm_enter(s->as);
+	int err = gmc_vm_replace(s->as, s->va, s->va + bytes_of(s), &gmc_vm_nothing);
 
-	gm_vm_leave(s->as, mask);
+	gmc_vm_leave(s->as, mask);
 	if (!err)
 		gm_sys_munmap(s->slot, table_bytes(s->npages));
 	return err;
@@ -313,11 +318,11 @@ int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct 
 	s->dev = dev;
 	s->npages = bytes / page_bytes(dev);
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock); /* it stays attached meanwhile */
+	gmi_lock(&gmc_registry_lock); /* it stays attached meanwhile */
 	int err = !ctx_of(s) ? -EINVAL : bytes > as->bytes ? -ENOMEM : reserve(s);
 	if (!err)
 		link_in(s);
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	if (err)
 		gmi_free(s, sizeof *s);
@@ -337,12 +342,12 @@ int gm_sparse_destroy(struct gm_sparse *s)
 	if (err && err != -ENODEV)
 		return err;
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	unlink_from(s); /* faults look at the table no longer */
 	err = unreserve(s);
 	if (err)
 		link_in(s);
-	gmi_unlock(&gm_registry_lock);
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	if (!err)
 		gmi_free(s, sizeof *s);

@@ -1,10 +1,11 @@
 /*
- * vm.c - mmap, munmap and mprotect on a space: the region map, the blocks and the kernel's VMAs changed
- * together.
+ * vm.c - mmap, munmap and mprotect on a space: the region map, the blocks and the kernel's VMAs
+ * changed together.
  *
- * The window is one reservation for ever: mapping puts memory over a piece of it with MAP_FIXED, unmapping
- * puts the reservation back, each in one mmap, so that no other mapping can slip in between. Where a block
- * exists the change is made under its lock, 2 MiB at a time, because faults only take that lock.
+ * The window is one reservation for ever: mapping puts memory over a piece of it with MAP_FIXED,
+ * unmapping puts the reservation back, each in one mmap, so that no other mapping can slip in
+ * between. Where a block exists the change is made under its lock, 2 MiB at a time, because
+ * faults only take that lock.
  */
 #include "core/space/vm_int.h"
 #include "core/page/dma.h"
@@ -17,16 +18,16 @@
 #define MAX_PEER_TRIES 10
 #define PROT_KNOWN     (PROT_READ | PROT_WRITE | PROT_EXEC | 0x8 /* PROT_SEM */)
 
-const struct gm_vm_memory gm_vm_nothing = {.prot = PROT_NONE, .flags = RESERVATION, .fd = -1};
+const struct gm_vm_memory gmc_vm_nothing = {.prot = PROT_NONE, .flags = RESERVATION, .fd = -1};
 
-gm_sigmask gm_vm_enter(struct gm_as *as)
+gm_sigmask gmc_vm_enter(struct gm_as *as)
 {
 	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&as->region_lock);
 	return old;
 }
 
-void gm_vm_leave(struct gm_as *as, gm_sigmask old)
+void gmc_vm_leave(struct gm_as *as, gm_sigmask old)
 {
 	gmi_unlock(&as->region_lock);
 	gmi_restore_signals(old);
@@ -34,7 +35,7 @@ void gm_vm_leave(struct gm_as *as, gm_sigmask old)
 
 /* ---- walking ---- */
 
-bool gm_vm_piece(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_vm_piece *p)
+bool gmc_vm_piece(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_vm_piece *p)
 {
 	if (lo >= hi)
 		return false;
@@ -51,7 +52,7 @@ bool gm_vm_piece(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_vm_piec
 	return true;
 }
 
-bool gm_vm_range(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_range *r)
+bool gmc_vm_range(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_range *r)
 {
 	if (lo >= hi || !gmi_rangemap_next(&as->regions, lo, r) || r->start >= hi)
 		return false;
@@ -60,18 +61,18 @@ bool gm_vm_range(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_range *
 	return true;
 }
 
-static int spread_part(struct gm_as *as, const struct gm_vm_op *op, uintptr_t lo, uintptr_t hi, int arg,
-		       bool within)
+static int spread_part(struct gm_as *as, const struct gm_vm_op *op, uintptr_t lo, uintptr_t hi,
+		       int arg, bool within)
 {
 	if (!within)
 		return (int)gm_sys3(op->nr, lo, hi - lo, arg);
-	gm_sigmask old = gm_vm_enter(as);
+	gm_sigmask old = gmc_vm_enter(as);
 	int err = op->inside(as, lo, hi, arg);
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return err;
 }
 
-int gm_vm_spread(struct gm_as *as, const struct gm_vm_op *op, uintptr_t lo, uintptr_t hi, int arg)
+int gmc_vm_spread(struct gm_as *as, const struct gm_vm_op *op, uintptr_t lo, uintptr_t hi, int arg)
 {
 	uintptr_t begin = gm_max(lo, as->base), end = gm_min(hi, as->base + as->bytes);
 	uintptr_t cut[] = {lo, begin, end, hi};
@@ -90,7 +91,8 @@ int gm_vm_spread(struct gm_as *as, const struct gm_vm_op *op, uintptr_t lo, uint
 
 /* ---- the region map ---- */
 
-/* What counts as managed: accessible memory that may migrate. Reserved address space is not memory yet. */
+/* What counts as managed: accessible memory that may migrate. Reserved address space is not
+ * memory yet. */
 static bool counts(const struct gm_range_value *v)
 {
 	return gm_vm_managed(v) && gm_vm_prot(v);
@@ -103,8 +105,7 @@ static void note_site(struct gm_block *b)
 	size_t largest = 0;
 	uint64_t site = 0;
 
-	gm_vm_for_each_range(b->as, b->va, b->va + GM_BLOCK_BYTES, &r)
-	{
+	gm_vm_for_each_range (b->as, b->va, b->va + GM_BLOCK_BYTES, &r) {
 		if (r.end - r.start <= largest)
 			continue;
 		largest = r.end - r.start;
@@ -113,19 +114,24 @@ static void note_site(struct gm_block *b)
 	atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
 }
 
-int gm_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
+int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
 {
 	struct gm_range r;
 	struct gm_vm_piece p;
 	int64_t delta = v && counts(v) ? (int64_t)(hi - lo) : 0;
 
-	gm_vm_for_each_range(as, lo, hi, &r) if (counts(&r.val)) delta -= (int64_t)(r.end - r.start);
-	int err = v ? gmi_rangemap_assign(&as->regions, lo, hi, v) : gmi_rangemap_clear(&as->regions, lo, hi);
+	gm_vm_for_each_range (as, lo, hi, &r)
+		if (counts(&r.val))
+			delta -= (int64_t)(r.end - r.start);
+	int err = v ? gmi_rangemap_assign(&as->regions, lo, hi, v)
+		    : gmi_rangemap_clear(&as->regions, lo, hi);
 	if (err)
 		return err;
 	if (delta)
 		gmi_gauge_add(&gmi_stats->managed_bytes, &gmi_stats->managed_peak_bytes, delta);
-	gm_vm_for_each_piece(as, lo, hi, &p) if (p.b) note_site(p.b);
+	gm_vm_for_each_piece (as, lo, hi, &p)
+		if (p.b)
+			note_site(p.b);
 	return 0;
 }
 
@@ -135,28 +141,27 @@ int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, uintptr_t p
 	struct gm_range r;
 	int err = 0;
 
-	gm_sigmask old = gm_vm_enter(as);
-	unsigned site = gm_site(pc);
-	gm_vm_for_each_range(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES), &r)
-	{
+	gm_sigmask old = gmc_vm_enter(as);
+	unsigned site = gmc_site(pc);
+	gm_vm_for_each_range (as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES),
+			      &r) {
 		struct gm_range_value v = r.val;
 		v.v[1] = site;
-		err = gm_vm_set_region(as, r.start, r.end, &v);
+		err = gmc_vm_set_region(as, r.start, r.end, &v);
 		if (err)
 			break;
 	}
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return err;
 }
 
-void gm_vm_fill_block(struct gm_block *b)
+void gmc_vm_fill_block(struct gm_block *b)
 {
 	struct gm_range r;
 
 	note_site(b);
 
-	gm_vm_for_each_range(b->as, b->va, b->va + GM_BLOCK_BYTES, &r)
-	{
+	gm_vm_for_each_range (b->as, b->va, b->va + GM_BLOCK_BYTES, &r) {
 		gm_bm set = gm_bm_range((unsigned)((r.start - b->va) >> GM_PAGE_SHIFT),
 					(unsigned)((r.end - b->va) >> GM_PAGE_SHIFT));
 		int rights = gm_vm_rights(gm_vm_prot(&r.val));
@@ -172,32 +177,35 @@ void gm_vm_fill_block(struct gm_block *b)
 bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len)
 {
 	uintptr_t lo = gm_max((uintptr_t)addr, as->base);
-	uintptr_t hi = gm_min(gm_align_up((uintptr_t)addr + len, GM_PAGE_BYTES), as->base + as->bytes);
+	uintptr_t hi =
+		gm_min(gm_align_up((uintptr_t)addr + len, GM_PAGE_BYTES), as->base + as->bytes);
 
 	if (lo >= hi)
 		return true;
-	gm_sigmask old = gm_vm_enter(as);
+	gm_sigmask old = gmc_vm_enter(as);
 	bool covered = gmi_rangemap_covers(&as->regions, lo, hi);
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return covered;
 }
 
-bool gm_vm_sparse(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+bool gmc_vm_sparse(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	struct gm_range r;
 
 	if (gm_likely(!gm_has_sparse(as)))
 		return false;
-	gm_vm_for_each_range(as, lo, hi, &r) if (gm_vm_kind(&r.val) == GM_REGION_SPARSE) return true;
+	gm_vm_for_each_range (as, lo, hi, &r)
+		if (gm_vm_kind(&r.val) == GM_REGION_SPARSE)
+			return true;
 	return false;
 }
 
 /* ---- putting memory in place ---- */
 
-int gm_vm_block_renewed(const struct gm_vm_piece *p, const struct gm_range_value *v)
+int gmc_vm_block_renewed(const struct gm_vm_piece *p, const struct gm_range_value *v)
 {
 	int rights = v ? gm_vm_rights(gm_vm_prot(v)) : 0;
-	return gm_block_set_prog(p->b, p->set, rights, v && gm_vm_managed(v), true);
+	return gmc_block_set_prog(p->b, p->set, rights, v && gm_vm_managed(v), true);
 }
 
 static int replace_piece(const struct gm_vm_piece *p, uint64_t off, const struct gm_vm_memory *m)
@@ -206,27 +214,27 @@ static int replace_piece(const struct gm_vm_piece *p, uint64_t off, const struct
 
 	if (p->b)
 		gmi_lock(&p->b->lock);
-	/* The kernel's refusals (a bad descriptor, no right) come before it takes the old mapping away. */
+	/* The kernel's refusals (a bad descriptor, no right) come before it takes the old
+	 * mapping away. */
 	void *r = gm_sys_mmap((void *)p->lo, p->hi - p->lo, m->prot, flags, m->fd, off);
 	int err = gm_is_err(r) ? gm_err(r) : 0;
 	if (p->b) {
 		if (!err) {
-			gm_block_drop(p->b, p->set);
-			err = gm_vm_block_renewed(p, m->value);
+			gmc_block_drop(p->b, p->set);
+			err = gmc_vm_block_renewed(p, m->value);
 		}
 		gmi_unlock(&p->b->lock);
 	}
 	return err;
 }
 
-int gm_vm_replace(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m)
+int gmc_vm_replace(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m)
 {
 	struct gm_vm_piece p;
 	uintptr_t done = lo;
 	int err = 0, map_err = 0;
 
-	gm_vm_for_each_piece(as, lo, hi, &p)
-	{
+	gm_vm_for_each_piece (as, lo, hi, &p) {
 		err = replace_piece(&p, m->off + (m->flags & MAP_ANONYMOUS ? 0 : p.lo - lo), m);
 		if (err)
 			break;
@@ -234,66 +242,64 @@ int gm_vm_replace(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_
 	}
 	if (done > lo) {
 		if (!m->value)
-			gm_vm_peers_unmapped(as, lo, done);
-		map_err = gm_vm_set_region(as, lo, done, m->value);
-		gm_hints_clear(as, lo, done);
+			gmc_vm_peers_unmapped(as, lo, done);
+		map_err = gmc_vm_set_region(as, lo, done, m->value);
+		gmc_hints_clear(as, lo, done);
 	}
 	return err ? err : map_err;
 }
 
-int gm_vm_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m)
+int gmc_vm_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m)
 {
 	struct gm_vm_piece p;
-	int err = gm_vm_set_region(as, lo, hi, m->value);
+	int err = gmc_vm_set_region(as, lo, hi, m->value);
 
 	if (err)
 		return err;
 	int flags = (m->flags & ~PLACEMENT) | MAP_FIXED;
 	void *r = gm_sys_mmap((void *)lo, hi - lo, m->prot, flags, m->fd, m->off);
 	if (gm_is_err(r)) {
-		gm_vm_set_region(as, lo, hi, NULL);
+		gmc_vm_set_region(as, lo, hi, NULL);
 		return gm_err(r);
 	}
-	gm_vm_for_each_piece(as, lo, hi, &p)
-	{
+	gm_vm_for_each_piece (as, lo, hi, &p) {
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
-		gm_vm_block_renewed(
-			&p, m->value); /* rights only grow from none: no device is asked, nothing can fail */
+		gmc_vm_block_renewed(
+			&p,
+			m->value); /* rights only grow from none: no device is asked, nothing can fail */
 		gmi_unlock(&p.b->lock);
 	}
 	return 0;
 }
 
-int gm_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
+int gmc_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
 {
 	struct gm_vm_piece p;
 
-	gm_vm_for_each_piece(as, lo, hi, &p)
-	{
+	gm_vm_for_each_piece (as, lo, hi, &p) {
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
-		gm_block_drop(p.b, p.set);
-		gm_vm_block_renewed(&p, v);
+		gmc_block_drop(p.b, p.set);
+		gmc_vm_block_renewed(&p, v);
 		gmi_unlock(&p.b->lock);
 	}
-	gm_hints_clear(as, lo, hi);
-	return gm_vm_set_region(as, lo, hi, v);
+	gmc_hints_clear(as, lo, hi);
+	return gmc_vm_set_region(as, lo, hi, v);
 }
 
-int gm_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+int gmc_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	struct gm_vm_piece p;
 	int err = 0;
 
-	gm_vm_for_each_piece(as, lo, hi, &p)
-	{
+	gm_vm_for_each_piece (as, lo, hi, &p) {
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
-		err = gm_block_privatise(p.b, p.set);
+		err = gmc_block_privatise(p.b, p.set);
 		gmi_unlock(&p.b->lock);
 		if (err)
 			break;
@@ -303,7 +309,8 @@ int gm_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 
 /* ---- mmap ---- */
 
-uintptr_t gm_vm_another_place(struct gm_as *as, uintptr_t taken, size_t len, size_t align, int *tries)
+uintptr_t gmc_vm_another_place(struct gm_as *as, uintptr_t taken, size_t len, size_t align,
+			       int *tries)
 {
 	size_t room = as->base + as->bytes - taken;
 	/* Ever longer steps, so that small mappings get past large ranges too. */
@@ -315,27 +322,28 @@ uintptr_t gm_vm_another_place(struct gm_as *as, uintptr_t taken, size_t len, siz
 	return gmi_rangemap_find_gap(&as->regions, taken + step, len, align);
 }
 
-static uintptr_t map_anywhere(struct gm_as *as, size_t len, size_t align, const struct gm_vm_memory *m)
+static uintptr_t map_anywhere(struct gm_as *as, size_t len, size_t align,
+			      const struct gm_vm_memory *m)
 {
 	int err = -EBUSY, tries = 0;
 
-	for (uintptr_t lo = gmi_rangemap_find_gap(&as->regions, as->base, len, align); lo && err == -EBUSY;
-	     lo = gm_vm_another_place(as, lo, len, align, &tries)) {
-		err = gm_vm_peers_reserve(as, lo, lo + len, m->prot);
+	for (uintptr_t lo = gmi_rangemap_find_gap(&as->regions, as->base, len, align);
+	     lo && err == -EBUSY; lo = gmc_vm_another_place(as, lo, len, align, &tries)) {
+		err = gmc_vm_peers_reserve(as, lo, lo + len, m->prot);
 		if (err)
 			continue;
-		err = gm_vm_place(as, lo, lo + len, m);
+		err = gmc_vm_place(as, lo, lo + len, m);
 		if (!err)
 			return lo;
-		gm_vm_peers_forget(as, lo, lo + len);
+		gmc_vm_peers_forget(as, lo, lo + len);
 	}
 	return (uintptr_t)(intptr_t)(err == -EBUSY ? -ENOMEM : err);
 }
 
-void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags, enum gm_region_kind kind,
-		 uintptr_t site)
+void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags,
+		 enum gm_region_kind kind, uintptr_t site)
 {
-	struct gm_range_value v = gm_vm_value(prot, kind, gm_site(site));
+	struct gm_range_value v = gm_vm_value(prot, kind, gmc_site(site));
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = -1, .value = &v};
 
 	if (!len)
@@ -345,9 +353,9 @@ void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags
 	len = gm_align_up(len, GM_PAGE_BYTES);
 	if (!align)
 		align = len >= GM_BLOCK_BYTES ? GM_BLOCK_BYTES : GM_PAGE_BYTES;
-	gm_sigmask old = gm_vm_enter(as);
+	gm_sigmask old = gmc_vm_enter(as);
 	uintptr_t va = map_anywhere(as, len, gm_max(align, GM_PAGE_BYTES), &m);
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return (void *)va;
 }
 
@@ -359,7 +367,8 @@ static enum gm_region_kind kind_of(int prot, int flags)
 	return plain && !(prot & PROT_EXEC) ? GM_REGION_ANON : GM_REGION_FOREIGN;
 }
 
-/* The parts of a fixed mapping outside the window: the kernel's business, with the program's own flags. */
+/* The parts of a fixed mapping outside the window: the kernel's business, with the program's own
+ * flags. */
 static int map_outside(uintptr_t at, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m)
 {
 	if (lo >= hi)
@@ -369,10 +378,10 @@ static int map_outside(uintptr_t at, uintptr_t lo, uintptr_t hi, const struct gm
 	return gm_is_err(p) ? gm_err(p) : 0;
 }
 
-void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, uint64_t off,
-		       uintptr_t site)
+void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,
+		       uint64_t off, uintptr_t site)
 {
-	struct gm_range_value v = gm_vm_value(prot, kind_of(prot, flags), gm_site(site));
+	struct gm_range_value v = gm_vm_value(prot, kind_of(prot, flags), gmc_site(site));
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = fd, .off = off, .value = &v};
 	uintptr_t at = (uintptr_t)addr, hi = gm_align_up(at + len, GM_PAGE_BYTES);
 	uintptr_t begin = gm_max(at, as->base), end = gm_min(hi, as->base + as->bytes);
@@ -382,25 +391,25 @@ void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int f
 	if (hi < at || len > SIZE_MAX - GM_PAGE_BYTES)
 		return (void *)(intptr_t)-ENOMEM;
 	bool noreplace = flags & MAP_FIXED_NOREPLACE;
-	gm_sigmask old = gm_vm_enter(as);
+	gm_sigmask old = gmc_vm_enter(as);
 	int err = noreplace && !gmi_rangemap_is_free(&as->regions, begin, end) ? -EEXIST : 0;
-	if (!err && gm_vm_sparse(as, begin, end))
+	if (!err && gmc_vm_sparse(as, begin, end))
 		err = -EBUSY;
 	if (!err)
 		err = map_outside(at, at, begin, &m);
 	if (!err) {
 		struct gm_vm_memory inner = m;
 		inner.off += flags & MAP_ANONYMOUS ? 0 : begin - at;
-		err = gm_vm_peers_reserve(as, begin, end, prot);
+		err = gmc_vm_peers_reserve(as, begin, end, prot);
 		if (!err) {
-			err = gm_vm_replace(as, begin, end, &inner);
+			err = gmc_vm_replace(as, begin, end, &inner);
 			if (err)
-				gm_vm_peers_forget(as, begin, end);
+				gmc_vm_peers_forget(as, begin, end);
 		}
 	}
 	if (!err)
 		err = map_outside(at, end, hi, &m);
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return err ? (void *)(intptr_t)err : addr;
 }
 
@@ -410,9 +419,9 @@ static int unmap_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int arg)
 {
 	if (gmi_rangemap_is_free(&as->regions, lo, hi))
 		return 0;
-	if (gm_vm_sparse(as, lo, hi))
+	if (gmc_vm_sparse(as, lo, hi))
 		return -EBUSY;
-	return gm_vm_replace(as, lo, hi, &gm_vm_nothing);
+	return gmc_vm_replace(as, lo, hi, &gmc_vm_nothing);
 }
 
 int gmi_vm_unmap(struct gm_as *as, void *addr, size_t len)
@@ -422,7 +431,7 @@ int gmi_vm_unmap(struct gm_as *as, void *addr, size_t len)
 
 	if (!len || lo & (GM_PAGE_BYTES - 1) || hi <= lo)
 		return -EINVAL;
-	return gm_vm_spread(as, &op, lo, hi, 0);
+	return gmc_vm_spread(as, &op, lo, hi, 0);
 }
 
 /* ---- mprotect ---- */
@@ -436,16 +445,16 @@ static int protect_piece(const struct gm_vm_piece *p, const struct gm_range_valu
 		return gm_sys_mprotect((void *)p->lo, p->hi - p->lo, prot);
 	gmi_lock(&p->b->lock);
 	if (gm_vm_managed(was) && gm_vm_managed(v)) {
-		err = gm_block_set_prog(p->b, p->set, rights, true, false);
+		err = gmc_block_set_prog(p->b, p->set, rights, true, false);
 		if (!err)
-			err = gm_dma_restore(p->b, p->set);
+			err = gmc_dma_restore(p->b, p->set);
 	} else { /* becomes or was memory that never leaves: its VMAs are the kernel's own */
 		if (gm_vm_managed(was))
-			err = gm_block_privatise(p->b, p->set);
+			err = gmc_block_privatise(p->b, p->set);
 		if (!err)
 			err = gm_sys_mprotect((void *)p->lo, p->hi - p->lo, prot);
 		if (!err)
-			err = gm_block_set_prog(p->b, p->set, rights, gm_vm_managed(v), true);
+			err = gmc_block_set_prog(p->b, p->set, rights, gm_vm_managed(v), true);
 	}
 	gmi_unlock(&p->b->lock);
 	return err;
@@ -458,19 +467,17 @@ static int protect_inside(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot
 	struct gm_vm_piece p;
 	uintptr_t at = lo;
 
-	if (gm_vm_sparse(as, lo, hi))
+	if (gmc_vm_sparse(as, lo, hi))
 		return -EBUSY;
-	gm_vm_for_each_range(as, lo, hi, &r)
-	{
+	gm_vm_for_each_range (as, lo, hi, &r) {
 		if (r.start != at)
 			break;
 		struct gm_range_value v = r.val;
 		v.v[0] = (v.v[0] & ~(uint64_t)GM_VM_PROT) | (uint64_t)(prot & GM_VM_PROT);
-		gm_vm_for_each_piece(as, r.start, r.end, &p)
-		{
+		gm_vm_for_each_piece (as, r.start, r.end, &p) {
 			int err = protect_piece(&p, &r.val, &v);
 			if (!err)
-				err = gm_vm_set_region(as, p.lo, p.hi, &v);
+				err = gmc_vm_set_region(as, p.lo, p.hi, &v);
 			if (err)
 				return err;
 		}
@@ -484,11 +491,12 @@ int gmi_vm_protect(struct gm_as *as, void *addr, size_t len, int prot)
 	static const struct gm_vm_op op = {.nr = SYS_mprotect, .inside = protect_inside};
 	uintptr_t lo = (uintptr_t)addr, hi = gm_align_up(lo + len, GM_PAGE_BYTES);
 
-	if (lo & (GM_PAGE_BYTES - 1) || prot & ~PROT_KNOWN) /* PROT_GROWSDOWN and _UP: no region grows */
+	/* PROT_GROWSDOWN and _UP: no region grows */
+	if (lo & (GM_PAGE_BYTES - 1) || prot & ~PROT_KNOWN)
 		return -EINVAL;
 	if (!len)
 		return 0;
 	if (hi <= lo)
 		return -ENOMEM;
-	return gm_vm_spread(as, &op, lo, hi, prot);
+	return gmc_vm_spread(as, &op, lo, hi, prot);
 }

@@ -1,9 +1,9 @@
 /*
  * vm_advise.c - madvise, mincore and what the heap needs (discard, forget) on a space.
  *
- * Pages that are still the kernel's private anonymous memory get the advice from the kernel. For adopted
- * pages (the host store's, perhaps on a device) it would mean something else or nothing; the table says what
- * is done instead.
+ * Pages that are still the kernel's private anonymous memory get the advice from the kernel. For
+ * adopted pages (the host store's, perhaps on a device) it would mean something else or nothing;
+ * the table says what is done instead.
  */
 #include "core/space/vm_int.h"
 
@@ -12,8 +12,8 @@ enum adopted {
 	SKIP,	 /* only about where bytes are cached: no duty */
 	DISCARD, /* contents gone, zeros from now on */
 	HOME,	 /* must be present now */
-	STAY,	 /* a property of the VMA: private anonymous memory again, and never adopted from now on */
-	REFUSE,	 /* -EINVAL, as for any anonymous memory; on the store it would punch the program's bytes */
+	STAY, /* a property of the VMA: private anonymous memory again, and never adopted from now on */
+	REFUSE, /* -EINVAL, as for any anonymous memory; on the store it would punch the program's bytes */
 };
 
 /* By advice; those not listed are PASS. Numbers where older headers lack the names. */
@@ -42,9 +42,9 @@ static int advise_adopted(struct gm_block *b, gm_bm set, int advice, enum adopte
 {
 	switch (what) {
 	case DISCARD:
-		return gm_block_discard(b, set);
+		return gmc_block_discard(b, set);
 	case HOME:
-		return gm_migrate_to_cpu(b, set, advice == MADV_POPULATE_WRITE);
+		return gmc_migrate_to_cpu(b, set, advice == MADV_POPULATE_WRITE);
 	case REFUSE:
 		return -EINVAL;
 	case SKIP:
@@ -64,8 +64,8 @@ static gm_bm on_devices(const struct gm_block *b)
 }
 
 /*
- * One block's pages: those adopted, or copied to a device (read-mostly pages may still be anonymous here), as the
- * table says, the others as the kernel does. Block locked.
+ * One block's pages: those adopted, or copied to a device (read-mostly pages may still be
+ * anonymous here), as the table says, the others as the kernel does. Block locked.
  */
 static int advise_block(const struct gm_vm_piece *p, int advice, enum adopted what)
 {
@@ -73,7 +73,7 @@ static int advise_block(const struct gm_vm_piece *p, int advice, enum adopted wh
 	int err = 0;
 
 	if (what == STAY) {
-		err = gm_block_privatise(p->b, adopted);
+		err = gmc_block_privatise(p->b, adopted);
 		adopted = gm_bm_zero();
 	}
 	if (what == PASS)
@@ -84,7 +84,8 @@ static int advise_block(const struct gm_vm_piece *p, int advice, enum adopted wh
 	gm_bm_for_each_run (&plain, first, end) {
 		if (err)
 			break;
-		err = kernel_advise(p->b->va + first * GM_PAGE_BYTES, p->b->va + end * GM_PAGE_BYTES, advice);
+		err = kernel_advise(p->b->va + first * GM_PAGE_BYTES,
+				    p->b->va + end * GM_PAGE_BYTES, advice);
 	}
 	if (!err && what == STAY) {
 		p->b->managed = gm_bm_andnot(p->b->managed, p->set);
@@ -98,8 +99,7 @@ static int advise_range(struct gm_as *as, const struct gm_range *r, int advice, 
 	struct gm_vm_piece p;
 	int err = 0;
 
-	gm_vm_for_each_piece(as, r->start, r->end, &p)
-	{
+	gm_vm_for_each_piece (as, r->start, r->end, &p) {
 		if (p.b) {
 			gmi_lock(&p.b->lock);
 			err = advise_block(&p, advice, what);
@@ -120,8 +120,7 @@ static int advise_as(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advice, e
 	uintptr_t at = lo;
 	bool hole = false;
 
-	gm_vm_for_each_range(as, lo, hi, &r)
-	{
+	gm_vm_for_each_range (as, lo, hi, &r) {
 		bool managed = gm_vm_managed(&r.val);
 		int err = advise_range(as, &r, advice, managed ? what : PASS);
 		if (err)
@@ -129,7 +128,7 @@ static int advise_as(struct gm_as *as, uintptr_t lo, uintptr_t hi, int advice, e
 		if (managed && what == STAY) {
 			struct gm_range_value v = r.val;
 			v.v[0] |= GM_VM_STAY;
-			err = gm_vm_set_region(as, r.start, r.end, &v);
+			err = gmc_vm_set_region(as, r.start, r.end, &v);
 			if (err)
 				return err;
 		}
@@ -157,12 +156,13 @@ int gmi_vm_stay(struct gm_as *as, void *addr, size_t len)
 	uintptr_t lo = gm_align_down((uintptr_t)addr, GM_PAGE_BYTES),
 		  hi = gm_align_up((uintptr_t)addr + len, GM_PAGE_BYTES);
 
-	return hi <= lo ? -EINVAL : gm_vm_spread(as, &op, lo, hi, MADV_NORMAL);
+	return hi <= lo ? -EINVAL : gmc_vm_spread(as, &op, lo, hi, MADV_NORMAL);
 }
 
 int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice)
 {
-	static const struct gm_vm_op op = {.nr = SYS_madvise, .inside = advise_inside, .go_on = true};
+	static const struct gm_vm_op op = {
+		.nr = SYS_madvise, .inside = advise_inside, .go_on = true};
 	uintptr_t lo = (uintptr_t)addr, hi = gm_align_up(lo + len, GM_PAGE_BYTES);
 	/* Without a length the kernel checks the rest: unknown advice, an odd address. */
 	int err = (int)gm_sys3(SYS_madvise, lo, 0, advice);
@@ -173,7 +173,7 @@ int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice)
 		return 0;
 	if (hi <= lo)
 		return -EINVAL;
-	return gm_vm_spread(as, &op, lo, hi, advice);
+	return gmc_vm_spread(as, &op, lo, hi, advice);
 }
 
 /* ---- the heap's own ---- */
@@ -181,14 +181,15 @@ int gmi_vm_advise(struct gm_as *as, void *addr, size_t len, int advice)
 int gmi_vm_discard(struct gm_as *as, void *addr, size_t len)
 {
 	struct gm_range r = {.start = (uintptr_t)addr, .end = (uintptr_t)addr + len};
-	gm_sigmask old = gm_vm_enter(as);
+	gm_sigmask old = gmc_vm_enter(as);
 	int err = advise_range(as, &r, MADV_DONTNEED, DISCARD);
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return err;
 }
 
-/* A look without locks, for the common case that no device has any of it. A device that takes pages at this
- * very moment uses memory that is being freed: then they stay there, which is slower, not wrong. */
+/* A look without locks, for the common case that no device has any of it. A device that takes
+ * pages at this very moment uses memory that is being freed: then they stay there, which is
+ * slower, not wrong. */
 static bool any_away(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	for (uintptr_t at = gm_align_down(lo, GM_BLOCK_BYTES); at < hi; at += GM_BLOCK_BYTES) {
@@ -203,24 +204,25 @@ static bool any_away(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 void gmi_vm_forget(struct gm_as *as, void *addr, size_t len)
 {
 	uintptr_t lo = gm_max(gm_align_up((uintptr_t)addr, GM_PAGE_BYTES), as->base);
-	uintptr_t hi = gm_min(gm_align_down((uintptr_t)addr + len, GM_PAGE_BYTES), as->base + as->bytes);
+	uintptr_t hi =
+		gm_min(gm_align_down((uintptr_t)addr + len, GM_PAGE_BYTES), as->base + as->bytes);
 	struct gm_vm_piece p;
 
 	if (lo >= hi || !any_away(as, lo, hi))
 		return;
-	gm_sigmask old = gm_vm_enter(as);
-	gm_vm_for_each_piece(as, lo, hi, &p)
-	{
+	gm_sigmask old = gmc_vm_enter(as);
+	gm_vm_for_each_piece (as, lo, hi, &p) {
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
 		gm_bm away = gm_bm_and(p.set, on_devices(p.b));
 		if (!gm_bm_empty(away))
-			gm_block_discard(p.b,
-					 away); /* failing, they stay where they are: slower, not wrong */
+			gmc_block_discard(
+				p.b,
+				away); /* failing, they stay where they are: slower, not wrong */
 		gmi_unlock(&p.b->lock);
 	}
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 }
 
 /* ---- mincore ---- */
@@ -231,14 +233,13 @@ static uintptr_t covered_to(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 	uintptr_t at = lo;
 	struct gm_range r;
 
-	gm_sigmask old = gm_vm_enter(as);
-	gm_vm_for_each_range(as, lo, hi, &r)
-	{
+	gm_sigmask old = gmc_vm_enter(as);
+	gm_vm_for_each_range (as, lo, hi, &r) {
 		if (r.start > at)
 			break;
 		at = r.end;
 	}
-	gm_vm_leave(as, old);
+	gmc_vm_leave(as, old);
 	return gm_min(at, hi);
 }
 
@@ -253,7 +254,7 @@ int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec)
 
 	if (err)
 		return err;
-	for (uintptr_t at = from; gm_vm_piece(as, at, to, &p); at = p.hi) {
+	for (uintptr_t at = from; gmc_vm_piece(as, at, to, &p); at = p.hi) {
 		if (!p.b)
 			continue;
 		gm_sigmask old = gmi_block_signals();

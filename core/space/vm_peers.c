@@ -1,6 +1,7 @@
 /*
- * vm_peers.c - every attached device has the same addresses reserved (gm_mmu.peer_va_alloc_fixed): asking all of them,
- * and taking it back from those already asked when one refuses. Region lock held.
+ * vm_peers.c - every attached device has the same addresses reserved
+ * (gm_mmu.peer_va_alloc_fixed): asking all of them, and taking it back from those already asked
+ * when one refuses. Region lock held.
  *
  * What is mapped in the region map is reserved on every device that cares; nothing else is.
  */
@@ -10,7 +11,8 @@ static int reserve(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi, int rights)
 {
 	const struct gm_mmu *mmu = ctx->dev->mmu;
 
-	return mmu->peer_va_alloc_fixed ? mmu->peer_va_alloc_fixed(ctx->pmap, lo, hi - lo, rights) : 0;
+	return mmu->peer_va_alloc_fixed ? mmu->peer_va_alloc_fixed(ctx->pmap, lo, hi - lo, rights)
+					: 0;
 }
 
 static void release(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi)
@@ -24,8 +26,8 @@ static void release(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi)
 static bool nobody_cares(const struct gm_as *as)
 {
 	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (as->ctx[d] &&
-		    (as->ctx[d]->dev->mmu->peer_va_alloc_fixed || as->ctx[d]->dev->mmu->peer_va_free))
+		if (as->ctx[d] && (as->ctx[d]->dev->mmu->peer_va_alloc_fixed ||
+				   as->ctx[d]->dev->mmu->peer_va_free))
 			return false;
 	return true;
 }
@@ -63,7 +65,7 @@ static bool gap(struct gm_as *as, uintptr_t lo, uintptr_t hi, uintptr_t *first, 
 	return true;
 }
 
-void gm_vm_peers_forget(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+void gmc_vm_peers_forget(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	uintptr_t first, end;
 
@@ -73,7 +75,7 @@ void gm_vm_peers_forget(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 		release_all(as, first, end, GM_MAX_DEV);
 }
 
-int gm_vm_peers_reserve(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot)
+int gmc_vm_peers_reserve(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot)
 {
 	uintptr_t first, end;
 
@@ -82,32 +84,33 @@ int gm_vm_peers_reserve(struct gm_as *as, uintptr_t lo, uintptr_t hi, int prot)
 	for (uintptr_t at = lo; gap(as, at, hi, &first, &end); at = end) {
 		int err = reserve_all(as, first, end, gm_vm_rights(prot));
 		if (err) {
-			gm_vm_peers_forget(as, lo, first);
+			gmc_vm_peers_forget(as, lo, first);
 			return err;
 		}
 	}
 	return 0;
 }
 
-void gm_vm_peers_unmapped(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+void gmc_vm_peers_unmapped(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	struct gm_range r;
 
 	if (nobody_cares(as))
 		return;
-	gm_vm_for_each_range(as, lo, hi, &r) release_all(as, r.start, r.end, GM_MAX_DEV);
+	gm_vm_for_each_range (as, lo, hi, &r)
+		release_all(as, r.start, r.end, GM_MAX_DEV);
 }
 
-int gm_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx)
+int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx)
 {
 	struct gm_range r, back;
 
-	gm_vm_for_each_range(as, as->base, as->base + as->bytes, &r)
-	{
+	gm_vm_for_each_range (as, as->base, as->base + as->bytes, &r) {
 		int err = reserve(ctx, r.start, r.end, gm_vm_rights(gm_vm_prot(&r.val)));
 		if (!err)
 			continue;
-		gm_vm_for_each_range(as, as->base, r.start, &back) release(ctx, back.start, back.end);
+		gm_vm_for_each_range (as, as->base, r.start, &back)
+			release(ctx, back.start, back.end);
 		return err;
 	}
 	return 0;

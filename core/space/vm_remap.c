@@ -1,6 +1,7 @@
 /*
- * vm_remap.c - mremap on a space. Shrinking and growing in place are munmap and mmap of the tail; moving lets
- * the kernel move its own anonymous pages, which is why they are brought home first.
+ * vm_remap.c - mremap on a space. Shrinking and growing in place are munmap and mmap of the
+ * tail; moving lets the kernel move its own anonymous pages, which is why they are brought home
+ * first.
  */
 #include "core/space/hint.h"
 #include "core/space/vm_int.h"
@@ -28,8 +29,7 @@ static bool one_mapping(struct gm_as *as, struct remap *m)
 	struct gm_range r;
 	uintptr_t at = m->old, end = m->old + gm_max(m->old_len, GM_PAGE_BYTES);
 
-	gm_vm_for_each_range(as, m->old, end, &r)
-	{
+	gm_vm_for_each_range (as, m->old, end, &r) {
 		if (r.start != at || (at != m->old && r.val.v[0] != m->val.v[0]))
 			return false;
 		m->val = r.val;
@@ -39,13 +39,14 @@ static bool one_mapping(struct gm_as *as, struct remap *m)
 }
 
 /*
- * Moves pages between equally long ranges; what remains at `from` is mapped and empty (DONTUNMAP), so that no
- * other mapping can take its place. The kernel moves one VMA at a time, and ours may be split where the
- * program sees one: halve there.
+ * Moves pages between equally long ranges; what remains at `from` is mapped and empty
+ * (DONTUNMAP), so that no other mapping can take its place. The kernel moves one VMA at a time,
+ * and ours may be split where the program sees one: halve there.
  */
 static int move_pages(uintptr_t from, uintptr_t to, size_t len)
 {
-	long p = gm_sys5(SYS_mremap, from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	long p = gm_sys5(SYS_mremap, from, len, len,
+			 MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 	if (p != -EFAULT || len <= GM_PAGE_BYTES)
 		return p < 0 ? (int)p : 0;
 	size_t half = gm_align_up(len / 2, GM_PAGE_BYTES);
@@ -58,13 +59,14 @@ static struct gm_vm_piece piece_at(struct gm_as *as, uintptr_t va, size_t len)
 {
 	struct gm_vm_piece p;
 
-	if (within(as, va, 1) && gm_vm_piece(as, va, gm_min(va + len, as->base + as->bytes), &p))
+	if (within(as, va, 1) && gmc_vm_piece(as, va, gm_min(va + len, as->base + as->bytes), &p))
 		return p;
-	return (struct gm_vm_piece){.lo = va, .hi = va < as->base ? gm_min(va + len, as->base) : va + len};
+	return (struct gm_vm_piece){.lo = va,
+				    .hi = va < as->base ? gm_min(va + len, as->base) : va + len};
 }
 
-/* Either may be NULL, both may be the same. The second is only ever tried; where that fails it is the next to
- * wait for. */
+/* Either may be NULL, both may be the same. The second is only ever tried; where that fails it
+ * is the next to wait for. */
 static void lock_both(struct gm_block *a, struct gm_block *b)
 {
 	if (!a || a == b) {
@@ -92,8 +94,8 @@ static void unlock_both(struct gm_block *a, struct gm_block *b)
 }
 
 /*
- * move_pages with the blocks of both sides locked, piece by piece: a device that took a page between its coming
- * home and the kernel's moving it would keep its bytes. *done: bytes moved.
+ * move_pages with the blocks of both sides locked, piece by piece: a device that took a page
+ * between its coming home and the kernel's moving it would keep its bytes. *done: bytes moved.
  */
 static int move_locked(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len,
 		       const struct gm_range_value *v, size_t *done)
@@ -102,17 +104,18 @@ static int move_locked(struct gm_as *as, uintptr_t from, uintptr_t to, size_t le
 
 	for (*done = 0; *done < len && !err;) {
 		struct gm_vm_piece src = piece_at(as, from + *done, len - *done);
-		struct gm_vm_piece dst = piece_at(as, to + *done, gm_min(len - *done, src.hi - src.lo));
+		struct gm_vm_piece dst =
+			piece_at(as, to + *done, gm_min(len - *done, src.hi - src.lo));
 		size_t n = dst.hi - dst.lo;
 		src = piece_at(as, src.lo, n);
 		lock_both(src.b, dst.b);
 		if (src.b)
-			err = gm_block_privatise(src.b, src.set);
+			err = gmc_block_privatise(src.b, src.set);
 		if (!err)
 			err = move_pages(src.lo, dst.lo, n);
 		if (!err && dst.b) {
-			gm_block_drop(dst.b, dst.set);
-			err = gm_vm_block_renewed(&dst, v);
+			gmc_block_drop(dst.b, dst.set);
+			err = gmc_vm_block_renewed(&dst, v);
 		}
 		unlock_both(src.b, dst.b);
 		*done += err ? 0 : n;
@@ -125,8 +128,9 @@ static int move_all(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len,
 		    const struct gm_range_value *v)
 {
 	size_t done, back;
-	int err = gm_vm_privatise(as, from,
-				  from + len); /* what can fail, as far as possible, before anything moves */
+	int err = gmc_vm_privatise(
+		as, from,
+		from + len); /* what can fail, as far as possible, before anything moves */
 
 	if (!err && (err = move_locked(as, from, to, len, v, &done)))
 		move_locked(as, to, from, done, v, &back);
@@ -142,12 +146,12 @@ static int fresh(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_r
 				 .value = v};
 	if (lo >= hi)
 		return 0;
-	int err = gm_vm_peers_reserve(as, lo, hi, m.prot);
+	int err = gmc_vm_peers_reserve(as, lo, hi, m.prot);
 	if (err)
 		return err;
-	err = gm_vm_replace(as, lo, hi, &m);
+	err = gmc_vm_replace(as, lo, hi, &m);
 	if (err)
-		gm_vm_peers_forget(as, lo, hi);
+		gmc_vm_peers_forget(as, lo, hi);
 	return err;
 }
 
@@ -161,12 +165,12 @@ static int move_within(struct gm_as *as, const struct remap *m, uintptr_t to)
 	if (!err)
 		err = move_all(as, m->old, to, keep, &m->val);
 	if (err && !(m->flags & MREMAP_FIXED))
-		gm_vm_replace(as, to, to + m->new_len, &gm_vm_nothing);
+		gmc_vm_replace(as, to, to + m->new_len, &gmc_vm_nothing);
 	if (!err)
-		gm_hints_copy(as, m->old, to, keep);
+		gmc_hints_copy(as, m->old, to, keep);
 	if (err || m->flags & MREMAP_DONTUNMAP)
 		return err;
-	return gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
+	return gmc_vm_replace(as, m->old, m->old + m->old_len, &gmc_vm_nothing);
 }
 
 /* Managed pages leave for a place outside the window. */
@@ -175,15 +179,16 @@ static long move_out(struct gm_as *as, const struct remap *m)
 	void *p = gm_sys_mmap((void *)m->new_addr, m->new_len, gm_vm_prot(&m->val),
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	int err = gm_is_err(p) ? gm_err(p)
-			       : move_all(as, m->old, m->new_addr, gm_min(m->old_len, m->new_len), &m->val);
+			       : move_all(as, m->old, m->new_addr, gm_min(m->old_len, m->new_len),
+					  &m->val);
 
 	if (!err && !(m->flags & MREMAP_DONTUNMAP))
-		err = gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
+		err = gmc_vm_replace(as, m->old, m->old + m->old_len, &gmc_vm_nothing);
 	return err ? err : (long)m->new_addr;
 }
 
-/* Foreign mappings, and what comes into the window from elsewhere: the kernel's own mremap; then the map and the
- * blocks follow. */
+/* Foreign mappings, and what comes into the window from elsewhere: the kernel's own mremap; then
+ * the map and the blocks follow. */
 static long move_by_kernel(struct gm_as *as, const struct remap *m)
 {
 	bool from_us = touches(as, m->old, m->old_len);
@@ -192,25 +197,28 @@ static long move_by_kernel(struct gm_as *as, const struct remap *m)
 	bool into_us = m->flags & MREMAP_FIXED && lo < hi;
 	int err = 0;
 
-	if (into_us) /* nothing there that a device could take; as in the kernel, gone even if the move fails */
-		err = gm_vm_replace(as, lo, hi, &gm_vm_nothing);
+	/* nothing there that a device could take; as in the kernel, gone even if the move fails */
+	if (into_us)
+		err = gmc_vm_replace(as, lo, hi, &gmc_vm_nothing);
 	if (!err && into_us)
-		err = gm_vm_peers_reserve(as, lo, hi, gm_vm_prot(&m->val));
+		err = gmc_vm_peers_reserve(as, lo, hi, gm_vm_prot(&m->val));
 	if (err)
 		return err;
 	long p = gm_sys5(SYS_mremap, m->old, m->old_len, m->new_len, m->flags, m->new_addr);
 	if (p < 0 && into_us)
-		gm_vm_peers_forget(as, lo, hi);
+		gmc_vm_peers_forget(as, lo, hi);
 	if (p < 0)
 		return p;
 	if (touches(as, (uintptr_t)p, m->new_len)) {
 		struct gm_range_value v =
-			from_us ? m->val : gm_vm_value(PROT_READ | PROT_WRITE, GM_REGION_FOREIGN, 0);
-		err = gm_vm_replaced(as, (uintptr_t)p, (uintptr_t)p + m->new_len, &v);
+			from_us ? m->val
+				: gm_vm_value(PROT_READ | PROT_WRITE, GM_REGION_FOREIGN, 0);
+		err = gmc_vm_replaced(as, (uintptr_t)p, (uintptr_t)p + m->new_len, &v);
 	}
-	bool gone = from_us && m->old_len && (uintptr_t)p != m->old && !(m->flags & MREMAP_DONTUNMAP);
+	bool gone =
+		from_us && m->old_len && (uintptr_t)p != m->old && !(m->flags & MREMAP_DONTUNMAP);
 	if (gone && !err)
-		err = gm_vm_replace(as, m->old, m->old + m->old_len, &gm_vm_nothing);
+		err = gmc_vm_replace(as, m->old, m->old + m->old_len, &gmc_vm_nothing);
 	return err ? err : p;
 }
 
@@ -220,7 +228,7 @@ static long move_anywhere(struct gm_as *as, const struct remap *m, size_t align)
 	int err = -EBUSY, tries = 0;
 
 	for (uintptr_t to = gmi_rangemap_find_gap(&as->regions, as->base, m->new_len, align);
-	     to && err == -EBUSY; to = gm_vm_another_place(as, to, m->new_len, align, &tries)) {
+	     to && err == -EBUSY; to = gmc_vm_another_place(as, to, m->new_len, align, &tries)) {
 		err = move_within(as, m, to);
 		if (!err)
 			return (long)to;
@@ -231,7 +239,8 @@ static long move_anywhere(struct gm_as *as, const struct remap *m, size_t align)
 static long grow(struct gm_as *as, const struct remap *m)
 {
 	uintptr_t end = m->old + m->old_len, new_end = m->old + m->new_len;
-	bool room = within(as, m->old, m->new_len) && gmi_rangemap_is_free(&as->regions, end, new_end);
+	bool room =
+		within(as, m->old, m->new_len) && gmi_rangemap_is_free(&as->regions, end, new_end);
 
 	if (room && !fresh(as, end, new_end, &m->val))
 		return (long)m->old;
@@ -245,8 +254,8 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 {
 	bool fixed = m->flags & MREMAP_FIXED, dontunmap = m->flags & MREMAP_DONTUNMAP;
 
-	if (gm_vm_sparse(as, m->old, m->old + gm_max(m->old_len, 1ul)) ||
-	    (fixed && gm_vm_sparse(as, m->new_addr, m->new_addr + m->new_len)))
+	if (gmc_vm_sparse(as, m->old, m->old + gm_max(m->old_len, 1ul)) ||
+	    (fixed && gmc_vm_sparse(as, m->new_addr, m->new_addr + m->new_len)))
 		return -EBUSY;
 	if (!touches(as, m->old, m->old_len)) /* into the window from elsewhere */
 		return move_by_kernel(as, m);
@@ -268,13 +277,14 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 		return move_anywhere(as, m, GM_PAGE_BYTES);
 	if (m->new_len > m->old_len)
 		return grow(as, m);
-	int err = m->new_len < m->old_len
-			  ? gm_vm_replace(as, m->old + m->new_len, m->old + m->old_len, &gm_vm_nothing)
-			  : 0;
+	int err = m->new_len < m->old_len ? gmc_vm_replace(as, m->old + m->new_len,
+							   m->old + m->old_len, &gmc_vm_nothing)
+					  : 0;
 	return err ? err : (long)m->old;
 }
 
-void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
+void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags,
+		   void *new_addr)
 {
 	struct remap m = {.old = (uintptr_t)old,
 			  .new_addr = (uintptr_t)new_addr,
@@ -287,11 +297,12 @@ void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, 
 	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) ||
 	    ((fixed || dontunmap) && !maymove) || (dontunmap && m.old_len != m.new_len) ||
 	    m.old & (GM_PAGE_BYTES - 1) || !m.new_len ||
-	    ((fixed || dontunmap) && (m.new_addr & (GM_PAGE_BYTES - 1) ||
-				      (m.new_addr < m.old + m.old_len && m.new_addr + m.new_len > m.old))))
+	    ((fixed || dontunmap) &&
+	     (m.new_addr & (GM_PAGE_BYTES - 1) ||
+	      (m.new_addr < m.old + m.old_len && m.new_addr + m.new_len > m.old))))
 		return (void *)(intptr_t)-EINVAL;
-	gm_sigmask saved = gm_vm_enter(as);
+	gm_sigmask saved = gmc_vm_enter(as);
 	long p = remap_locked(as, &m);
-	gm_vm_leave(as, saved);
+	gmc_vm_leave(as, saved);
 	return (void *)p;
 }

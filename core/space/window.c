@@ -1,6 +1,6 @@
 /*
- * window.c - where the default space lies. Every device process must reserve the same addresses, so places
- * are tried that neither programs, libraries, stacks nor sanitizers use.
+ * window.c - where the default space lies. Every device process must reserve the same addresses,
+ * so places are tried that neither programs, libraries, stacks nor sanitizers use.
  */
 #include "core/space/vm_int.h"
 
@@ -16,7 +16,7 @@ static const uintptr_t places[] = {
 
 static bool reserve_at(uintptr_t base, size_t bytes)
 {
-	int flags = gm_vm_nothing.flags | MAP_FIXED_NOREPLACE;
+	int flags = gmc_vm_nothing.flags | MAP_FIXED_NOREPLACE;
 	void *p = gm_sys_mmap((void *)base, bytes, PROT_NONE, flags, -1, 0);
 	if (gm_is_err(p))
 		return false;
@@ -29,7 +29,7 @@ static bool reserve_at(uintptr_t base, size_t bytes)
 /* Wherever the kernel has room. The part before and after the aligned window goes back. */
 static uintptr_t reserve_anywhere(size_t bytes)
 {
-	char *p = gm_sys_mmap(NULL, bytes + GM_BLOCK_BYTES, PROT_NONE, gm_vm_nothing.flags, -1, 0);
+	char *p = gm_sys_mmap(NULL, bytes + GM_BLOCK_BYTES, PROT_NONE, gmc_vm_nothing.flags, -1, 0);
 	if (gm_is_err(p))
 		return 0;
 	uintptr_t base = gm_align_up((uintptr_t)p, GM_BLOCK_BYTES);
@@ -41,8 +41,8 @@ static uintptr_t reserve_anywhere(size_t bytes)
 	return base;
 }
 
-/* The host store is mapped twice beside the window, and the program wants room too: a quarter of the limit is
- * ours. */
+/* The host store is mapped twice beside the window, and the program wants room too: a quarter of
+ * the limit is ours. */
 static size_t largest_allowed(void)
 {
 	struct rlimit lim = {RLIM_INFINITY, RLIM_INFINITY};
@@ -53,7 +53,7 @@ static size_t largest_allowed(void)
 	return bytes;
 }
 
-int gm_window_reserve(uintptr_t *base, size_t *bytes)
+int gmc_window_reserve(uintptr_t *base, size_t *bytes)
 {
 	for (size_t n = largest_allowed(); n >= SMALLEST; n /= 2) {
 		uintptr_t at = 0;
@@ -67,8 +67,8 @@ int gm_window_reserve(uintptr_t *base, size_t *bytes)
 			return 0;
 		}
 	}
-	gm_log(GM_LOG_ERROR,
-	       "cannot reserve 64 GiB of address space for managed memory: raise RLIMIT_AS (ulimit -v)");
+	gm_log(GM_LOG_ERROR, "cannot reserve 64 GiB of address space for managed memory: raise "
+			     "RLIMIT_AS (ulimit -v)");
 	return -ENOMEM;
 }
 

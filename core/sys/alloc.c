@@ -1,11 +1,11 @@
 /*
  * alloc.c - private memory of core: size classes cut from 1 MiB chunks of raw anonymous memory.
  *
- * Lock-free, so that it works in any signal handler without blocking signals, and in a fork child whatever
- * the other threads were doing. Per class a stack of free objects: its head packs the top object's address
- * and a tag that changes with every push and pop, because a pop must notice that its object went and came
- * back (ABA). Chunks are never given back, so reading the link of an object that somebody else has just
- * popped is harmless: the tag makes that pop fail.
+ * Lock-free, so that it works in any signal handler without blocking signals, and in a fork
+ * child whatever the other threads were doing. Per class a stack of free objects: its head packs
+ * the top object's address and a tag that changes with every push and pop, because a pop must
+ * notice that its object went and came back (ABA). Chunks are never given back, so reading the
+ * link of an object that somebody else has just popped is harmless: the tag makes that pop fail.
  */
 #include "core/sys/inject.h"
 #include "core/sys/sys.h"
@@ -35,13 +35,15 @@ static unsigned class_of(size_t bytes)
 {
 	if (bytes <= 64)
 		return bytes ? (unsigned)((bytes - 1) / 16) : 0;
-	unsigned octave = 63u - (unsigned)__builtin_clzll(bytes - 1); /* 2^octave < bytes <= 2^(octave+1) */
+	/* 2^octave < bytes <= 2^(octave+1) */
+	unsigned octave = 63u - (unsigned)__builtin_clzll(bytes - 1);
 	unsigned quarter = (unsigned)((bytes - 1) >> (octave - 2)) & 3;
 
 	return SMALL_STEPS + (octave - 6) * 4 + quarter;
 }
 
-/* Above 64 bytes a multiple of 64, so that alignment follows from the size: 80, 96 and 112 become 128. */
+/* Above 64 bytes a multiple of 64, so that alignment follows from the size: 80, 96 and 112
+ * become 128. */
 static size_t class_bytes(unsigned c)
 {
 	if (c < SMALL_STEPS)
@@ -61,8 +63,8 @@ static uint64_t pack(const struct object *top, uint64_t old_head)
 	return (uint64_t)(uintptr_t)top >> 4 << TAG_BITS | ((old_head + 1) & TAG_MASK);
 }
 
-/* Perhaps of an object that another thread has just taken and writes to: then the tag has changed, and the
- * result is not used. Private memory is never unmapped. */
+/* Perhaps of an object that another thread has just taken and writes to: then the tag has
+ * changed, and the result is not used. Private memory is never unmapped. */
 GM_RACY static struct object *next_of(const struct object *o)
 {
 	return __atomic_load_n(&o->next, __ATOMIC_RELAXED);
@@ -75,7 +77,8 @@ static struct object *pop(_Atomic uint64_t *list)
 
 	while ((top = top_of(head))) {
 		struct object *next = next_of(top);
-		if (atomic_compare_exchange_weak_explicit(list, &head, pack(next, head), memory_order_acquire,
+		if (atomic_compare_exchange_weak_explicit(list, &head, pack(next, head),
+							  memory_order_acquire,
 							  memory_order_acquire))
 			break;
 	}
@@ -88,13 +91,14 @@ static void push(_Atomic uint64_t *list, struct object *o)
 
 	do
 		__atomic_store_n(&o->next, top_of(head), __ATOMIC_RELAXED);
-	while (!atomic_compare_exchange_weak_explicit(list, &head, pack(o, head), memory_order_release,
-						      memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(list, &head, pack(o, head),
+						      memory_order_release, memory_order_relaxed));
 }
 
 static void *map_pages(size_t bytes)
 {
-	void *p = gm_sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = gm_sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0);
 
 	return gm_is_err(p) ? NULL : p;
 }
@@ -112,10 +116,12 @@ static uintptr_t map_chunk(void)
 	return chunk;
 }
 
-/* Never-used, hence zeroed, memory. What is left of a chunk that is too small for `bytes` is given up. */
+/* Never-used, hence zeroed, memory. What is left of a chunk that is too small for `bytes` is
+ * given up. */
 static void *carve(size_t bytes)
 {
-	uintptr_t align = bytes >= 64 ? 64 : 16, at = atomic_load_explicit(&bump, memory_order_relaxed);
+	uintptr_t align = bytes >= 64 ? 64 : 16,
+		  at = atomic_load_explicit(&bump, memory_order_relaxed);
 
 	for (;;) {
 		uintptr_t start = gm_align_up(at, align), end = start + bytes, fresh = 0;
@@ -128,7 +134,8 @@ static void *carve(size_t bytes)
 		}
 		if (atomic_compare_exchange_strong_explicit(&bump, &at, end, memory_order_relaxed,
 							    memory_order_relaxed)) {
-			/* Only pages that were reached are held: the kernel has not given the rest yet. */
+			/* Only pages that were reached are held: the kernel has not given the
+			 * rest yet. */
 			uintptr_t reached = fresh ? fresh : gm_align_up(at, GM_PAGE_BYTES);
 			if (gm_align_up(end, GM_PAGE_BYTES) > reached)
 				atomic_fetch_add_explicit(&private_bytes,

@@ -1,8 +1,8 @@
 /*
  * bitmap.h - 512-bit sets of the 4 KiB pages of one 2 MiB block.
  *
- * Plain words; whoever owns the block's lock owns its bitmaps. Only gm_bm_test_relaxed may be used without
- * it.
+ * Plain words; whoever owns the block's lock owns its bitmaps. Only gm_bm_test_relaxed may be
+ * used without it.
  */
 #ifndef GM_CORE_BITMAP_H
 #define GM_CORE_BITMAP_H
@@ -91,9 +91,9 @@ static inline unsigned gm_bm_next(const gm_bm *b, unsigned i, bool set)
 	return GM_PAGES_PER_BLOCK;
 }
 /* for each maximal run [first, end) of set bits */
-#define gm_bm_for_each_run(bm, first, end)                                                                   \
-	for (unsigned first = gm_bm_next((bm), 0, true), end;                                                \
-	     first < GM_PAGES_PER_BLOCK && ((end) = gm_bm_next((bm), first, false), true);                   \
+#define gm_bm_for_each_run(bm, first, end)                                                         \
+	for (unsigned first = gm_bm_next((bm), 0, true), end;                                      \
+	     first < GM_PAGES_PER_BLOCK && ((end) = gm_bm_next((bm), first, false), true);         \
 	     first = gm_bm_next((bm), end, true))
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * fd.c - our own file descriptors, kept where programs do not look.
  *
- * Programs close "everything above 2", expect the lowest free number, and use select() below 1024. Ours lie
- * just below 8192 or the process's limit, whichever is less: the kernel's table grows with the highest number
- * in use.
+ * Programs close "everything above 2", expect the lowest free number, and use select() below
+ * 1024. Ours lie just below 8192 or the process's limit, whichever is less: the kernel's table
+ * grows with the highest number in use.
  */
 #include "core/sys/sys.h"
 #include <errno.h>
@@ -58,6 +58,7 @@ void gmi_fd_close(int fd)
 	if (fd < 0)
 		return;
 	if (fd < FD_MAX) /* before the close: afterwards the number may be the program's */
-		atomic_fetch_and_explicit(&ours[fd / 64], ~(1ull << (fd % 64)), memory_order_relaxed);
+		atomic_fetch_and_explicit(&ours[fd / 64], ~(1ull << (fd % 64)),
+					  memory_order_relaxed);
 	gm_sys1(SYS_close, fd);
 }

@@ -1,15 +1,18 @@
 /*
- * gate_x86_64.S - how core enters the kernel, and how it starts a process that shares its memory.
+ * gate_x86_64.S - how core enters the kernel, and how it starts a process that shares its
+ * memory.
  *
- * Every system call of ours is executed by the two instructions that gmi_gate points at. By default these are
- * gate_local below; the preload points gmi_gate at a copy inside the range that Syscall User Dispatch never stops.
- * Registers of a system call: number rax; arguments rdi rsi rdx r10 r8 r9; the kernel destroys rcx and r11.
+ * Every system call of ours is executed by the two instructions that gmi_gate points at. By
+ * default these are gate_local below; the preload points gmi_gate at a copy inside the range
+ * that Syscall User Dispatch never stops. Registers of a system call: number rax; arguments rdi
+ * rsi rdx r10 r8 r9; the kernel destroys rcx and r11.
  */
 #include <sys/syscall.h>
 
 	.text
 
-/* long gmi_syscall(long nr, a, b, c, d, e, f): the C calling convention moved over by one, then a tail jump. */
+/* long gmi_syscall(long nr, a, b, c, d, e, f): the C calling convention moved over by one, then
+ * a tail jump. */
 	.globl	gmi_syscall
 	.type	gmi_syscall, @function
 	.p2align 4
@@ -39,21 +42,22 @@ gate_local:
 	.size	gate_local, .-gate_local
 
 /*
- * long gm_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg)
+ * long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg)
  *
- * clone() whose child calls fn(arg) on the stack below stack_top and exits with its result. The child leaves the gate
- * by the gate's own `ret`, so that instruction must find its way on the child's stack:
+ * clone() whose child calls fn(arg) on the stack below stack_top and exits with its result. The
+ * child leaves the gate by the gate's own `ret`, so that instruction must find its way on the
+ * child's stack:
  *
  *	stack_top - 32	child_entry	<- rsp of the child in the gate
  *	          - 24	fn
  *	          - 16	arg
  *	          -  8	(unused: keeps the call below 16-byte aligned)
  */
-	.globl	gm_clone_call
-	.hidden	gm_clone_call
-	.type	gm_clone_call, @function
+	.globl	gmc_clone_call
+	.hidden	gmc_clone_call
+	.type	gmc_clone_call, @function
 	.p2align 4
-gm_clone_call:
+gmc_clone_call:
 	.cfi_startproc
 	endbr64
 	and	$-16, %rsi
@@ -69,7 +73,7 @@ gm_clone_call:
 	mov	gmi_gate@GOTPCREL(%rip), %r11
 	jmp	*(%r11)
 	.cfi_endproc
-	.size	gm_clone_call, .-gm_clone_call
+	.size	gmc_clone_call, .-gmc_clone_call
 
 	.type	child_entry, @function
 child_entry:

@@ -1,6 +1,6 @@
 /*
- * helper.c - where the programs that belong to libgmem are installed: relative to the library, in the tree
- * and elsewhere.
+ * helper.c - where the programs that belong to libgmem are installed: relative to the library,
+ * in the tree and elsewhere.
  */
 #include "core/sys/sys.h"
 #include <dlfcn.h>
@@ -14,7 +14,8 @@ static char lib_dir[PATH_ROOM]; /* no trailing slash; empty: unknown */
 
 static const char *const places[] = {"", "/gmem", "/../bin", "/../libexec/gmem", "/../lib/gmem"};
 
-/* Links resolved and made absolute by the kernel: /proc names what an O_PATH descriptor refers to. */
+/* Links resolved and made absolute by the kernel: /proc names what an O_PATH descriptor refers
+ * to. */
 static bool canonical(const char *path, char *out, size_t bytes)
 {
 	char link[64];
@@ -42,8 +43,9 @@ static int last_slash(const char *path)
 }
 
 /*
- * At load time: later a relative name would mean something else, and dladdr takes the loader's lock. Linked
- * into a program, we have no file of our own: the loader calls that one by argv[0], which may be anything.
+ * At load time: later a relative name would mean something else, and dladdr takes the loader's
+ * lock. Linked into a program, we have no file of our own: the loader calls that one by argv[0],
+ * which may be anything.
  */
 __attribute__((constructor)) static void remember_lib_dir(void)
 {

@@ -1,9 +1,10 @@
 /*
- * inject.h - failing on demand: every place where the system, the driver or the device can say no has a name here.
+ * inject.h - failing on demand: every place where the system, the driver or the device can say
+ * no has a name here.
  *
- * Always compiled in, so that what is tested is what is shipped: a place that is not armed costs one load and a
- * branch never taken. Armed by GMEM_INJECT or gmi_inject(); calls count from the moment of arming. Thread-safe,
- * signal-safe, no lock.
+ * Always compiled in, so that what is tested is what is shipped: a place that is not armed costs
+ * one load and a branch never taken. Armed by GMEM_INJECT or gmi_inject(); calls count from the
+ * moment of arming. Thread-safe, signal-safe, no lock.
  */
 #ifndef GM_CORE_INJECT_H
 #define GM_CORE_INJECT_H
@@ -51,8 +52,9 @@ static inline bool gm_inject(enum gm_inj site)
 }
 
 /*
- * Arms sites: "SITE@N" the N-th call fails, "SITE@N+" it and all after it, "SITE%P" P of 100 calls, by chance;
- * several separated by commas, "seed=N" for the chance. "" disarms all. 0, or -EINVAL (nothing changed).
+ * Arms sites: "SITE@N" the N-th call fails, "SITE@N+" it and all after it, "SITE%P" P of 100
+ * calls, by chance; several separated by commas, "seed=N" for the chance. "" disarms all. 0, or
+ * -EINVAL (nothing changed).
  */
 GM_EXPORT int gmi_inject(const char *spec);
 /* Calls of the site since it was armed. */

@@ -1,9 +1,9 @@
 /*
- * lock.c - the futex mutex: 0 free, 1 held, 2 held and somebody may sleep (Drepper, "Futexes are tricky",
- * mutex 2).
+ * lock.c - the futex mutex: 0 free, 1 held, 2 held and somebody may sleep (Drepper, "Futexes are
+ * tricky", mutex 2).
  *
- * Debug builds check ranked locks (gm_lock_rank): each is taken in ascending order within a thread, with
- * signals blocked.
+ * Debug builds check ranked locks (gm_lock_rank): each is taken in ascending order within a
+ * thread, with signals blocked.
  */
 #include "core/sys/sys.h"
 #include <linux/futex.h>

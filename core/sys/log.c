@@ -163,8 +163,8 @@ int gmi_snprintf(char *buf, size_t bytes, const char *fmt, ...)
 }
 
 /*
- * A program that lives on with its stderr closed must not die of our line: SIGPIPE, blocked here, is taken
- * off again, unless it was pending before.
+ * A program that lives on with its stderr closed must not die of our line: SIGPIPE, blocked
+ * here, is taken off again, unless it was pending before.
  */
 static void write_quietly(int fd, const char *buf, size_t n)
 {

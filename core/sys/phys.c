@@ -1,6 +1,7 @@
 /*
- * phys.c - frames of a device. Memory is cut into chunks of 2 MiB with one bit per 4 KiB page; a chunk is in
- * the list of its largest free frame. Buddies need no merging: an order is free where its aligned bits are.
+ * phys.c - frames of a device. Memory is cut into chunks of 2 MiB with one bit per 4 KiB page; a
+ * chunk is in the list of its largest free frame. Buddies need no merging: an order is free
+ * where its aligned bits are.
  */
 #include "core/sys/phys.h"
 #include "core/sys/bitmap.h"
@@ -24,7 +25,7 @@ struct gm_phys {
 	struct chunk chunk[];
 };
 
-/* ---- bits of one chunk ------------------------------------------------------------------------- */
+/* ---- bits of one chunk ---- */
 
 /* runs[k]: a bit at the start of every aligned free frame of order k. */
 struct free_frames {
@@ -77,7 +78,8 @@ static void find_free(const struct chunk *c, struct free_frames *f)
 		f->runs[k + 1] = pair_up(f->runs[k], k);
 }
 
-/* Best fit: the lowest frame of `order` inside the smallest free frame that holds one. The chunk has one. */
+/* Best fit: the lowest frame of `order` inside the smallest free frame that holds one. The chunk
+ * has one. */
 static unsigned best_page(const struct chunk *c, unsigned order)
 {
 	struct free_frames f;
@@ -128,7 +130,7 @@ static gm_bm bits_of(uint64_t frame, unsigned order)
 	return gm_bm_range(page, page + (1u << order));
 }
 
-/* ---- lists of chunks --------------------------------------------------------------------------- */
+/* ---- lists of chunks ---- */
 
 static void list_remove(struct gm_phys *p, uint32_t i)
 {
@@ -163,9 +165,10 @@ static void relist(struct gm_phys *p, uint32_t i)
 	list_push(p, i, of);
 }
 
-/* ---- policy ------------------------------------------------------------------------------------ */
+/* ---- policy ---- */
 
-/* Is the wished-for frame free? Anything may be wished for: callers compute it from a neighbour's frame. */
+/* Is the wished-for frame free? Anything may be wished for: callers compute it from a
+ * neighbour's frame. */
 static bool wish_is_free(const struct gm_phys *p, uint64_t frame, unsigned order)
 {
 	uint64_t i = frame >> GM_BLOCK_SHIFT;
@@ -182,12 +185,14 @@ static uint64_t choose(const struct gm_phys *p, unsigned order, uint64_t prefer)
 
 	if (untouched != NO_CHUNK && (uint64_t)p->untouched * PLENTY_DIV >= p->nchunks) {
 		uint64_t offset = prefer == GM_PHYS_NONE ? 0 : prefer & (GM_BLOCK_BYTES - 1);
-		return (untouched << GM_BLOCK_SHIFT) + gm_align_down(offset, GM_PAGE_BYTES << order);
+		return (untouched << GM_BLOCK_SHIFT) +
+		       gm_align_down(offset, GM_PAGE_BYTES << order);
 	}
 	for (unsigned k = order; k < ORDERS; k++) {
 		uint64_t i = p->list[k];
 		if (i != NO_CHUNK)
-			return (i << GM_BLOCK_SHIFT) + best_page(&p->chunk[i], order) * GM_PAGE_BYTES;
+			return (i << GM_BLOCK_SHIFT) +
+			       best_page(&p->chunk[i], order) * GM_PAGE_BYTES;
 	}
 	return GM_PHYS_NONE;
 }
@@ -203,7 +208,8 @@ uint64_t gmi_phys_alloc(struct gm_phys *p, unsigned order, uint64_t prefer)
 		gm_assert(gm_bm_empty(gm_bm_and(*used, bits)));
 		*used = gm_bm_or(*used, bits);
 		relist(p, i);
-		atomic_fetch_add_explicit(&p->used_bytes, GM_PAGE_BYTES << order, memory_order_relaxed);
+		atomic_fetch_add_explicit(&p->used_bytes, GM_PAGE_BYTES << order,
+					  memory_order_relaxed);
 	}
 	gmi_unlock(&p->lock);
 	return frame;
@@ -224,7 +230,7 @@ void gmi_phys_free(struct gm_phys *p, uint64_t frame, unsigned order)
 	gmi_unlock(&p->lock);
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 static size_t phys_size(uint64_t nchunks)
 {

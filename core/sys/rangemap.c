@@ -1,8 +1,10 @@
 /*
- * rangemap.c - the map is a treap: a search tree by start, a heap by a hash of the node's address.
+ * rangemap.c - the map is a treap: a search tree by start, a heap by a hash of the node's
+ * address.
  *
- * Treaps make range operations plain: cut the tree in two or three, change the pieces, join them. Each node
- * knows of its subtree the lowest start, the highest end and the largest gap between two neighbours in it.
+ * Treaps make range operations plain: cut the tree in two or three, change the pieces, join
+ * them. Each node knows of its subtree the lowest start, the highest end and the largest gap
+ * between two neighbours in it.
  */
 #include "core/sys/rangemap.h"
 #include <errno.h>
@@ -20,7 +22,7 @@ struct spare {
 	node *n[2];
 };
 
-/* ---- the treap --------------------------------------------------------------------------------- */
+/* ---- the treap ---- */
 
 static uint64_t priority(const node *n)
 {
@@ -107,7 +109,7 @@ static void truncate_last(node *t, uintptr_t end)
 	update(t);
 }
 
-/* ---- nodes and the map's sums ------------------------------------------------------------------ */
+/* ---- nodes and the map's sums ---- */
 
 static void spare_free(struct spare *s)
 {
@@ -178,7 +180,7 @@ static bool inside(const struct gm_rangemap *m, uintptr_t start, uintptr_t end)
 	return start < end && start >= m->lo && end <= m->hi;
 }
 
-/* ---- changing ---------------------------------------------------------------------------------- */
+/* ---- changing ---- */
 
 void gmi_rangemap_init(struct gm_rangemap *m, uintptr_t lo, uintptr_t hi)
 {
@@ -191,10 +193,10 @@ void gmi_rangemap_destroy(struct gm_rangemap *m)
 	m->root = NULL;
 }
 
-/* Takes the map apart: *below has what lies below start, *above what lies from end on. Uses at most one spare
- * node. */
-static void cut_out(struct gm_rangemap *m, uintptr_t start, uintptr_t end, struct spare *s, node **below,
-		    node **above)
+/* Takes the map apart: *below has what lies below start, *above what lies from end on. Uses at
+ * most one spare node. */
+static void cut_out(struct gm_rangemap *m, uintptr_t start, uintptr_t end, struct spare *s,
+		    node **below, node **above)
 {
 	node *rest;
 
@@ -234,7 +236,8 @@ int gmi_rangemap_clear(struct gm_rangemap *m, uintptr_t start, uintptr_t end)
 	return 0;
 }
 
-/* Takes the last range of *below into r when it touches r and has the same value; merge_above likewise. */
+/* Takes the last range of *below into r when it touches r and has the same value; merge_above
+ * likewise. */
 static void merge_below(struct gm_rangemap *m, node **below, struct gm_range *r)
 {
 	if (!*below || (*below)->hi != r->start)
@@ -265,7 +268,8 @@ static void merge_above(struct gm_rangemap *m, node **above, struct gm_range *r)
 	}
 }
 
-int gmi_rangemap_assign(struct gm_rangemap *m, uintptr_t start, uintptr_t end, const struct gm_range_value *v)
+int gmi_rangemap_assign(struct gm_rangemap *m, uintptr_t start, uintptr_t end,
+			const struct gm_range_value *v)
 {
 	struct gm_range r = {start, end, *v};
 	struct spare s;
@@ -283,7 +287,7 @@ int gmi_rangemap_assign(struct gm_rangemap *m, uintptr_t start, uintptr_t end, c
 	return 0;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------ */
+/* ---- asking ---- */
 
 bool gmi_rangemap_next(const struct gm_rangemap *m, uintptr_t addr, struct gm_range *out)
 {
@@ -320,7 +324,9 @@ bool gmi_rangemap_is_free(const struct gm_rangemap *m, uintptr_t start, uintptr_
 	return start >= end || !gmi_rangemap_next(m, start, &r) || r.start >= end;
 }
 
-/* Subtrees without a gap answer for all of their ranges: only the two edges of [start, end) are walked down.
+/*
+ * Subtrees without a gap answer for all of their ranges: only the two edges of [start, end) are
+ * walked down.
  */
 static bool covered(const node *t, uintptr_t start, uintptr_t end)
 {
@@ -352,7 +358,9 @@ static uintptr_t fits(const struct gap_search *g, uintptr_t limit)
 	return a >= g->at && a < limit && limit - a >= g->size ? a : 0;
 }
 
-/* In order, leaving out subtrees that have no large enough gap. at moves up to the end of what was searched.
+/*
+ * In order, leaving out subtrees that have no large enough gap. at moves up to the end of what
+ * was searched.
  */
 static uintptr_t search_gap(const node *t, struct gap_search *g)
 {
@@ -372,7 +380,8 @@ static uintptr_t search_gap(const node *t, struct gap_search *g)
 	return search_gap(t->right, g);
 }
 
-uintptr_t gmi_rangemap_find_gap(const struct gm_rangemap *m, uintptr_t from, size_t size, size_t align)
+uintptr_t gmi_rangemap_find_gap(const struct gm_rangemap *m, uintptr_t from, size_t size,
+				size_t align)
 {
 	struct gap_search g = {.at = gm_max(from, m->lo), .size = size, .align = align};
 

@@ -3,11 +3,11 @@
  *
  *	caller ── clone(VM|VFORK, exit signal 0) ── middle: setsid ── clone(VM|VFORK) ── exec
  *
- * The middle one ends as soon as exec is done, so the program belongs to init. Without an exit signal the
- *middle one is no child for wait() and waitpid(-1); only __WCLONE, used here, reaps it. (One clone alone
- *would not do: exec sets the exit signal back to SIGCHLD.) Both run on a stack of their own in the caller's
- *memory, one after the other, while the calling thread waits: no page table is copied, and what they find out
- *is written straight into struct spawn.
+ * The middle one ends as soon as exec is done, so the program belongs to init. Without an exit
+ * signal the middle one is no child for wait() and waitpid(-1); only __WCLONE, used here, reaps
+ * it. (One clone alone would not do: exec sets the exit signal back to SIGCHLD.) Both run on a
+ * stack of their own in the caller's memory, one after the other, while the calling thread
+ * waits: no page table is copied, and what they find out is written straight into struct spawn.
  */
 #include "core/sys/sys.h"
 #include <errno.h>
@@ -19,14 +19,14 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-long gm_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);
+long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);
 
 #define STACK_BYTES ((size_t)32 << 10)
 
 /*
- * Runs on a borrowed stack and may end in exec, without returning: AddressSanitizer would leave the frame's
- * redzones marked in the memory that we share, and find them again when the next stack lies at the same
- * address.
+ * Runs on a borrowed stack and may end in exec, without returning: AddressSanitizer would leave
+ * the frame's redzones marked in the memory that we share, and find them again when the next
+ * stack lies at the same address.
  */
 #define BORROWED_STACK __attribute__((no_sanitize_address, noinline))
 
@@ -40,8 +40,8 @@ struct spawn {
 	int err; /* of whoever failed */
 };
 
-/* The program starts as from a fresh shell: ignored signals would survive exec, handlers must not run in our
- * memory. */
+/* The program starts as from a fresh shell: ignored signals would survive exec, handlers must
+ * not run in our memory. */
 static BORROWED_STACK void reset_signals(void)
 {
 	struct {
@@ -76,7 +76,8 @@ static BORROWED_STACK int place_fds(const int *fds, int nfds)
 	long moved[GM_SPAWN_FDS];
 
 	for (int i = 0; i < nfds; i++) {
-		long from = fds[i] >= 0 ? fds[i] : gm_sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+		long from = fds[i] >= 0 ? fds[i]
+					: gm_sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 		if (from < 0)
 			return (int)from;
 		moved[i] = gm_sys3(SYS_fcntl, from, F_DUPFD, nfds);
@@ -108,8 +109,8 @@ static BORROWED_STACK int run_middle(void *arg)
 	struct spawn *s = arg;
 
 	gm_sys0(SYS_setsid);
-	long pid =
-		gm_clone_call(CLONE_VM | CLONE_VFORK | SIGCHLD, s->inner_stack + STACK_BYTES, run_inner, s);
+	long pid = gmc_clone_call(CLONE_VM | CLONE_VFORK | SIGCHLD, s->inner_stack + STACK_BYTES,
+				  run_inner, s);
 	if (pid < 0)
 		s->err = (int)pid;
 	else if (s->err)
@@ -125,8 +126,8 @@ static void reap(long pid)
 		;
 }
 
-/* A program that adopts orphans (PR_SET_CHILD_SUBREAPER) must not adopt this one: not a subreaper for that
- * moment. */
+/* A program that adopts orphans (PR_SET_CHILD_SUBREAPER) must not adopt this one: not a
+ * subreaper for that moment. */
 static void run(struct spawn *s, char *stack)
 {
 	int adopts = 0;
@@ -134,7 +135,7 @@ static void run(struct spawn *s, char *stack)
 	gm_sys2(SYS_prctl, PR_GET_CHILD_SUBREAPER, &adopts);
 	if (adopts)
 		gm_sys2(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0);
-	long middle = gm_clone_call(CLONE_VM | CLONE_VFORK, stack + STACK_BYTES, run_middle, s);
+	long middle = gmc_clone_call(CLONE_VM | CLONE_VFORK, stack + STACK_BYTES, run_middle, s);
 	if (middle < 0)
 		s->err = (int)middle;
 	else
@@ -147,8 +148,8 @@ int gmi_spawn(const char *path, char *const argv[], char *const envp[], const in
 {
 	if (nfds < 0 || nfds > GM_SPAWN_FDS)
 		return -EINVAL;
-	char *stacks = gm_sys_mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				   -1, 0);
+	char *stacks = gm_sys_mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (gm_is_err(stacks))
 		return gm_err(stacks);
 	struct spawn s = {

@@ -10,10 +10,11 @@
 #define BIT(sig) (1ull << ((sig)-1))
 
 /*
- * Never blocked: the signals that our own bugs would raise (blocked, they kill without a word), and SIGSYS,
- * without which Syscall User Dispatch kills the process.
+ * Never blocked: the signals that our own bugs would raise (blocked, they kill without a word),
+ * and SIGSYS, without which Syscall User Dispatch kills the process.
  */
-#define NEVER_BLOCKED (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGSYS) | BIT(SIGILL) | BIT(SIGFPE) | BIT(SIGTRAP))
+#define NEVER_BLOCKED                                                                              \
+	(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGSYS) | BIT(SIGILL) | BIT(SIGFPE) | BIT(SIGTRAP))
 
 gm_sigmask gmi_block_signals(void)
 {
@@ -52,7 +53,8 @@ bool gmi_signals_blocked(void)
 
 int gmi_futex_wait(_Atomic uint32_t *w, uint32_t seen, int64_t timeout_ns)
 {
-	struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+	struct timespec ts = {.tv_sec = timeout_ns / 1000000000,
+			      .tv_nsec = timeout_ns % 1000000000};
 
 	return (int)gm_sys4(SYS_futex, w, FUTEX_WAIT, seen, timeout_ns < 0 ? NULL : &ts);
 }
@@ -72,7 +74,8 @@ int gmi_gettid(void)
 	return (int)gm_sys0(SYS_gettid);
 }
 
-/* Dies with SIGABRT whatever the program made of that signal, so that the core file shows the caller. */
+/* Dies with SIGABRT whatever the program made of that signal, so that the core file shows the
+ * caller. */
 void gmi_assert_fail(const char *what, const char *file, int line)
 {
 	struct {

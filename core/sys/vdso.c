@@ -1,9 +1,9 @@
 /*
  * vdso.c - the clock, read through the vDSO found by hand.
  *
- * libc's clock_gettime would do the same, but it is a symbol that programs and other preloads (libfaketime)
- * replace, and the fault path reads the clock. Before the constructor ran, and where there is no vDSO, a
- * system call serves.
+ * libc's clock_gettime would do the same, but it is a symbol that programs and other preloads
+ * (libfaketime) replace, and the fault path reads the clock. Before the constructor ran, and
+ * where there is no vDSO, a system call serves.
  */
 #include "core/sys/sys.h"
 #include <elf.h>
@@ -75,7 +75,8 @@ static clock_fn *find_clock(uintptr_t image)
 	}
 	uint32_t n = sym && str ? count_symbols(hash, gnu) : 0;
 	for (uint32_t i = 0; i < n; i++)
-		if (sym[i].st_shndx != SHN_UNDEF && same(str + sym[i].st_name, "__vdso_clock_gettime"))
+		if (sym[i].st_shndx != SHN_UNDEF &&
+		    same(str + sym[i].st_name, "__vdso_clock_gettime"))
 			return (clock_fn *)(bias + sym[i].st_value);
 	return NULL;
 }

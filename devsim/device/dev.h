@@ -1,6 +1,6 @@
 /*
- * dev.h - inside gmem-devsim, the device process. An ordinary program: libc is its own, nothing of core or
- *preload.
+ * dev.h - inside gmem-devsim, the device process. An ordinary program: libc is its own, nothing
+ * of core or preload.
  *
  *	dev_main    maps what it was given, starts the threads, ends when the host does
  *	dev_mmu     the page table: applies the ring's commands and replies to faults (lock: page table)
@@ -9,8 +9,8 @@
  *	dev_worker  compute workers: launches in order, block by block (lock: queue)
  *	dev_module  kernels by name: built-in ones and shared objects
  *
- * The page-table lock is taken inside the SIGSEGV handler; nothing that holds it touches program memory or
- *allocates. No thread takes another lock while it holds that one.
+ * The page-table lock is taken inside the SIGSEGV handler; nothing that holds it touches program
+ * memory or allocates. No thread takes another lock while it holds that one.
  */
 #ifndef GM_DEVSIM_DEV_H
 #define GM_DEVSIM_DEV_H
@@ -36,7 +36,8 @@ void dev_lock(_Atomic uint32_t *lock);
 void dev_unlock(_Atomic uint32_t *lock);
 
 /* ---- dev_mmu.c ---- */
-bool dev_mmu_init(void);	    /* reserves the windows that exist at start; false: one is taken (said) */
+/* reserves the windows that exist at start; false: one is taken (said) */
+bool dev_mmu_init(void);
 bool dev_mmu_contains(uint64_t va); /* in a window? Any thread, also in handlers */
 void dev_mmu_apply(void);	    /* applies every command of the ring. Signal-safe */
 bool dev_mmu_try_apply(void);	    /* the same, unless somebody is at it or there is none */
@@ -46,37 +47,38 @@ void dev_mmu_take_reply(struct ds_fault *f);
 
 /* ---- dev_fault.c ---- */
 void dev_fault_init(void);
-/* Asks the host's service thread for something else than an entry: claim a slot, fill it in, ask, read it, release it.
- * dev_fault_ask: 0 or the error that the host gave. Signal-safe. */
+/* Asks the host's service thread for something else than an entry: claim a slot, fill it in,
+ * ask, read it, release it. dev_fault_ask: 0 or the error that the host gave. Signal-safe. */
 struct ds_fault *dev_fault_claim(void);
 int dev_fault_ask(struct ds_fault *f);
 void dev_fault_release(struct ds_fault *f);
 
 /* ---- dev_foreign.c ---- */
-/* A touch outside every window: true when the page is there now. Does not return when the kernel must end otherwise than
- * by -EFAULT. Signal-safe. */
+/* A touch outside every window: true when the page is there now. Does not return when the kernel
+ * must end otherwise than by -EFAULT. Signal-safe. */
 bool dev_foreign_fault(uint64_t va, bool execute);
 
 /* ---- dev_worker.c ---- */
 void *dev_worker_thread(void *index);
 /*
- * Ends the calling thread's kernel: the launch fails with err and addr. A worker whose kernel may be left
- * leaves it by a jump; in any other thread (a BLAS pool's) and in kernels that hold locks of a library the
- * process ends. Signal-safe.
+ * Ends the calling thread's kernel: the launch fails with err and addr. A worker whose kernel
+ * may be left leaves it by a jump; in any other thread (a BLAS pool's) and in kernels that hold
+ * locks of a library the process ends. Signal-safe.
  */
 void dev_kernel_fail(int err, uint64_t addr, int code) __attribute__((noreturn));
-/* The slot of the launch that this thread works for; of a library's own thread, if there is but one. Else DS_LAUNCHES. */
+/* The slot of the launch that this thread works for; of a library's own thread, if there is but
+ * one. Else DS_LAUNCHES. */
 uint32_t dev_launch_slot(void);
 /* The launch that the calling worker runs a block of. */
 struct ds_launch *dev_this_launch(void);
-/* Until dev_kernel_end_library(): this worker's kernel runs library code, on behalf of whose own threads it
- * may be failed (with all others that do: whose thread it is nobody knows). */
+/* Until dev_kernel_end_library(): this worker's kernel runs library code, on behalf of whose own
+ * threads it may be failed (with all others that do: whose thread it is nobody knows). */
 void dev_kernel_begin_library(void);
 void dev_kernel_end_library(void);
 
 /* ---- dev_module.c ---- */
-/* The kernel of a launch. 0, -ENOENT, -ENOEXEC; *fn is NULL when only a module was to be loaded. Queue lock
- * not held. */
+/* The kernel of a launch. 0, -ENOENT, -ENOEXEC; *fn is NULL when only a module was to be loaded.
+ * Queue lock not held. */
 int dev_module_kernel(unsigned module, const char *name, gm_kernel_fn **fn);
 
 /* ---- built-in kernels ---- */
@@ -85,8 +87,8 @@ struct dev_builtin {
 	gm_kernel_fn *fn;
 };
 extern const struct dev_builtin dev_mem_kernels[], dev_blas_kernels[]; /* end with a NULL name */
-/* Where the running launch's journal of so many bytes is mapped; NULL: no room. Not yet valid. One thread of a
- * launch. */
+/* Where the running launch's journal of so many bytes is mapped; NULL: no room. Not yet valid.
+ * One thread of a launch. */
 void *dev_journal_open(struct ds_launch *l, uint64_t bytes);
 void dev_journal_close(struct ds_launch *l);
 

@@ -1,8 +1,9 @@
 /*
- * dev_fault.c - a thread of the device touched a page that it has no entry for, or that nobody has.
+ * dev_fault.c - a thread of the device touched a page that it has no entry for, or that nobody
+ * has.
  *
- * The handler serves every thread of the process, those of a BLAS library's pool too. It runs with other
- * signals open and uses only system calls and the page table's lock.
+ * The handler serves every thread of the process, those of a BLAS library's pool too. It runs
+ * with other signals open and uses only system calls and the page table's lock.
  */
 #include "devsim/device/dev.h"
 #include <errno.h>
@@ -10,8 +11,8 @@
 #include <string.h>
 #include <ucontext.h>
 
-/* A served fault takes 10 to 20 us when the host is awake: worth a spin, if that does not take the processor
- * it needs. */
+/* A served fault takes 10 to 20 us when the host is awake: worth a spin, if that does not take
+ * the processor it needs. */
 #define SPIN_NS 40000
 
 static _Atomic unsigned faulting; /* threads inside the handler */
@@ -89,14 +90,16 @@ static void on_crash(int sig, siginfo_t *si, void *context)
 {
 	bool segv = sig == SIGSEGV || sig == SIGBUS;
 
-	dev_kernel_fail(segv ? -EFAULT : -ECANCELED, (uint64_t)(uintptr_t)si->si_addr, segv ? 0 : 128 + sig);
+	dev_kernel_fail(segv ? -EFAULT : -ECANCELED, (uint64_t)(uintptr_t)si->si_addr,
+			segv ? 0 : 128 + sig);
 }
 
 static void on_segv(int sig, siginfo_t *si, void *context)
 {
 	uint64_t va = (uint64_t)(uintptr_t)si->si_addr;
 	const ucontext_t *uc = context;
-	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2, execute = uc->uc_mcontext.gregs[REG_ERR] & 16;
+	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2,
+	     execute = uc->uc_mcontext.gregs[REG_ERR] & 16;
 	int saved = errno;
 
 	if (si->si_code <= 0)

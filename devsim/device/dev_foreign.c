@@ -1,14 +1,16 @@
 /*
- * dev_foreign.c - memory of the program outside every window (its stacks, its variables), for the time of a region.
+ * dev_foreign.c - memory of the program outside every window (its stacks, its variables), for
+ * the time of a region.
  *
- * A touch brings in the readable pages of the 64 KiB chunk around it: they are written to a file of ours, and appear at
- * the program's own address as a private mapping of it. So the file keeps the twin of what a region writes, and the page
- * table knows which pages were written. When a region ends (and when one starts beside others) all of them go: what
- * differs from its twin is sent back, byte by byte, so that bytes beside it which the CPU has changed meanwhile survive.
+ * A touch brings in the readable pages of the 64 KiB chunk around it: they are written to a file
+ * of ours, and appear at the program's own address as a private mapping of it. So the file keeps
+ * the twin of what a region writes, and the page table knows which pages were written. When a
+ * region ends (and when one starts beside others) all of them go: what differs from its twin is
+ * sent back, byte by byte, so that bytes beside it which the CPU has changed meanwhile survive.
  * The next touch brings in what the program has then.
  *
- * One lock; it is taken in the SIGSEGV handler. Whoever holds it touches only private memory and the control area, and
- * may wait for the host's service thread, which never waits for us.
+ * One lock; it is taken in the SIGSEGV handler. Whoever holds it touches only private memory and
+ * the control area, and may wait for the host's service thread, which never waits for us.
  */
 #include "devsim/device/dev.h"
 #include "devsim/device/dev_region.h"
@@ -67,11 +69,12 @@ static bool make_file(void)
 
 	if (scratch)
 		return true;
-	if (file < 0 &&
-	    ((file = memfd_create("gmem-foreign", MFD_CLOEXEC)) < 0 || ftruncate(file, (off_t)bytes)))
+	if (file < 0 && ((file = memfd_create("gmem-foreign", MFD_CLOEXEC)) < 0 ||
+			 ftruncate(file, (off_t)bytes)))
 		return false;
 	if (!twins) {
-		void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+		void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			       file, 0);
 		if (p == MAP_FAILED)
 			return false;
 		twins = p;
@@ -81,13 +84,14 @@ static bool make_file(void)
 	return scratch;
 }
 
-/* Pages of the file appear at their address at once, unless this process has something of its own there. */
+/* Pages of the file appear at their address at once, unless this process has something of its
+ * own there. */
 static bool publish(const struct chunk *c, unsigned first, unsigned n)
 {
 	void *at = (void *)(c->va + first * PAGE);
-	void *p =
-		mmap(at, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-		     file, (off_t)(place(c) + first * PAGE));
+	void *p = mmap(at, n * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, file,
+		       (off_t)(place(c) + first * PAGE));
 
 	if (p != MAP_FAILED && p != at) /* a kernel that takes the address for a hint */
 		munmap(p, n * PAGE);
@@ -201,10 +205,11 @@ static void add_run(struct sender *s, uint64_t va, const unsigned char *from, ui
 }
 
 /*
- * Exactly the bytes that differ: equal ones inside a run would overwrite what the CPU may have changed. So runs are
- * cut at every equal byte, and only sent together.
+ * Exactly the bytes that differ: equal ones inside a run would overwrite what the CPU may have
+ * changed. So runs are cut at every equal byte, and only sent together.
  */
-static void send_page(struct sender *s, uint64_t va, const unsigned char *now, const unsigned char *twin)
+static void send_page(struct sender *s, uint64_t va, const unsigned char *now,
+		      const unsigned char *twin)
 {
 	for (unsigned i = 0; i < PAGE;) {
 		if (i % 8 == 0 && !memcmp(now + i, twin + i, 8)) {
@@ -231,7 +236,8 @@ static uint32_t written(const unsigned char *va, unsigned n)
 
 	if (pagemap < 0)
 		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (pread(pagemap, entry, n * sizeof entry[0], (off_t)((uintptr_t)va / PAGE * sizeof entry[0])) !=
+	if (pread(pagemap, entry, n * sizeof entry[0],
+		  (off_t)((uintptr_t)va / PAGE * sizeof entry[0])) !=
 	    (ssize_t)(n * sizeof entry[0]))
 		return bits(0, n);
 	for (unsigned i = 0; i < n; i++)
@@ -240,16 +246,19 @@ static uint32_t written(const unsigned char *va, unsigned n)
 	return set;
 }
 
-/* Others may still run: pages leave their address before they are looked at, and they fault and wait for the lock. */
+/* Others may still run: pages leave their address before they are looked at, and they fault and
+ * wait for the lock. */
 static bool flush_run(struct sender *s, const struct chunk *c, unsigned first, unsigned n)
 {
 	uint64_t va = c->va + first * PAGE;
 
-	if (mremap((void *)va, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, scratch) != scratch)
+	if (mremap((void *)va, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, scratch) !=
+	    scratch)
 		return false;
 	for (uint32_t set = written(scratch, n); set; set &= set - 1) {
 		unsigned i = (unsigned)__builtin_ctz(set);
-		send_page(s, va + i * PAGE, scratch + i * PAGE, twins + place(c) + (first + i) * PAGE);
+		send_page(s, va + i * PAGE, scratch + i * PAGE,
+			  twins + place(c) + (first + i) * PAGE);
 	}
 	return true;
 }
@@ -262,18 +271,21 @@ static void flush_chunk(struct sender *s, const struct chunk *c)
 		unsigned first, n = next_run(&set, &first);
 		if (flush_run(s, c, first, n))
 			continue;
-		for (unsigned i = first; i < first + n; i++) /* it came in parts: several mappings */
+		/* it came in parts: several mappings */
+		for (unsigned i = first; i < first + n; i++)
 			flush_run(s, c, i, 1);
 	}
 }
 
 /*
- * The end of what is to be sent, with the launch: its thread writes it, and no other need wake up for it. Not beside other
- * regions: what they wrote is in it as well, and they may ask for it at once.
+ * The end of what is to be sent, with the launch: its thread writes it, and no other need wake
+ * up for it. Not beside other regions: what they wrote is in it as well, and they may ask for it
+ * at once.
  */
 static bool leave_with(struct ds_launch *l, struct sender *s)
 {
-	if (!s->f || !l || l->nblocks > 1 || atomic_load(&regions) > 1 || s->f->bytes > sizeof l->written)
+	if (!s->f || !l || l->nblocks > 1 || atomic_load(&regions) > 1 ||
+	    s->f->bytes > sizeof l->written)
 		return false;
 	memcpy(l->written, ctl->foreign[s->f - ctl->fault], s->f->bytes);
 	l->written_bytes = s->f->bytes;
@@ -281,7 +293,8 @@ static bool leave_with(struct ds_launch *l, struct sender *s)
 	return true;
 }
 
-/* Lock held. Twins of all chunks are compared before the table is cleared. ending: the launch whose region ends, or NULL. */
+/* Lock held. Twins of all chunks are compared before the table is cleared. ending: the launch
+ * whose region ends, or NULL. */
 static int flush(struct ds_launch *ending, uint64_t *va)
 {
 	struct sender s = {0};
@@ -293,8 +306,8 @@ static int flush(struct ds_launch *ending, uint64_t *va)
 	for (unsigned i = 0; i < nused; i++)
 		table[used[i]].va = 0;
 	if (nused > KEPT)
-		fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)KEPT * DS_FOREIGN_BYTES,
-			  (off_t)(nused - KEPT) * DS_FOREIGN_BYTES);
+		fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)KEPT * DS_FOREIGN_BYTES, (off_t)(nused - KEPT) * DS_FOREIGN_BYTES);
 	nused = 0;
 	*va = s.va;
 	return s.err;

@@ -1,10 +1,11 @@
 /*
- * dev_kern_blas.c - the built-in kernel "blas": one BLAS-3 call by the BLAS library that the program itself
- * uses.
+ * dev_kern_blas.c - the built-in kernel "blas": one BLAS-3 call by the BLAS library that the
+ * program itself uses.
  *
- * Only the Fortran entry points are called: every BLAS has them. A row-major matrix is its transpose in
- * column-major order, so a row-major call becomes a column-major one with sides, triangles and transpositions
- * exchanged, which is what CBLAS itself does. One call at a time: the library's threads belong to it alone.
+ * Only the Fortran entry points are called: every BLAS has them. A row-major matrix is its
+ * transpose in column-major order, so a row-major call becomes a column-major one with sides,
+ * triangles and transpositions exchanged, which is what CBLAS itself does. One call at a time:
+ * the library's threads belong to it alone.
  */
 #include "devsim/device/dev.h"
 #include "devsim/blas_wire.h"
@@ -18,11 +19,13 @@ typedef const char *opt;
 typedef const int32_t *num;
 typedef const void *in;
 /* The lengths of the character arguments follow hidden, as gfortran passes them. */
-typedef void gemm_fn(opt, opt, num, num, num, in, in, num, in, num, in, void *, num, size_t, size_t);
+typedef void gemm_fn(opt, opt, num, num, num, in, in, num, in, num, in, void *, num, size_t,
+		     size_t);
 typedef void symm_fn(opt, opt, num, num, in, in, num, in, num, in, void *, num, size_t, size_t);
 typedef void syrk_fn(opt, opt, num, num, in, in, num, in, void *, num, size_t, size_t);
 typedef void syr2k_fn(opt, opt, num, num, in, in, num, in, num, in, void *, num, size_t, size_t);
-typedef void trmm_fn(opt, opt, opt, opt, num, num, in, in, num, void *, num, size_t, size_t, size_t, size_t);
+typedef void trmm_fn(opt, opt, opt, opt, num, num, in, in, num, void *, num, size_t, size_t, size_t,
+		     size_t);
 typedef void any_fn(void);
 
 union scalar {
@@ -40,28 +43,28 @@ struct call {
 
 static void call_gemm(any_fn *fn, const struct call *f)
 {
-	((gemm_fn *)fn)(&f->transa, &f->transb, &f->m, &f->n, &f->k, &f->alpha, f->a, &f->lda, f->b, &f->ldb,
-			&f->beta, f->c, &f->ldc, 1, 1);
+	((gemm_fn *)fn)(&f->transa, &f->transb, &f->m, &f->n, &f->k, &f->alpha, f->a, &f->lda, f->b,
+			&f->ldb, &f->beta, f->c, &f->ldc, 1, 1);
 }
 static void call_symm(any_fn *fn, const struct call *f)
 {
-	((symm_fn *)fn)(&f->side, &f->uplo, &f->m, &f->n, &f->alpha, f->a, &f->lda, f->b, &f->ldb, &f->beta,
-			f->c, &f->ldc, 1, 1);
+	((symm_fn *)fn)(&f->side, &f->uplo, &f->m, &f->n, &f->alpha, f->a, &f->lda, f->b, &f->ldb,
+			&f->beta, f->c, &f->ldc, 1, 1);
 }
 static void call_syrk(any_fn *fn, const struct call *f)
 {
-	((syrk_fn *)fn)(&f->uplo, &f->transa, &f->n, &f->k, &f->alpha, f->a, &f->lda, &f->beta, f->c, &f->ldc,
-			1, 1);
+	((syrk_fn *)fn)(&f->uplo, &f->transa, &f->n, &f->k, &f->alpha, f->a, &f->lda, &f->beta,
+			f->c, &f->ldc, 1, 1);
 }
 static void call_syr2k(any_fn *fn, const struct call *f)
 {
-	((syr2k_fn *)fn)(&f->uplo, &f->transa, &f->n, &f->k, &f->alpha, f->a, &f->lda, f->b, &f->ldb,
-			 &f->beta, f->c, &f->ldc, 1, 1);
+	((syr2k_fn *)fn)(&f->uplo, &f->transa, &f->n, &f->k, &f->alpha, f->a, &f->lda, f->b,
+			 &f->ldb, &f->beta, f->c, &f->ldc, 1, 1);
 }
 static void call_trmm(any_fn *fn, const struct call *f)
 {
-	((trmm_fn *)fn)(&f->side, &f->uplo, &f->transa, &f->diag, &f->m, &f->n, &f->alpha, f->a, &f->lda,
-			f->b, &f->ldb, 1, 1, 1, 1);
+	((trmm_fn *)fn)(&f->side, &f->uplo, &f->transa, &f->diag, &f->m, &f->n, &f->alpha, f->a,
+			&f->lda, f->b, &f->ldb, 1, 1, 1, 1);
 }
 
 /* ---- from row-major to column-major ---- */
@@ -295,7 +298,8 @@ static void copy_lines(const struct ds_blas_args *a, char *journal)
 		memcpy(journal + to, from, len);
 }
 
-/* Saves what the call overwrites, so that the host can repeat it if this process is lost half-way. */
+/* Saves what the call overwrites, so that the host can repeat it if this process is lost
+ * half-way. */
 static bool save(const struct ds_blas_args *a)
 {
 	struct ds_launch *l = dev_this_launch();

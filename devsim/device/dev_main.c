@@ -1,6 +1,6 @@
 /*
- * dev_main.c - gmem-devsim: the process of one simulated accelerator. Started by the driver (sim_process.c),
- * never by hand.
+ * dev_main.c - gmem-devsim: the process of one simulated accelerator. Started by the driver
+ * (sim_process.c), never by hand.
  */
 #include "devsim/device/dev.h"
 #include <errno.h>
@@ -125,9 +125,10 @@ static void start_thread(void *(*fn)(void *), uintptr_t arg)
 }
 
 /*
- * Memory of the program outside the windows appears here at the program's own addresses: so our own must not be where
- * every process has its libraries and thread stacks. The kernel places them below the room that the stack may grow
- * into: with a large limit they lie far down. Takes effect at exec: this program once more.
+ * Memory of the program outside the windows appears here at the program's own addresses: so our
+ * own must not be where every process has its libraries and thread stacks. The kernel places
+ * them below the room that the stack may grow into: with a large limit they lie far down. Takes
+ * effect at exec: this program once more.
  */
 #define STACK_ROOM ((rlim_t)32 << 40)
 #define STACK_KEPT ((size_t)8 << 20)
@@ -154,8 +155,8 @@ static void keep_out_of_the_way(char **argv)
 	setrlimit(RLIMIT_STACK, &old); /* as it was: addresses are compared before a region runs */
 }
 
-/* Until the host has gone: its end of the socket closes with it, exec included; a fork child may hold a copy
- * for a moment. */
+/* Until the host has gone: its end of the socket closes with it, exec included; a fork child may
+ * hold a copy for a moment. */
 static void outlive_nobody(void)
 {
 	struct pollfd fds[2] = {

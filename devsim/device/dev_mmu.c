@@ -1,9 +1,10 @@
 /*
  * dev_mmu.c - the device's page table: this process's own mappings inside the windows.
  *
- * A window is reserved inaccessible; a page-table entry is a shared mapping of device or host memory over it.
- * Entries are a cache: whatever is not there faults, and the host answers again. So when the kernel runs out
- * of VMAs everything is dropped, and lowering rights is the same as unmapping.
+ * A window is reserved inaccessible; a page-table entry is a shared mapping of device or host
+ * memory over it. Entries are a cache: whatever is not there faults, and the host answers again.
+ * So when the kernel runs out of VMAs everything is dropped, and lowering rights is the same as
+ * unmapping.
  */
 #include "devsim/device/dev.h"
 #include <errno.h>
@@ -35,7 +36,8 @@ static void unlock(void)
 static struct window *window_of(uint64_t va)
 {
 	for (unsigned i = 0; i < DS_WINDOWS; i++)
-		if (va - windows[i].base < atomic_load_explicit(&windows[i].bytes, memory_order_acquire))
+		if (va - windows[i].base <
+		    atomic_load_explicit(&windows[i].bytes, memory_order_acquire))
 			return &windows[i];
 	return NULL;
 }
@@ -47,7 +49,8 @@ bool dev_mmu_contains(uint64_t va)
 
 /* ---- windows ---- */
 
-/* The descriptor that the host sent with the window's index; they come in the order of the commands. */
+/* The descriptor that the host sent with the window's index; they come in the order of the
+ * commands. */
 static int receive_store(unsigned want)
 {
 	uint32_t index = UINT32_MAX;
@@ -119,8 +122,8 @@ static void reserve(uint64_t va, uint64_t len)
 {
 	if (mmap((void *)va, len, PROT_NONE, RESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
 		return;
-	/* Too many VMAs even for that: without them it works, and nobody else maps at these addresses
-	 * meanwhile. */
+	/* Too many VMAs even for that: without them it works, and nobody else maps at these
+	 * addresses meanwhile. */
 	munmap((void *)va, len);
 	if (mmap((void *)va, len, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
 		_exit(1); /* the host starts another process */
@@ -137,11 +140,12 @@ static bool map_once(const struct ds_map *m, int fd, int flags)
 {
 	int prot = (m->prot & 1 ? PROT_READ : 0) | (m->prot & 2 ? PROT_WRITE : 0);
 
-	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | flags, fd, (off_t)m->off) !=
-	       MAP_FAILED;
+	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | flags, fd,
+		    (off_t)m->off) != MAP_FAILED;
 }
 
-/* flags: MAP_POPULATE for what is wanted now; an entry that nobody may ever touch costs a third without. */
+/* flags: MAP_POPULATE for what is wanted now; an entry that nobody may ever touch costs a third
+ * without. */
 static void map(const struct ds_map *m, int flags)
 {
 	const struct window *w = window_of(m->va);
@@ -165,7 +169,8 @@ static void cancel_replies(uint64_t va, uint64_t len)
 
 		if (s != DS_FILLED && s != DS_REPLIED)
 			continue;
-		while (k < n && k < DS_FAULT_MAPS && !ds_overlap(va, len, f->map[k].va, f->map[k].len))
+		while (k < n && k < DS_FAULT_MAPS &&
+		       !ds_overlap(va, len, f->map[k].va, f->map[k].len))
 			k++;
 		if (k == n)
 			continue;
@@ -187,8 +192,9 @@ static void unmap(uint64_t va, uint64_t len)
 }
 
 /*
- * The accessed bits of the page table: what the kernel has entries for was touched since the entries were last
- * dropped. Dropping them takes nothing away: the mapping stays, the next touch enters them again.
+ * The accessed bits of the page table: what the kernel has entries for was touched since the
+ * entries were last dropped. Dropping them takes nothing away: the mapping stays, the next touch
+ * enters them again.
  */
 static void accessed(uint64_t va, uint64_t len)
 {

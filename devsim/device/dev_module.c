@@ -1,5 +1,6 @@
 /*
- * dev_module.c - kernels by name: module 0 is built in, the others are shared objects, loaded at first use.
+ * dev_module.c - kernels by name: module 0 is built in, the others are shared objects, loaded at
+ * first use.
  */
 #include "devsim/device/dev.h"
 #include <dlfcn.h>

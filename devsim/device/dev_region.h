@@ -1,6 +1,7 @@
 /*
- * dev_region.h - for kernel modules that run code of other programs and runtimes on the device (omp/): more than
- * gmem/kernel.h offers. Exported by gmem-devsim. All calls come from the worker that runs the kernel.
+ * dev_region.h - for kernel modules that run code of other programs and runtimes on the device
+ * (omp/): more than gmem/kernel.h offers. Exported by gmem-devsim. All calls come from the
+ * worker that runs the kernel.
  */
 #ifndef GM_DEVSIM_DEV_REGION_H
 #define GM_DEVSIM_DEV_REGION_H
@@ -11,12 +12,14 @@
 #pragma GCC visibility push(default)
 
 /*
- * Until dev_region_end() the kernel runs code that holds locks and has threads of its own: when one of them touches bad
- * memory, the process ends, and the launch with the error and the address.
- * foreign: touches of memory outside every window bring in pages of the program's (dev_foreign.c).
+ * Until dev_region_end() the kernel runs code that holds locks and has threads of its own: when
+ * one of them touches bad memory, the process ends, and the launch with the error and the
+ * address. foreign: touches of memory outside every window bring in pages of the program's
+ * (dev_foreign.c).
  */
 void dev_region_begin(bool foreign);
-/* Sends changed foreign pages back first; if the program may not write there, the launch fails with -EPERM. */
+/* Sends changed foreign pages back first; if the program may not write there, the launch fails
+ * with -EPERM. */
 void dev_region_end(bool foreign);
 /* A number that the launching thread gets with the result. */
 void dev_launch_reply(uint64_t value);

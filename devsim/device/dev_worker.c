@@ -1,9 +1,9 @@
 /*
  * dev_worker.c - the compute workers: launches in order of submission, block by block.
  *
- * A launch starts when a worker has applied the commands queued before it and found its kernel; then any
- * worker joins in until no block is left. The last one to leave reports it done, so that nobody looks at a
- * slot that the host has reused.
+ * A launch starts when a worker has applied the commands queued before it and found its kernel;
+ * then any worker joins in until no block is left. The last one to leave reports it done, so
+ * that nobody looks at a slot that the host has reused.
  */
 #include "devsim/device/dev.h"
 #include "devsim/device/dev_region.h"
@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One idle worker at a time waits awake so long for the next launch: a host that sleeps until a kernel ends is there
- * again after 40 to 70 us, and need not wake the worker then. */
+/* One idle worker at a time waits awake so long for the next launch: a host that sleeps until a
+ * kernel ends is there again after 40 to 70 us, and need not wake the worker then. */
 #define SPIN_NS 100000
 
 static pthread_mutex_t queue = PTHREAD_MUTEX_INITIALIZER;
@@ -141,7 +141,8 @@ static bool stay_awake(uint32_t worker)
 {
 	uint32_t awake = 0;
 
-	return atomic_compare_exchange_strong(&ctl->worker_awake, &awake, worker + 1) || awake == worker + 1;
+	return atomic_compare_exchange_strong(&ctl->worker_awake, &awake, worker + 1) ||
+	       awake == worker + 1;
 }
 
 /* false: it was called. */
@@ -153,8 +154,8 @@ static bool no_more_awake(uint32_t worker)
 }
 
 /*
- * Leaves the launch; the last worker reports its end. Queue locked. It is there for the next launch before anybody hears
- * of the end: a host that launches at once calls nobody else.
+ * Leaves the launch; the last worker reports its end. Queue locked. It is there for the next
+ * launch before anybody hears of the end: a host that launches at once calls nobody else.
  */
 static void leave(struct ds_launch *l, uint32_t worker)
 {
@@ -230,7 +231,8 @@ static void serve(struct ds_launch *l, bool fresh, uint32_t worker)
 		start(l);
 	for (;;) {
 		uint32_t block = atomic_load(&l->next_block);
-		while (block < l->nblocks && !atomic_compare_exchange_weak(&l->next_block, &block, block + 1))
+		while (block < l->nblocks &&
+		       !atomic_compare_exchange_weak(&l->next_block, &block, block + 1))
 			;
 		if (block >= l->nblocks)
 			break;
@@ -249,7 +251,8 @@ static void wait_for_call(uint32_t seen, uint32_t worker)
 
 	if (stay_awake(worker)) {
 		uint64_t end = dev_now_ns() + SPIN_NS;
-		while (atomic_load_explicit(&ctl->worker_awake, memory_order_relaxed) == worker + 1 &&
+		while (atomic_load_explicit(&ctl->worker_awake, memory_order_relaxed) ==
+			       worker + 1 &&
 		       dev_now_ns() < end)
 			__builtin_ia32_pause();
 		if (!no_more_awake(worker))
@@ -281,7 +284,8 @@ void *dev_worker_thread(void *arg)
 
 /* ---- the journal ---- */
 
-/* Each slot's mapping is kept up to this size: to make and to drop one takes as long as to fill it. */
+/* Each slot's mapping is kept up to this size: to make and to drop one takes as long as to fill
+ * it. */
 #define JOURNAL_KEPT ((uint64_t)64 << 20)
 
 static struct {
@@ -301,7 +305,8 @@ void *dev_journal_open(struct ds_launch *l, uint64_t bytes)
 	if (journals[slot].bytes)
 		munmap(journals[slot].at, journals[slot].bytes);
 	journals[slot].bytes = 0;
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, DS_FD_JOURNAL, off);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		       DS_FD_JOURNAL, off);
 	if (p == MAP_FAILED)
 		return NULL;
 	journals[slot].at = p;

@@ -1,8 +1,10 @@
 /*
- * sim_chaos.c - GMEM_CHAOS: a thread that keeps taking random pages of the program away, by the ways of every
- * driver: device 0 touches them in its "chaos" kernel and faults, or core is asked to change their place.
+ * sim_chaos.c - GMEM_CHAOS: a thread that keeps taking random pages of the program away, by the
+ * ways of every driver: device 0 touches them in its "chaos" kernel and faults, or core is asked
+ * to change their place.
  *
- * Paced by the clock, a few milliseconds at a time; what could not be done in time is not made up for.
+ * Paced by the clock, a few milliseconds at a time; what could not be done in time is not made
+ * up for.
  */
 #include "devsim/mem_wire.h"
 #include "devsim/driver/sim_int.h"
@@ -29,7 +31,8 @@ static void touch(struct agent *c)
 	if (!c->n)
 		return;
 	/* One refused access, of memory that is gone by now, ends the launch. */
-	int err = gm_sim_launch(c->sim, 0, "chaos", c->n, &c->args, c->n * sizeof c->args.access[0], NULL);
+	int err = gm_sim_launch(c->sim, 0, "chaos", c->n, &c->args, c->n * sizeof c->args.access[0],
+				NULL);
 	if (err) {
 		GM_COUNT(chaos_refused, 1);
 	} else {
@@ -87,7 +90,8 @@ static void *chaos(void *arg)
 	return NULL;
 }
 
-/* The child's only thread calls gmi_chaos_start() when it can; what the parent's agent used stays unused memory. */
+/* The child's only thread calls gmi_chaos_start() when it can; what the parent's agent used
+ * stays unused memory. */
 static void forked(void)
 {
 	running = false;
@@ -104,8 +108,9 @@ void gmi_chaos_start(void)
 	if (!err) {
 		uint32_t generation;
 		/*
-		 * Here, where the program waits: for a moment each new descriptor has the lowest free number, which a program
-		 * that runs beside it could see, or miss. If it fails (said), the agent tries again.
+		 * Here, where the program waits: for a moment each new descriptor has the lowest
+		 * free number, which a program that runs beside it could see, or miss. If it
+		 * fails (said), the agent tries again.
 		 */
 		sim_process_start(sim, &generation);
 		c->sim = sim;

@@ -1,10 +1,10 @@
 /*
- * sim_driver.c - struct gm_mmu of the simulated device: how core's page-table changes reach the device
- * process.
+ * sim_driver.c - struct gm_mmu of the simulated device: how core's page-table changes reach the
+ * device process.
  *
- * While no kernel runs a change is only queued (50 ns) and applied before the next kernel starts. While one
- * runs, taking rights away waits until the device has done so. Entries that answer a fault travel in the
- * fault's slot instead: the faulting worker maps them itself.
+ * While no kernel runs a change is only queued (50 ns) and applied before the next kernel
+ * starts. While one runs, taking rights away waits until the device has done so. Entries that
+ * answer a fault travel in the fault's slot instead: the faulting worker maps them itself.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/sys/inject.h"
@@ -19,7 +19,8 @@ static __thread uint64_t owed_ns; /* of the service thread: paid when no lock is
 void sim_elapse(struct gm_sim *sim, uint64_t ns)
 {
 	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
-	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].modelled_ns, ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].modelled_ns, ns,
+				  memory_order_relaxed);
 	if (!gmi_opt.throttle)
 		return;
 	if (sim_is_service_thread())
@@ -38,8 +39,8 @@ void sim_pay(uint64_t since_ns)
 }
 
 /*
- * What a fault moves goes in two transfers: first the page that the kernel waits for, then what was prefetched
- * (Ganguly et al., ISCA'19: 4 KiB, then 60 .. 1020 KiB).
+ * What a fault moves goes in two transfers: first the page that the kernel waits for, then what
+ * was prefetched (Ganguly et al., ISCA'19: 4 KiB, then 60 .. 1020 KiB).
  */
 static uint64_t fault_transfer_ns(const struct sim_model *m, uint64_t bytes)
 {
@@ -96,8 +97,9 @@ static bool mergeable(const struct ds_cmd *a, const struct ds_cmd *b)
 		return false;
 	if (a->kind == DS_CMD_UNMAP)
 		return true;
-	return (a->kind == DS_CMD_MAP || a->kind == DS_CMD_REMAP) && a->map.off + a->map.len == b->map.off &&
-	       a->map.prot == b->map.prot && a->map.host == b->map.host;
+	return (a->kind == DS_CMD_MAP || a->kind == DS_CMD_REMAP) &&
+	       a->map.off + a->map.len == b->map.off && a->map.prot == b->map.prot &&
+	       a->map.host == b->map.host;
 }
 
 static void ring_bell(struct gm_sim *sim)
@@ -109,13 +111,14 @@ static void ring_bell(struct gm_sim *sim)
 		gmi_futex_wake(&ctl->cmd_bell, 1);
 }
 
-/* Until the device has applied everything before pos; or has gone, and its entries with it. No lock of ours
- * held. */
+/* Until the device has applied everything before pos; or has gone, and its entries with it. No
+ * lock of ours held. */
 static void await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
 {
 	struct ds_ctl *ctl = sim->ctl;
 
-	atomic_fetch_add(&ctl->cmd_waiting, 1); /* also tells workers that wait for a fault to lend a hand */
+	/* also tells workers that wait for a fault to lend a hand */
+	atomic_fetch_add(&ctl->cmd_waiting, 1);
 	ring_bell(sim);
 	for (int i = 0; i < SPIN_TURNS && !applied(sim, pos); i++)
 		__builtin_ia32_pause();
@@ -129,8 +132,8 @@ static void await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
 	atomic_fetch_sub(&ctl->cmd_waiting, 1);
 }
 
-/* Room for one more command, which a pending one then keeps. May drop the lock for a while, and then says
- * false: look again. */
+/* Room for one more command, which a pending one then keeps. May drop the lock for a while, and
+ * then says false: look again. */
 static bool make_room(struct gm_sim *sim)
 {
 	struct ds_ctl *ctl = sim->ctl;
@@ -162,7 +165,8 @@ static void push(struct gm_sim *sim, const struct ds_cmd *cmd)
 	sim->has_pending = true;
 }
 
-/* After the pushes: unlocks, and does what a running kernel requires. A fault's reply alone wakes nobody. */
+/* After the pushes: unlocks, and does what a running kernel requires. A fault's reply alone
+ * wakes nobody. */
 static void settle(struct gm_sim *sim, bool wait)
 {
 	bool running = sim->alive && sim->active && sim->has_pending;
@@ -223,11 +227,12 @@ static void copy(struct gm_sim *sim, const struct gm_op *op)
 		gm_zero(sim->aperture + op->pa, op->len);
 }
 
-/* What an operation becomes. Lowering rights is forgetting the entry: the next touch faults and gets the
- * right one. */
+/* What an operation becomes. Lowering rights is forgetting the entry: the next touch faults and
+ * gets the right one. */
 static const uint8_t command_of[] = {
-	[GM_OP_MAP] = DS_CMD_MAP,	[GM_OP_UNMAP] = DS_CMD_UNMAP,	 [GM_OP_PROTECT] = DS_CMD_UNMAP,
-	[GM_OP_COPY_IN] = DS_CMD_KINDS, [GM_OP_COPY_OUT] = DS_CMD_KINDS, [GM_OP_ZERO] = DS_CMD_KINDS,
+	[GM_OP_MAP] = DS_CMD_MAP,	 [GM_OP_UNMAP] = DS_CMD_UNMAP,
+	[GM_OP_PROTECT] = DS_CMD_UNMAP,	 [GM_OP_COPY_IN] = DS_CMD_KINDS,
+	[GM_OP_COPY_OUT] = DS_CMD_KINDS, [GM_OP_ZERO] = DS_CMD_KINDS,
 };
 
 static int batch(void *pmap, const struct gm_op *ops, unsigned n)
@@ -239,12 +244,14 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 	sim_maybe_kill(sim);
 	gmi_lock(&sim->cmd_lock);
 	for (unsigned i = 0; i < n; i++) {
-		uint8_t kind = ops[i].flags & GM_OP_REPLACE ? DS_CMD_REMAP : command_of[ops[i].kind];
+		uint8_t kind =
+			ops[i].flags & GM_OP_REPLACE ? DS_CMD_REMAP : command_of[ops[i].kind];
 		if (kind == DS_CMD_KINDS) {
 			copy(sim, &ops[i]);
 			continue;
 		}
-		if (kind == DS_CMD_MAP ? fault && add_to_reply(fault, &ops[i]) : nothing_to_tell(sim))
+		if (kind == DS_CMD_MAP ? fault && add_to_reply(fault, &ops[i])
+				       : nothing_to_tell(sim))
 			continue;
 		push(sim, &(struct ds_cmd){.kind = kind, .map = map_of(&ops[i])});
 		wait |= kind != DS_CMD_MAP;
@@ -295,7 +302,8 @@ static int pmap_destroy(void *pmap)
 	return 0;
 }
 
-/* Works also while nothing runs: the bits wait in the page table. Without a process there are none. */
+/* Works also while nothing runs: the bits wait in the page table. Without a process there are
+ * none. */
 static int sim_accessed(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap)
 {
 	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;

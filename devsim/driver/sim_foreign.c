@@ -1,7 +1,9 @@
 /*
- * sim_foreign.c - memory of the program outside every window, to the device and back (dev_foreign.c).
+ * sim_foreign.c - memory of the program outside every window, to the device and back
+ * (dev_foreign.c).
  *
- * The kernel copies, in this process: whatever the address, the worst is an error, and what may not be written is not.
+ * The kernel copies, in this process: whatever the address, the worst is an error, and what may
+ * not be written is not.
  */
 #include "devsim/driver/sim_int.h"
 #include <errno.h>
@@ -17,7 +19,8 @@ static int read_chunk(struct ds_fault *f, unsigned char *to)
 
 	f->pages = 0;
 	for (unsigned i = 0; i < DS_FOREIGN_PAGES;) {
-		struct iovec local = {to + i * GM_PAGE_BYTES, (DS_FOREIGN_PAGES - i) * GM_PAGE_BYTES};
+		struct iovec local = {to + i * GM_PAGE_BYTES,
+				      (DS_FOREIGN_PAGES - i) * GM_PAGE_BYTES};
 		struct iovec remote = {(void *)(chunk + i * GM_PAGE_BYTES), local.iov_len};
 		long n = gm_sys6(SYS_process_vm_readv, self, &local, 1, &remote, 1, 0);
 		if (n == -EPERM || n == -ENOSYS)
@@ -29,7 +32,8 @@ static int read_chunk(struct ds_fault *f, unsigned char *to)
 	return f->pages & 1u << (f->va - chunk) / GM_PAGE_BYTES ? 0 : -EFAULT;
 }
 
-/* The first n runs at `at`; what the kernel wrote is short where the program may not write: there is *failed. */
+/* The first n runs at `at`; what the kernel wrote is short where the program may not write:
+ * there is *failed. */
 static int write_some(const unsigned char *at, unsigned n, uint64_t *failed)
 {
 	struct iovec local[RUNS_AT_ONCE], remote[RUNS_AT_ONCE];
@@ -78,5 +82,6 @@ int sim_foreign(struct gm_sim *sim, struct ds_fault *f)
 {
 	unsigned char *room = sim->ctl->foreign[f - sim->ctl->fault];
 
-	return f->kind == DS_F_FOREIGN_READ ? read_chunk(f, room) : sim_foreign_write(room, f->bytes, &f->va);
+	return f->kind == DS_F_FOREIGN_READ ? read_chunk(f, room)
+					    : sim_foreign_write(room, f->bytes, &f->va);
 }

@@ -11,12 +11,13 @@
  *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
  *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
  *
- * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc, no stdio).
+ * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc,
+ * no stdio).
  *
- * Locks, in this order, with signals blocked: sims (the table) < core's registry < process < spaces < core's
- *region and block < cmd. Nobody waits for the device while holding cmd; while holding a block's lock one may
- *wait for the device's MMU thread, which depends on nobody. The cmd lock makes 'idle: queue only; running:
- *wait' one decision with a launch.
+ * Locks, in this order, with signals blocked: sims (the table) < core's registry < process <
+ * spaces < core's region and block < cmd. Nobody waits for the device while holding cmd; while
+ * holding a block's lock one may wait for the device's MMU thread, which depends on nobody. The
+ * cmd lock makes 'idle: queue only; running: wait' one decision with a launch.
  */
 #ifndef GM_DEVSIM_SIM_INT_H
 #define GM_DEVSIM_SIM_INT_H
@@ -26,7 +27,8 @@
 #include "devsim/wire.h"
 #include "core/space/as.h"
 
-#define SIM_TICK_NS ((int64_t)20000000) /* whoever waits for the device looks so often whether it lives */
+/* whoever waits for the device looks so often whether it lives */
+#define SIM_TICK_NS ((int64_t)20000000)
 
 struct sim_space {
 	struct gm_sim *sim;
@@ -52,8 +54,8 @@ struct gm_sim {
 	uint32_t generation; /* counts processes */
 	unsigned active;     /* launches queued or running */
 	uint64_t next_seq;
-	bool has_pending; /* the newest command is kept back: its neighbours may join it. Never while active
-			   */
+	/* the newest command is kept back: its neighbours may join it. Never while active */
+	bool has_pending;
 	struct ds_cmd pending;
 
 	struct gm_lock accessed_lock; /* one reader of the access counters at a time; before cmd */
@@ -65,8 +67,9 @@ struct gm_sim {
 	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
 
 	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
-	_Atomic int32_t owner[DS_LAUNCHES];	 /* who fills or awaits a slot: a thread, or SIM_OWNER_* */
-	_Atomic uint32_t slot_freed;		 /* futex */
+	/* who fills or awaits a slot: a thread, or SIM_OWNER_* */
+	_Atomic int32_t owner[DS_LAUNCHES];
+	_Atomic uint32_t slot_freed; /* futex */
 	void *journal_at[DS_LAUNCHES];
 
 	struct gm_stream *streams; /* under the cmd lock */
@@ -100,15 +103,15 @@ int sim_up(struct gm_sim *sim);
 /* Starts the process unless it runs. *generation: for sim_lost(). 0 or -errno (said). */
 int sim_process_start(struct gm_sim *sim, uint32_t *generation);
 /*
- * Is the process of that generation gone? Whoever notices first reports it, ends its launches with -EIO and
- * clears the ring: without a process there are no entries. Takes only the cmd lock; any thread that waits for
- * the device.
+ * Is the process of that generation gone? Whoever notices first reports it, ends its launches
+ * with -EIO and clears the ring: without a process there are no entries. Takes only the cmd
+ * lock; any thread that waits for the device.
  */
 bool sim_lost(struct gm_sim *sim, uint32_t generation);
 /* Fault injection: a place where the process may be killed. */
 void sim_maybe_kill(struct gm_sim *sim);
-/* The process learns of a window (space i) or forgets it. Process and spaces lock held. 0, -EBUSY: taken
- * there. */
+/* The process learns of a window (space i) or forgets it. Process and spaces lock held. 0,
+ * -EBUSY: taken there. */
 int sim_window_add(struct gm_sim *sim, unsigned i);
 void sim_window_remove(struct gm_sim *sim, unsigned i);
 
@@ -116,10 +119,11 @@ void sim_window_remove(struct gm_sim *sim, unsigned i);
 extern const struct gm_mmu sim_mmu; /* page_bytes is filled in per device */
 /* cmd lock held: everything queued is visible to the device; returns cmd_head. */
 uint32_t sim_publish(struct gm_sim *sim);
-/* Queues a command; `wait`: the device has applied it on return, if it runs something. For windows. */
+/* Queues a command; `wait`: the device has applied it on return, if it runs something. For
+ * windows. */
 void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait);
-/* Virtual time passes; really waits with GMEM_THROTTLE unless the caller is the service thread (it pays at
- * the end). */
+/* Virtual time passes; really waits with GMEM_THROTTLE unless the caller is the service thread
+ * (it pays at the end). */
 void sim_elapse(struct gm_sim *sim, uint64_t ns);
 /* The service thread waits for what it owes, less the time since. */
 void sim_pay(uint64_t since_ns);
@@ -134,7 +138,8 @@ bool sim_is_service_thread(void);
 /* ---- sim_foreign.c ---- */
 /* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */
 int sim_foreign(struct gm_sim *sim, struct ds_fault *f);
-/* Runs of bytes that the device wrote (struct ds_foreign_run), into the program. 0, or -EPERM: it may not write at *failed. */
+/* Runs of bytes that the device wrote (struct ds_foreign_run), into the program. 0, or -EPERM:
+ * it may not write at *failed. */
 int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed);
 
 /* ---- sim_launch.c ---- */

@@ -1,8 +1,8 @@
 /*
  * sim_launch.c - kernels: launching, waiting, modules, the journal of in-place kernels.
  *
- * The launching thread waits with its signals open and holds no lock: its handlers run, its other threads
- * fault and are served. If it leaves by longjmp its slot is taken back later.
+ * The launching thread waits with its signals open and holds no lock: its handlers run, its
+ * other threads fault and are served. If it leaves by longjmp its slot is taken back later.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/entry/cpu.h"
@@ -41,7 +41,8 @@ static void release(struct gm_sim *sim, unsigned slot)
 	gmi_futex_wake(&sim->slot_freed, 1);
 }
 
-/* Slots of launches that this thread left by longjmp, and of those that others left and are done. */
+/* Slots of launches that this thread left by longjmp, and of those that others left and are
+ * done. */
 static void reclaim(struct gm_sim *sim, int32_t tid)
 {
 	for (unsigned i = 0; i < DS_LAUNCHES; i++) {
@@ -107,7 +108,8 @@ unsigned sim_launches_lost(struct gm_sim *sim)
 			continue;
 		begun += state == DS_L_RUNNING;
 		/* What had not begun is simply tried again. */
-		atomic_compare_exchange_strong(&l->error, &none, state == DS_L_QUEUED ? -EAGAIN : -EIO);
+		atomic_compare_exchange_strong(&l->error, &none,
+					       state == DS_L_QUEUED ? -EAGAIN : -EIO);
 		atomic_store(&l->state, DS_L_DONE);
 		gmi_futex_wake(&l->state, INT32_MAX);
 	}
@@ -116,8 +118,8 @@ unsigned sim_launches_lost(struct gm_sim *sim)
 
 /* ---- one launch ---- */
 
-/* The commit point: under the cmd lock, so that every page-table change is either applied before it or waited
- * for. */
+/* The commit point: under the cmd lock, so that every page-table change is either applied before
+ * it or waited for. */
 static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 {
 	struct ds_ctl *ctl = sim->ctl;
@@ -146,7 +148,8 @@ static void await(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 {
 	uint64_t end = gmi_now_ns() + SPIN_NS;
 
-	while (atomic_load_explicit(&l->state, memory_order_acquire) != DS_L_DONE && gmi_now_ns() < end)
+	while (atomic_load_explicit(&l->state, memory_order_acquire) != DS_L_DONE &&
+	       gmi_now_ns() < end)
 		__builtin_ia32_pause();
 	atomic_store(&l->waiting, 1);
 	for (uint32_t s = atomic_load(&l->state); s != DS_L_DONE; s = atomic_load(&l->state))
@@ -168,7 +171,9 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 		if (submit(sim, l, generation)) {
 			await(sim, l, generation);
 			err = atomic_load(&l->error);
-			return err ? err : sim_foreign_write(l->written, l->written_bytes, &l->fault_addr);
+			return err ? err
+				   : sim_foreign_write(l->written, l->written_bytes,
+						       &l->fault_addr);
 		}
 	}
 	return -EIO;
@@ -177,12 +182,13 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
 {
 	const struct ds_launch *l = &sim->ctl->launch[slot];
-	uint64_t ns = err == -EIO ? 0 : sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
+	uint64_t ns =
+		err == -EIO ? 0 : sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
 	uint64_t wall = l->end_ns ? l->end_ns - l->start_ns : 0;
 	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
 	struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
 
-	gm_launch_done(sim->dev);
+	gmc_launch_done(sim->dev);
 	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->modelled_ns, ns, memory_order_relaxed);
@@ -203,8 +209,8 @@ static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch
 static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_result *result,
 		  unsigned *slot)
 {
-	if (!sim || !r->kernel || !r->nblocks || r->args_bytes > DS_ARGS_MAX || (r->args_bytes && !r->args) ||
-	    (unsigned)r->module >= DS_MODULES ||
+	if (!sim || !r->kernel || !r->nblocks || r->args_bytes > DS_ARGS_MAX ||
+	    (r->args_bytes && !r->args) || (unsigned)r->module >= DS_MODULES ||
 	    sim_strlen(r->kernel) >= sizeof((struct ds_launch *)0)->kernel)
 		return -EINVAL;
 	int err = sim_up(sim);
@@ -216,7 +222,8 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 		return err;
 
 	uint64_t wall = gmi_now_ns(), virtual = atomic_load(&sim->virtual_ns);
-	unsigned row = r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
+	unsigned row =
+		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	*slot = claim(sim);
 	for (int i = 0; i <= MAX_RESUBMITS; i++) {
 		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
@@ -236,8 +243,8 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 	return err;
 }
 
-int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks, const void *args,
-		  size_t args_bytes, struct gm_launch_result *result)
+int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
+		  const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
 	struct request r = {module, kernel, nblocks, args, args_bytes, NULL};
 	unsigned slot = DS_LAUNCHES;
@@ -250,7 +257,8 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 
 int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
 {
-	struct request r = {what->module, what->kernel, 1, what->args, what->args_bytes, what->label};
+	struct request r = {what->module, what->kernel,	    1,
+			    what->args,	  what->args_bytes, what->label};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &slot);
 
@@ -273,9 +281,9 @@ static void journal_trim(struct gm_sim *sim, unsigned slot, uint64_t keep)
 			slot * DS_JOURNAL_SPAN + keep, gm_align_up(bytes - keep, GM_PAGE_BYTES));
 }
 
-int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t nblocks, const void *args,
-			      size_t args_bytes, struct gm_launch_result *result, int *slot,
-			      const void **journal)
+int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t nblocks,
+			      const void *args, size_t args_bytes, struct gm_launch_result *result,
+			      int *slot, const void **journal)
 {
 	struct request r = {0, kernel, nblocks, args, args_bytes, NULL};
 	unsigned s = DS_LAUNCHES;
@@ -287,8 +295,8 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 		return err;
 	struct ds_launch *l = &sim->ctl->launch[s];
 	if (err && atomic_load(&l->journal_valid)) {
-		void *p = gm_sys_mmap(NULL, l->journal_bytes, PROT_READ, MAP_SHARED, sim->journal_fd,
-				      s * DS_JOURNAL_SPAN);
+		void *p = gm_sys_mmap(NULL, l->journal_bytes, PROT_READ, MAP_SHARED,
+				      sim->journal_fd, s * DS_JOURNAL_SPAN);
 		if (!gm_is_err(p)) {
 			*journal = p;
 			*slot = (int)s;
@@ -297,7 +305,8 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			return err;
 		}
 		gm_log(GM_LOG_ERROR,
-		       "device %u (%s): no memory to restore %zu bytes that a lost kernel had begun to "
+		       "device %u (%s): no memory to restore %zu bytes that a lost kernel had "
+		       "begun to "
 		       "overwrite",
 		       sim->number, sim->model.name, (size_t)l->journal_bytes);
 	}
@@ -308,7 +317,8 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 
 void gmi_sim_journal_done(struct gm_sim *sim, int slot)
 {
-	if (!sim || slot < 0 || slot >= DS_LAUNCHES || atomic_load(&sim->owner[slot]) != SIM_OWNER_JOURNAL)
+	if (!sim || slot < 0 || slot >= DS_LAUNCHES ||
+	    atomic_load(&sim->owner[slot]) != SIM_OWNER_JOURNAL)
 		return;
 	gm_sys_munmap(sim->journal_at[slot], sim->ctl->launch[slot].journal_bytes);
 	sim->journal_at[slot] = NULL;
@@ -318,8 +328,8 @@ void gmi_sim_journal_done(struct gm_sim *sim, int slot)
 
 /* ---- modules ---- */
 
-/* The device may have another working directory: a path becomes absolute. A bare name is searched like any
- * library's. */
+/* The device may have another working directory: a path becomes absolute. A bare name is
+ * searched like any library's. */
 static int absolute(const char *path, char *out, size_t bytes)
 {
 	bool slash = false;
@@ -335,7 +345,8 @@ static int absolute(const char *path, char *out, size_t bytes)
 		if (at + 1 < bytes)
 			out[at++] = '/';
 	}
-	return (size_t)gmi_snprintf(out + at, bytes - at, "%s", path) < bytes - at ? 0 : -ENAMETOOLONG;
+	return (size_t)gmi_snprintf(out + at, bytes - at, "%s", path) < bytes - at ? 0
+										   : -ENAMETOOLONG;
 }
 
 /* The index of the path, entered if it is new. */

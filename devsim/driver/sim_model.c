@@ -38,7 +38,8 @@ void sim_wait_ns(uint64_t ns)
 	if (ns > SPIN_MAX_NS) {
 		struct timespec t = {.tv_sec = (time_t)((ns - SPIN_MAX_NS / 2) / 1000000000),
 				     .tv_nsec = (long)((ns - SPIN_MAX_NS / 2) % 1000000000)};
-		while (gm_sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, &t) == -4 /* EINTR: the rest */)
+		while (gm_sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, &t) ==
+		       -4 /* EINTR: the rest */)
 			;
 	}
 	while (gmi_now_ns() < end)

@@ -1,8 +1,10 @@
 /*
- * sim_model.h - what a device is modelled to be, and how long things take on it. Pure functions; no locks.
+ * sim_model.h - what a device is modelled to be, and how long things take on it. Pure functions;
+ * no locks.
  *
- * Virtual time stands beside measured time and never mixes with it: kernels take max(flops / peak, bytes /
- * bandwidth) plus a launch, far faults a fixed latency each, transfers what was measured for their size.
+ * Virtual time stands beside measured time and never mixes with it: kernels take max(flops /
+ * peak, bytes / bandwidth) plus a launch, far faults a fixed latency each, transfers what was
+ * measured for their size.
  */
 #ifndef GM_DEVSIM_SIM_MODEL_H
 #define GM_DEVSIM_SIM_MODEL_H
@@ -30,9 +32,10 @@ struct sim_model {
 	bool shared_table;	/* it walks the CPU's page table: no far faults (ATS) */
 	unsigned workers;
 	double fault_ns, launch_ns;
-	unsigned fault_batch; /* faults that one look of the host at the fault buffer serves at most */
-	double gflops[4];     /* s, d, c, z; equal to flops per ns */
-	double mem_bw;	      /* bytes per ns, i.e. GB/s */
+	/* faults that one look of the host at the fault buffer serves at most */
+	unsigned fault_batch;
+	double gflops[4]; /* s, d, c, z; equal to flops per ns */
+	double mem_bw;	  /* bytes per ns, i.e. GB/s */
 	struct sim_point link[SIM_LINK_POINTS];
 	unsigned nlink;
 	double home_scale;	       /* transfers home take so many times the time */
@@ -44,8 +47,9 @@ struct sim_model {
 };
 
 /*
- * sim_profile.c: "profile[,key=value]..." into *m; "custom,key=value..." begins with nothing (gmem-profile writes it
- * from a file). 0, or -EINVAL with one line in err that says what would be valid.
+ * sim_profile.c: "profile[,key=value]..." into *m; "custom,key=value..." begins with nothing
+ * (gmem-profile writes it from a file). 0, or -EINVAL with one line in err that says what would
+ * be valid.
  */
 int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err_bytes);
 
@@ -53,8 +57,8 @@ int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err
 uint64_t sim_transfer_ns(const struct sim_model *m, uint64_t bytes);
 /* type: 's', 'd', 'c', 'z'; anything else counts as 'd'. */
 uint64_t sim_kernel_ns(const struct sim_model *m, char type, uint64_t flops, uint64_t bytes);
-/* Waits in real time (GMEM_THROTTLE). Signal-safe; short waits spin, for the scheduler's granularity is
- * coarser. */
+/* Waits in real time (GMEM_THROTTLE). Signal-safe; short waits spin, for the scheduler's
+ * granularity is coarser. */
 void sim_wait_ns(uint64_t ns);
 
 #endif

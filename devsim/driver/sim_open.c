@@ -1,5 +1,6 @@
 /*
- * sim_open.c - opening and closing devices, those of GMEM_DEVICE, and what becomes of them in a fork child.
+ * sim_open.c - opening and closing devices, those of GMEM_DEVICE, and what becomes of them in a
+ * fork child.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/sys/inject.h"
@@ -16,8 +17,9 @@ static bool default_failed[GM_MAX_DEV];
 
 static int make_memfd(const char *name, uint64_t bytes)
 {
-	int fd =
-		gm_inject(GM_INJ_MEMFD) ? -ENOMEM : (int)gm_sys2(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */);
+	int fd = gm_inject(GM_INJ_MEMFD)
+			 ? -ENOMEM
+			 : (int)gm_sys2(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */);
 
 	if (fd < 0)
 		return fd;
@@ -192,7 +194,8 @@ static void forget_device(struct gm_sim *sim)
 	gm_zero(sim->space, sizeof sim->space);
 	gm_zero(sim->owner, sizeof sim->owner);
 	gm_zero(sim->journal_at, sizeof sim->journal_at);
-	sim->process_lock = sim->cmd_lock = sim->spaces_lock = sim->accessed_lock = (struct gm_lock){0};
+	sim->process_lock = sim->cmd_lock = sim->spaces_lock = sim->accessed_lock =
+		(struct gm_lock){0};
 	sim->dev = NULL;
 	sim->alive = sim->has_pending = false;
 	sim->active = 0;
@@ -277,12 +280,12 @@ static int detach_all(struct gm_sim *sim)
 static bool in_use(const struct gm_dev *dev)
 {
 	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gm_registry_lock);
+	gmi_lock(&gmc_registry_lock);
 	bool busy = dev->nbos;
 	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gm_spaces[i] && gm_spaces[i]->ctx[dev->index])
-			busy |= gm_spaces[i]->ctx[dev->index]->nsparse != 0;
-	gmi_unlock(&gm_registry_lock);
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			busy |= gmc_spaces[i]->ctx[dev->index]->nsparse != 0;
+	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
 	return busy;
 }
@@ -343,7 +346,8 @@ static struct gm_sim *open_default(int i, struct gm_as *as)
 	if (!err)
 		return sim;
 	gm_log(GM_LOG_ERROR, "cannot attach device %s: error %d%s", gmi_opt.device[i], -err,
-	       err == -EBUSY ? " (the program uses addresses that the device keeps for itself)" : "");
+	       err == -EBUSY ? " (the program uses addresses that the device keeps for itself)"
+			     : "");
 	return NULL;
 }
 

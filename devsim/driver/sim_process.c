@@ -1,10 +1,10 @@
 /*
- * sim_process.c - the device's process: what it is given, its start at first use, and what happens when it is
- * gone.
+ * sim_process.c - the device's process: what it is given, its start at first use, and what
+ * happens when it is gone.
  *
- * Everything that must survive it lies in descriptors that the host holds: the control page, the device's
- * memory, the journal. So losing the process loses computations, never bytes; the next launch starts another
- * one.
+ * Everything that must survive it lies in descriptors that the host holds: the control page, the
+ * device's memory, the journal. So losing the process loses computations, never bytes; the next
+ * launch starts another one.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/sys/inject.h"
@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define START_TRIES                                                                                          \
+#define START_TRIES                                                                                \
 	3 /* a window may be taken by chance in the new process: another layout, another chance              \
 	   */
 
@@ -57,8 +57,8 @@ static bool env_kept(const char *s)
 }
 
 /*
- * The environment that this process was started with, from the kernel: the program's own `environ` may lie in
- * managed memory or be changing.
+ * The environment that this process was started with, from the kernel: the program's own
+ * `environ` may lie in managed memory or be changing.
  */
 static void fill_env(struct start_args *a)
 {
@@ -74,7 +74,8 @@ static void fill_env(struct start_args *a)
 		gm_sys1(SYS_close, fd);
 	while (len && a->environ[len - 1]) /* cut off: the last one is not whole */
 		len--;
-	for (size_t at = 0; at < len && n < GM_ARRAY_LEN(a->envp) - 1; at += sim_strlen(a->environ + at) + 1)
+	for (size_t at = 0; at < len && n < GM_ARRAY_LEN(a->envp) - 1;
+	     at += sim_strlen(a->environ + at) + 1)
 		if (env_kept(a->environ + at))
 			a->envp[n++] = a->environ + at;
 	a->envp[n] = NULL;
@@ -87,10 +88,14 @@ static int send_store(int sock, uint32_t index, int fd)
 	union {
 		struct cmsghdr h;
 		char room[CMSG_SPACE(sizeof(int))];
-	} control = {{.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	} control = {{.cmsg_len = CMSG_LEN(sizeof fd),
+		      .cmsg_level = SOL_SOCKET,
+		      .cmsg_type = SCM_RIGHTS}};
 	struct iovec iov = {&index, sizeof index};
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof control};
 
 	__builtin_memcpy(CMSG_DATA(&control.h), &fd, sizeof fd);
 	long r = gm_sys3(SYS_sendmsg, sock, &msg, MSG_NOSIGNAL);
@@ -168,8 +173,8 @@ static unsigned forget_process(struct gm_sim *sim)
 	return sim_launches_lost(sim);
 }
 
-/* Every thread of the process has left user mode before its descriptors are closed: after the hang-up nothing
- * of it writes. */
+/* Every thread of the process has left user mode before its descriptors are closed: after the
+ * hang-up nothing of it writes. */
 bool sim_lost(struct gm_sim *sim, uint32_t generation)
 {
 	unsigned failed = 0;
@@ -185,8 +190,10 @@ bool sim_lost(struct gm_sim *sim, uint32_t generation)
 	gmi_unlock(&sim->cmd_lock);
 	gmi_restore_signals(mask);
 	if (first && atomic_load(&sim->ctl->ready) == DS_READY) {
-		atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].restarts, 1, memory_order_relaxed);
-		gm_log(GM_LOG_WARN, "device %u (%s): process lost, %u kernel%s failed; its memory is kept",
+		atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].restarts, 1,
+					  memory_order_relaxed);
+		gm_log(GM_LOG_WARN,
+		       "device %u (%s): process lost, %u kernel%s failed; its memory is kept",
 		       sim->number, sim->model.name, failed, failed == 1 ? "" : "s");
 	}
 	return lost;
@@ -303,14 +310,15 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation)
 	gmi_lock(&sim->process_lock);
 	if (!sim->alive)
 		err = start(sim);
-	if (!sim->ctl->blas[0]) /* told after the start, before the first call: the library is opened then */
+	/* told after the start, before the first call: the library is opened then */
+	if (!sim->ctl->blas[0])
 		gmi_snprintf(sim->ctl->blas, sizeof sim->ctl->blas, "%s", blas_path);
 	*generation = sim->generation;
 	gmi_unlock(&sim->process_lock);
 	gmi_restore_signals(mask);
 	if (err)
-		gm_log(GM_LOG_ERROR, "device %u (%s): cannot start gmem-devsim: %s (error %d)", sim->number,
-		       sim->model.name,
+		gm_log(GM_LOG_ERROR, "device %u (%s): cannot start gmem-devsim: %s (error %d)",
+		       sim->number, sim->model.name,
 		       err == -ENOENT  ? "not found beside libgmem.so"
 		       : err == -EBUSY ? "it refused"
 				       : "it ended at once",

@@ -1,9 +1,9 @@
 /*
- * sim_profile.c - the devices that can be simulated, and the keys that make and override them. The figures and their
- * sources: devices/.
+ * sim_profile.c - the devices that can be simulated, and the keys that make and override them.
+ * The figures and their sources: devices/.
  *
- * Peak rates are of the vector units (what a BLAS without tensor cores can reach); 'c' and 'z' count real
- * operations.
+ * Peak rates are of the vector units (what a BLAS without tensor cores can reach); 'c' and 'z'
+ * count real operations.
  */
 #include "devsim/driver/sim_int.h"
 #include <errno.h>
@@ -15,7 +15,8 @@
 #define COUNTER_THRESHOLD 256 /* uvm_perf_access_counter_threshold */
 #define COUNTER_GRANULE	  GM_BLOCK_BYTES
 
-/* The built-in profiles: devices/, each turned into the string that a user's own file becomes (gmem-profile). */
+/* The built-in profiles: devices/, each turned into the string that a user's own file becomes
+ * (gmem-profile). */
 static const struct profile {
 	const char *name, *about, *spec;
 } profiles[] = {
@@ -42,7 +43,8 @@ static const char *cut(char *buf, size_t bytes, const char *s, size_t n)
 	return buf;
 }
 
-/* "1.5" and an optional unit that must stand in `units`: pairs of name and factor. Negative: not a number. */
+/* "1.5" and an optional unit that must stand in `units`: pairs of name and factor. Negative: not
+ * a number. */
 struct unit {
 	const char *name;
 	double factor;
@@ -184,7 +186,8 @@ static int set_link(struct sim_model *m, const char *v)
 			size_t len = 0;
 			while (v[len] && v[len] != (i ? '/' : ':'))
 				len++;
-			if (set_number(to[i], cut(part, sizeof part, v, len), plain, 1) || *to[i] <= 0)
+			if (set_number(to[i], cut(part, sizeof part, v, len), plain, 1) ||
+			    *to[i] <= 0)
 				return -1;
 			v += len + (v[len] != 0);
 		}
@@ -284,7 +287,8 @@ static int set_policy(struct sim_model *m, enum gm_policy_kind kind, const char 
 	struct gm_choice choice;
 	size_t n = sizeof m->policy[0];
 
-	return gmi_policy_parse(kind, v, &choice) || (size_t)gmi_snprintf(m->policy[kind], n, "%s", v) >= n;
+	return gmi_policy_parse(kind, v, &choice) ||
+	       (size_t)gmi_snprintf(m->policy[kind], n, "%s", v) >= n;
 }
 static int set_prefetch(struct sim_model *m, const char *v)
 {
@@ -310,7 +314,8 @@ static const struct key {
 	{"mem", "a multiple of 2M, e.g. 512M or 4G; 0: it works on the host's memory", set_mem},
 	{"page", "4K, 64K or 2M", set_page},
 	{"workers", "1 to 64", set_workers},
-	{"bw", "the link's bytes per second, e.g. 12G; accesses in place keep their share of it", set_bw},
+	{"bw", "the link's bytes per second, e.g. 12G; accesses in place keep their share of it",
+	 set_bw},
 	{"fault", "a far fault's latency, e.g. 45us", set_fault},
 	{"reserve", "bytes at the start of every space that the device keeps for itself, e.g. 64M",
 	 set_reserve},
@@ -325,7 +330,8 @@ static const struct key {
 	{"batch", "1 to 4096: faults that one look at the fault buffer serves", set_batch},
 	{"nofault", "yes or no: yes reaches only what gm_as_map() mapped", set_nofault},
 	{"shared", "yes or no: yes walks the CPU's page table and has no far faults", set_shared},
-	{"threshold", "1 to 65535: accesses that make a granule of the access counters hot", set_threshold},
+	{"threshold", "1 to 65535: accesses that make a granule of the access counters hot",
+	 set_threshold},
 	{"granule", "64K or 2M: of the access counters", set_granule},
 	{"launch", "what a launch takes, e.g. 4us", set_launch},
 	{"single", "Gflop/s in single precision", set_single},
@@ -381,13 +387,13 @@ static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, si
 		size_t len = k < n ? n - k - 1 : 0;
 		if (len && !keys[i].set(m, cut(value, sizeof value, s + k + 1, len)))
 			return 0;
-		gmi_snprintf(err, err_bytes, "device option '%s': %s is %s", cut(part, sizeof part, s, n),
-			     keys[i].name, keys[i].valid);
+		gmi_snprintf(err, err_bytes, "device option '%s': %s is %s",
+			     cut(part, sizeof part, s, n), keys[i].name, keys[i].valid);
 		return -EINVAL;
 	}
 	list(names, sizeof names, key_name);
-	gmi_snprintf(err, err_bytes, "unknown device option '%s'; valid: %s", cut(part, sizeof part, s, k),
-		     names);
+	gmi_snprintf(err, err_bytes, "unknown device option '%s'; valid: %s",
+		     cut(part, sizeof part, s, k), names);
 	return -EINVAL;
 }
 
@@ -411,9 +417,11 @@ static int complete(const char *spec, struct sim_model *m, char *err, size_t err
 		const char *key;
 		bool there;
 	} needed[] = {
-		{"page", m->page_bytes},       {"membw", m->mem_bw > 0},      {"single", m->gflops[0] > 0},
-		{"double", m->gflops[1] > 0},  {"link or bw", m->nlink >= 2}, {"rbw", m->remote.bw > 0},
-		{"rsector", m->remote.sector}, {"cbw", m->cpu.bw > 0},	      {"csector", m->cpu.sector},
+		{"page", m->page_bytes},       {"membw", m->mem_bw > 0},
+		{"single", m->gflops[0] > 0},  {"double", m->gflops[1] > 0},
+		{"link or bw", m->nlink >= 2}, {"rbw", m->remote.bw > 0},
+		{"rsector", m->remote.sector}, {"cbw", m->cpu.bw > 0},
+		{"csector", m->cpu.sector},
 	};
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(needed); i++) {
@@ -444,7 +452,8 @@ int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err
 	*m = blank;
 	for (unsigned i = 0; i < GM_ARRAY_LEN(profiles) && !known; i++) {
 		known = same_n(spec, n, profiles[i].name);
-		if (known && parse_keys(profiles[i].spec + span(profiles[i].spec, ','), m, err, err_bytes))
+		if (known &&
+		    parse_keys(profiles[i].spec + span(profiles[i].spec, ','), m, err, err_bytes))
 			return -EINVAL;
 	}
 	if (known) {
@@ -452,11 +461,11 @@ int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err
 		return bad ? bad : complete(spec, m, err, err_bytes);
 	}
 	list(names, sizeof names, profile_name);
-	gmi_snprintf(
-		err, err_bytes,
-		"unknown device '%s'; valid: none, %s, or a profile in a file (run-with-gmem.sh --device "
-		"FILE.toml)",
-		cut(name, sizeof name, spec, n), names);
+	gmi_snprintf(err, err_bytes,
+		     "unknown device '%s'; valid: none, %s, or a profile in a file "
+		     "(run-with-gmem.sh --device "
+		     "FILE.toml)",
+		     cut(name, sizeof name, spec, n), names);
 	return -EINVAL;
 }
 

@@ -1,9 +1,9 @@
 /*
- * sim_service.c - the thread that serves a device's faults. One per device, made at its first launch, signals
- * blocked.
+ * sim_service.c - the thread that serves a device's faults. One per device, made at its first
+ * launch, signals blocked.
  *
- * It depends on core's locks only; the device's MMU thread never depends on it. After a fault it stays awake
- * for a moment, as faults come in crowds; then it sleeps until the device rings.
+ * It depends on core's locks only; the device's MMU thread never depends on it. After a fault it
+ * stays awake for a moment, as faults come in crowds; then it sleeps until the device rings.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/entry/cpu.h"
@@ -48,11 +48,13 @@ static void reply(struct ds_fault *f)
 		turn(f, DS_BUSY, DS_REPLIED); /* neither: cancelled */
 }
 
-/* gm_dev_fault, counted for the kernel whose thread asked. Only this thread serves the device's faults. */
+/* gm_dev_fault, counted for the kernel whose thread asked. Only this thread serves the device's
+ * faults. */
 static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct ds_fault *f)
 {
 	const _Atomic uint64_t *faults = &gmi_stats->dev[sim->dev->index].faults;
-	uint64_t before = atomic_load_explicit(faults, memory_order_relaxed), moved = gmi_self()->h2d_bytes;
+	uint64_t before = atomic_load_explicit(faults, memory_order_relaxed),
+		 moved = gmi_self()->h2d_bytes;
 	int err = gm_dev_fault(as, f->va, sim->dev, f->write ? GM_HINT_WRITE : GM_HINT_READ);
 	unsigned slot = f->launch;
 
@@ -60,7 +62,8 @@ static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct ds_faul
 		struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
 		before = atomic_load_explicit(faults, memory_order_relaxed) - before;
 		atomic_fetch_add_explicit(&k->faults, before, memory_order_relaxed);
-		atomic_fetch_add_explicit(&k->h2d_bytes, gmi_self()->h2d_bytes - moved, memory_order_relaxed);
+		atomic_fetch_add_explicit(&k->h2d_bytes, gmi_self()->h2d_bytes - moved,
+					  memory_order_relaxed);
 	}
 	return err;
 }
@@ -110,7 +113,8 @@ static uint64_t serve_all(struct gm_sim *sim, uint64_t bits)
 		if (!serve(sim, &sim->ctl->fault[i]))
 			again |= 1ull << i;
 	}
-	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].fault_batches, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].fault_batches, 1,
+				  memory_order_relaxed);
 	return again;
 }
 

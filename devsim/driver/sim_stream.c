@@ -1,12 +1,15 @@
 /*
- * sim_stream.c - streams and fences: work that runs in the order in which it was queued, while the program goes on.
+ * sim_stream.c - streams and fences: work that runs in the order in which it was queued, while
+ * the program goes on.
  *
- * A stream is a queue and a thread of ours that does the work by the ordinary calls (gm_sim_launch, hmadvise, hmemcpy):
- * what they promise about errors, lost devices and coherence holds here too, and streams overlap as threads do. The
- * thread starts with the first work. An entry leaves the queue only when it is done, so that a fork child, which has
- * no such thread, finds everything that will never be done.
+ * A stream is a queue and a thread of ours that does the work by the ordinary calls
+ * (gm_sim_launch, hmadvise, hmemcpy): what they promise about errors, lost devices and coherence
+ * holds here too, and streams overlap as threads do. The thread starts with the first work. An
+ * entry leaves the queue only when it is done, so that a fork child, which has no such thread,
+ * finds everything that will never be done.
  *
- * Lock: of the stream, innermost, for its queue and its error; nobody waits or calls anything while holding it.
+ * Lock: of the stream, innermost, for its queue and its error; nobody waits or calls anything
+ * while holding it.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/entry/cpu.h"
@@ -132,7 +135,8 @@ static int run_launch(struct gm_stream *st, struct work *w)
 {
 	struct launch *l = &w->launch;
 
-	return gm_sim_launch(st->sim, l->module, l->kernel, l->nblocks, l->args, l->args_bytes, l->result);
+	return gm_sim_launch(st->sim, l->module, l->kernel, l->nblocks, l->args, l->args_bytes,
+			     l->result);
 }
 
 static int run_prefetch(struct gm_stream *st, struct work *w)
@@ -243,8 +247,8 @@ static int queue(struct gm_stream *st, struct work *w)
 		gmi_free(w, sizeof *w);
 		return err;
 	}
-	for (uint32_t done = atomic_load(&st->finished); atomic_load(&st->queued) - done >= QUEUE_MAX;
-	     done = atomic_load(&st->finished))
+	for (uint32_t done = atomic_load(&st->finished);
+	     atomic_load(&st->queued) - done >= QUEUE_MAX; done = atomic_load(&st->finished))
 		gmi_futex_wait(&st->finished, done, -1);
 	lock(st, &mask);
 	*(st->head ? &st->tail->next : &st->head) = w;
@@ -255,8 +259,8 @@ static int queue(struct gm_stream *st, struct work *w)
 	return 0;
 }
 
-int gm_stream_launch(struct gm_stream *st, int module, const char *kernel, uint32_t nblocks, const void *args,
-		     size_t args_bytes, struct gm_launch_result *result)
+int gm_stream_launch(struct gm_stream *st, int module, const char *kernel, uint32_t nblocks,
+		     const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
 	if (!st || !kernel || !nblocks || module < 0 || module >= DS_MODULES ||
 	    sim_strlen(kernel) >= sizeof((struct launch *)0)->kernel || args_bytes > DS_ARGS_MAX ||
@@ -292,7 +296,8 @@ int gm_stream_prefetch(struct gm_stream *st, int hnid, void *start, size_t len)
 
 int gm_stream_copy(struct gm_stream *st, int hnid, void *dest, const void *src, size_t bytes)
 {
-	return src ? queue_transfer(st, run_copy, (struct transfer){hnid, dest, src, bytes}) : -EINVAL;
+	return src ? queue_transfer(st, run_copy, (struct transfer){hnid, dest, src, bytes})
+		   : -EINVAL;
 }
 
 int gm_stream_call(struct gm_stream *st, void (*fn)(void *arg), void *arg)
@@ -424,7 +429,8 @@ int gm_stream_destroy(struct gm_stream *st)
 	return err;
 }
 
-/* The child has no thread that would do what was queued: it is given up, and whoever waits for it is told. */
+/* The child has no thread that would do what was queued: it is given up, and whoever waits for
+ * it is told. */
 static void forget_work(struct gm_stream *st)
 {
 	st->lock = (struct gm_lock){0};

@@ -1,6 +1,6 @@
 /*
- * kernels.c - a kernel module: the device follows the program's own pointers. No copy, no mapping, no translation; a page
- * that is not on the device yet comes by its fault.
+ * kernels.c - a kernel module: the device follows the program's own pointers. No copy, no
+ * mapping, no translation; a page that is not on the device yet comes by its fault.
  */
 #include <gmem/kernel.h>
 

@@ -3,8 +3,8 @@
  *
  * Built with -lgmem and run under the preload, so that malloc's memory is managed:
  *	run-with-gmem.sh -- ./linked
- * (Without the preload a program takes managed memory from gm_mmap instead of malloc.) Every result is computed on the CPU
- * as well, before and after, and compared.
+ * (Without the preload a program takes managed memory from gm_mmap instead of malloc.) Every
+ * result is computed on the CPU as well, before and after, and compared.
  */
 #include <gmem/device.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
- * bfs.c - breadth-first search over a graph of malloc'ed nodes that point at each other. Nothing is mapped:
- * unified_shared_memory, the device follows the program's own pointers.
+ * bfs.c - breadth-first search over a graph of malloc'ed nodes that point at each other. Nothing
+ * is mapped: unified_shared_memory, the device follows the program's own pointers.
  */
 #include "example.h"
 
@@ -23,7 +23,8 @@ static struct node **random_graph(size_t n)
 		all[i] = example_alloc(sizeof *all[i]);
 	for (size_t i = 0; i < n; i++)
 		for (int k = 0; k < EDGES; k++)
-			all[i]->edge[k] = example_random(&seed) % 4 ? all[example_random(&seed) % n] : NULL;
+			all[i]->edge[k] =
+				example_random(&seed) % 4 ? all[example_random(&seed) % n] : NULL;
 	return all;
 }
 
@@ -32,7 +33,9 @@ static int expand(int device, struct node **all, size_t n, int level)
 {
 	int found = 0;
 
-#pragma omp target teams distribute parallel for device(device) reduction(| : found) map(tofrom : found)
+#pragma omp target teams distribute parallel for device(device) reduction(|                        \
+									  : found) map(tofrom      \
+										       : found)
 	for (size_t i = 0; i < n; i++) {
 		int own;
 #pragma omp atomic read

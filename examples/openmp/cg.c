@@ -1,7 +1,8 @@
 /*
- * cg.c - a mini conjugate gradient: the seven-point Laplace operator on a cube, without a stored matrix. All vectors stay on the
- * device; only the two dot products of an iteration come back. Sums depend on the order of their terms, so the results
- * are compared with a tolerance; and the residual must really have become small.
+ * cg.c - a mini conjugate gradient: the seven-point Laplace operator on a cube, without a stored
+ * matrix. All vectors stay on the device; only the two dot products of an iteration come back.
+ * Sums depend on the order of their terms, so the results are compared with a tolerance; and the
+ * residual must really have become small.
  */
 #include "example.h"
 
@@ -54,7 +55,9 @@ static double advance(int device, size_t n, double alpha, double *x, const doubl
 
 static void direct(int device, size_t n, double beta, double *p, const double *r)
 {
-#pragma omp target teams distribute parallel for simd device(device) map(to : r[:n]) map(tofrom : p[:n])
+#pragma omp target teams distribute parallel for simd device(device) map(to                        \
+									 : r[:n]) map(tofrom       \
+										      : p[:n])
 	for (size_t i = 0; i < n; i++)
 		p[i] = r[i] + beta * p[i];
 }
@@ -90,7 +93,8 @@ int main(int argc, char **argv)
 	struct example e = example_begin("cg", argc, argv, 25);
 	int n = (int)cbrt((double)e.bytes / (4 * sizeof(double)));
 	struct cube c = {n, (size_t)n * (size_t)n * (size_t)n};
-	double *x = example_alloc(c.points * sizeof *x), *want = example_alloc(c.points * sizeof *want);
+	double *x = example_alloc(c.points * sizeof *x),
+	       *want = example_alloc(c.points * sizeof *want);
 
 	e.host_s = -omp_get_wtime();
 	double host_rr = solve(omp_get_initial_device(), c, want, e.reps, NULL);

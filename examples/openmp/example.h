@@ -1,15 +1,17 @@
 /*
- * example.h - what the OpenMP example programs share: arguments, time, comparing, the line that each prints.
+ * example.h - what the OpenMP example programs share: arguments, time, comparing, the line that
+ * each prints.
  *
  *	NAME [BYTES[K|M|G]] [REPETITIONS]
  *
- * BYTES is the working set. Each program computes everything twice with the same code, on the host (device number
- * omp_get_initial_device()) and on the default device, and compares. It prints
+ * BYTES is the working set. Each program computes everything twice with the same code, on the
+ * host (device number omp_get_initial_device()) and on the default device, and compares. It
+ * prints
  *
  *	NAME: BYTES, host S s, device S s, MS ms a step: equal
  *
- * and ends with status 1 when the results differ. "a step" is the median of the repetitions on the device, after the
- * first, when the data is there. Nothing here knows of gmem.
+ * and ends with status 1 when the results differ. "a step" is the median of the repetitions on
+ * the device, after the first, when the data is there. Nothing here knows of gmem.
  */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H

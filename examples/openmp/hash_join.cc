@@ -1,6 +1,7 @@
 /*
- * hash_join.cc - joins two tables of rows by key, in C++: the device builds a hash table of chained rows and probes it. Nothing is
- * mapped: unified_shared_memory; the rows are in std::vectors, the chains are pointers into them.
+ * hash_join.cc - joins two tables of rows by key, in C++: the device builds a hash table of
+ * chained rows and probes it. Nothing is mapped: unified_shared_memory; the rows are in
+ * std::vectors, the chains are pointers into them.
  */
 #include <vector>
 #include "example.h"
@@ -42,8 +43,8 @@ template <typename Key> class HashJoin
 			do {
 				old = __atomic_load_n(at, __ATOMIC_RELAXED);
 				row[i].next = old;
-			} while (!__atomic_compare_exchange_n(at, &old, &row[i], true, __ATOMIC_RELEASE,
-							      __ATOMIC_RELAXED));
+			} while (!__atomic_compare_exchange_n(at, &old, &row[i], true,
+							      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 		}
 	}
 
@@ -81,16 +82,18 @@ static std::vector<Join::R> random_rows(size_t n, uint64_t seed)
 	std::vector<Join::R> rows(n);
 
 	for (auto &r : rows)
-		r = {static_cast<uint32_t>(example_random(&seed) % (2 * n)), example_random(&seed) >> 40,
-		     nullptr};
+		r = {static_cast<uint32_t>(example_random(&seed) % (2 * n)),
+		     example_random(&seed) >> 40, nullptr};
 	return rows;
 }
 
-static uint64_t join(Join &j, std::vector<Join::R> &left, const std::vector<Join::R> &right, uint64_t factor)
+static uint64_t join(Join &j, std::vector<Join::R> &left, const std::vector<Join::R> &right,
+		     uint64_t factor)
 {
 	j.build(left);
-	return j.probe(right,
-		       [factor](const Join::R &l, const Join::R &r) { return factor * l.value + r.value; });
+	return j.probe(right, [factor](const Join::R &l, const Join::R &r) {
+		return factor * l.value + r.value;
+	});
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /*
- * kmeans.c - Lloyd's iterations over points with whole-number coordinates, so that sums do not depend on their order. The points
- * stay on the device, the centres go there and the sums come back in each step (a reduction over arrays).
+ * kmeans.c - Lloyd's iterations over points with whole-number coordinates, so that sums do not
+ * depend on their order. The points stay on the device, the centres go there and the sums come
+ * back in each step (a reduction over arrays).
  */
 #include "example.h"
 
@@ -11,8 +12,8 @@ struct sums {
 	int64_t of[CLUSTERS * DIM], count[CLUSTERS];
 };
 
-static void assign(int device, const int32_t *point, uint8_t *cluster, size_t n, const int32_t *centre,
-		   struct sums *s)
+static void assign(int device, const int32_t *point, uint8_t *cluster, size_t n,
+		   const int32_t *centre, struct sums *s)
 {
 	int64_t sum[CLUSTERS * DIM] = {0}, count[CLUSTERS] = {0};
 
@@ -77,5 +78,6 @@ int main(int argc, char **argv)
 		recentre(centre, &s);
 	}
 	e.device_s += omp_get_wtime();
-	return example_end(&e, !memcmp(cluster, want, n) && !memcmp(centre, want_centre, sizeof centre));
+	return example_end(&e, !memcmp(cluster, want, n) &&
+				       !memcmp(centre, want_centre, sizeof centre));
 }

@@ -1,6 +1,7 @@
 /*
- * nbody.c - bodies that attract each other, with a cutoff: they are kept in cells along a line, and each feels those of
- * its own and the two neighbouring cells. Positions and velocities stay on the device over all steps.
+ * nbody.c - bodies that attract each other, with a cutoff: they are kept in cells along a line,
+ * and each feels those of its own and the two neighbouring cells. Positions and velocities stay
+ * on the device over all steps.
  */
 #include "example.h"
 
@@ -10,21 +11,25 @@ struct body {
 	double x, y, z, mass;
 };
 
-static void move(int device, const struct body *from, struct body *to, struct body *speed, int cells)
+static void move(int device, const struct body *from, struct body *to, struct body *speed,
+		 int cells)
 {
 	size_t n = (size_t)cells * CELL;
 
-#pragma omp target teams distribute parallel for device(device) map(to                                       \
-								    : from[:n]) map(tofrom                   \
-										    : to[:n], speed          \
-										    [:n])
+#pragma omp target teams distribute parallel for device(device) map(to                             \
+								    : from[:n])                    \
+	map(tofrom                                                                                 \
+	    : to[:n], speed                                                                        \
+	    [:n])
 	for (int c = 0; c < cells; c++) {
-		int begin = (c > 0 ? c - 1 : c) * CELL, end = (c < cells - 1 ? c + 2 : c + 1) * CELL;
+		int begin = (c > 0 ? c - 1 : c) * CELL,
+		    end = (c < cells - 1 ? c + 2 : c + 1) * CELL;
 		for (int i = c * CELL; i < (c + 1) * CELL; i++) {
 			double ax = 0, ay = 0, az = 0;
 			for (int k = begin; k < end; k++) {
 				double dx = from[k].x - from[i].x, dy = from[k].y - from[i].y;
-				double dz = from[k].z - from[i].z, r2 = dx * dx + dy * dy + dz * dz + 1e-3;
+				double dz = from[k].z - from[i].z,
+				       r2 = dx * dx + dy * dy + dz * dz + 1e-3;
 				double f = from[k].mass / (r2 * sqrt(r2));
 				ax += f * dx;
 				ay += f * dy;
@@ -59,7 +64,8 @@ int main(int argc, char **argv)
 	struct example e = example_begin("nbody", argc, argv, 4);
 	int cells = (int)(e.bytes / (3 * sizeof(struct body) * CELL));
 	size_t n = (size_t)cells * CELL, bytes = n * sizeof(struct body);
-	struct body *a = example_alloc(bytes), *b = example_alloc(bytes), *speed = example_alloc(bytes);
+	struct body *a = example_alloc(bytes), *b = example_alloc(bytes),
+		    *speed = example_alloc(bytes);
 	struct body *want = example_alloc(bytes);
 
 	start(a, speed, n);

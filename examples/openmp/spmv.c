@@ -1,6 +1,7 @@
 /*
- * spmv.c - y = A x with a sparse matrix in CSR form. The matrix is entered once (target enter data); x is written
- * by the host before each repetition (target update to) and y read after it (target update from).
+ * spmv.c - y = A x with a sparse matrix in CSR form. The matrix is entered once (target enter
+ * data); x is written by the host before each repetition (target update to) and y read after it
+ * (target update from).
  */
 #include "example.h"
 
@@ -27,8 +28,8 @@ static struct csr random_matrix(size_t rows)
 		for (size_t k = 0; k < entries; k++, n++) {
 			/* mostly near the diagonal, sometimes anywhere */
 			uint64_t where = example_random(&seed);
-			m.column[n] =
-				(uint32_t)(where % 8 ? (r + where / 8 % 1000) % rows : where / 8 % rows);
+			m.column[n] = (uint32_t)(where % 8 ? (r + where / 8 % 1000) % rows
+							   : where / 8 % rows);
 			m.value[n] = example_uniform(&seed) - 0.5;
 		}
 	}
@@ -43,11 +44,11 @@ static void multiply(int device, const struct csr *m, const double *x, double *y
 	const uint32_t *column = m->column;
 	const double *value = m->value;
 
-#pragma omp target teams distribute parallel for device(device) map(to                                       \
-								    : first[:rows + 1], column               \
-								    [:entries], value                        \
-								    [:entries], x                            \
-								    [:rows]) map(from                        \
+#pragma omp target teams distribute parallel for device(device) map(to                             \
+								    : first[:rows + 1], column     \
+								    [:entries], value              \
+								    [:entries], x                  \
+								    [:rows]) map(from              \
 										 : y[:rows])
 	for (size_t r = 0; r < rows; r++) {
 		double sum = 0;
@@ -67,20 +68,22 @@ int main(int argc, char **argv)
 {
 	struct example e = example_begin("spmv", argc, argv, 10);
 	/* half of the places in a row are taken */
-	size_t rows = e.bytes / (PER_ROW / 2 * (sizeof(double) + sizeof(uint32_t)) + 3 * sizeof(double));
+	size_t rows =
+		e.bytes / (PER_ROW / 2 * (sizeof(double) + sizeof(uint32_t)) + 3 * sizeof(double));
 	struct csr m = random_matrix(rows);
 	size_t *first = m.first, entries = first[rows];
 	uint32_t *column = m.column;
-	double *value = m.value, *x = example_alloc(rows * sizeof *x), *y = example_alloc(rows * sizeof *y);
+	double *value = m.value, *x = example_alloc(rows * sizeof *x),
+	       *y = example_alloc(rows * sizeof *y);
 	double *want = example_alloc(rows * sizeof *want);
 	int equal = 1;
 
 	fill(x, rows, 0);
-#pragma omp target enter data map(to                                                                         \
-				  : first[:rows + 1], column                                                 \
-				  [:entries], value                                                          \
-				  [:entries], x                                                              \
-				  [:rows]) map(alloc                                                         \
+#pragma omp target enter data map(to                                                               \
+				  : first[:rows + 1], column                                       \
+				  [:entries], value                                                \
+				  [:entries], x                                                    \
+				  [:rows]) map(alloc                                               \
 					       : y[:rows])
 	for (int r = 0; r < e.reps; r++) {
 		fill(x, rows, r);
@@ -97,11 +100,11 @@ int main(int argc, char **argv)
 		e.device_s += omp_get_wtime() - start;
 		equal &= !memcmp(y, want, rows * sizeof *y);
 	}
-#pragma omp target exit data map(release                                                                     \
-				 : first[:rows + 1], column                                                  \
-				 [:entries], value                                                           \
-				 [:entries], x                                                               \
-				 [:rows], y                                                                  \
+#pragma omp target exit data map(release                                                           \
+				 : first[:rows + 1], column                                        \
+				 [:entries], value                                                 \
+				 [:entries], x                                                     \
+				 [:rows], y                                                        \
 				 [:rows])
 	return example_end(&e, equal);
 }

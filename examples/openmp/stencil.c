@@ -1,5 +1,6 @@
 /*
- * stencil.c - a five-point Jacobi iteration on a square grid. Two grids change roles; both stay on the device.
+ * stencil.c - a five-point Jacobi iteration on a square grid. Two grids change roles; both stay
+ * on the device.
  */
 #include "example.h"
 
@@ -7,15 +8,15 @@ static void sweep(int device, const double *from, double *to, int n)
 {
 	size_t cells = (size_t)n * (size_t)n;
 
-#pragma omp target teams distribute parallel for collapse(2) device(device) map(to                           \
-										: from[:cells])              \
-	map(tofrom                                                                                           \
+#pragma omp target teams distribute parallel for collapse(2) device(device) map(to                 \
+										: from[:cells])    \
+	map(tofrom                                                                                 \
 	    : to[:cells])
 	for (int y = 1; y < n - 1; y++)
 		for (int x = 1; x < n - 1; x++) {
 			size_t i = (size_t)y * (size_t)n + (size_t)x;
-			to[i] = 0.25 *
-				(from[i - 1] + from[i + 1] + from[i - (size_t)n] + from[i + (size_t)n]);
+			to[i] = 0.25 * (from[i - 1] + from[i + 1] + from[i - (size_t)n] +
+					from[i + (size_t)n]);
 		}
 }
 

@@ -1,11 +1,15 @@
 /*
- * triad.c - STREAM's triad: a = b + s * c, on arrays that stay on the device for all repetitions (target data).
+ * triad.c - STREAM's triad: a = b + s * c, on arrays that stay on the device for all repetitions
+ * (target data).
  */
 #include "example.h"
 
 static void triad(int device, double *a, const double *b, const double *c, size_t n)
 {
-#pragma omp target teams distribute parallel for simd device(device) map(to : b[:n], c[:n]) map(from : a[:n])
+#pragma omp target teams distribute parallel for simd device(device) map(to                        \
+									 : b[:n], c                \
+									 [:n]) map(from            \
+										   : a[:n])
 	for (size_t i = 0; i < n; i++)
 		a[i] = b[i] + 3 * c[i];
 }

@@ -1,10 +1,12 @@
 /*
- * device.h - the simulated accelerators: open one, load kernel modules, launch, wait; streams and fences.
+ * device.h - the simulated accelerators: open one, load kernel modules, launch, wait; streams
+ * and fences.
  *
- * For programs that link -lgmem. Functions return 0 or -errno; none may be called from a signal handler. All are
- * thread-safe, and devices and streams may be used by several threads at once; only what closes or destroys an
- * object must be the last use of it. After fork() the child has the same handles: it starts a device process of its own
- * at first use, and what was queued in streams is given up there (-ECANCELED).
+ * For programs that link -lgmem. Functions return 0 or -errno; none may be called from a signal
+ * handler. All are thread-safe, and devices and streams may be used by several threads at once;
+ * only what closes or destroys an object must be the last use of it. After fork() the child has
+ * the same handles: it starts a device process of its own at first use, and what was queued in
+ * streams is given up there (-ECANCELED).
  */
 #ifndef GMEM_DEVICE_H
 #define GMEM_DEVICE_H
@@ -16,7 +18,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-struct gm_sim;	  /* one simulated device: a process with compute workers, an MMU and perhaps a memory */
+/* one simulated device: a process with compute workers, an MMU and perhaps a memory */
+struct gm_sim;
 struct gm_stream; /* a queue of work that runs in order, beside the program and other streams */
 struct gm_fence;  /* a point in a stream, to be waited for */
 
@@ -24,12 +27,15 @@ struct gm_fence;  /* a point in a stream, to be waited for */
 
 /**
  * gm_sim_open - opens a simulated device
- * @spec: "profile[,key=value]...", e.g. "pcie3-gpu,mem=1G,page=64K,workers=2"; gmem-report --profiles lists them
+ * @spec: "profile[,key=value]...", e.g. "pcie3-gpu,mem=1G,page=64K,workers=2"; gmem-report
+ * --profiles lists them
  * @sim: receives the device
  *
- * Nothing starts before the first launch. Every call opens another device, also of the same profile.
+ * Nothing starts before the first launch. Every call opens another device, also of the same
+ * profile.
  *
- * Return: 0; -EINVAL bad spec (one line to stderr says what is valid); -ENOSPC too many devices (8); -ENOMEM.
+ * Return: 0; -EINVAL bad spec (one line to stderr says what is valid); -ENOSPC too many devices
+ * (8); -ENOMEM.
  * Source: ours; it takes the place of a driver's probe function.
  */
 int gm_sim_open(const char *spec, struct gm_sim **sim);
@@ -40,8 +46,8 @@ int gm_sim_open(const char *spec, struct gm_sim **sim);
  *
  * Detaches it from every space (its pages come home) and ends its process.
  *
- * Return: 0; -EBUSY it has streams, or buffer objects or sparse ranges (gmem/sparse.h); -ENOMEM the host has no room
- * for its pages (the device stays open).
+ * Return: 0; -EBUSY it has streams, or buffer objects or sparse ranges (gmem/sparse.h); -ENOMEM
+ * the host has no room for its pages (the device stays open).
  * Source: ours.
  */
 int gm_sim_close(struct gm_sim *sim);
@@ -62,11 +68,11 @@ struct gm_dev *gm_sim_dev(struct gm_sim *sim);
  * @sim: the device
  * @as: the space, e.g. gm_as_default()
  *
- * A space must be attached before its memory can be used by kernels. The same as gm_as_attach() with
- * GM_MMU_MODE_COHERENT_EXCLUSIVE; another mode goes by that call.
+ * A space must be attached before its memory can be used by kernels. The same as gm_as_attach()
+ * with GM_MMU_MODE_COHERENT_EXCLUSIVE; another mode goes by that call.
  *
- * Return: 0; -EEXIST it is attached already; -EBUSY the device has something else at addresses of the space;
- * -ENOMEM.
+ * Return: 0; -EEXIST it is attached already; -EBUSY the device has something else at addresses
+ * of the space; -ENOMEM.
  * Source: RFC gm_as_attach.
  */
 int gm_sim_attach(struct gm_sim *sim, struct gm_as *as);
@@ -74,13 +80,14 @@ int gm_sim_attach(struct gm_sim *sim, struct gm_as *as);
 /**
  * gm_sim_load - loads a kernel module into a device
  * @sim: the device
- * @path: a shared object, written with gmem/kernel.h; a bare name is searched as ld.so searches libraries
+ * @path: a shared object, written with gmem/kernel.h; a bare name is searched as ld.so searches
+ * libraries
  * @module: receives the module's number for gm_sim_launch(), -1 on failure
  *
  * Starts the device's process. Loading the same path again gives the same number.
  *
- * Return: 0; -ENOENT no such file; -ENOEXEC not loadable (the device says why); -ENOSPC 31 modules are loaded;
- * -ENAMETOOLONG; -EIO the device cannot start.
+ * Return: 0; -ENOENT no such file; -ENOEXEC not loadable (the device says why); -ENOSPC 31
+ * modules are loaded; -ENAMETOOLONG; -EIO the device cannot start.
  * Source: ours.
  */
 int gm_sim_load(struct gm_sim *sim, const char *path, int *module);
@@ -97,24 +104,28 @@ struct gm_launch_result {
  * @sim: the device
  * @module: from gm_sim_load(); 0: the built-in kernels
  * @kernel: its name
- * @nblocks: it runs once for every block index 0 .. nblocks-1, spread over the device's workers in no order
+ * @nblocks: it runs once for every block index 0 .. nblocks-1, spread over the device's workers
+ * in no order
  * @args: argument bytes, copied; pointers in them are the program's own
  * @args_bytes: their number, up to GM_LAUNCH_ARGS_MAX
  * @result: filled in also on failure; may be NULL
  *
- * Return: 0; -EFAULT it touched memory that the program does not have; -EPERM it wrote to read-only memory; -ENOENT no
- * such kernel; -ECANCELED it returned non-zero or crashed; -EIO the device process was lost (the next launch starts
- * a fresh one; memory is as the kernel left it); -ENOMEM the host has no room for what it touched.
+ * Return: 0; -EFAULT it touched memory that the program does not have; -EPERM it wrote to
+ * read-only memory; -ENOENT no such kernel; -ECANCELED it returned non-zero or crashed; -EIO the
+ * device process was lost (the next launch starts a fresh one; memory is as the kernel left it);
+ * -ENOMEM the host has no room for what it touched.
  * Source: ours.
  */
-int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks, const void *args,
-		  size_t args_bytes, struct gm_launch_result *result);
+int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
+		  const void *args, size_t args_bytes, struct gm_launch_result *result);
 
-/* ---- streams ----
+/*
+ * ---- streams ----
  *
- * What is queued in one stream runs in that order, each after the one before has ended; streams run beside each other
- * and beside gm_sim_launch(). The first error of a stream is kept until gm_stream_sync() reports it; until then what
- * is queued behind it is skipped, only fences pass (and carry the error). Nothing here waits unless said.
+ * What is queued in one stream runs in that order, each after the one before has ended; streams
+ * run beside each other and beside gm_sim_launch(). The first error of a stream is kept until
+ * gm_stream_sync() reports it; until then what is queued behind it is skipped, only fences pass
+ * (and carry the error). Nothing here waits unless said.
  */
 
 /**
@@ -123,7 +134,8 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
  * @stream: receives the stream
  *
  * Return: 0; -ENOMEM; -EINVAL.
- * Source: ours; as CUDA's streams and ZE's command lists. "Async copies" were asked for in the RFC's thread.
+ * Source: ours; as CUDA's streams and ZE's command lists. "Async copies" were asked for in the
+ * RFC's thread.
  */
 int gm_stream_create(struct gm_sim *sim, struct gm_stream **stream);
 
@@ -150,8 +162,8 @@ int gm_stream_destroy(struct gm_stream *stream);
  *
  * Waits only while 1024 entries are queued (so do the other calls that queue).
  *
- * Return: 0 queued; -EINVAL bad arguments; -ENOMEM; -EAGAIN no thread can be started. What gm_sim_launch() would have
- * returned becomes the stream's error.
+ * Return: 0 queued; -EINVAL bad arguments; -ENOMEM; -EAGAIN no thread can be started. What
+ * gm_sim_launch() would have returned becomes the stream's error.
  * Source: ours.
  */
 int gm_stream_launch(struct gm_stream *stream, int module, const char *kernel, uint32_t nblocks,
@@ -187,10 +199,12 @@ int gm_stream_copy(struct gm_stream *stream, int hnid, void *dest, const void *s
 /**
  * gm_stream_call - queues a call of a function of the program
  * @stream: the stream
- * @fn: runs on the stream's thread, with all signals blocked; short, and it must not wait for this stream
+ * @fn: runs on the stream's thread, with all signals blocked; short, and it must not wait for
+ * this stream
  * @arg: handed to fn
  *
- * fn may touch all memory, but under the preload it must not hand memory that a device may have to system calls.
+ * fn may touch all memory, but under the preload it must not hand memory that a device may have
+ * to system calls.
  *
  * Return: 0 queued; -EINVAL; -ENOMEM.
  * Source: ours; as cudaLaunchHostFunc.
@@ -201,8 +215,8 @@ int gm_stream_call(struct gm_stream *stream, void (*fn)(void *arg), void *arg);
  * gm_stream_sync - waits for everything that is queued
  * @stream: the stream
  *
- * Return: 0; else the first error since the last gm_stream_sync(), which is thereby reported: the stream works
- * again; -ECANCELED the work was given up by fork() in the child.
+ * Return: 0; else the first error since the last gm_stream_sync(), which is thereby reported:
+ * the stream works again; -ECANCELED the work was given up by fork() in the child.
  * Source: ours.
  */
 int gm_stream_sync(struct gm_stream *stream);
@@ -211,7 +225,8 @@ int gm_stream_sync(struct gm_stream *stream);
  * gm_stream_query - is everything done?
  * @stream: the stream
  *
- * Return: 0 nothing is queued or running (whether it went well says gm_stream_sync()); -EBUSY; -EINVAL.
+ * Return: 0 nothing is queued or running (whether it went well says gm_stream_sync()); -EBUSY;
+ * -EINVAL.
  * Source: ours.
  */
 int gm_stream_query(struct gm_stream *stream);

@@ -1,13 +1,16 @@
 /*
- * gmem.h - Generalized Memory Management in user space: one address space shared by the CPU and accelerators.
+ * gmem.h - Generalized Memory Management in user space: one address space shared by the CPU and
+ * accelerators.
  *
- * For two callers: programs that link -lgmem and want unified memory without a preload, and device drivers,
- * which give core their MMU functions (struct gm_mmu) and report faults with gm_dev_fault().
+ * For two callers: programs that link -lgmem and want unified memory without a preload, and
+ * device drivers, which give core their MMU functions (struct gm_mmu) and report faults with
+ * gm_dev_fault().
  *
- * Names and semantics follow the GMEM RFC (Linux, 28 Nov 2023, 6 patches). What differs: `struct mm_struct *`
- * is `struct gm_as *`, and every function returns 0 or -errno. Unless said otherwise every function is
- * thread-safe and must not be called from a signal handler; none may be called from inside a gm_mmu callback. All
- * addresses and lengths are bytes. What is created is used by nobody any more when it is destroyed.
+ * Names and semantics follow the GMEM RFC (Linux, 28 Nov 2023, 6 patches). What differs: `struct
+ * mm_struct *` is `struct gm_as *`, and every function returns 0 or -errno. Unless said
+ * otherwise every function is thread-safe and must not be called from a signal handler; none may
+ * be called from inside a gm_mmu callback. All addresses and lengths are bytes. What is created
+ * is used by nobody any more when it is destroyed.
  */
 #ifndef GMEM_H
 #define GMEM_H
@@ -25,7 +28,7 @@ struct gm_as;  /* an address space: a window of virtual addresses and who holds 
 struct gm_dev; /* a device: an MMU, and perhaps physical memory of its own */
 struct gm_ctx; /* a device attached to a space */
 
-/* ---- what a driver implements ------------------------------------------------------------------ */
+/* ---- what a driver implements ---- */
 
 #define GM_DEV_CAP_REPLAYABLE 0x1  /* the device can wait for a fault and try again */
 #define GM_DEV_CAP_PEER	      0x10 /* the device has memory of its own (an hnode) */
@@ -33,10 +36,10 @@ struct gm_ctx; /* a device attached to a space */
 #define GM_PROT_READ  1
 #define GM_PROT_WRITE 2
 
-/* One small step of a page-table change. Core emits them in batches; a driver may take a batch whole
- * (gm_mmu.batch). */
+/* One small step of a page-table change. Core emits them in batches; a driver may take a batch
+ * whole (gm_mmu.batch). */
 enum gm_op_kind {
-	GM_OP_MAP,	/* va..va+len -> pa of `mem`, with prot and attr, in place of what entry there is */
+	GM_OP_MAP, /* va..va+len -> pa of `mem`, with prot and attr, in place of what entry there is */
 	GM_OP_UNMAP,	/* va..va+len: after this returns the device cannot reach the pages */
 	GM_OP_PROTECT,	/* va..va+len: lower or raise the rights to prot */
 	GM_OP_COPY_IN,	/* host -> device physical memory: len bytes from `host` to pa */
@@ -44,14 +47,17 @@ enum gm_op_kind {
 	GM_OP_ZERO,	/* device physical memory: len zero bytes at pa */
 };
 enum gm_mem { GM_MEM_DEVICE, GM_MEM_HOST };
-#define GM_OP_REPLACE 1 /* MAP: another page was there, which the device cannot reach after this returns */
+/* MAP: another page was there, which the device cannot reach after this returns */
+#define GM_OP_REPLACE 1
 struct gm_op {
 	uint8_t kind; /* enum gm_op_kind */
 	uint8_t prot; /* GM_PROT_* of MAP and PROTECT */
-	uint8_t mem; /* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
+	/* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
+	uint8_t mem;
 	uint8_t flags; /* GM_OP_REPLACE */
 	uint64_t va, len, pa;
-	/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that never faults */
+	/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that never
+	 * faults */
 	void *host;
 	uint64_t attr; /* MAP: what gm_set_attr() said, untouched by core; 0: nothing was said */
 };
@@ -60,23 +66,26 @@ struct gm_va_range {
 };
 
 /*
- * MMU functions of a device, called by core with the block of the pages locked and all signals of the thread
- * blocked. They must not fault on managed memory, must not call back into core, and must not wait for another
- * fault to be served. Each returns 0 or -errno; after an error core leaves the pages where they were, with
- * their data. `pmap` is what pmap_create returned for the (space, device) pair.
+ * MMU functions of a device, called by core with the block of the pages locked and all signals
+ * of the thread blocked. They must not fault on managed memory, must not call back into core,
+ * and must not wait for another fault to be served. Each returns 0 or -errno; after an error
+ * core leaves the pages where they were, with their data. `pmap` is what pmap_create returned
+ * for the (space, device) pair.
  *
- * The RFC's peer_map and peer_unmap, which change the table and copy in one message, are `batch`.
+ * The RFC's peer_map and peer_unmap, which change the table and copy in one message, are
+ * `batch`.
  */
 struct gm_mmu {
 	const char *name;
 	uint64_t page_bytes; /* the device's page size: a power of two, 4 KiB .. 2 MiB */
-	/* Physical memory that the host can address (aperture): copies are plain memcpy by core. NULL: COPY
-	 * ops instead. */
+	/* Physical memory that the host can address (aperture): copies are plain memcpy by core.
+	 * NULL: COPY ops instead. */
 	void *(*aperture)(void *dev_data);
 	/*
-	 * Same address for every device: reserve va on the device, -EBUSY if something of the device's own is there.
-	 * Asked for every new mapping of the space, and at attachment for each that exists; other errors refuse the
-	 * mapping, -EBUSY makes core try another address. Optional. pmap_destroy frees what is still reserved.
+	 * Same address for every device: reserve va on the device, -EBUSY if something of the
+	 * device's own is there. Asked for every new mapping of the space, and at attachment for
+	 * each that exists; other errors refuse the mapping, -EBUSY makes core try another
+	 * address. Optional. pmap_destroy frees what is still reserved.
 	 */
 	int (*peer_va_alloc_fixed)(void *pmap, uint64_t va, uint64_t len, int prot);
 	/* What was reserved, or a part of it (the program unmapped it). */
@@ -92,14 +101,17 @@ struct gm_mmu {
 	/* Takes a whole batch in order instead of the small callbacks. Optional. */
 	int (*batch)(void *pmap, const struct gm_op *ops, unsigned n);
 	/*
-	 * Access counter: sets the bit of each 4 KiB page of [va, va + len) that the device touched since it was
-	 * last asked; coarser than a page where the hardware is. Optional.
+	 * Access counter: sets the bit of each 4 KiB page of [va, va + len) that the device
+	 * touched since it was last asked; coarser than a page where the hardware is. Optional.
 	 */
 	int (*accessed)(void *pmap, uint64_t va, uint64_t len, uint64_t *bitmap);
-	/* Accounting: core moved bytes over the link (in: towards the device); a fault was served. Optional.
+	/*
+	 * Accounting: core moved bytes over the link (in: towards the device); a fault was
+	 * served. Optional.
 	 */
 	void (*account)(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults);
-	/* Instead of tlb_invl: once after the last step of a batch, with all that lost rights in it. Optional. */
+	/* Instead of tlb_invl: once after the last step of a batch, with all that lost rights in
+	 * it. Optional. */
 	int (*tlb_invl_coalesced)(void *pmap, const struct gm_va_range *ranges, unsigned n);
 };
 
@@ -107,11 +119,12 @@ struct gm_mmu {
  * gm_dev_create - makes a device known
  * @mmu: its MMU functions; must stay valid until gm_dev_destroy()
  * @dev_data: handed to aperture and pmap_create
- * @cap: GM_DEV_CAP_*; without REPLAYABLE only memory that gm_as_map() mapped is sure to be reachable, without PEER the
- * device works on the host's memory
+ * @cap: GM_DEV_CAP_*; without REPLAYABLE only memory that gm_as_map() mapped is sure to be
+ * reachable, without PEER the device works on the host's memory
  * @dev: receives the device
  *
- * Return: 0; -EINVAL incomplete MMU functions or unknown capabilities; -ENOSPC too many devices (8); -ENOMEM.
+ * Return: 0; -EINVAL incomplete MMU functions or unknown capabilities; -ENOSPC too many devices
+ * (8); -ENOMEM.
  * Source: RFC patch 4, gm_dev_create.
  */
 int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct gm_dev **dev);
@@ -120,7 +133,8 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
  * gm_dev_destroy - forgets a device
  * @dev: the device
  *
- * Return: 0; -EBUSY while it is attached to a space or has buffer objects (gmem/sparse.h); -EINVAL.
+ * Return: 0; -EBUSY while it is attached to a space or has buffer objects (gmem/sparse.h);
+ * -EINVAL.
  * Source: RFC gm_dev_destroy (which is empty there).
  */
 int gm_dev_destroy(struct gm_dev *dev);
@@ -143,9 +157,11 @@ int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end);
  * @dev: the device
  * @hnid: its hnode, gm_dev_hnid()
  *
- * Brings every page home, then removes the hnode. Attached it may stay: it then works on the host's memory.
+ * Brings every page home, then removes the hnode. Attached it may stay: it then works on the
+ * host's memory.
  *
- * Return: 0; -EINVAL hnid is not the device's; -EBUSY buffer objects lie in it; errors of the copies.
+ * Return: 0; -EINVAL hnid is not the device's; -EBUSY buffer objects lie in it; errors of the
+ * copies.
  * Source: RFC gm_dev_unregister_physmem.
  */
 int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid);
@@ -177,7 +193,7 @@ int gm_is_hnode(int hnid);
  */
 struct gm_dev *gm_get_hnode(int hnid);
 
-/* ---- address spaces ---------------------------------------------------------------------------- */
+/* ---- address spaces ---- */
 
 /**
  * gm_as_create - makes an address space
@@ -185,7 +201,8 @@ struct gm_dev *gm_get_hnode(int hnid);
  * @end: behind the last address (with begin 0: its size), a multiple of 2 MiB
  * @as: receives the space
  *
- * Reserves the addresses; gm_mmap() fills them. Spaces are independent: devices are attached to each of them.
+ * Reserves the addresses; gm_mmap() fills them. Spaces are independent: devices are attached to
+ * each of them.
  *
  * Return: 0; -EINVAL; -EEXIST something is there; -ENOSPC too many spaces (16); -ENOMEM.
  * Source: RFC gm_as_create; several in one process because the RFC's critics asked for them.
@@ -205,8 +222,9 @@ int gm_as_destroy(struct gm_as *as);
  * gm_as_window - what a driver needs to know of a space
  * @as: the space
  * @bytes: receives the length of its window of addresses; may be NULL
- * @store_fd: receives the descriptor of its host store, which GM_MEM_HOST counts in (offset = address - first address), for
- * devices in other processes to map; it stays core's. -1: no device is attached or about to be. May be NULL
+ * @store_fd: receives the descriptor of its host store, which GM_MEM_HOST counts in (offset =
+ * address - first address), for devices in other processes to map; it stays core's. -1: no
+ * device is attached or about to be. May be NULL
  *
  * Also from pmap_create and the other gm_mmu callbacks, and from signal handlers.
  *
@@ -215,19 +233,21 @@ int gm_as_destroy(struct gm_as *as);
  */
 uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd);
 
-/* What a device's touch does: SHARE: the page stays on the host, the device maps it there; COHERENT_EXCLUSIVE:
- * it moves to the device; REPLICATE: readers get copies, a writer becomes exclusive. */
+/* What a device's touch does: SHARE: the page stays on the host, the device maps it there;
+ * COHERENT_EXCLUSIVE: it moves to the device; REPLICATE: readers get copies, a writer becomes
+ * exclusive. */
 enum gm_mmu_mode { GM_MMU_MODE_SHARE, GM_MMU_MODE_COHERENT_EXCLUSIVE, GM_MMU_MODE_REPLICATE };
 /**
  * gm_as_attach - lets a device work on a space
  * @as: the space
  * @dev: the device; it may be attached to several spaces
  * @mode: what its touches do
- * @activate: ignored: spaces are always active (it selects a context on hardware that switches them)
+ * @activate: ignored: spaces are always active (it selects a context on hardware that switches
+ * them)
  * @ctx: receives the attachment; may be NULL
  *
- * Return: 0; -EEXIST attached already; -EBUSY the device has something else at an address that the space has mapped
- * (peer_va_alloc_fixed); -EINVAL; -ENOMEM; what pmap_create returned.
+ * Return: 0; -EEXIST attached already; -EBUSY the device has something else at an address that
+ * the space has mapped (peer_va_alloc_fixed); -EINVAL; -ENOMEM; what pmap_create returned.
  * Source: RFC gm_as_attach, whose mode is ignored there.
  */
 int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, int activate,
@@ -238,11 +258,12 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
  * @as: the space
  * @dev: the device
  *
- * Brings the device's pages home first. It may still be in use: faults that come meanwhile are answered with -EAGAIN,
- * later ones with -EINVAL. Hints and attributes that name the device are forgotten.
+ * Brings the device's pages home first. It may still be in use: faults that come meanwhile are
+ * answered with -EAGAIN, later ones with -EINVAL. Hints and attributes that name the device are
+ * forgotten.
  *
- * Return: 0; -ENOENT not attached; -EBUSY it has sparse ranges in the space; -EINVAL; errors of the copies, for example
- * -ENOMEM: then it stays attached, and nothing is lost.
+ * Return: 0; -ENOENT not attached; -EBUSY it has sparse ranges in the space; -EINVAL; errors of
+ * the copies, for example -ENOMEM: then it stays attached, and nothing is lost.
  * Source: missing in the RFC.
  */
 int gm_as_detach(struct gm_as *as, struct gm_dev *dev);
@@ -255,12 +276,14 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev);
  * @len: bytes, a multiple of the page
  * @prot: GM_PROT_READ, or GM_PROT_READ | GM_PROT_WRITE
  *
- * As dma_map_*(): the pages come to the host if they are elsewhere, are pinned there, and the device gets entries onto
- * them. They stay until gm_as_unmap() or munmap; mprotect and fork() keep them, unless the program takes rights away.
- * For devices that cannot fault (no GM_DEV_CAP_REPLAYABLE); others may use it to be spared the faults.
+ * As dma_map_*(): the pages come to the host if they are elsewhere, are pinned there, and the
+ * device gets entries onto them. They stay until gm_as_unmap() or munmap; mprotect and fork()
+ * keep them, unless the program takes rights away. For devices that cannot fault (no
+ * GM_DEV_CAP_REPLAYABLE); others may use it to be spared the faults.
  *
- * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -EPERM write to read-only memory;
- * -ENOMEM; errors of the driver. After an error none of the range is mapped so.
+ * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -EPERM
+ * write to read-only memory; -ENOMEM; errors of the driver. After an error none of the range is
+ * mapped so.
  * Source: DMA API; "proactive mapping" was asked for in the RFC's thread.
  */
 int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int prot);
@@ -272,7 +295,8 @@ int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int 
  * @addr: address, a multiple of the page
  * @len: bytes, a multiple of the page; parts that are not mapped are skipped
  *
- * When it returns the device cannot reach the pages any more. Pins that hmadvise(GM_MADV_PINNED) made stay.
+ * When it returns the device cannot reach the pages any more. Pins that hmadvise(GM_MADV_PINNED)
+ * made stay.
  *
  * Return: 0; -EINVAL; errors of the driver.
  * Source: DMA API.
@@ -287,12 +311,13 @@ int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len);
  * @len: bytes, a multiple of the page
  * @attr: opaque to core: caching, compression, ...; 0: none
  *
- * Every GM_OP_MAP of these pages carries attr from now on, wherever they migrate; entries that the device has are made
- * anew. Attributes are kept by range: they survive mprotect, split and merge, travel with mremap, and end with munmap,
- * with detachment, and in a fork child (which has no device; it sets its own).
+ * Every GM_OP_MAP of these pages carries attr from now on, wherever they migrate; entries that
+ * the device has are made anew. Attributes are kept by range: they survive mprotect, split and
+ * merge, travel with mremap, and end with munmap, with detachment, and in a fork child (which
+ * has no device; it sets its own).
  *
- * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -ENOMEM (part of the range may have
- * it); errors of the driver.
+ * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -ENOMEM
+ * (part of the range may have it); errors of the driver.
  * Source: the RFC's thread: opaque PTE attributes per mapping.
  */
 int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, uint64_t attr);
@@ -309,7 +334,7 @@ int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, ui
  */
 int gm_get_attr(struct gm_as *as, struct gm_dev *dev, const void *addr, uint64_t *attr);
 
-/* ---- faults, hints, copies --------------------------------------------------------------------- */
+/* ---- faults, hints, copies ---- */
 
 enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
 /**
@@ -317,14 +342,16 @@ enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
  * @as: the space
  * @addr: the address, anywhere in the page
  * @dev: the device
- * @hint: how it was touched; NONE: as for a write where the program may write, else as for a read
+ * @hint: how it was touched; NONE: as for a write where the program may write, else as for a
+ * read
  *
- * Makes the page resident (or maps it remotely) and maps it on the device. For drivers; callable from a fault thread
- * with all signals blocked.
+ * Makes the page resident (or maps it remotely) and maps it on the device. For drivers; callable
+ * from a fault thread with all signals blocked.
  *
- * Return: 0 mapped, the access may be tried again; -EFAULT no such mapping, PROT_NONE, or a device without
- * GM_DEV_CAP_REPLAYABLE has no entry there; -EPERM write to read-only memory; -EAGAIN try again (locks are busy); -ENOMEM
- * the host has no room; -EINVAL not attached; errors of the driver: the page is where it was, with its data.
+ * Return: 0 mapped, the access may be tried again; -EFAULT no such mapping, PROT_NONE, or a
+ * device without GM_DEV_CAP_REPLAYABLE has no entry there; -EPERM write to read-only memory;
+ * -EAGAIN try again (locks are busy); -ENOMEM the host has no room; -EINVAL not attached; errors
+ * of the driver: the page is where it was, with its data.
  * Source: RFC gm_dev_fault.
  */
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint);
@@ -346,26 +373,32 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * @len: bytes; the end is rounded up, for MADV_DONTNEED and DISCARD down
  * @behavior: one of the following
  *
- * MADV_PREFETCH: the pages move to hnid now, whatever other hints say, and are mapped there; returns when they are there.
+ * MADV_PREFETCH: the pages move to hnid now, whatever other hints say, and are mapped there;
+ * returns when they are there.
  *
- * MADV_DONTNEED (4), GM_MADV_DISCARD: the contents are dropped wherever they are; later reads see zeros.
+ * MADV_DONTNEED (4), GM_MADV_DISCARD: the contents are dropped wherever they are; later reads
+ * see zeros.
  *
- * GM_MADV_PINNED, _UNPINNED: the pages come to the host and stay; devices work on them over the bus.
+ * GM_MADV_PINNED, _UNPINNED: the pages come to the host and stay; devices work on them over the
+ * bus.
  *
  * GM_MADV_READ_MOSTLY, UNSET_: readers get copies; a write makes the writer the only holder.
  *
- * GM_MADV_PREFERRED_LOCATION, UNSET_: -1: a device's touch leaves the page on the host and maps it over the bus. A
- * device's hnode: that device's touch moves the page to it whatever the placement policy says; others' touches move it as
- * usual (there is no peer-to-peer mapping).
+ * GM_MADV_PREFERRED_LOCATION, UNSET_: -1: a device's touch leaves the page on the host and maps
+ * it over the bus. A device's hnode: that device's touch moves the page to it whatever the
+ * placement policy says; others' touches move it as usual (there is no peer-to-peer mapping).
  *
- * GM_MADV_ACCESSED_BY, UNSET_: the device (not -1) has entries onto these pages before it asks, and again after they came
- * home by a touch of the CPU: over the bus, unless the device is their preferred location too, when they move at its touch.
+ * GM_MADV_ACCESSED_BY, UNSET_: the device (not -1) has entries onto these pages before it asks,
+ * and again after they came home by a touch of the CPU: over the bus, unless the device is their
+ * preferred location too, when they move at its touch.
  *
- * Hints are kept by range: the last one set holds for each page, they survive mprotect, split and merge, travel with
- * mremap (pins do not), and end with munmap or when the device is detached. A fork child keeps those that name no device.
+ * Hints are kept by range: the last one set holds for each page, they survive mprotect, split
+ * and merge, travel with mremap (pins do not), and end with munmap or when the device is
+ * detached. A fork child keeps those that name no device.
  *
- * Return: 0; -EINVAL bad arguments or behavior; -EFAULT not all of it is mapped; -ENODEV no such node, or its device is
- * not attached; -ENOMEM (part of it may be done); -ENOSPC the device's memory is full of what must stay.
+ * Return: 0; -EINVAL bad arguments or behavior; -EFAULT not all of it is mapped; -ENODEV no such
+ * node, or its device is not attached; -ENOMEM (part of it may be done); -ENOSPC the device's
+ * memory is full of what must stay.
  * Source: RFC hmadvise; the hints beyond it follow CUDA's cudaMemAdvise.
  */
 int hmadvise(int hnid, void *start, size_t len, int behavior);
@@ -377,16 +410,17 @@ int hmadvise(int hnid, void *start, size_t len, int behavior);
  * @src: source; its pages stay where they are
  * @bytes: length; the ranges may overlap, as for memmove
  *
- * Host and devices in all combinations. Either side may also be ordinary memory outside every space; the destination
- * then only with hnid -1.
+ * Host and devices in all combinations. Either side may also be ordinary memory outside every
+ * space; the destination then only with hnid -1.
  *
- * Return: 0; -EINVAL null or overflowing; -ENODEV no such node, or not attached; -EFAULT not mapped; -EPERM destination
- * read-only; -ENOMEM. On an error part of the bytes may have been copied.
+ * Return: 0; -EINVAL null or overflowing; -ENODEV no such node, or not attached; -EFAULT not
+ * mapped; -EPERM destination read-only; -ENOMEM. On an error part of the bytes may have been
+ * copied.
  * Source: RFC hmemcpy (unimplemented there).
  */
 int hmemcpy(int hnid, void *dest, const void *src, size_t bytes);
 
-/* ---- questions --------------------------------------------------------------------------------- */
+/* ---- questions ---- */
 
 /* Where a page is, for gm_query(). */
 enum gm_where { GM_NOMAP, GM_HOST, GM_DEVICE, GM_DUP, GM_REMOTE };
@@ -428,12 +462,14 @@ struct gm_hints_info {
 int gm_query_hints(const void *addr, struct gm_hints_info *info);
 
 struct gm_hnode_info {
-	uint64_t total_bytes, used_bytes; /* the device's memory; what pages and buffer objects have */
+	/* the device's memory; what pages and buffer objects have */
+	uint64_t total_bytes, used_bytes;
 	uint64_t page_bytes;
-	uint64_t faults, faults_merged; /* served; and those on pages that had just come for another */
-	uint64_t evicted_bytes;		/* sent home for want of room */
-	uint64_t modelled_ns;		/* virtual time of a simulated device */
-	uint32_t attached;		/* spaces */
+	/* served; and those on pages that had just come for another */
+	uint64_t faults, faults_merged;
+	uint64_t evicted_bytes; /* sent home for want of room */
+	uint64_t modelled_ns;	/* virtual time of a simulated device */
+	uint32_t attached;	/* spaces */
 };
 /**
  * gm_query_hnode - the numbers of one device's memory
@@ -447,8 +483,10 @@ int gm_query_hnode(int hnid, struct gm_hnode_info *info);
 
 struct gm_counters {
 	uint64_t to_device_bytes, to_host_bytes; /* copied over all links */
-	uint64_t zeroed_pages;			/* pages of 4 KiB given to devices as zeros, nothing copied */
-	uint64_t prefetched_pages;		/* that came along with a fault or by MADV_PREFETCH */
+	/* pages of 4 KiB given to devices as zeros, nothing copied */
+	uint64_t zeroed_pages;
+	/* that came along with a fault or by MADV_PREFETCH */
+	uint64_t prefetched_pages;
 	uint64_t cpu_faults;			/* of the CPU on pages that were away */
 	uint64_t managed_bytes, metadata_bytes; /* now */
 };
@@ -462,7 +500,7 @@ struct gm_counters {
  */
 int gm_query_counters(struct gm_counters *counters, size_t bytes);
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---- */
 
 #define MAP_PEER_SHARED 0x8000000
 /**
@@ -471,16 +509,17 @@ int gm_query_counters(struct gm_counters *counters, size_t bytes);
  * @addr: ignored without MAP_FIXED or MAP_FIXED_NOREPLACE; with them inside the space
  * @len: bytes, rounded up to pages
  * @prot: PROT_*, as for mmap(2)
- * @flags: MAP_PRIVATE | MAP_ANONYMOUS, and MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE; MAP_PEER_SHARED is understood
+ * @flags: MAP_PRIVATE | MAP_ANONYMOUS, and MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE;
+ * MAP_PEER_SHARED is understood
  * @fd: -1
  * @off: 0
  *
- * For programs that are not preloaded. Every attached device reserves the same addresses; where one of them has something
- * else there, another address is tried, at most ten times. munmap(2) and its kin do not know about spaces: use the calls
- * below.
+ * For programs that are not preloaded. Every attached device reserves the same addresses; where
+ * one of them has something else there, another address is tried, at most ten times. munmap(2)
+ * and its kin do not know about spaces: use the calls below.
  *
- * Return: the address, or MAP_FAILED with errno: EINVAL; ENOMEM; EEXIST (MAP_FIXED_NOREPLACE); EBUSY a device has
- * something else at a fixed address, or a sparse range is there.
+ * Return: the address, or MAP_FAILED with errno: EINVAL; ENOMEM; EEXIST (MAP_FIXED_NOREPLACE);
+ * EBUSY a device has something else at a fixed address, or a sparse range is there.
  * Source: RFC mmap(MAP_PEER_SHARED), patch 5.
  */
 void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, off_t off);

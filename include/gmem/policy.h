@@ -1,9 +1,10 @@
 /*
  * policy.h - choosing how memory moves, by name, for one device or one device in one space.
  *
- * The environment sets what all devices start with (GMEM_PREFETCH, GMEM_EVICT, GMEM_PLACEMENT, GMEM_THRASH;
- * in a device string of GMEM_DEVICE the keys prefetch, evict, placement and thrash). Thread-safe; not in
- * signal handlers. A change holds from the next fault on; pages that moved already stay where they are.
+ * The environment sets what all devices start with (GMEM_PREFETCH, GMEM_EVICT, GMEM_PLACEMENT,
+ * GMEM_THRASH; in a device string of GMEM_DEVICE the keys prefetch, evict, placement and
+ * thrash). Thread-safe; not in signal handlers. A change holds from the next fault on; pages
+ * that moved already stay where they are.
  */
 #ifndef GMEM_POLICY_H
 #define GMEM_POLICY_H
@@ -28,7 +29,8 @@ enum gm_policy_kind {
  * @as: the space that it is to hold in; NULL: every space
  * @dev: the device
  * @kind: which of its policies; eviction is the device's own: as must be NULL
- * @name: "tree", or "tree:30" with its number (percent; of "pin" and "throttle" us); NULL: what the environment says again
+ * @name: "tree", or "tree:30" with its number (percent; of "pin" and "throttle" us); NULL: what
+ * the environment says again
  *
  * Return: 0; -EINVAL no such kind or name; -ENODEV the device is not attached to the space.
  * Source: ours; the policies and where they come from: gm_policy_list().

@@ -1,13 +1,16 @@
 /*
- * sparse.h - sparse binding: a range of device addresses as a table of pages of buffer objects, remapped by the program.
+ * sparse.h - sparse binding: a range of device addresses as a table of pages of buffer objects,
+ * remapped by the program.
  *
- * For programs that manage a device's memory themselves, as graphics APIs let them (sparse textures, swap chains of
- * heaps): a buffer object is device memory without an address, a sparse range is addresses without memory; binding gives
- * pages of the one to the other, in batches, at any time, also while kernels run. Only the range's device can use its
- * addresses; they are no other memory's, on no device and not the CPU's, so pointers into it are unambiguous.
+ * For programs that manage a device's memory themselves, as graphics APIs let them (sparse
+ * textures, swap chains of heaps): a buffer object is device memory without an address, a sparse
+ * range is addresses without memory; binding gives pages of the one to the other, in batches, at
+ * any time, also while kernels run. Only the range's device can use its addresses; they are no
+ * other memory's, on no device and not the CPU's, so pointers into it are unambiguous.
  *
- * Functions return 0 or -errno, are thread-safe and must not be called from signal handlers. A fork child has the
- * handles of its parent, but neither the memory nor the bindings: it can only destroy them.
+ * Functions return 0 or -errno, are thread-safe and must not be called from signal handlers. A
+ * fork child has the handles of its parent, but neither the memory nor the bindings: it can only
+ * destroy them.
  */
 #ifndef GMEM_SPARSE_H
 #define GMEM_SPARSE_H
@@ -28,10 +31,12 @@ struct gm_sparse; /* a range of addresses of one space, for one device */
  * @bytes: its size, a multiple of the device's page
  * @bo: receives the object
  *
- * Its bytes are zero. It keeps its memory until it is destroyed; managed pages are sent home to make room for it.
+ * Its bytes are zero. It keeps its memory until it is destroyed; managed pages are sent home to
+ * make room for it.
  *
- * Return: 0; -EINVAL; -ENODEV the device has no memory, or neither an aperture nor a space; -ENOSPC its memory is full of
- * what must stay; -ENOMEM the host has no room for what must go; errors of the driver.
+ * Return: 0; -EINVAL; -ENODEV the device has no memory, or neither an aperture nor a space;
+ * -ENOSPC its memory is full of what must stay; -ENOMEM the host has no room for what must go;
+ * errors of the driver.
  * Source: ours; as GEM objects in DRM and VkDeviceMemory.
  */
 int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **bo);
@@ -54,7 +59,8 @@ int gm_bo_destroy(struct gm_bo *bo);
  *
  * What kernels do with the same bytes meanwhile is not ordered with it.
  *
- * Return: 0; -EINVAL beyond its end; -ENODEV in a fork child; -ENOMEM; errors of the driver (part may be done).
+ * Return: 0; -EINVAL beyond its end; -ENODEV in a fork child; -ENOMEM; errors of the driver
+ * (part may be done).
  * Source: ours.
  */
 int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes);
@@ -81,7 +87,8 @@ int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes);
  * The table costs 24 bytes for each page that was ever bound.
  *
  * Return: 0; -EINVAL bad size, or not attached; -ENOMEM.
- * Source: sparse binding was asked for in the RFC's thread; VkBuffer with VK_BUFFER_CREATE_SPARSE_BINDING_BIT.
+ * Source: sparse binding was asked for in the RFC's thread; VkBuffer with
+ * VK_BUFFER_CREATE_SPARSE_BINDING_BIT.
  */
 int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct gm_sparse **sparse);
 
@@ -116,17 +123,18 @@ struct gm_bind {
 /**
  * gm_sparse_bind - binds and unbinds pages of a range
  * @sparse: the range
- * @bind: the changes, made in this order; the same pages may occur several times, in it and in the objects
+ * @bind: the changes, made in this order; the same pages may occur several times, in it and in
+ * the objects
  * @n: their number
  *
- * In place of what was bound there: a kernel that runs meanwhile sees each page as before or as after, and when the call
- * returns only as after; no kernel reaches what is no longer bound. A kernel that touches a page without a binding fails
- * with -EFAULT and the address, one that writes where only reading is allowed with -EPERM. In the order of a stream:
- * gm_stream_call().
+ * In place of what was bound there: a kernel that runs meanwhile sees each page as before or as
+ * after, and when the call returns only as after; no kernel reaches what is no longer bound. A
+ * kernel that touches a page without a binding fails with -EFAULT and the address, one that
+ * writes where only reading is allowed with -EPERM. In the order of a stream: gm_stream_call().
  *
- * Return: 0; -EINVAL a change is not within the range and its object, not of the range's device, or not in whole pages
- * (nothing was changed); -ENODEV in a fork child; errors of the driver: some changes were made, pages of the others may be
- * unbound.
+ * Return: 0; -EINVAL a change is not within the range and its object, not of the range's device,
+ * or not in whole pages (nothing was changed); -ENODEV in a fork child; errors of the driver:
+ * some changes were made, pages of the others may be unbound.
  * Source: vkQueueBindSparse, DRM_IOCTL_XE_VM_BIND.
  */
 int gm_sparse_bind(struct gm_sparse *sparse, const struct gm_bind *bind, size_t n);

@@ -1,10 +1,12 @@
 /*
- * blas.c - the hooks of BLAS-3: a call that is large enough, and whose matrices all lie in the managed
- * window, runs on the device; every other goes to the library that the caller is linked with.
+ * blas.c - the hooks of BLAS-3: a call that is large enough, and whose matrices all lie in the
+ * managed window, runs on the device; every other goes to the library that the caller is linked
+ * with.
  *
- * On the device the same library computes with the same number of threads, so the results are the same bits.
- * A call that fails there (the process was lost, an address is bad) is undone from its journal and made on
- * the host: errors of the program then look as they would without us.
+ * On the device the same library computes with the same number of threads, so the results are
+ * the same bits. A call that fails there (the process was lost, an address is bad) is undone
+ * from its journal and made on the host: errors of the program then look as they would without
+ * us.
  */
 #include <string.h>
 
@@ -14,14 +16,15 @@
 /* So many launches in a row that fail, and the device is left alone. */
 #define MAX_FAILURES 3
 
-static struct gmp_blas_lib *_Atomic device_lib; /* what the device loads: the first that has a call for it */
+/* what the device loads: the first that has a call for it */
+static struct gmp_blas_lib *_Atomic device_lib;
 static _Atomic bool path_told;
 static _Atomic unsigned failures; /* in a row */
 
 /*
- * Where this thread is inside a BLAS call: the stack pointer of its hook, 0 if in none. A handler that
- * interrupts it, or a library that calls its own public names, runs deeper. Whoever left by longjmp did not
- * clear it; calls from less deep then find it stale.
+ * Where this thread is inside a BLAS call: the stack pointer of its hook, 0 if in none. A
+ * handler that interrupts it, or a library that calls its own public names, runs deeper. Whoever
+ * left by longjmp did not clear it; calls from less deep then find it stale.
  */
 static __thread struct {
 	uintptr_t sp;
@@ -86,7 +89,8 @@ static bool run_on_device(struct gm_sim *sim, const struct ds_blas_args *a)
 	int slot;
 
 	inside.launching = true;
-	int err = gmi_sim_launch_journalled(sim, "blas", 1, a, sizeof(*a), &result, &slot, &journal);
+	int err =
+		gmi_sim_launch_journalled(sim, "blas", 1, a, sizeof(*a), &result, &slot, &journal);
 	inside.launching = false;
 	if (!err) {
 		if (atomic_load_explicit(&failures, memory_order_relaxed))
@@ -97,17 +101,20 @@ static bool run_on_device(struct gm_sim *sim, const struct ds_blas_args *a)
 		restore(a, journal);
 		gmi_sim_journal_done(sim, slot);
 	}
-	gm_log(GM_LOG_INFO, "a BLAS call failed on the device (error %d, code %d) and runs on the host", -err,
+	gm_log(GM_LOG_INFO,
+	       "a BLAS call failed on the device (error %d, code %d) and runs on the host", -err,
 	       result.kernel_code);
 	if (atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed) + 1 == MAX_FAILURES)
 		gm_log(GM_LOG_WARN,
-		       "%d BLAS calls in a row failed on the device: all run on the host from now on",
+		       "%d BLAS calls in a row failed on the device: all run on the host from now "
+		       "on",
 		       MAX_FAILURES);
 	return false;
 }
 
 /* Runs the call on the device, or says why it is the host's. */
-static const char *offload(unsigned symbol, const gmp_word w[], const double x[2], struct gmp_blas_lib *lib)
+static const char *offload(unsigned symbol, const gmp_word w[], const double x[2],
+			   struct gmp_blas_lib *lib)
 {
 	const double min = gmi_opt.blas_min;
 	struct ds_blas_args a;
@@ -148,12 +155,14 @@ static bool count_and_offload(unsigned symbol, const gmp_word w[], const double 
 	return !why;
 }
 
-static inline __attribute__((always_inline)) void hook(unsigned symbol, const void *caller, GMP_BLAS_PARAMS)
+static inline __attribute__((always_inline)) void hook(unsigned symbol, const void *caller,
+						       GMP_BLAS_PARAMS)
 {
 	struct gmp_blas_host host = gmp_blas_find(symbol, caller);
 	const gmp_word w[GMP_BLAS_WORDS] = {GMP_BLAS_ARG_WORDS};
 	const double x[2] = {x0, x1};
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), outer = inside.sp > sp ? inside.sp : 0;
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0),
+		  outer = inside.sp > sp ? inside.sp : 0;
 
 	if (!gmp_on || is_nested(&host, sp)) {
 		host.fn(x0, x1, GMP_BLAS_ARG_WORDS);
@@ -165,14 +174,16 @@ static inline __attribute__((always_inline)) void hook(unsigned symbol, const vo
 	inside.sp = outer;
 }
 
-#define X(op, type, name)                                                                                    \
-	GMP_HOOK void name##_(GMP_BLAS_PARAMS)                                                               \
-	{                                                                                                    \
-		hook(2 * GMP_BLAS_##name, __builtin_return_address(0), x0, x1, GMP_BLAS_ARG_WORDS);          \
-	}                                                                                                    \
-	GMP_HOOK void cblas_##name(GMP_BLAS_PARAMS)                                                          \
-	{                                                                                                    \
-		hook(2 * GMP_BLAS_##name + 1, __builtin_return_address(0), x0, x1, GMP_BLAS_ARG_WORDS);      \
+#define X(op, type, name)                                                                          \
+	GMP_HOOK void name##_(GMP_BLAS_PARAMS)                                                     \
+	{                                                                                          \
+		hook(2 * GMP_BLAS_##name, __builtin_return_address(0), x0, x1,                     \
+		     GMP_BLAS_ARG_WORDS);                                                          \
+	}                                                                                          \
+	GMP_HOOK void cblas_##name(GMP_BLAS_PARAMS)                                                \
+	{                                                                                          \
+		hook(2 * GMP_BLAS_##name + 1, __builtin_return_address(0), x0, x1,                 \
+		     GMP_BLAS_ARG_WORDS);                                                          \
 	}
 GMP_BLAS_ROUTINES(X)
 #undef X

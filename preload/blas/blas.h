@@ -1,18 +1,21 @@
 /*
- * blas.h - offload of BLAS-3: nine routines in up to four types, by their Fortran and their CBLAS names.
+ * blas.h - offload of BLAS-3: nine routines in up to four types, by their Fortran and their
+ * CBLAS names.
  *
  *	blas_args.c  what the arguments mean: one table of the routines' shapes
  *	blas_host.c  which BLAS library the calling object is linked with
  *	blas.c       the hooks: on the device, or by that library with the very same arguments
  *
- * Every entry point has one C type. All arguments of a Fortran call are pointers, followed by the hidden
- * lengths of the character arguments, which callers written in C leave out. Those of a CBLAS call are
- * integers and pointers, and for real scalars up to two floating-point values. The x86-64 ABI counts the two
- * kinds apart, so "two vector registers and fifteen words" holds every call, whatever the order of its
- * arguments; words beyond a call's own are not looked at. What a hook passes on is thus bit for bit what it
- * was given, also to a library with 64-bit integers.
+ * Every entry point has one C type. All arguments of a Fortran call are pointers, followed by
+ * the hidden lengths of the character arguments, which callers written in C leave out. Those of
+ * a CBLAS call are integers and pointers, and for real scalars up to two floating-point values.
+ * The x86-64 ABI counts the two kinds apart, so "two vector registers and fifteen words" holds
+ * every call, whatever the order of its arguments; words beyond a call's own are not looked at.
+ * What a hook passes on is thus bit for bit what it was given, also to a library with 64-bit
+ * integers.
  *
- * Hooks run in program context on any thread, take no lock and keep errno. Not for signal handlers of ours.
+ * Hooks run in program context on any thread, take no lock and keep errno. Not for signal
+ * handlers of ours.
  */
 #ifndef GMP_BLAS_H
 #define GMP_BLAS_H
@@ -51,13 +54,15 @@ enum gmp_blas_routine {
 /* ---- blas_args.c: constant tables, no state ---- */
 
 /*
- * Reads the arguments of a call: the fields of `out` that the routine has, the others 0. x: the vector
- * registers, for CBLAS. False: they are not all valid, or there is nothing to compute; the library decides.
+ * Reads the arguments of a call: the fields of `out` that the routine has, the others 0. x: the
+ * vector registers, for CBLAS. False: they are not all valid, or there is nothing to compute;
+ * the library decides.
  */
-bool gmp_blas_decode(unsigned symbol, const gmp_word w[], const double x[2], struct ds_blas_args *out);
+bool gmp_blas_decode(unsigned symbol, const gmp_word w[], const double x[2],
+		     struct ds_blas_args *out);
 /*
- * The range of memory that operand i (0: A, 1: B, 2: C) spans, taken as a full matrix. False: the routine has
- * no such operand, or the call does not touch it (A and B with alpha 0).
+ * The range of memory that operand i (0: A, 1: B, 2: C) spans, taken as a full matrix. False:
+ * the routine has no such operand, or the call does not touch it (A and B with alpha 0).
  */
 bool gmp_blas_operand(const struct ds_blas_args *a, int i, const void **at, size_t *bytes);
 /* The routine's m*n*k, for GMEM_BLAS_MIN. */
@@ -79,10 +84,10 @@ struct gmp_blas_host {
 	bool from_within; /* the caller is a part of that library */
 };
 /*
- * The function that ld.so would have bound the caller's symbol to without us: the first one in the global
- * scope behind us, else one among the caller's own dependencies; at last any that is loaded, and libblas.so.3
- * (a caller that found the symbol by dlsym). Without any the process ends as it would have, status 127.
- * Remembered by calling object.
+ * The function that ld.so would have bound the caller's symbol to without us: the first one in
+ * the global scope behind us, else one among the caller's own dependencies; at last any that is
+ * loaded, and libblas.so.3 (a caller that found the symbol by dlsym). Without any the process
+ * ends as it would have, status 127. Remembered by calling object.
  */
 struct gmp_blas_host gmp_blas_find(unsigned symbol, const void *caller);
 const char *gmp_blas_name(unsigned symbol);

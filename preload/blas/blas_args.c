@@ -1,6 +1,7 @@
 /*
- * blas_args.c - what the arguments of a BLAS-3 call mean: decoding, validation, extents and work, all from
- * one table that gives each routine's arguments in order and the dimensions of its matrices.
+ * blas_args.c - what the arguments of a BLAS-3 call mean: decoding, validation, extents and
+ * work, all from one table that gives each routine's arguments in order and the dimensions of
+ * its matrices.
  */
 #include "preload/blas/blas.h"
 
@@ -147,8 +148,8 @@ static void read_scalar(const struct ds_blas_args *a, bool real, const void *at,
 		out[i] = single ? (double)((const float *)at)[i] : ((const double *)at)[i];
 }
 
-/* Fortran passes everything by address; CBLAS passes real scalars in vector registers (single precision in the low
- * half). */
+/* Fortran passes everything by address; CBLAS passes real scalars in vector registers (single
+ * precision in the low half). */
 static bool read_args(struct ds_blas_args *a, bool cblas, const gmp_word w[], const double x[2])
 {
 	const struct shape *s = &shapes[a->op];
@@ -188,8 +189,10 @@ static bool read_args(struct ds_blas_args *a, bool cblas, const gmp_word w[], co
 
 static const uint8_t leading[3] = {LDA, LDB, LDC};
 
-/* Lines of a matrix as they lie in memory (columns, or rows in row-major order), and elements in each. */
-static void lines_of(const struct ds_blas_args *a, const struct matrix *x, int32_t *lines, int32_t *len)
+/* Lines of a matrix as they lie in memory (columns, or rows in row-major order), and elements in
+ * each. */
+static void lines_of(const struct ds_blas_args *a, const struct matrix *x, int32_t *lines,
+		     int32_t *len)
 {
 	int32_t rows = value(a, x->rows), cols = value(a, x->cols);
 	bool flipped = x->flip && value(a, x->flip) != DS_NO_TRANS;
@@ -219,9 +222,11 @@ static bool is_valid(const struct ds_blas_args *a)
 	return true;
 }
 
-bool gmp_blas_decode(unsigned symbol, const gmp_word w[], const double x[2], struct ds_blas_args *out)
+bool gmp_blas_decode(unsigned symbol, const gmp_word w[], const double x[2],
+		     struct ds_blas_args *out)
 {
-	*out = (struct ds_blas_args){.op = routines[symbol / 2].op, .type = routines[symbol / 2].type};
+	*out = (struct ds_blas_args){.op = routines[symbol / 2].op,
+				     .type = routines[symbol / 2].type};
 	return read_args(out, symbol & 1, w, x) && is_valid(out);
 }
 

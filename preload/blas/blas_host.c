@@ -1,9 +1,10 @@
 /*
  * blas_host.c - finds the BLAS that a caller would use without us.
  *
- * One record for each loaded object that calls (an extension module, an executable), one for each library
- * that it is sent to, in lists that only grow. A lookup that two threads make at once is made twice; both find
- * the same. dlsym and dlopen run in the program's context here, like the first call through a PLT entry.
+ * One record for each loaded object that calls (an extension module, an executable), one for
+ * each library that it is sent to, in lists that only grow. A lookup that two threads make at
+ * once is made twice; both find the same. dlsym and dlopen run in the program's context here,
+ * like the first call through a PLT entry.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -17,7 +18,8 @@
 struct object {
 	struct object *next;
 	uintptr_t lo, hi;
-	const char *name; /* as the loader knows it; "" for the executable and for code of no object */
+	const char
+		*name; /* as the loader knows it; "" for the executable and for code of no object */
 	struct {
 		gmp_blas_fn *_Atomic fn;
 		struct gmp_blas_lib *lib; /* set before fn */
@@ -37,9 +39,9 @@ const char *gmp_blas_name(unsigned symbol)
 	return names[symbol];
 }
 
-#define PUSH(list, e)                                                                                        \
-	do                                                                                                   \
-		(e)->next = atomic_load(&(list));                                                            \
+#define PUSH(list, e)                                                                              \
+	do                                                                                         \
+		(e)->next = atomic_load(&(list));                                                  \
 	while (!atomic_compare_exchange_weak(&(list), &(e)->next, (e)))
 
 static void *need(void *p)
@@ -64,7 +66,7 @@ static bool locate(const void *at, const char **name, uintptr_t *lo, uintptr_t *
 	return true;
 }
 
-/* ---- libraries --------------------------------------------------------------------------------- */
+/* ---- libraries ---- */
 
 static bool has_word(const char *s, const char *const words[], size_t n)
 {
@@ -78,7 +80,8 @@ static bool has_word(const char *s, const char *const words[], size_t n)
 static bool has_wide_integers(const char *path, void *handle)
 {
 	static const char *const by_name[] = {"ilp64", "64.so", "64_"};
-	static const char *const by_config[] = {"USE64BITINT"}, *const by_layer[] = {"ILP64", "ilp64"};
+	static const char *const by_config[] = {"USE64BITINT"}, *const by_layer[] = {"ILP64",
+										     "ilp64"};
 	const char *file = strrchr(path, '/');
 	char *(*config)(void);
 
@@ -120,7 +123,7 @@ static struct gmp_blas_lib *lib_of(gmp_blas_fn *fn)
 	return l;
 }
 
-/* ---- looking a function up --------------------------------------------------------------------- */
+/* ---- looking a function up ---- */
 
 /* What a handle or RTLD_NEXT gives, unless it is a hook of ours. */
 static gmp_blas_fn *look(void *handle, const char *symbol)
@@ -199,7 +202,7 @@ static gmp_blas_fn *resolve(const struct object *caller, const char *symbol)
 	return fn;
 }
 
-/* ---- callers ----------------------------------------------------------------------------------- */
+/* ---- callers ---- */
 
 static struct object *object_of(const void *caller)
 {
@@ -232,5 +235,6 @@ struct gmp_blas_host gmp_blas_find(unsigned symbol, const void *caller)
 		atomic_store_explicit(&o->host[symbol].fn, fn, memory_order_release);
 	}
 	struct gmp_blas_lib *lib = o->host[symbol].lib;
-	return (struct gmp_blas_host){fn, lib, (uintptr_t)caller >= lib->lo && (uintptr_t)caller < lib->hi};
+	return (struct gmp_blas_host){fn, lib,
+				      (uintptr_t)caller >= lib->lo && (uintptr_t)caller < lib->hi};
 }

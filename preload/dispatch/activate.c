@@ -1,15 +1,18 @@
 /*
- * activate.c - the step from armed to active, taken by core before the first page leaves the CPU.
+ * activate.c - the step from armed to active, taken by core before the first page leaves the
+ * CPU.
  *
  *  1. wait until no thread is inside a libc function that blocks SIGSYS (its next call would kill it); new
  * ones wait
  *  2. selector on: from here every call that enters the kernel is dispatched
  *  3. threads that were in a call already: one look at /proc/self/task/TID/syscall each. No buffer in the
- * window: left alone. A call that a signal would end with EINTR: its buffers are pinned for good. Anything
- * else, or running: a signal with SA_RESTART makes it come through user mode once.
+ * window: left alone. A call that a signal would end with EINTR: its buffers are pinned for
+ * good. Anything else, or running: a signal with SA_RESTART makes it come through user mode
+ * once.
  *
- * The signal is 33, libc's SIGSETXID: no program can block or claim it, and libc's handler ignores what it
- * did not send. Our handler passes on what is not ours. All of this runs with signals blocked, in raw calls.
+ * The signal is 33, libc's SIGSETXID: no program can block or claim it, and libc's handler
+ * ignores what it did not send. Our handler passes on what is not ours. All of this runs with
+ * signals blocked, in raw calls.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -64,8 +67,8 @@ static bool anyone_in_libc(void)
 	return any;
 }
 
-/* A thread that libc made for itself (timers, aio), which no hook saw and whose calls were not dispatched yet: what the
- * frame holds of altstack and mask is what it goes on with. */
+/* A thread that libc made for itself (timers, aio), which no hook saw and whose calls were not
+ * dispatched yet: what the frame holds of altstack and mask is what it goes on with. */
 static void answer(ucontext_t *uc)
 {
 	if (!gmp_tls || !gmp_tls->armed) {
@@ -99,7 +102,7 @@ static void install_kick(void)
 		before_kick = old;
 }
 
-/* ---- one thread -------------------------------------------------------------------------------- */
+/* ---- one thread ---- */
 
 enum where { GONE, RUNNING, BLOCKED };
 
@@ -168,12 +171,14 @@ static bool is_armed(int tid)
 
 	gmi_lock(&gmp_threads_lock);
 	for (struct gm_thread *t = gmi_threads; t && !armed; t = t->next)
-		armed = atomic_load(&t->tid) == tid && t->preload && ((struct gmp_thread *)t->preload)->armed;
+		armed = atomic_load(&t->tid) == tid && t->preload &&
+			((struct gmp_thread *)t->preload)->armed;
 	gmi_unlock(&gmp_threads_lock);
 	return armed;
 }
 
-/* Threads that the kernel made for io_uring have no user mode to come through. poll: only those that poll queues. */
+/* Threads that the kernel made for io_uring have no user mode to come through. poll: only those
+ * that poll queues. */
 static bool is_uring_thread(int tid, bool poll)
 {
 	char path[64], name[16] = "";
@@ -202,7 +207,8 @@ static void settle(int tid)
 		enum where w = look(tid, &nr, a, &sp);
 		if (w == GONE || (w == BLOCKED && is_armed(tid) && is_settled(nr, a, sp)))
 			return;
-		if (!kicked && gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
+		if (!kicked &&
+		    gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
 			return;
 		kicked = true;
 		if (atomic_load(&came_by) == tid)
@@ -210,7 +216,8 @@ static void settle(int tid)
 		step();
 	}
 	if (!is_internal(tid))
-		gm_log(GM_LOG_WARN, "thread %d does not answer; a call of its may miss memory that is away",
+		gm_log(GM_LOG_WARN,
+		       "thread %d does not answer; a call of its may miss memory that is away",
 		       tid);
 }
 
@@ -254,8 +261,8 @@ static bool find_poller(int tid, void *found)
 	return *(bool *)found = is_uring_thread(tid, true);
 }
 
-/* A queue that a kernel thread polls, from before we could see to it (uring.c): requests would name memory that is away,
- * and nothing would tell us. */
+/* A queue that a kernel thread polls, from before we could see to it (uring.c): requests would
+ * name memory that is away, and nothing would tell us. */
 static bool queue_is_polled(void)
 {
 	static bool told;
@@ -263,9 +270,9 @@ static bool queue_is_polled(void)
 
 	each_thread(find_poller, &found);
 	if (found && !told)
-		gm_log(GM_LOG_WARN,
-		       "an io_uring submission queue is polled by the kernel (IORING_SETUP_SQPOLL): "
-		       "memory stays on the host as long as it is there");
+		gm_log(GM_LOG_WARN, "an io_uring submission queue is polled by the kernel "
+				    "(IORING_SETUP_SQPOLL): "
+				    "memory stays on the host as long as it is there");
 	told |= found;
 	return found;
 }

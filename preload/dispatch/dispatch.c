@@ -1,12 +1,13 @@
 /*
- * dispatch.c - Syscall User Dispatch: while the selector is on, every system call made outside gate.S comes
- * here as a SIGSYS, and is made between pin and unpin of its user buffers.
+ * dispatch.c - Syscall User Dispatch: while the selector is on, every system call made outside
+ * gate.S comes here as a SIGSYS, and is made between pin and unpin of its user buffers.
  *
- * The handler runs on the interrupted stack with nothing blocked: a call may wait for ever and be interrupted
- * by the program's handlers, which make calls of their own. It uses raw calls only and leaves errno alone.
+ * The handler runs on the interrupted stack with nothing blocked: a call may wait for ever and
+ * be interrupted by the program's handlers, which make calls of their own. It uses raw calls
+ * only and leaves errno alone.
  *
- * Calls that cannot be made from inside a handler (they change the stack, the frame, or return twice) go to a
- * stub of gate.S, one for each place they are made from: `syscall; jmp back`.
+ * Calls that cannot be made from inside a handler (they change the stack, the frame, or return
+ * twice) go to a stub of gate.S, one for each place they are made from: `syscall; jmp back`.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -55,7 +56,7 @@ struct call {
 	long a[6];
 };
 
-/* ---- stubs ------------------------------------------------------------------------------------- */
+/* ---- stubs ---- */
 
 static void *find_stub(const struct stubs *t, void *back, unsigned n)
 {
@@ -85,7 +86,7 @@ static void *stub_for(struct stubs *t, void *back)
 	return s;
 }
 
-/* ---- special calls: each gives the result, or goes on in a stub (RESUME) ----------------------- */
+/* ---- special calls: each gives the result, or goes on in a stub (RESUME) ---- */
 
 #define RESUME LONG_MIN /* no result of any call */
 
@@ -116,7 +117,8 @@ static long raw_fork(long flags, struct call *c)
 		return r;
 	}
 	gmp_fork_child();
-	if (flags & CLONE_CHILD_SETTID) { /* the kernel's write came before the child had its memory */
+	/* the kernel's write came before the child had its memory */
+	if (flags & CLONE_CHILD_SETTID) {
 		int tid = gmi_gettid();
 		gmp_copy((void *)c->a[3], &tid, sizeof(tid));
 	}
@@ -126,8 +128,8 @@ static long raw_fork(long flags, struct call *c)
 #define CLONE_TIDS   (CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 #define THREAD_FLAGS (CLONE_VM | CLONE_THREAD | CLONE_SETTLS)
 
-/* A stub makes the call, with no pins: where the kernel writes, now or when the child ends, stays on the host; and the
- * child cannot take a fault on its stack before it is armed. */
+/* A stub makes the call, with no pins: where the kernel writes, now or when the child ends,
+ * stays on the host; and the child cannot take a fault on its stack before it is armed. */
 static void keep_for_child(const struct call *c)
 {
 	if (c->a[0] & CLONE_TIDS) {
@@ -135,11 +137,12 @@ static void keep_for_child(const struct call *c)
 		gmp_keep((void *)c->a[3], sizeof(int), true);
 	}
 	if (c->a[1] && gmi_vm_contains((char *)c->a[1] - 1))
-		gmp_keep((void *)gm_align_down((uintptr_t)c->a[1] - 1, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
+		gmp_keep((void *)gm_align_down((uintptr_t)c->a[1] - 1, GM_BLOCK_BYTES),
+			 GM_BLOCK_BYTES, true);
 }
 
-/* The child runs on this thread's memory and stack until it execs or ends. libc's own children have a stack of their own, and what
- * they use was copied (exec.c). */
+/* The child runs on this thread's memory and stack until it execs or ends. libc's own children
+ * have a stack of their own, and what they use was copied (exec.c). */
 static long do_vfork(struct call *c)
 {
 	return go_on(c, &vfork_stubs);
@@ -158,8 +161,9 @@ static long do_clone(struct call *c)
 		keep_for_child(c);
 		if (is_vfork(c))
 			return do_vfork(c);
-		return (c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own ? go_on(c, &clone_stubs)
-										   : do_stub(c);
+		return (c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own
+			       ? go_on(c, &clone_stubs)
+			       : do_stub(c);
 	}
 	long r = raw_fork(c->a[0], c);
 	if (!r && c->a[1])
@@ -173,7 +177,8 @@ static long do_fork(struct call *c)
 	return gmp_in_fork ? do_stub(c) : raw_fork(SIGCHLD, &none);
 }
 
-/* What the kernel does for a dying thread needs its robust mutexes: they stay on the host from now on. */
+/* What the kernel does for a dying thread needs its robust mutexes: they stay on the host from
+ * now on. */
 static void pin_robust_list(void)
 {
 	struct {
@@ -184,7 +189,8 @@ static void pin_robust_list(void)
 	size_t len = 0;
 	void *entry;
 
-	if (gm_sys3(SYS_get_robust_list, 0, &user, &len) || !user || gmp_copy(&head, user, sizeof(head)))
+	if (gm_sys3(SYS_get_robust_list, 0, &user, &len) || !user ||
+	    gmp_copy(&head, user, sizeof(head)))
 		return;
 	entry = head.next;
 	for (int i = 0; i < ROBUST_MAX && entry != (void *)user; i++) {
@@ -199,7 +205,8 @@ static void pin_robust_list(void)
 static void end(void *status)
 {
 	gmp_thread_end();
-	gm_sys1(SYS_exit, status); /* from here: libc gives this stack away only when the kernel says so */
+	/* from here: libc gives this stack away only when the kernel says so */
+	gm_sys1(SYS_exit, status);
 	__builtin_unreachable();
 }
 
@@ -210,7 +217,8 @@ static long do_exit(struct call *c)
 		return do_stub(c); /* the thread that this record is of goes on */
 	pin_robust_list();
 	gmi_block_signals();
-	gmp_call_on((void *)gm_align_down((uintptr_t)c->g[REG_RSP] - GMP_REDZONE, 16), end, (void *)c->a[0]);
+	gmp_call_on((void *)gm_align_down((uintptr_t)c->g[REG_RSP] - GMP_REDZONE, 16), end,
+		    (void *)c->a[0]);
 	__builtin_unreachable();
 }
 
@@ -226,7 +234,8 @@ static long do_execve(struct call *c)
 
 static long do_execveat(struct call *c)
 {
-	return gmp_execveat((int)c->a[0], (void *)c->a[1], (void *)c->a[2], (void *)c->a[3], (int)c->a[4]);
+	return gmp_execveat((int)c->a[0], (void *)c->a[1], (void *)c->a[2], (void *)c->a[3],
+			    (int)c->a[4]);
 }
 
 void gmp_sigreturn_plain(ucontext_t *uc);
@@ -302,7 +311,8 @@ static long do_sigpending(struct call *c)
 
 static long do_prctl(struct call *c)
 {
-	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : plain(c); /* as if the kernel had none */
+	/* as if the kernel had none */
+	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : plain(c);
 }
 
 static long do_close(struct call *c)
@@ -340,13 +350,15 @@ static long do_munmap(struct call *c)
 
 static long do_mprotect(struct call *c)
 {
-	return in_window(c) ? gmi_vm_protect(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2])
+	return in_window(c) ? gmi_vm_protect(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
+					     (int)c->a[2])
 			    : plain(c);
 }
 
 static long do_madvise(struct call *c)
 {
-	return in_window(c) ? gmi_vm_advise(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2])
+	return in_window(c) ? gmi_vm_advise(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
+					    (int)c->a[2])
 			    : plain(c);
 }
 
@@ -366,15 +378,16 @@ static long do_mmap(struct call *c)
 			gmp_uring_mapped((void *)r, (size_t)c->a[1], (uint64_t)c->a[5]);
 		return r;
 	}
-	return (long)gmi_vm_map_fixed(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (int)c->a[2],
-				      (int)c->a[3], (int)c->a[4], (uint64_t)c->a[5],
+	return (long)gmi_vm_map_fixed(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
+				      (int)c->a[2], (int)c->a[3], (int)c->a[4], (uint64_t)c->a[5],
 				      (uintptr_t)c->g[REG_RIP]);
 }
 
 /* The kernel's vector is a buffer as any other; the memory asked about is the program's. */
 static long do_mincore(struct call *c)
 {
-	unsigned pin = gmi_pin((void *)c->a[2], ((size_t)c->a[1] + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
+	unsigned pin = gmi_pin((void *)c->a[2],
+			       ((size_t)c->a[1] + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
 	long r = gmp_mincore((void *)c->a[0], (size_t)c->a[1], (unsigned char *)c->a[2]);
 
 	gmi_unpin(pin);
@@ -396,7 +409,7 @@ static long do_msync(struct call *c)
 	return gmp_msync((void *)c->a[0], (size_t)c->a[1], (int)c->a[2]);
 }
 
-/* ---- all other calls --------------------------------------------------------------------------- */
+/* ---- all other calls ---- */
 
 void gmp_keep(const void *p, size_t n, bool movable)
 {
@@ -406,7 +419,8 @@ void gmp_keep(const void *p, size_t n, bool movable)
 		gmi_vm_stay(gmi_vm_space(), (void *)p, n);
 }
 
-long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg), void *arg)
+long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
+		     void *arg)
 {
 	unsigned token[GMP_RANGES];
 	struct gmp_ranges rs = {.hold = gmp_keep};
@@ -434,20 +448,22 @@ long gmp_pinned_syscall(long nr, const long a[6])
 
 static long plain(struct call *c)
 {
-	const struct gmp_syscall *s = c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
+	const struct gmp_syscall *s =
+		c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
 
 	if (!s || !s->memory)
-		return gmp_names_our_fd(c->nr, c->a[0])
-			       ? -EBADF
-			       : gm_sys6(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+		return gmp_names_our_fd(c->nr, c->a[0]) ? -EBADF
+							: gm_sys6(c->nr, c->a[0], c->a[1], c->a[2],
+								  c->a[3], c->a[4], c->a[5]);
 	for (unsigned i = 0; i < 6; i++)
 		if (gm_unlikely(s->arg[i].kind == GMP_SIGSET || s->arg[i].kind == GMP_SIGSET6))
 			return gmp_masked_syscall(c->nr, c->a, i,
-						  s->arg[i].kind == GMP_SIGSET ? GMP_MASK : GMP_MASK_PAIR);
+						  s->arg[i].kind == GMP_SIGSET ? GMP_MASK
+									       : GMP_MASK_PAIR);
 	return gmp_pinned_syscall(c->nr, c->a);
 }
 
-/* ---- io_uring (uring.c) ------------------------------------------------------------------------- */
+/* ---- io_uring (uring.c) ---- */
 
 static long do_uring_setup(struct call *c)
 {
@@ -538,18 +554,21 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 	if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
 		gmp_pin_stack((uintptr_t)g[REG_RSP]);
 	GM_COUNT(syscalls_dispatched, 1);
-	struct call c = {.uc = uc,
-			 .g = g,
-			 .nr = info->si_syscall,
-			 .a = {g[REG_RDI], g[REG_RSI], g[REG_RDX], g[REG_R10], g[REG_R8], g[REG_R9]}};
+	struct call c = {
+		.uc = uc,
+		.g = g,
+		.nr = info->si_syscall,
+		.a = {g[REG_RDI], g[REG_RSI], g[REG_RDX], g[REG_R10], g[REG_R8], g[REG_R9]}};
 	bool known = c.nr >= 0 && c.nr < GMP_NSYSCALLS;
-	long r = info->si_arch != AUDIT_ARCH_X86_64 ? -ENOSYS
-						    : special[known ? gmp_syscalls[c.nr].special : 0](&c);
+	long r = info->si_arch != AUDIT_ARCH_X86_64
+			 ? -ENOSYS
+			 : special[known ? gmp_syscalls[c.nr].special : 0](&c);
 	if (r != RESUME)
 		g[REG_RAX] = r;
 }
 
-/* gate.S: a thread that libc or the program made by a call of its own is armed before it does anything. */
+/* gate.S: a thread that libc or the program made by a call of its own is armed before it does
+ * anything. */
 void gmp_thread_born(void);
 void gmp_thread_born(void)
 {
@@ -563,12 +582,13 @@ void gmp_guest_born(void)
 	gmp_dispatch_arm_thread();
 }
 
-/* ---- per thread -------------------------------------------------------------------------------- */
+/* ---- per thread ---- */
 
 static long set_dispatch(int on)
 {
-	return on ? gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, gmp_gate_start,
-			    (uintptr_t)gmp_gate_end - (uintptr_t)gmp_gate_start, &gmp_selector)
+	return on ? gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
+			    gmp_gate_start, (uintptr_t)gmp_gate_end - (uintptr_t)gmp_gate_start,
+			    &gmp_selector)
 		  : gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
 }
 
@@ -597,7 +617,7 @@ void gmp_dispatch_init(void)
 	gmi_activate_hook = gmp_activate;
 	gmp_have_dispatch = set_dispatch(1) == 0;
 	if (!gmp_have_dispatch)
-		gm_log(GM_LOG_WARN,
-		       "this kernel has no Syscall User Dispatch: only calls made through libc's exported "
-		       "functions can use memory that is away");
+		gm_log(GM_LOG_WARN, "this kernel has no Syscall User Dispatch: only calls made "
+				    "through libc's exported "
+				    "functions can use memory that is away");
 }

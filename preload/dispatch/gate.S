@@ -1,8 +1,10 @@
 /*
- * gate.S - the always-allowed range of Syscall User Dispatch: the gate of all our own calls, the returns from signal
- * handlers, and stubs for the calls that must be made from the program's own context (clone, vfork, rt_sigreturn, exit).
+ * gate.S - the always-allowed range of Syscall User Dispatch: the gate of all our own calls, the
+ * returns from signal handlers, and stubs for the calls that must be made from the program's own
+ * context (clone, vfork, rt_sigreturn, exit).
  *
- * All of it is ordinary code of the library: nothing is generated at run time, so no page is writable and executable.
+ * All of it is ordinary code of the library: nothing is generated at run time, so no page is
+ * writable and executable.
  */
 #define NR_rt_sigreturn 15
 #define GMP_NSTUBS       384
@@ -37,8 +39,8 @@ gmp_gate:
 	.size gmp_gate, . - gmp_gate
 
 /*
- * long gmp_gate_if(go, nr, args): the call, unless *go is zero. A signal between the look and the kernel moves us to _out, so
- * that none comes unseen (sigwait.c).
+ * long gmp_gate_if(go, nr, args): the call, unless *go is zero. A signal between the look and
+ * the kernel moves us to _out, so that none comes unseen (sigwait.c).
  */
 	.type gmp_gate_if, @function
 gmp_gate_if:
@@ -65,9 +67,10 @@ gmp_gate_if_out:
 	.size gmp_gate_if, . - gmp_gate_if
 
 /*
- * Returns from signal handlers. rsp points at the kernel's ucontext; the unwind tables find every register in there
- * (general registers start 40 bytes into it, in the order of REG_R8...), so debuggers and C++ exceptions see through. The
- * nop belongs to the function: unwinders look one byte before a return address.
+ * Returns from signal handlers. rsp points at the kernel's ucontext; the unwind tables find
+ * every register in there (general registers start 40 bytes into it, in the order of REG_R8...),
+ * so debuggers and C++ exceptions see through. The nop belongs to the function: unwinders look
+ * one byte before a return address.
  */
 	.macro saved reg, greg
 	.cfi_escape 0x10, \reg, 3, 0x77, ((40 + 8 * \greg) & 0x7f) | 0x80, (40 + 8 * \greg) >> 7
@@ -111,7 +114,8 @@ gmp_gate_if_out:
 	.endm
 
 /*
- * Every handler of the program's is entered through here: gmp_handler_begins() sees to masks and says where it is.
+ * Every handler of the program's is entered through here: gmp_handler_begins() sees to masks and
+ * says where it is.
  */
 	.balign 16
 	.type gmp_handler_enter, @function
@@ -137,7 +141,8 @@ gmp_handler_enter:
 	restorer gmp_restore_forwarded, gmp_sigreturn_forwarded
 
 /*
- * gmp_sigreturn_with(uc, dst, src, n): leaves this stack (dst may lie on it), copies a frame, continues in uc.
+ * gmp_sigreturn_with(uc, dst, src, n): leaves this stack (dst may lie on it), copies a frame,
+ * continues in uc.
  */
 	.balign 16
 	.type gmp_sigreturn_with, @function
@@ -154,7 +159,8 @@ gmp_sigreturn_with:
 	.cfi_endproc
 	.size gmp_sigreturn_with, . - gmp_sigreturn_with
 
-/* Stub i: the call, then back to gmp_stub_back[i]. No register or stack is used: clone's child takes the same way. */
+/* Stub i: the call, then back to gmp_stub_back[i]. No register or stack is used: clone's child
+ * takes the same way. */
 	.balign 16
 gmp_stubs:
 	.set i, 0
@@ -165,9 +171,9 @@ gmp_stubs:
 	.endr
 
 /*
- * The same for calls whose child is to be armed before it does anything: it first goes by `born`, on its stack, with all
- * registers but those of a system call's result kept. A vfork child's stack is its parent's, who comes back to the same
- * place above it.
+ * The same for calls whose child is to be armed before it does anything: it first goes by
+ * `born`, on its stack, with all registers but those of a system call's result kept. A vfork
+ * child's stack is its parent's, who comes back to the same place above it.
  */
 	.macro child_stubs name, number, back, child, born
 	.balign 32

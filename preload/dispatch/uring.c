@@ -1,14 +1,17 @@
 /*
- * uring.c - io_uring: the kernel uses memory of requests after the call that submitted them, and learns of requests from
- * shared memory. What they name is pinned for good: a page of the program that the kernel may write to at any moment
- * must not move, and nothing says when the last request that named it has ended.
+ * uring.c - io_uring: the kernel uses memory of requests after the call that submitted them, and
+ * learns of requests from shared memory. What they name is pinned for good: a page of the
+ * program that the kernel may write to at any moment must not move, and nothing says when the
+ * last request that named it has ended.
  *
- * Requests are found where the program writes them: the mappings of submission queue entries. All of them are looked at
- * before each submission, also those of earlier ones: which are new is known to the owner of a ring only, and memory
- * that is pinned already costs a look. Rings of provided buffers are treated the same way.
+ * Requests are found where the program writes them: the mappings of submission queue entries.
+ * All of them are looked at before each submission, also those of earlier ones: which are new is
+ * known to the owner of a ring only, and memory that is pinned already costs a look. Rings of
+ * provided buffers are treated the same way.
  *
- * A ring whose submission queue is polled by a kernel thread would need no call at all. It is made without the thread
- * and its queue always says "wake me up": the program then calls for each submission, as after an idle time.
+ * A ring whose submission queue is polled by a kernel thread would need no call at all. It is
+ * made without the thread and its queue always says "wake me up": the program then calls for
+ * each submission, as after an idle time.
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -23,9 +26,10 @@
 #ifndef IORING_SETUP_NO_MMAP
 #define IORING_SETUP_NO_MMAP (1u << 14)
 #endif
-#define SETUP_SQE128	   (1u << 10)
-#define SETUP_CQE32	   (1u << 11)
-#define NOT_WITH_SQPOLL	   (1u << 8 | 1u << 9 | 1u << 13) /* COOP_TASKRUN, TASKRUN_FLAG, DEFER_TASKRUN */
+#define SETUP_SQE128 (1u << 10)
+#define SETUP_CQE32  (1u << 11)
+/* COOP_TASKRUN, TASKRUN_FLAG, DEFER_TASKRUN */
+#define NOT_WITH_SQPOLL	   (1u << 8 | 1u << 9 | 1u << 13)
 #define REGISTER_PBUF_RING 22
 #define REGISTER_BY_NUMBER (1u << 31)
 #define MAX_AREAS	   64
@@ -56,8 +60,8 @@ static void add_area(const void *lo, size_t bytes, enum gmp_layout_id layout)
 	gmi_unlock(&lock);
 	gmi_restore_signals(mask);
 	if (i == MAX_AREAS && !atomic_exchange(&told, true))
-		gm_log(GM_LOG_WARN, "more than %d io_uring rings: memory of their requests may move",
-		       MAX_AREAS);
+		gm_log(GM_LOG_WARN,
+		       "more than %d io_uring rings: memory of their requests may move", MAX_AREAS);
 }
 
 void gmp_uring_mapped(const void *addr, size_t len, uint64_t off)
@@ -91,11 +95,12 @@ void gmp_uring_submitting(void)
 	for (unsigned i = 0; i < atomic_load_explicit(&nareas, memory_order_acquire); i++) {
 		struct area a = areas[i];
 		if (a.bytes)
-			gmp_ranges_layout(&rs, a.layout, a.lo, a.bytes / gmp_layouts[a.layout].bytes);
+			gmp_ranges_layout(&rs, a.layout, a.lo,
+					  a.bytes / gmp_layouts[a.layout].bytes);
 	}
 }
 
-/* ---- the three calls --------------------------------------------------------------------------- */
+/* ---- the three calls ---- */
 
 static unsigned power_of_two(unsigned n)
 {
@@ -107,22 +112,26 @@ static void keep_rings(unsigned entries, const struct io_uring_params *p)
 {
 	/* of sq_off.resv2 and cq_off.resv2 in older headers: user_addr */
 	uint64_t sqes = p->sq_off.resv2, rings = p->cq_off.resv2;
-	size_t n = power_of_two(entries), cq = p->flags & IORING_SETUP_CQSIZE ? p->cq_entries : 2 * n;
+	size_t n = power_of_two(entries),
+	       cq = p->flags & IORING_SETUP_CQSIZE ? p->cq_entries : 2 * n;
 	size_t bytes = n * SQE_BYTES << !!(p->flags & SETUP_SQE128);
 
 	gmp_keep((void *)sqes, bytes, true);
-	gmp_keep((void *)rings, GM_PAGE_BYTES + n * 4 + (cq * 16 << !!(p->flags & SETUP_CQE32)), true);
+	gmp_keep((void *)rings, GM_PAGE_BYTES + n * 4 + (cq * 16 << !!(p->flags & SETUP_CQE32)),
+		 true);
 	add_area((void *)sqes, bytes, GMP_LAYOUT_SQE);
 }
 
 static long say_wake_me_up(int fd, const struct io_uring_params *p)
 {
 	size_t bytes = p->sq_off.flags + sizeof(unsigned);
-	char *ring = gm_sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
+	char *ring = gm_sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+				 IORING_OFF_SQ_RING);
 
 	if (gm_is_err(ring))
 		return gm_err(ring);
-	__atomic_fetch_or((unsigned *)(ring + p->sq_off.flags), IORING_SQ_NEED_WAKEUP, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or((unsigned *)(ring + p->sq_off.flags), IORING_SQ_NEED_WAKEUP,
+			  __ATOMIC_SEQ_CST);
 	gm_sys_munmap(ring, bytes);
 	return 0;
 }
@@ -134,8 +143,8 @@ long gmp_uring_setup(unsigned entries, void *user)
 	if (gmp_copy(&p, user, sizeof(p)))
 		return -EFAULT;
 	const unsigned asked = p.flags & (IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF);
-	const bool polled =
-		(asked & IORING_SETUP_SQPOLL) && !(p.flags & (NOT_WITH_SQPOLL | IORING_SETUP_NO_MMAP));
+	const bool polled = (asked & IORING_SETUP_SQPOLL) &&
+			    !(p.flags & (NOT_WITH_SQPOLL | IORING_SETUP_NO_MMAP));
 	if (polled)
 		p.flags &= ~asked;
 	if (p.flags & IORING_SETUP_NO_MMAP)
@@ -167,11 +176,12 @@ long gmp_uring_register(const long a[6])
 	long r = gmp_pinned_syscall(SYS_io_uring_register, a);
 
 	if (!r && ring && reg.addr)
-		add_area((void *)reg.addr, reg.entries * sizeof(struct io_uring_buf), GMP_LAYOUT_PBUF);
+		add_area((void *)reg.addr, reg.entries * sizeof(struct io_uring_buf),
+			 GMP_LAYOUT_PBUF);
 	return r;
 }
 
-/* ---- rings from before the activation ---------------------------------------------------------- */
+/* ---- rings from before the activation ---- */
 
 static void each_line(const char *path, void (*each)(const char *line, void *arg), void *arg)
 {
@@ -219,8 +229,8 @@ static void look_at_mapping(const char *line, void *unused)
 		gmp_uring_mapped((void *)v[0], v[1] - v[0], v[2]);
 }
 
-/* Of a ring's /proc/self/fdinfo: "UserBufs: count", then "number: 0xaddress/bytes" for each. The kernel leaves those out while
- * the ring is busy. */
+/* Of a ring's /proc/self/fdinfo: "UserBufs: count", then "number: 0xaddress/bytes" for each. The
+ * kernel leaves those out while the ring is busy. */
 struct registered {
 	bool inside;
 	uint64_t said, seen;
@@ -271,7 +281,8 @@ static void look_at_fd(unsigned fd, void *unused)
 			return;
 		gm_sys2(SYS_nanosleep, &pause, NULL);
 	}
-	gm_log(GM_LOG_WARN, "io_uring: of %lu registered buffers only %lu are known: the others may move",
+	gm_log(GM_LOG_WARN,
+	       "io_uring: of %lu registered buffers only %lu are known: the others may move",
 	       (unsigned long)r.said, (unsigned long)r.seen);
 }
 

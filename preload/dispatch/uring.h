@@ -1,6 +1,7 @@
 /*
- * uring.h - io_uring under dispatch: see uring.c. Called by dispatch.c for the calls, by mmap.c for the mappings of
- * rings, by activate.c for rings that were there before. Signal-safe; a lock of its own, a leaf.
+ * uring.h - io_uring under dispatch: see uring.c. Called by dispatch.c for the calls, by mmap.c
+ * for the mappings of rings, by activate.c for rings that were there before. Signal-safe; a lock
+ * of its own, a leaf.
  */
 #ifndef GMP_URING_H
 #define GMP_URING_H

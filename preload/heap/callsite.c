@@ -1,9 +1,11 @@
 /*
- * callsite.c - which line of the program a big block of memory belongs to: the report names those that move.
+ * callsite.c - which line of the program a big block of memory belongs to: the report names
+ * those that move.
  *
- * Blocks of 2 MiB and more, about what one array is: jemalloc's entries for large sizes are wrapped at link time,
- * above its locks. A walk up the stack costs some microseconds there, less than the block's first page faults. libgcc's
- * unwinder takes no lock and no memory (_dl_find_object); libunwind's would take the loader's (decisions.md).
+ * Blocks of 2 MiB and more, about what one array is: jemalloc's entries for large sizes are
+ * wrapped at link time, above its locks. A walk up the stack costs some microseconds there, less
+ * than the block's first page faults. libgcc's unwinder takes no lock and no memory
+ * (_dl_find_object); libunwind's would take the loader's (decisions.md).
  */
 #include "preload/preload.h"
 
@@ -62,7 +64,8 @@ static uintptr_t call_site(void)
 static void *note(void *p, size_t bytes)
 {
 	if (p && bytes >= GM_BLOCK_BYTES && gmi_opt.report != GM_REPORT_NONE && gmi_vm_contains(p))
-		gmi_vm_note_site(gmi_vm_space(), p, bytes, call_site()); /* not noted: counted as "other" */
+		gmi_vm_note_site(gmi_vm_space(), p, bytes,
+				 call_site()); /* not noted: counted as "other" */
 	return p;
 }
 
@@ -80,12 +83,13 @@ void *__wrap_je_large_palloc(void *tsdn, void *arena, size_t bytes, size_t align
 	return note(__real_je_large_palloc(tsdn, arena, bytes, align, zero), bytes);
 }
 
-void *__real_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align, bool zero,
-			     void *tcache, void *hook);
-void *__wrap_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align, bool zero,
-			     void *tcache, void *hook);
-void *__wrap_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align, bool zero,
-			     void *tcache, void *hook)
+void *__real_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align,
+			     bool zero, void *tcache, void *hook);
+void *__wrap_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align,
+			     bool zero, void *tcache, void *hook);
+void *__wrap_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align,
+			     bool zero, void *tcache, void *hook)
 {
-	return note(__real_je_large_ralloc(tsdn, arena, p, bytes, align, zero, tcache, hook), bytes);
+	return note(__real_je_large_ralloc(tsdn, arena, p, bytes, align, zero, tcache, hook),
+		    bytes);
 }

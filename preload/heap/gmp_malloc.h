@@ -1,24 +1,26 @@
 /*
- * gmp_malloc.h - the program's heap: jemalloc's PIC archive, with user data in arenas that live in the
- * managed window.
+ * gmp_malloc.h - the program's heap: jemalloc's PIC archive, with user data in arenas that live
+ * in the managed window.
  *
- * Called by the preload's constructor and by the start of every thread. malloc, free and the rest are
- * jemalloc's own functions, exported as they are; nothing of ours is on their fast path. Until
- * gmp_malloc_init() (and for ever when it fails or is not called: GMEM_DISABLE) memory comes from jemalloc's
- * ordinary arenas, outside the window; such blocks stay valid and may be freed at any time.
+ * Called by the preload's constructor and by the start of every thread. malloc, free and the
+ * rest are jemalloc's own functions, exported as they are; nothing of ours is on their fast
+ * path. Until gmp_malloc_init() (and for ever when it fails or is not called: GMEM_DISABLE)
+ * memory comes from jemalloc's ordinary arenas, outside the window; such blocks stay valid and
+ * may be freed at any time.
  *
- * Lock: none of ours. jemalloc calls the extent hooks with its own locks held; they take core's region lock.
+ * Lock: none of ours. jemalloc calls the extent hooks with its own locks held; they take core's
+ * region lock.
  */
 #ifndef GMP_MALLOC_H
 #define GMP_MALLOC_H
 
-/* Memory comes from the window from now on. Once, before main, after the options are parsed. 0, or -errno:
- * the heap stays unmanaged. */
+/* Memory comes from the window from now on. Once, before main, after the options are parsed. 0,
+ * or -errno: the heap stays unmanaged. */
 int gmp_malloc_init(void);
 /*
- * The calling thread allocates from a managed arena from now on. For the main thread after gmp_malloc_init(),
- * for others first thing in their start wrapper. Keeps errno. Does nothing before gmp_malloc_init(). Not for
- * signal handlers.
+ * The calling thread allocates from a managed arena from now on. For the main thread after
+ * gmp_malloc_init(), for others first thing in their start wrapper. Keeps errno. Does nothing
+ * before gmp_malloc_init(). Not for signal handlers.
  */
 void gmp_malloc_thread_bind(void);
 

@@ -1,17 +1,18 @@
 /*
- * gmp_mmap.h - the hooks of mmap and its relatives. Until gmp_mmap_init() they are plain system calls.
+ * gmp_mmap.h - the hooks of mmap and its relatives. Until gmp_mmap_init() they are plain system
+ * calls.
  */
 #ifndef GMP_MMAP_H
 #define GMP_MMAP_H
 
 #include <stddef.h>
 
-/* From now on private anonymous mappings come from the managed window. Once, in the constructor; not with
- * GMEM_DISABLE. */
+/* From now on private anonymous mappings come from the managed window. Once, in the constructor;
+ * not with GMEM_DISABLE. */
 void gmp_mmap_init(void);
 
-/* mlock, mlock2 (flags), munlock, msync (flags), mincore on any memory, as the hooks and raw calls have them: results or
- * -errno. vec: accessible for the kernel. */
+/* mlock, mlock2 (flags), munlock, msync (flags), mincore on any memory, as the hooks and raw
+ * calls have them: results or -errno. vec: accessible for the kernel. */
 long gmp_mlock(long nr, const void *addr, size_t len, long flags);
 long gmp_munlock(const void *addr, size_t len);
 long gmp_msync(void *addr, size_t len, int flags);

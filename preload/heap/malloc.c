@@ -1,10 +1,10 @@
 /*
- * jemalloc's configuration, and the arenas of the managed heap: extent hooks over core's window. See
- * gmp_malloc.h.
+ * jemalloc's configuration, and the arenas of the managed heap: extent hooks over core's window.
+ * See gmp_malloc.h.
  *
- * Only whole extents pass through here. jemalloc keeps (retains) what it once mapped, so a program's steady
- * state calls no hook at all. Arena 0 and all of jemalloc's metadata stay in ordinary memory: they must never
- * migrate.
+ * Only whole extents pass through here. jemalloc keeps (retains) what it once mapped, so a
+ * program's steady state calls no hook at all. Arena 0 and all of jemalloc's metadata stay in
+ * ordinary memory: they must never migrate.
  */
 #include "preload/heap/gmp_malloc.h"
 
@@ -16,24 +16,25 @@
 #include "core/page/thread.h"
 #include "core/space/vm.h"
 
-/* Our words of last resort: parsed by jemalloc after the program's MALLOC_CONF, so that nothing can undo
- * them. */
+/* Our words of last resort: parsed by jemalloc after the program's MALLOC_CONF, so that nothing
+ * can undo them. */
 const char *malloc_conf_2_conf_harder =
 	"background_thread:false," /* its start-up can deadlock in a preload, and a fork would lose it */
-	"oversize_threshold:0,"	   /* else big blocks go to an automatic arena, past our hooks */
-	"percpu_arena:disabled,"   /* else threads leave the arena that they were bound to */
-	"retain:true,"		   /* else every freed page run is a hook call and an munmap */
-	"dss:disabled,"		   /* sbrk is the program's */
-	"zero_realloc:free,"	   /* realloc(p, 0) frees and returns NULL, as glibc's does */
-	"hpa:false,"		   /* takes memory past the extent hooks */
-	"san_guard_small:0,"	   /* guard pages would be protected past core's back */
+	"oversize_threshold:0,"	 /* else big blocks go to an automatic arena, past our hooks */
+	"percpu_arena:disabled," /* else threads leave the arena that they were bound to */
+	"retain:true,"		 /* else every freed page run is a hook call and an munmap */
+	"dss:disabled,"		 /* sbrk is the program's */
+	"zero_realloc:free,"	 /* realloc(p, 0) frees and returns NULL, as glibc's does */
+	"hpa:false,"		 /* takes memory past the extent hooks */
+	"san_guard_small:0,"	 /* guard pages would be protected past core's back */
 	"san_guard_large:0,"
 	"abort_conf:false"; /* somebody else's MALLOC_CONF is no reason to die */
 
 /*
- * Arena 0 serves what runs before init and jemalloc's own bookkeeping; all others are managed, and every
- * thread is bound to one of them. They are jemalloc's automatic arenas, not some made by arenas.create:
- * jemalloc keeps a locked list of the large blocks of those, two mutexes a malloc/free pair.
+ * Arena 0 serves what runs before init and jemalloc's own bookkeeping; all others are managed,
+ * and every thread is bound to one of them. They are jemalloc's automatic arenas, not some made
+ * by arenas.create: jemalloc keeps a locked list of the large blocks of those, two mutexes a
+ * malloc/free pair.
  */
 #define FIRST_MANAGED 1
 static bool managed; /* the window is there */
@@ -41,7 +42,8 @@ static _Atomic uint32_t next_thread;
 
 #define TRIAL_BYTES (1ul << 20)
 
-/* Growth of the retained pool is geometric; unbounded it would map gigabytes at a time for a big heap. */
+/* Growth of the retained pool is geometric; unbounded it would map gigabytes at a time for a big
+ * heap. */
 #define RETAIN_GROW_LIMIT (256ul << 20)
 
 static struct gm_as *space;
@@ -49,22 +51,24 @@ static struct gm_as *space;
 /*
  * ---- extent hooks ----
  *
- * jemalloc's default hooks, replaced at link time (--wrap), not extent_hooks_t of its API: those cost two
- * changes of the thread's state around every split and merge, a third of a big malloc. The default ones also
- * zero by discarding, while with API hooks jemalloc writes zeros itself, with its locks held. Metadata goes
- * past all of these, straight to mmap.
+ * jemalloc's default hooks, replaced at link time (--wrap), not extent_hooks_t of its API: those
+ * cost two changes of the thread's state around every split and merge, a third of a big malloc.
+ * The default ones also zero by discarding, while with API hooks jemalloc writes zeros itself,
+ * with its locks held. Metadata goes past all of these, straight to mmap.
  */
-#define WRAP(ret, name, ...)                                                                                 \
-	ret __real_je_##name(__VA_ARGS__);                                                                   \
-	ret __wrap_je_##name(__VA_ARGS__);                                                                   \
+#define WRAP(ret, name, ...)                                                                       \
+	ret __real_je_##name(__VA_ARGS__);                                                         \
+	ret __wrap_je_##name(__VA_ARGS__);                                                         \
 	ret __wrap_je_##name(__VA_ARGS__)
 
-WRAP(void *, ehooks_default_alloc_impl, void *tsdn, void *new_addr, size_t bytes, size_t align, bool *zero,
-     bool *commit, unsigned arena)
+WRAP(void *, ehooks_default_alloc_impl, void *tsdn, void *new_addr, size_t bytes, size_t align,
+     bool *zero, bool *commit, unsigned arena)
 {
 	if (arena < FIRST_MANAGED || !managed)
-		return __real_je_ehooks_default_alloc_impl(tsdn, new_addr, bytes, align, zero, commit, arena);
-	if (new_addr) /* growing in place happens within the retained pool; beyond it jemalloc can move */
+		return __real_je_ehooks_default_alloc_impl(tsdn, new_addr, bytes, align, zero,
+							   commit, arena);
+	/* growing in place happens within the retained pool; beyond it jemalloc can move */
+	if (new_addr)
 		return NULL;
 	/* Whole 2 MiB blocks: two arenas then never share a block, and huge pages fit. */
 	if (bytes >= GM_BLOCK_BYTES)
@@ -89,7 +93,8 @@ WRAP(bool, ehooks_default_purge_forced_impl, void *addr, size_t offset, size_t b
 /* MADV_FREE means nothing for pages that a device holds; jemalloc then purges by force. */
 WRAP(bool, ehooks_default_purge_lazy_impl, void *addr, size_t offset, size_t bytes)
 {
-	return gmi_vm_contains(addr) || __real_je_ehooks_default_purge_lazy_impl(addr, offset, bytes);
+	return gmi_vm_contains(addr) ||
+	       __real_je_ehooks_default_purge_lazy_impl(addr, offset, bytes);
 }
 
 /* Would map over the window without its owner's knowledge; matters where overcommit is off. */
@@ -107,10 +112,10 @@ WRAP(void, ehooks_default_zero_impl, void *addr, size_t bytes)
 }
 
 /*
- * Extents go back to an arena through je_pa_dalloc, and may be handed out again at once. What a device has of
- * them would then come home page by page, by faults, only to be overwritten: so it is given up here. The
- * address and size stand in jemalloc's edata_t (5.3: e_bits, e_addr, e_size_esn), which no header publishes;
- * a trial block shows whether they do.
+ * Extents go back to an arena through je_pa_dalloc, and may be handed out again at once. What a
+ * device has of them would then come home page by page, by faults, only to be overwritten: so it
+ * is given up here. The address and size stand in jemalloc's edata_t (5.3: e_bits, e_addr,
+ * e_size_esn), which no header publishes; a trial block shows whether they do.
  */
 struct edata {
 	uint64_t bits;
@@ -127,7 +132,8 @@ WRAP(void, pa_dalloc, void *tsdn, void *shard, struct edata *e, bool *deferred)
 	if (edata_known && atomic_load_explicit(&gmi_active, memory_order_relaxed))
 		gmi_vm_forget(space, (void *)lo, bytes);
 	else if (gm_unlikely(trial_addr))
-		edata_known = trial_addr - lo < GM_PAGE_BYTES && bytes - TRIAL_BYTES <= GM_PAGE_BYTES;
+		edata_known =
+			trial_addr - lo < GM_PAGE_BYTES && bytes - TRIAL_BYTES <= GM_PAGE_BYTES;
 	if (edata_known && bytes >= GM_BLOCK_BYTES && gmi_vm_contains((void *)lo))
 		gmi_vm_note_site(space, (void *)lo, bytes, 0);
 	__real_je_pa_dalloc(tsdn, shard, e, deferred);
@@ -142,14 +148,14 @@ static void learn_edata(void)
 	dallocx(p, MALLOCX_TCACHE_NONE);
 	trial_addr = 0;
 	if (!edata_known)
-		gm_log(GM_LOG_INFO,
-		       "this jemalloc is not 5.3: freed memory stays on the device until it is reused");
+		gm_log(GM_LOG_INFO, "this jemalloc is not 5.3: freed memory stays on the device "
+				    "until it is reused");
 }
 
 /* ---- arenas ---- */
 
-/* As many as jemalloc would make, and arena 0. Called while jemalloc starts, options read, arenas not yet
- * counted. */
+/* As many as jemalloc would make, and arena 0. Called while jemalloc starts, options read,
+ * arenas not yet counted. */
 extern unsigned je_opt_narenas;
 void gmp_malloc_count_arenas(void)
 {
@@ -185,10 +191,12 @@ void gmp_malloc_thread_bind(void)
 	unsigned nth = atomic_fetch_add_explicit(&next_thread, 1, memory_order_relaxed);
 	unsigned arena = FIRST_MANAGED + nth % (je_opt_narenas - FIRST_MANAGED);
 	if (!mallctl("thread.arena", NULL, NULL, &arena, sizeof(arena))) {
-		mallctl("thread.tcache.flush", NULL, NULL, NULL, 0); /* blocks cached before are unmanaged */
+		/* blocks cached before are unmanaged */
+		mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 		if (!mallctlnametomib("arena.0.retain_grow_limit", mib, &miblen)) {
 			mib[1] = arena;
-			mallctlbymib(mib, miblen, NULL, NULL, &limit, sizeof(limit)); /* only a size */
+			/* only a size */
+			mallctlbymib(mib, miblen, NULL, NULL, &limit, sizeof(limit));
 		}
 	}
 	errno = saved;

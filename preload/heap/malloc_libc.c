@@ -1,8 +1,9 @@
 /*
- * What libc has beside jemalloc's functions, and where the two differ in ways that a program can see.
+ * What libc has beside jemalloc's functions, and where the two differ in ways that a program can
+ * see.
  *
- * The link renames the archive's memalign, aligned_alloc, valloc and realloc to gmp_je_*, so that ours can
- * stand in front. malloc, free, calloc and posix_memalign are jemalloc's own.
+ * The link renames the archive's memalign, aligned_alloc, valloc and realloc to gmp_je_*, so
+ * that ours can stand in front. malloc, free, calloc and posix_memalign are jemalloc's own.
  */
 #include "preload/heap/gmp_malloc.h"
 
@@ -18,8 +19,8 @@ void *gmp_je_memalign(size_t align, size_t bytes);
 void *gmp_je_realloc(void *p, size_t bytes);
 
 /*
- * glibc gives 16-byte alignment to every block; jemalloc has an 8-byte class. Sizes 0..8 are sent to the next
- * class by its own lookup table, right after it was built: no cost per call.
+ * glibc gives 16-byte alignment to every block; jemalloc has an 8-byte class. Sizes 0..8 are
+ * sent to the next class by its own lookup table, right after it was built: no cost per call.
  */
 #define LOOKUP_SMALLEST 2 /* entries for size 0 and sizes 1..8 */
 extern uint8_t je_sz_size2index_tab[];
@@ -32,7 +33,8 @@ void __wrap_je_sz_boot(const struct sc_data *data, bool cache_oblivious)
 	__real_je_sz_boot(data, cache_oblivious);
 	gmp_malloc_count_arenas();
 	for (int i = 0; i < LOOKUP_SMALLEST; i++)
-		if (je_sz_index2size_tab[je_sz_size2index_tab[i]] == 8 && je_sz_index2size_tab[1] == 16)
+		if (je_sz_index2size_tab[je_sz_size2index_tab[i]] == 8 &&
+		    je_sz_index2size_tab[1] == 16)
 			je_sz_size2index_tab[i] = 1;
 }
 
@@ -47,11 +49,12 @@ static void *or_enomem(void *p)
 GM_EXPORT void *realloc(void *p, size_t bytes)
 {
 	void *q = gmp_je_realloc(p, bytes);
-	return gm_likely(q || (p && !bytes)) ? q : or_enomem(q); /* realloc(p, 0) has freed p: no failure */
+	/* realloc(p, 0) has freed p: no failure */
+	return gm_likely(q || (p && !bytes)) ? q : or_enomem(q);
 }
 
-/* glibc rounds an alignment up to a power of two (2.36; aligned_alloc is memalign there). jemalloc would
- * refuse it. */
+/* glibc rounds an alignment up to a power of two (2.36; aligned_alloc is memalign there).
+ * jemalloc would refuse it. */
 GM_EXPORT void *memalign(size_t align, size_t bytes)
 {
 	if (align > SIZE_MAX / 2 + 1) {
@@ -153,7 +156,8 @@ GM_EXPORT struct mallinfo mallinfo(void)
 	};
 }
 
-/* Every glibc tunable is accepted and has no meaning here; glibc answers 1 even to those it does not know. */
+/* Every glibc tunable is accepted and has no meaning here; glibc answers 1 even to those it does
+ * not know. */
 GM_EXPORT int mallopt(int param, int value)
 {
 	return 1;
@@ -163,8 +167,9 @@ GM_EXPORT void malloc_stats(void)
 {
 	struct heap_stats s = heap_stats();
 	char line[256];
-	int n = gmi_snprintf(line, sizeof(line),
-			     "Total (incl. mmap):\nsystem bytes     = %lu\nin use bytes     = %lu\n",
-			     (unsigned long)s.mapped, (unsigned long)s.allocated);
+	int n = gmi_snprintf(
+		line, sizeof(line),
+		"Total (incl. mmap):\nsystem bytes     = %lu\nin use bytes     = %lu\n",
+		(unsigned long)s.mapped, (unsigned long)s.allocated);
 	gm_sys3(SYS_write, 2, line, n);
 }

@@ -1,11 +1,12 @@
 /*
- * mmap and its relatives as the program calls them: what belongs to the managed window goes to core/space/vm.c, all
- * else to the kernel. Passing through costs a comparison and the system call. errno is set on failure only;
- * nothing here calls libc.
+ * mmap and its relatives as the program calls them: what belongs to the managed window goes to
+ * core/space/vm.c, all else to the kernel. Passing through costs a comparison and the system
+ * call. errno is set on failure only; nothing here calls libc.
  *
- * Managed: private anonymous mappings without an address. Passed through: stacks, MAP_GROWSDOWN, MAP_32BIT,
- * MAP_HUGETLB, hints and fixed addresses outside the window, files, shared and executable memory. Inside the
- * window everything that MAP_FIXED brings is recorded, and what cannot migrate stays on the host.
+ * Managed: private anonymous mappings without an address. Passed through: stacks, MAP_GROWSDOWN,
+ * MAP_32BIT, MAP_HUGETLB, hints and fixed addresses outside the window, files, shared and
+ * executable memory. Inside the window everything that MAP_FIXED brings is recorded, and what
+ * cannot migrate stays on the host.
  *
  * Thread stacks come from libc's own mmap and are never seen here: good, they are left alone.
  */
@@ -50,7 +51,8 @@ static long result(long r)
 
 static bool manageable(int prot, int flags)
 {
-	return (flags & (MAP_TYPE | MAP_ANONYMOUS | UNMANAGED_FLAGS)) == (MAP_PRIVATE | MAP_ANONYMOUS) &&
+	return (flags & (MAP_TYPE | MAP_ANONYMOUS | UNMANAGED_FLAGS)) ==
+		       (MAP_PRIVATE | MAP_ANONYMOUS) &&
 	       !(prot & PROT_EXEC);
 }
 
@@ -64,8 +66,9 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 						(uintptr_t)site);
 		if (manageable(prot, flags)) { /* a hint: there if it is free, else anywhere */
 			void *at = (void *)gm_align_down((uintptr_t)addr, GM_PAGE_BYTES);
-			void *p = gmi_vm_map_fixed(space, at, len, prot, flags | MAP_FIXED_NOREPLACE, fd,
-						   (uint64_t)off, (uintptr_t)site);
+			void *p =
+				gmi_vm_map_fixed(space, at, len, prot, flags | MAP_FIXED_NOREPLACE,
+						 fd, (uint64_t)off, (uintptr_t)site);
 			if (!gm_is_err(p))
 				return p;
 			addr = NULL;
@@ -85,12 +88,14 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 
 GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	return (void *)result((long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+	return (void *)result(
+		(long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
 }
 
 GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 {
-	return (void *)result((long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+	return (void *)result(
+		(long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
 }
 
 /* ---- changing mappings ---- */
@@ -98,7 +103,8 @@ GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 GM_EXPORT int munmap(void *addr, size_t len)
 {
 	gmp_uring_unmapped(addr, len);
-	return (int)result(inside(addr, len) ? gmi_vm_unmap(space, addr, len) : gm_sys_munmap(addr, len));
+	return (int)result(inside(addr, len) ? gmi_vm_unmap(space, addr, len)
+					     : gm_sys_munmap(addr, len));
 }
 
 GM_EXPORT int mprotect(void *addr, size_t len, int prot)
@@ -110,16 +116,18 @@ GM_EXPORT int mprotect(void *addr, size_t len, int prot)
 GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {
 	void *new_addr = NULL;
-	if (flags &
-	    (MREMAP_FIXED | MREMAP_DONTUNMAP)) { /* the one case in which the kernel takes a hint, too */
+	if (flags & (MREMAP_FIXED |
+		     MREMAP_DONTUNMAP)) { /* the one case in which the kernel takes a hint, too */
 		va_list ap;
 		va_start(ap, flags);
 		new_addr = va_arg(ap, void *);
 		va_end(ap);
 	}
-	bool ours = inside(old, old_len ? old_len : 1) || (flags & MREMAP_FIXED && inside(new_addr, new_len));
-	return (void *)result(ours ? (long)gmi_vm_remap(space, old, old_len, new_len, flags, new_addr)
-				   : gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr));
+	bool ours = inside(old, old_len ? old_len : 1) ||
+		    (flags & MREMAP_FIXED && inside(new_addr, new_len));
+	return (void *)result(
+		ours ? (long)gmi_vm_remap(space, old, old_len, new_len, flags, new_addr)
+		     : gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr));
 }
 
 GM_EXPORT int madvise(void *addr, size_t len, int advice)
@@ -128,8 +136,8 @@ GM_EXPORT int madvise(void *addr, size_t len, int advice)
 					     : gm_sys3(SYS_madvise, addr, len, advice));
 }
 
-/* Returns the error instead of setting errno. POSIX_MADV_DONTNEED must not lose data: libc does nothing for
- * it. */
+/* Returns the error instead of setting errno. POSIX_MADV_DONTNEED must not lose data: libc does
+ * nothing for it. */
 GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 {
 	if (advice == POSIX_MADV_DONTNEED)
@@ -138,7 +146,8 @@ GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 					: gm_sys3(SYS_madvise, addr, len, advice));
 }
 
-/* ---- asking and locking: the pages must be at home, and a hole of the window must look like one ---- */
+/* ---- asking and locking: the pages must be at home, and a hole of the window must look like
+ * one ---- */
 
 long gmp_mlock(long nr, const void *addr, size_t len, long flags)
 {
@@ -146,7 +155,8 @@ long gmp_mlock(long nr, const void *addr, size_t len, long flags)
 		return gm_sys3(nr, addr, len, flags);
 	if (atomic_load_explicit(&gmi_active, memory_order_acquire)) {
 		gm_sigmask old = gmi_block_signals();
-		gmi_cpu_make_resident((uintptr_t)addr, len, false); /* what cannot come makes the call fail */
+		/* what cannot come makes the call fail */
+		gmi_cpu_make_resident((uintptr_t)addr, len, false);
 		gmi_restore_signals(old);
 	}
 	long r = gm_sys3(nr, addr, len, flags);
@@ -202,8 +212,8 @@ GM_EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
 	return (int)result(r);
 }
 
-/* ---- jemalloc's own calls (see WRAP in the Makefile): never managed, and errno is nobody's business there
- * ---- */
+/* ---- jemalloc's own calls (see WRAP in the Makefile): never managed, and errno is nobody's
+ * business there ---- */
 
 void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 int __wrap_munmap(void *addr, size_t len);

@@ -1,7 +1,7 @@
 /*
- * exec.c - exec and spawn: another process, or the kernel on its way into one, reads our strings. While
- * active they are copied into private memory first. A vfork child runs these hooks too, on its parent's
- * memory, with dispatch off.
+ * exec.c - exec and spawn: another process, or the kernel on its way into one, reads our
+ * strings. While active they are copied into private memory first. A vfork child runs these
+ * hooks too, on its parent's memory, with dispatch off.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -16,8 +16,9 @@
 #include "preload/real.h"
 
 /*
- * The memory of an attempt is kept until the thread's next one: in a vfork child the parent finds it there. What
- * execvpe has copied must live through its attempts in each directory, which are dispatched and copy again.
+ * The memory of an attempt is kept until the thread's next one: in a vfork child the parent
+ * finds it there. What execvpe has copied must live through its attempts in each directory,
+ * which are dispatched and copy again.
  */
 static char *attempt_memory(enum gmp_exec_level level, size_t bytes)
 {
@@ -34,8 +35,8 @@ struct exec_args {
 	char **argv, **envp;
 };
 
-static long copy_args(struct gmp_copier *c, struct exec_args *to, const char *path, char *const argv[],
-		      char *const envp[])
+static long copy_args(struct gmp_copier *c, struct exec_args *to, const char *path,
+		      char *const argv[], char *const envp[])
 {
 	to->path = gmp_copy_string(c, path);
 	to->argv = gmp_copy_vector(c, argv);
@@ -47,7 +48,9 @@ static long copy_args(struct gmp_copier *c, struct exec_args *to, const char *pa
 	return 0;
 }
 
-/* Copies all three. The environment may be changed by another thread between the passes: then measure again.
+/*
+ * Copies all three. The environment may be changed by another thread between the passes: then
+ * measure again.
  */
 static long private_args(enum gmp_exec_level level, struct exec_args *to, const char *path,
 			 char *const argv[], char *const envp[])
@@ -117,7 +120,8 @@ GMP_HOOK int execvpe(const char *file, char *const argv[], char *const envp[])
 			return (int)gmp_ret(r);
 	}
 	if (gmp_is_active())
-		return GMP_REAL(execvpe)(x.path, x.argv, x.envp); /* its attempts come by gmp_execveat() */
+		return GMP_REAL(execvpe)(x.path, x.argv,
+					 x.envp); /* its attempts come by gmp_execveat() */
 	struct gmp_inherited given = gmp_inherit_begin(GMP_BY_EXEC);
 	int r = GMP_REAL(execvpe)(x.path, x.argv, x.envp);
 	gmp_inherit_end(given);
@@ -130,29 +134,29 @@ GMP_HOOK int execvp(const char *file, char *const argv[])
 }
 
 /* execl, execlp, execle: the arguments become a vector on the stack, then as above. */
-#define EXECL(name, execute, env)                                                                            \
-	GMP_HOOK int name(const char *path, const char *arg, ...)                                            \
-	{                                                                                                    \
-		va_list ap;                                                                                  \
-		size_t n = 1;                                                                                \
-		va_start(ap, arg);                                                                           \
-		for (const char *a = arg; a; a = va_arg(ap, const char *))                                   \
-			n++;                                                                                 \
-		va_end(ap);                                                                                  \
-		char *argv[n + 1], **envp = environ;                                                         \
-		va_start(ap, arg);                                                                           \
-		argv[0] = (char *)arg;                                                                       \
-		for (size_t i = 1; argv[i - 1]; i++)                                                         \
-			argv[i] = va_arg(ap, char *);                                                        \
-		env;                                                                                         \
-		va_end(ap);                                                                                  \
-		return execute(path, argv, envp);                                                            \
+#define EXECL(name, execute, env)                                                                  \
+	GMP_HOOK int name(const char *path, const char *arg, ...)                                  \
+	{                                                                                          \
+		va_list ap;                                                                        \
+		size_t n = 1;                                                                      \
+		va_start(ap, arg);                                                                 \
+		for (const char *a = arg; a; a = va_arg(ap, const char *))                         \
+			n++;                                                                       \
+		va_end(ap);                                                                        \
+		char *argv[n + 1], **envp = environ;                                               \
+		va_start(ap, arg);                                                                 \
+		argv[0] = (char *)arg;                                                             \
+		for (size_t i = 1; argv[i - 1]; i++)                                               \
+			argv[i] = va_arg(ap, char *);                                              \
+		env;                                                                               \
+		va_end(ap);                                                                        \
+		return execute(path, argv, envp);                                                  \
 	}
 EXECL(execl, execve, )
 EXECL(execlp, execvpe, )
 EXECL(execle, execve, envp = va_arg(ap, char **))
 
-/* ---- posix_spawn: everything that its child reads in user mode, where our handler is gone ------ */
+/* ---- posix_spawn: everything that its child reads in user mode, where our handler is gone ---- */
 
 struct spawn_args {
 	struct exec_args x;
@@ -161,8 +165,9 @@ struct spawn_args {
 };
 
 /*
- * What an action looks like is glibc's secret (posix/spawn_int.h), the same since it has them: actions_known() asks libc
- * itself. The rest of an action is not initialised, and may look like anything.
+ * What an action looks like is glibc's secret (posix/spawn_int.h), the same since it has them:
+ * actions_known() asks libc itself. The rest of an action is not initialised, and may look like
+ * anything.
  */
 struct file_action {
 	int tag;
@@ -193,13 +198,15 @@ static bool actions_known(void)
 			   !posix_spawn_file_actions_addopen(&fa, 3, "/open", 0, 0) &&
 			   !posix_spawn_file_actions_addchdir_np(&fa, "/chdir") && fa.__used == 3;
 		struct file_action *a = (void *)fa.__actions;
-		yes = yes && !path_of(&a[0]) && path_of(&a[1]) && !strcmp(*path_of(&a[1]), "/open") &&
-		      path_of(&a[2]) && !strcmp(*path_of(&a[2]), "/chdir");
+		yes = yes && !path_of(&a[0]) && path_of(&a[1]) &&
+		      !strcmp(*path_of(&a[1]), "/open") && path_of(&a[2]) &&
+		      !strcmp(*path_of(&a[2]), "/chdir");
 		posix_spawn_file_actions_destroy(&fa);
 		known = 1 + yes;
 		if (!yes)
-			gm_log(GM_LOG_WARN, "posix_spawn: the file actions of this libc are not known: "
-					    "paths in them must not be away");
+			gm_log(GM_LOG_WARN,
+			       "posix_spawn: the file actions of this libc are not known: "
+			       "paths in them must not be away");
 	}
 	return known == 2;
 }
@@ -228,7 +235,8 @@ static long copy_spawn(struct gmp_copier *c, struct spawn_args *to, const struct
 
 	if (r)
 		return r;
-	to->actions = from->actions && actions_known() ? copy_actions(c, from->actions) : from->actions;
+	to->actions =
+		from->actions && actions_known() ? copy_actions(c, from->actions) : from->actions;
 	to->attr = from->attr ? gmp_copy_bytes(c, from->attr, sizeof(*from->attr)) : NULL;
 	return 0;
 }
@@ -250,7 +258,8 @@ static int spawn_active(pid_t *pid, const struct spawn_args *from)
 	gmp_libc_enter(); /* active, but the selector may not be on yet */
 	if (!r) {
 		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
-		r = -GMP_REAL(posix_spawn)(&child, to.x.path, to.actions, to.attr, to.x.argv, to.x.envp);
+		r = -GMP_REAL(posix_spawn)(&child, to.x.path, to.actions, to.attr, to.x.argv,
+					   to.x.envp);
 		gmp_inherit_end(given);
 	}
 	gmp_libc_leave();
@@ -324,7 +333,7 @@ GMP_HOOK int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_a
 	return posix_spawn(pid, file, actions, attr, argv, envp);
 }
 
-/* ---- system, popen: libc spawns a shell by itself, with our environment ------------------------ */
+/* ---- system, popen: libc spawns a shell by itself, with our environment ---- */
 
 /* The environment goes to every child: once it had to be read by one, it stays on the host. */
 static void pin_environment(void)

@@ -1,8 +1,9 @@
 /*
  * process.c - fork, and the descriptors that are ours.
  *
- * The heap's fork handlers and core's are one set, in an order of our own: jemalloc's locks are taken before
- * core's, as everywhere (its extent hooks call core), and core's part comes next to the fork itself.
+ * The heap's fork handlers and core's are one set, in an order of our own: jemalloc's locks are
+ * taken before core's, as everywhere (its extent hooks call core), and core's part comes next to
+ * the fork itself.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -33,7 +34,8 @@ static void prepare_core(void *arg)
 	gmi_fork_prepare_stacks(s->span, s->n);
 }
 
-/* Stacks in the heap (coroutines, altstacks): core then works on ours, which nobody needs meanwhile. */
+/* Stacks in the heap (coroutines, altstacks): core then works on ours, which nobody needs
+ * meanwhile. */
 void gmp_fork_prepare(void)
 {
 	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
@@ -42,8 +44,8 @@ void gmp_fork_prepare(void)
 
 	gmp_in_fork = true;
 	if (t && gmp_managed(t->alt.ss_sp, t->alt.ss_size))
-		s.span[s.n++] =
-			(struct gm_span){(uintptr_t)t->alt.ss_sp, (uintptr_t)t->alt.ss_sp + t->alt.ss_size};
+		s.span[s.n++] = (struct gm_span){(uintptr_t)t->alt.ss_sp,
+						 (uintptr_t)t->alt.ss_sp + t->alt.ss_size};
 	if (t && gmi_vm_contains((void *)sp))
 		s.span[s.n++] = (struct gm_span){sp - FORK_STACK, sp + FORK_STACK};
 	gmp_off_stack(prepare_core, &s);
@@ -111,8 +113,8 @@ static int register_once(void)
 	return __register_atfork(prepare, parent, child, __dso_handle);
 }
 
-/* Takes the place of libc's (which is not in libc.so) for what is linked into this library: jemalloc, at its
- * start. */
+/* Takes the place of libc's (which is not in libc.so) for what is linked into this library:
+ * jemalloc, at its start. */
 __attribute__((visibility("hidden"))) int pthread_atfork(void (*pre)(void), void (*par)(void),
 							 void (*ch)(void))
 {
@@ -127,7 +129,7 @@ void gmp_process_init(void)
 	register_once();
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------- */
+/* ---- descriptors ---- */
 
 long gmp_close(int fd)
 {
@@ -211,17 +213,18 @@ GMP_HOOK int close(int fd)
 }
 
 /* What looks through all numbers finds none of ours, also before calls are dispatched. */
-#define FSTAT(name, type)                                                                                    \
-	GMP_HOOK int name(int fd, struct type *st)                                                           \
-	{                                                                                                    \
-		return gmi_fd_is_ours(fd) ? (int)gmp_ret(-EBADF) : GMP_REAL(name)(fd, st);                   \
+#define FSTAT(name, type)                                                                          \
+	GMP_HOOK int name(int fd, struct type *st)                                                 \
+	{                                                                                          \
+		return gmi_fd_is_ours(fd) ? (int)gmp_ret(-EBADF) : GMP_REAL(name)(fd, st);         \
 	}
 FSTAT(fstat, stat)
 FSTAT(fstat64, stat64)
 
 GMP_HOOK int dup2(int oldfd, int newfd)
 {
-	return gmp_on ? (int)gmp_ret(gmp_dup3(oldfd, newfd, 0, true)) : GMP_REAL(dup2)(oldfd, newfd);
+	return gmp_on ? (int)gmp_ret(gmp_dup3(oldfd, newfd, 0, true))
+		      : GMP_REAL(dup2)(oldfd, newfd);
 }
 
 GMP_HOOK int dup3(int oldfd, int newfd, int flags)
@@ -245,8 +248,9 @@ GMP_HOOK void closefrom(int first)
 }
 
 /*
- * Runs no destructors: the report is written before the process is gone, as after exit(). A vfork child's is its
- * parent's (gmi_report_finish looks at the pid). Signal-safe, as _exit must be: raw calls and no lock.
+ * Runs no destructors: the report is written before the process is gone, as after exit(). A
+ * vfork child's is its parent's (gmi_report_finish looks at the pid). Signal-safe, as _exit must
+ * be: raw calls and no lock.
  */
 GMP_HOOK __attribute__((noreturn)) void _exit(int status)
 {

@@ -1,7 +1,7 @@
 /*
- * system.c - system(3) over our posix_spawn. libc's own would block every signal inside for a moment that no
- * hook can see, and run as long as the command does: dispatch could neither be switched on under it nor wait
- * for it (activate.c).
+ * system.c - system(3) over our posix_spawn. libc's own would block every signal inside for a
+ * moment that no hook can see, and run as long as the command does: dispatch could neither be
+ * switched on under it nor wait for it (activate.c).
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 
 #define SHELL "/bin/sh"
 
-/* SIGINT and SIGQUIT are ignored while any thread is in system(); the last one out puts the actions back. */
+/* SIGINT and SIGQUIT are ignored while any thread is in system(); the last one out puts the
+ * actions back. */
 static struct gm_lock lock;
 static int users;
 static struct sigaction old_int, old_quit;

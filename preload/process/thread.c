@@ -1,8 +1,10 @@
 /*
- * thread.c - threads are armed at birth (altstack, dispatch, arena) and taken down at the very end.
+ * thread.c - threads are armed at birth (altstack, dispatch, arena) and taken down at the very
+ * end.
  *
- * The end is a pthread key's destructor, so that pthread_exit and cancellation come by too. It puts itself
- * off to the last round of destructors: others may still make system calls with buffers in the heap.
+ * The end is a pthread key's destructor, so that pthread_exit and cancellation come by too. It
+ * puts itself off to the last round of destructors: others may still make system calls with
+ * buffers in the heap.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -42,7 +44,8 @@ struct gmp_thread *gmp_self(void)
 	return t;
 }
 
-/* The dead thread's record may be taken by another thread as soon as gmi_thread_exit() has returned. */
+/* The dead thread's record may be taken by another thread as soon as gmi_thread_exit() has
+ * returned. */
 void gmp_thread_end(void)
 {
 	struct gmp_thread *t = gmp_tls;
@@ -61,8 +64,8 @@ void gmp_thread_end(void)
 	gmi_thread_exit();
 }
 
-/* Once calls are dispatched, exit(2) is the end (gmp_thread_exit_call): libc still frees memory after this, with
- * every signal blocked. */
+/* Once calls are dispatched, exit(2) is the end (gmp_thread_exit_call): libc still frees memory
+ * after this, with every signal blocked. */
 static void end_thread(void *arg)
 {
 	if (gmp_tls && ++end_round < PTHREAD_DESTRUCTOR_ITERATIONS) {
@@ -90,7 +93,8 @@ void gmp_thread_arm(uint64_t vmask)
 	} else {
 		t = gmp_self();
 	}
-	/* libc starts threads with the creator's mask, which an attribute may have set to anything. */
+	/* libc starts threads with the creator's mask, which an attribute may have set to
+	 * anything. */
 	uint64_t ours = GMP_VIRTUAL, now = 0;
 	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &now, 8);
 	gmp_set_view(t, (now & ~GMP_VIRTUAL) | vmask);
@@ -147,11 +151,13 @@ static void pin_given_stack(const pthread_attr_t *attr)
 	void *base = NULL;
 	size_t bytes = 0;
 
-	if (gmp_armed && attr && !pthread_attr_getstack(attr, &base, &bytes) && gmp_managed(base, bytes))
+	if (gmp_armed && attr && !pthread_attr_getstack(attr, &base, &bytes) &&
+	    gmp_managed(base, bytes))
 		gmi_pin_range(base, bytes, true);
 }
 
-GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			    void *arg)
 {
 	struct start *s;
 
@@ -187,8 +193,8 @@ GMP_HOOK int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
 }
 
 /*
- * Functions of libc that block all signals inside while they look after a thread. Signal-safe as libc's own
- * are.
+ * Functions of libc that block all signals inside while they look after a thread. Signal-safe as
+ * libc's own are.
  */
 GMP_HOOK int pthread_kill(pthread_t thread, int sig)
 {
@@ -206,7 +212,7 @@ GMP_HOOK int pthread_cancel(pthread_t thread)
 	return r;
 }
 
-/* ---- our own threads --------------------------------------------------------------------------- */
+/* ---- our own threads ---- */
 
 struct internal {
 	void *(*fn)(void *);
@@ -214,9 +220,9 @@ struct internal {
 };
 
 /*
- * libc's number of threads: a process ends, with exit(0), when its last thread does. Ours must not keep it alive, so they
- * leave the count, and come back into it before libc takes them out at their end. glibc exports it for debuggers; NULL:
- * another libc, where such a program stays.
+ * libc's number of threads: a process ends, with exit(0), when its last thread does. Ours must
+ * not keep it alive, so they leave the count, and come back into it before libc takes them out
+ * at their end. glibc exports it for debuggers; NULL: another libc, where such a program stays.
  */
 static unsigned *libc_threads;
 
@@ -237,7 +243,8 @@ static void *start_internal(void *p)
 
 	gmi_free(p, sizeof(s));
 	gmi_self()->internal = true;
-	gmp_self(); /* not first when a SIGSEGV of somebody's comes to this thread, inside core perhaps */
+	/* not first when a SIGSEGV of somebody's comes to this thread, inside core perhaps */
+	gmp_self();
 	gmi_thread_signals();
 	void *ret = s.fn(s.arg);
 	if (libc_threads)
@@ -246,9 +253,9 @@ static void *start_internal(void *p)
 }
 
 /*
- * Born with every signal blocked, so the program's handlers never run on it; dispatch stays off (a new
- * thread's default). pthread_create itself is dispatched: SIGSYS must be open for it, also when our caller
- * has blocked everything.
+ * Born with every signal blocked, so the program's handlers never run on it; dispatch stays off
+ * (a new thread's default). pthread_create itself is dispatched: SIGSYS must be open for it,
+ * also when our caller has blocked everything.
  */
 static int start_own_thread(void *(*fn)(void *), void *arg)
 {
@@ -264,11 +271,14 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	pthread_attr_setstacksize(&attr, (size_t)512 << 10);
 	gm_sigmask old = gmi_block_signals();
 	gmp_making_own = true;
-	/* A setuid() of another thread's may hold libc's list of stacks, and wait for us to take its signal. */
+	/* A setuid() of another thread's may hold libc's list of stacks, and wait for us to take
+	 * its signal. */
 	gmi_restore_signals(~(GMP_VIRTUAL | GMI_IN_CORE));
 	gmp_libc_enter();
 	bool armed = gmp_tls && gmp_tls->armed;
-	if (!armed) /* libc's locale, which a new thread reads before anything else, may be away: no real blocking */
+	/* libc's locale, which a new thread reads before anything else, may be away: no real
+	 * blocking */
+	if (!armed)
 		gmp_dispatch_arm_thread();
 	int r = GMP_REAL(pthread_create)(&thread, &attr, start_internal, s);
 	if (!armed)

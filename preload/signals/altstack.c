@@ -1,10 +1,11 @@
 /*
- * altstack.c - every thread has an altstack, so that our SIGSEGV handler has somewhere to run; the program
- * may set one of its own, which then takes the place of ours, unless it is too small, and is pinned to the host.
- * Before the first page leaves, calls that no hook sees set it, too: signal frames tell what the kernel has.
+ * altstack.c - every thread has an altstack, so that our SIGSEGV handler has somewhere to run;
+ * the program may set one of its own, which then takes the place of ours, unless it is too
+ * small, and is pinned to the host. Before the first page leaves, calls that no hook sees set
+ * it, too: signal frames tell what the kernel has.
  *
- * A thread's mapping: guard page, stack, two signal frames' worth of scratch, struct gmp_thread. Private
- * pages outside the window; only what is touched is paid for.
+ * A thread's mapping: guard page, stack, two signal frames' worth of scratch, struct gmp_thread.
+ * Private pages outside the window; only what is touched is paid for.
  */
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -57,8 +58,9 @@ void gmp_altstack_free(struct gmp_thread *t)
 }
 
 /*
- * A dispatched call pushes a frame onto the stack in use, the handler of a fault runs there: more than a program provides
- * for that sizes its altstack by SIGSTKSZ. Handlers that ask for a smaller one than this run on ours.
+ * A dispatched call pushes a frame onto the stack in use, the handler of a fault runs there:
+ * more than a program provides for that sizes its altstack by SIGSTKSZ. Handlers that ask for a
+ * smaller one than this run on ours.
  */
 #define ALT_ENOUGH ((size_t)32 << 10)
 
@@ -120,7 +122,8 @@ static long set_alt(struct gmp_thread *t, const stack_t *set, bool install)
 	bool off = set->ss_flags & SS_DISABLE;
 	if (!off && gmp_managed(set->ss_sp, set->ss_size))
 		gmi_pin_range(set->ss_sp, set->ss_size, true);
-	/* The old range stays pinned: it may share pages with another. Altstacks are few and live long. */
+	/* The old range stays pinned: it may share pages with another. Altstacks are few and
+	 * live long. */
 	t->alt = off ? none : *set;
 	t->alt.ss_flags = (int)((unsigned)t->alt.ss_flags & ~SS_ONSTACK);
 	t->to_install = gmp_altstack_in_use(t);
@@ -171,7 +174,8 @@ void gmp_off_stack(void (*fn)(void *), void *arg)
 		fn(arg);
 }
 
-/* Into the store, too: a device that maps a pinned page later must not move it under the stack's feet. */
+/* Into the store, too: a device that maps a pinned page later must not move it under the stack's
+ * feet. */
 static void pin_block(void *block)
 {
 	gmi_pin_range(block, GM_BLOCK_BYTES, true);

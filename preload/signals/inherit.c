@@ -1,9 +1,9 @@
 /*
- * inherit.c - what a child is to find of SIGSEGV and SIGSYS: blocked or ignored, if the program believes them to be. The kernel
- * has neither, so it is told for the time of the exec or spawn.
+ * inherit.c - what a child is to find of SIGSEGV and SIGSYS: blocked or ignored, if the program
+ * believes them to be. The kernel has neither, so it is told for the time of the exec or spawn.
  *
- * A vfork child runs on its parent's memory: what it says of the two signals is its own, and must not be written into
- * the parent's view. It is kept in the thread's record, by process.
+ * A vfork child runs on its parent's memory: what it says of the two signals is its own, and
+ * must not be written into the parent's view. It is kept in the thread's record, by process.
  */
 #include <sys/mman.h>
 
@@ -15,12 +15,14 @@
 
 static const int sigs[] = {SIGSEGV, SIGSYS};
 
-/* The process that this memory belongs to. Zero in a forked child, which is its own; not in one that shares it. */
+/* The process that this memory belongs to. Zero in a forked child, which is its own; not in one
+ * that shares it. */
 static int *owner;
 
 void gmp_inherit_init(void)
 {
-	int *p = gm_sys_mmap(NULL, GM_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int *p = gm_sys_mmap(NULL, GM_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (gm_is_err(p) || gm_sys3(SYS_madvise, p, GM_PAGE_BYTES, MADV_WIPEONFORK))
 		return;
@@ -55,8 +57,8 @@ static uint64_t ignored(void)
 }
 
 /*
- * Ignored means the whole process: other threads' faults would kill it. So only in one that has no other thread; a threaded
- * program's children find the default. Ours take no faults.
+ * Ignored means the whole process: other threads' faults would kill it. So only in one that has
+ * no other thread; a threaded program's children find the default. Ours take no faults.
  */
 static void ignore(uint64_t set, bool on)
 {
@@ -81,7 +83,8 @@ struct gmp_inherited gmp_inherit_begin(enum gmp_inherit_by by)
 	done.ignored = guest || !gmp_threaded ? ignored() : 0;
 	done.blocked = guest ? guest->vmask : t->vmask;
 	if (by == GMP_BY_SPAWN) {
-		/* libc goes on making calls, which are dispatched when active: then it reads the program's mask. */
+		/* libc goes on making calls, which are dispatched when active: then it reads the
+		 * program's mask. */
 		done.ignored &= ~gmp_bit(SIGSYS);
 		done.blocked = gmp_is_active() ? 0 : done.blocked;
 	}

@@ -1,12 +1,14 @@
 /*
- * sighold.c - SIGSEGV and SIGSYS that were sent while the program blocks them. The kernel never has them blocked, so what
- * it would keep is kept here: for one thread, or for the process until some thread opens the signal or waits for it.
+ * sighold.c - SIGSEGV and SIGSYS that were sent while the program blocks them. The kernel never
+ * has them blocked, so what it would keep is kept here: for one thread, or for the process until
+ * some thread opens the signal or waits for it.
  *
- * A thread is told that it can have one by the signal itself, with a value of ours: a nudge. The held siginfo is what it
- * then delivers. (Sending the held siginfo is no way: only a process's main thread may send itself what kill() made.)
+ * A thread is told that it can have one by the signal itself, with a value of ours: a nudge. The
+ * held siginfo is what it then delivers. (Sending the held siginfo is no way: only a process's
+ * main thread may send itself what kill() made.)
  *
- * Lock: gmp_threads_lock for what is the process's. What is the thread's is changed by its own handlers only, and by itself
- * with signals blocked.
+ * Lock: gmp_threads_lock for what is the process's. What is the thread's is changed by its own
+ * handlers only, and by itself with signals blocked.
  */
 #include <string.h>
 
@@ -76,8 +78,8 @@ static int who_wants(uint64_t bit)
 }
 
 /*
- * kill, timers and the like mean the process; tgkill and pthread_kill mean the thread. Our own threads have SIGSEGV open, and
- * get it when the others are in its handler.
+ * kill, timers and the like mean the process; tgkill and pthread_kill mean the thread. Our own
+ * threads have SIGSEGV open, and get it when the others are in its handler.
  */
 static bool is_for_process(const siginfo_t *info)
 {
@@ -94,7 +96,8 @@ static void hold_for_process(const struct gmp_thread *t, int sig, const siginfo_
 	if (!(atomic_load(&process_pending) & bit))
 		process_held[slot(sig)] = *info;
 	atomic_fetch_or(&process_pending, bit);
-	/* Pairs with gmp_sig_release() of a thread that has just opened the signal: one of the two sees the other. */
+	/* Pairs with gmp_sig_release() of a thread that has just opened the signal: one of the
+	 * two sees the other. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!(t->waiting & bit))
 		tid = who_wants(bit);

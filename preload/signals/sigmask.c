@@ -1,7 +1,7 @@
 /*
- * sigmask.c - the program's view of signal masks: SIGSEGV and SIGSYS can be "blocked" for it, per thread,
- * while the kernel's mask never has them. One that arrives meanwhile is held back; a fault kills, as the
- * kernel would have done.
+ * sigmask.c - the program's view of signal masks: SIGSEGV and SIGSYS can be "blocked" for it,
+ * per thread, while the kernel's mask never has them. One that arrives meanwhile is held back; a
+ * fault kills, as the kernel would have done.
  */
 #include <setjmp.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 #include "preload/preload.h"
 #include "preload/real.h"
 
-#define LIBC_OWN (gmp_bit(32) | gmp_bit(33)) /* SIGCANCEL, SIGSETXID: libc never lets them be blocked */
+/* SIGCANCEL, SIGSETXID: libc never lets them be blocked */
+#define LIBC_OWN (gmp_bit(32) | gmp_bit(33))
 
 static bool apply(int how, uint64_t set, uint64_t *mask)
 {
@@ -64,7 +65,7 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 	return 0;
 }
 
-/* ---- libc's functions -------------------------------------------------------------------------- */
+/* ---- libc's functions ---- */
 
 static int change(int how, const sigset_t *set, sigset_t *old)
 {
@@ -152,7 +153,7 @@ GMP_HOOK int sigpending(sigset_t *set)
 	return 0;
 }
 
-/* ---- jumps that restore a mask: libc does that by a call that no hook sees --------------------- */
+/* ---- jumps that restore a mask: libc does that by a call that no hook sees ---- */
 
 static void jumping(struct __jmp_buf_tag env[1])
 {
@@ -166,14 +167,14 @@ static void jumping(struct __jmp_buf_tag env[1])
 	memcpy(&env->__saved_mask, &m, sizeof(m));
 }
 
-/* One definition for all names: they differ only in whether sigsetjmp saved a mask, which the buffer itself
- * says. */
-#define JUMP(name, real)                                                                                     \
-	GMP_HOOK void name(struct __jmp_buf_tag env[1], int val)                                             \
-	{                                                                                                    \
-		jumping(env);                                                                                \
-		GMP_REAL(real)(env, val);                                                                    \
-		__builtin_unreachable();                                                                     \
+/* One definition for all names: they differ only in whether sigsetjmp saved a mask, which the
+ * buffer itself says. */
+#define JUMP(name, real)                                                                           \
+	GMP_HOOK void name(struct __jmp_buf_tag env[1], int val)                                   \
+	{                                                                                          \
+		jumping(env);                                                                      \
+		GMP_REAL(real)(env, val);                                                          \
+		__builtin_unreachable();                                                           \
 	}
 JUMP(longjmp, longjmp)
 JUMP(_longjmp, longjmp)
@@ -207,8 +208,8 @@ GMP_HOOK int swapcontext(ucontext_t *old, const ucontext_t *uc)
 	return GMP_REAL(swapcontext)(old, uc);
 }
 
-/* gate.S, makecontext: where to go on. A stack in the heap stays on the host: signal frames are pushed onto
- * it. */
+/* gate.S, makecontext: where to go on. A stack in the heap stays on the host: signal frames are
+ * pushed onto it. */
 void *gmp_before_makecontext(const ucontext_t *uc);
 void *gmp_before_makecontext(const ucontext_t *uc)
 {

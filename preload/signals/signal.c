@@ -1,12 +1,13 @@
 /*
  * signal.c - SIGSEGV and SIGSYS at kernel level, and how what is not ours reaches the program.
  *
- * A forwarded signal is delivered as the kernel does it: a signal frame on the stack that the program's
- * action asks for, its mask, then the handler; it returns through gmp_restore_forwarded. To get there our
- * handler throws its own frame away: the frame may lie where the program's must go (the top of the program's
- * altstack). So two frames are put together in the thread's scratch: R, a bare ucontext that continues in the
- * program's handler, and P, the frame that handler sees. gmp_sigreturn_with() moves the stack pointer to R,
- * copies P into place, and returns from the signal by R.
+ * A forwarded signal is delivered as the kernel does it: a signal frame on the stack that the
+ * program's action asks for, its mask, then the handler; it returns through
+ * gmp_restore_forwarded. To get there our handler throws its own frame away: the frame may lie
+ * where the program's must go (the top of the program's altstack). So two frames are put
+ * together in the thread's scratch: R, a bare ucontext that continues in the program's handler,
+ * and P, the frame that handler sees. gmp_sigreturn_with() moves the stack pointer to R, copies
+ * P into place, and returns from the signal by R.
  *
  *      P, on the program's stack (addresses grow upwards)
  *      +------------------+ <- rsp in the handler, (rsp + 8) % 16 == 0
@@ -65,7 +66,8 @@ static void send_self(int sig, const siginfo_t *info)
 		gm_sys3(SYS_tgkill, pid, gmi_gettid(), sig);
 }
 
-/* The default action, with the true registers: a fault happens again, anything else is sent again. */
+/* The default action, with the true registers: a fault happens again, anything else is sent
+ * again. */
 static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous)
 {
 	struct gmp_ksigaction dfl = {.flags = GMP_SA_RESTORER, .restorer = gmp_restore_own};
@@ -78,7 +80,8 @@ static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous
 }
 
 /* Go takes the altstack that it finds on a thread for its own: ours, then. */
-static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigaction *act, uintptr_t sp)
+static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigaction *act,
+			   uintptr_t sp)
 {
 	const stack_t alt = gmp_altstack_in_use(t);
 	bool wanted = (act->flags & SA_ONSTACK) && (t->alt.ss_size || gmp_small_stacks);
@@ -89,7 +92,8 @@ static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigacti
 }
 
 /* Signals are blocked (scratch). Does not return. */
-static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gmp_ksigaction *act)
+static void deliver(int sig, const siginfo_t *info, ucontext_t *uc,
+		    const struct gmp_ksigaction *act)
 {
 	struct gmp_thread *t = gmp_self();
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -189,7 +193,8 @@ void gmp_sigreturn_plain(ucontext_t *uc)
 	set_mask(uc, m & ~GMP_VIRTUAL);
 }
 
-/* Handlers that were forwarded to, or that came in by gmp_handler_enter: their frame has the program's view. */
+/* Handlers that were forwarded to, or that came in by gmp_handler_enter: their frame has the
+ * program's view. */
 void gmp_sigreturn_forwarded(ucontext_t *uc)
 {
 	struct gmp_thread *t = gmp_self();
@@ -200,7 +205,7 @@ void gmp_sigreturn_forwarded(ucontext_t *uc)
 	gmp_sig_release(t);
 }
 
-/* ---- the handler ------------------------------------------------------------------------------- */
+/* ---- the handler ---- */
 
 /* Our own reading of a bad pointer of the program's ends in gmp_copy's error return. */
 static bool fix_copy(greg_t *g)
@@ -218,7 +223,8 @@ static void on_segv(int sig, siginfo_t *info, void *ctx)
 	bool fault = info->si_code > 0;
 
 	if (gm_likely(fault && info->si_code != SI_KERNEL)) {
-		enum gm_cpu_fault_result r = gmi_cpu_fault((uintptr_t)info->si_addr, g[REG_ERR] & 2);
+		enum gm_cpu_fault_result r =
+			gmi_cpu_fault((uintptr_t)info->si_addr, g[REG_ERR] & 2);
 		if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
 			gmp_pin_stack((uintptr_t)g[REG_RSP]);
 		if (gm_likely(r == GM_CPU_RESOLVED)) {
@@ -237,7 +243,9 @@ static void on_segv(int sig, siginfo_t *info, void *ctx)
 	gmp_forward(sig, info, uc, fault);
 }
 
-/* Everything is blocked in the SIGSEGV handler but what the processor itself raises (core holds locks there).
+/*
+ * Everything is blocked in the SIGSEGV handler but what the processor itself raises (core holds
+ * locks there).
  */
 #define SYNCHRONOUS (gmp_bit(SIGILL) | gmp_bit(SIGTRAP) | gmp_bit(SIGBUS) | gmp_bit(SIGFPE))
 
@@ -251,11 +259,13 @@ struct gmp_ksigaction gmp_own_action(int sig, unsigned long flags)
 		k.flags = SA_SIGINFO | SA_ONSTACK | GMP_SA_RESTORER | (flags & SA_RESTART);
 	} else {
 		/*
-		 * On the interrupted stack: a dispatched call may block for ever, be interrupted by handlers, and those
-		 * may switch to other stacks. With small stacks: on the altstack.
+		 * On the interrupted stack: a dispatched call may block for ever, be interrupted
+		 * by handlers, and those may switch to other stacks. With small stacks: on the
+		 * altstack.
 		 */
 		k.handler = (void *)gmp_on_sigsys;
-		k.flags = SA_SIGINFO | SA_NODEFER | GMP_SA_RESTORER | (flags & (SA_RESTART | SA_ONSTACK));
+		k.flags = SA_SIGINFO | SA_NODEFER | GMP_SA_RESTORER |
+			  (flags & (SA_RESTART | SA_ONSTACK));
 	}
 	return k;
 }

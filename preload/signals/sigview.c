@@ -1,12 +1,14 @@
 /*
  * sigview.c - the program's view of signal actions.
  *
- * SIGSEGV and SIGSYS exist twice: our handler in the kernel, the program's action here. The actions of all
- * other signals are the kernel's, except that SIGSEGV and SIGSYS are taken out of their masks, and that handlers are entered
- * and return through our gate: there the two signals become blocked in the program's view, in the frame and for the time
- * of the handler. What the program asked for is remembered and shown to it again.
+ * SIGSEGV and SIGSYS exist twice: our handler in the kernel, the program's action here. The
+ * actions of all other signals are the kernel's, except that SIGSEGV and SIGSYS are taken out of
+ * their masks, and that handlers are entered and return through our gate: there the two signals
+ * become blocked in the program's view, in the frame and for the time of the handler. What the
+ * program asked for is remembered and shown to it again.
  *
- * Lock: one for the table, taken with all signals blocked; user memory is never touched under it.
+ * Lock: one for the table, taken with all signals blocked; user memory is never touched under
+ * it.
  */
 #include <signal.h>
 #include <string.h>
@@ -67,13 +69,14 @@ void gmp_signals_init(void)
 
 	gmp_inherit_init();
 	gmi_release_hook = gmp_sig_release_held;
-	gmp_signals_reclaim(); /* what was inherited (SIG_IGN) or set by an earlier constructor is the
-				  program's */
+	/* what was inherited (SIG_IGN) or set by an earlier constructor is the program's */
+	gmp_signals_reclaim();
 	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &inherited, 8);
 	gmp_set_view(gmp_self(), inherited);
 }
 
-/* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw call). */
+/* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw
+ * call). */
 static struct gmp_ksigaction shown(int sig, struct gmp_ksigaction k)
 {
 	bool ours = k.handler == gmp_handler_enter || k.handler == view[sig].handler;
@@ -150,8 +153,8 @@ static long guest_action(struct gmp_guest *g, int sig, const struct gmp_ksigacti
 	}
 	*old = view[sig];
 	if (g->set & bit)
-		*old = (struct gmp_ksigaction){.handler =
-						       g->ignored & bit ? (void *)SIG_IGN : (void *)SIG_DFL};
+		*old = (struct gmp_ksigaction){.handler = g->ignored & bit ? (void *)SIG_IGN
+									   : (void *)SIG_DFL};
 	if (act) {
 		g->set |= bit;
 		g->ignored = (g->ignored & ~bit) | (act->handler == (void *)SIG_IGN ? bit : 0);
@@ -211,7 +214,7 @@ struct gmp_ksigaction gmp_action_take(int sig)
 	return act;
 }
 
-/* ---- libc's functions -------------------------------------------------------------------------- */
+/* ---- libc's functions ---- */
 
 /* As libc does, actions say SA_RESTORER: programs that compare flags see the same ones. */
 #define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
@@ -252,7 +255,8 @@ GMP_HOOK int __sigaction(int sig, const struct sigaction *act, struct sigaction 
 	return sigaction(sig, act, old);
 }
 
-static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long flags, uint64_t mask)
+static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long flags,
+				 uint64_t mask)
 {
 	struct gmp_ksigaction set = {.handler = (void *)handler,
 				     .flags = flags | GMP_SA_RESTORER,

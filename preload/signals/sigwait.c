@@ -1,12 +1,15 @@
 /*
- * sigwait.c - calls that put a mask in place while they wait (sigsuspend, ppoll, ...), and calls that take signals
- * synchronously (sigwait, ...), for a program that blocks SIGSEGV or SIGSYS, which the kernel never has blocked.
+ * sigwait.c - calls that put a mask in place while they wait (sigsuspend, ppoll, ...), and calls
+ * that take signals synchronously (sigwait, ...), for a program that blocks SIGSEGV or SIGSYS,
+ * which the kernel never has blocked.
  *
- * Neither may miss a signal that comes between the last look and the wait. The call is made in gmp_gate_if(), which does not
- * enter the kernel any more once thread.go is zero; a handler that interrupts it before it does moves it to its end
- * (gmp_leave_wait). So no signal is really blocked at any time.
+ * Neither may miss a signal that comes between the last look and the wait. The call is made in
+ * gmp_gate_if(), which does not enter the kernel any more once thread.go is zero; a handler that
+ * interrupts it before it does moves it to its end (gmp_leave_wait). So no signal is really
+ * blocked at any time.
  *
- * During the call thread.vmask is the call's; thread.after is what comes back, and what handlers' frames show.
+ * During the call thread.vmask is the call's; thread.after is what comes back, and what
+ * handlers' frames show.
  */
 #include <string.h>
 #include <time.h>
@@ -55,7 +58,8 @@ static long wait_masked(long nr, const long a[6], void *arg)
 	do {
 		t->kept_out = false;
 		r = gmp_gate_if(&t->go, nr, a);
-	} while (r == -EINTR && t->kept_out && t->in_call); /* by one that is held: no reason to end */
+	} while (r == -EINTR && t->kept_out &&
+		 t->in_call); /* by one that is held: no reason to end */
 	t->in_call = false;
 	t->go = 0; /* for the call that this one's handler interrupted */
 	t->vmask = after;
@@ -73,7 +77,8 @@ bool gmp_mask_of(const void *arg, enum gmp_mask_kind kind, uint64_t *mask)
 	struct mask_pair pair;
 
 	if (arg && kind == GMP_MASK_PAIR)
-		arg = gmp_copy(&pair, arg, sizeof(pair)) || pair.bytes != sizeof(*mask) ? NULL : pair.set;
+		arg = gmp_copy(&pair, arg, sizeof(pair)) || pair.bytes != sizeof(*mask) ? NULL
+											: pair.set;
 	return arg && !gmp_copy(mask, arg, sizeof(*mask));
 }
 
@@ -124,7 +129,8 @@ static long wait_taking(long nr, const long a[6], void *arg)
 		r = gmp_gate_if(&t->go, nr, a);
 		bool nudge =
 			r > 0 &&
-			gmp_sig_is_nudge(w->info); /* the kernel took it for us: what it tells of is ours */
+			gmp_sig_is_nudge(
+				w->info); /* the kernel took it for us: what it tells of is ours */
 		if (r != -EINTR && !nudge)
 			break;
 		bool handled = !t->waiting;
@@ -155,7 +161,7 @@ long gmp_sigtimedwait(const long a[6])
 	return r;
 }
 
-/* ---- libc's functions: cancellation points, as io.c's ------------------------------------------ */
+/* ---- libc's functions: cancellation points, as io.c's ---- */
 
 static long masked(long nr, const long a[6], unsigned i, enum gmp_mask_kind kind)
 {
@@ -179,7 +185,8 @@ GMP_HOOK int sigsuspend(const sigset_t *set)
 	return (int)masked(SYS_rt_sigsuspend, (long[6]){(long)set, 8}, 0, GMP_MASK);
 }
 
-GMP_HOOK int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *set)
+GMP_HOOK int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		   const sigset_t *set)
 {
 	struct timespec ts;
 
@@ -205,7 +212,8 @@ GMP_HOOK int epoll_pwait(int fd, struct epoll_event *ev, int max, int timeout, c
 {
 	if (!gmp_armed || !set)
 		return GMP_REAL(epoll_pwait)(fd, ev, max, timeout, set);
-	return (int)masked(SYS_epoll_pwait, (long[6]){fd, (long)ev, max, timeout, (long)set, 8}, 4, GMP_MASK);
+	return (int)masked(SYS_epoll_pwait, (long[6]){fd, (long)ev, max, timeout, (long)set, 8}, 4,
+			   GMP_MASK);
 }
 
 GMP_HOOK int epoll_pwait2(int fd, struct epoll_event *ev, int max, const struct timespec *timeout,
@@ -213,8 +221,8 @@ GMP_HOOK int epoll_pwait2(int fd, struct epoll_event *ev, int max, const struct 
 {
 	if (!gmp_armed || !set)
 		return GMP_REAL(epoll_pwait2)(fd, ev, max, timeout, set);
-	return (int)masked(SYS_epoll_pwait2, (long[6]){fd, (long)ev, max, (long)timeout, (long)set, 8}, 4,
-			   GMP_MASK);
+	return (int)masked(SYS_epoll_pwait2,
+			   (long[6]){fd, (long)ev, max, (long)timeout, (long)set, 8}, 4, GMP_MASK);
 }
 
 static long take(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)

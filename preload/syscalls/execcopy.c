@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define MAX_STRING ((size_t)1 << 21) /* far above the kernel's MAX_ARG_STRLEN, which it checks itself */
+/* far above the kernel's MAX_ARG_STRLEN, which it checks itself */
+#define MAX_STRING ((size_t)1 << 21)
 
 static void *take(struct gmp_copier *c, size_t n)
 {
@@ -20,8 +21,8 @@ static long safe_strlen(const char *s)
 	size_t len = 0;
 
 	while (len < MAX_STRING) {
-		size_t n =
-			gm_min(sizeof(chunk), GM_PAGE_BYTES - ((uintptr_t)(s + len) & (GM_PAGE_BYTES - 1)));
+		size_t n = gm_min(sizeof(chunk),
+				  GM_PAGE_BYTES - ((uintptr_t)(s + len) & (GM_PAGE_BYTES - 1)));
 		if (gmp_copy(chunk, s + len, n))
 			return -EFAULT;
 		const char *end = memchr(chunk, '\0', n);

@@ -1,4 +1,5 @@
-/* syscall_args.h - short forms of struct gmp_arg, for the tables (syscall_table.c, syscall_commands.c). */
+/* syscall_args.h - short forms of struct gmp_arg, for the tables (syscall_table.c,
+ * syscall_commands.c). */
 #ifndef GMP_SYSCALL_ARGS_H
 #define GMP_SYSCALL_ARGS_H
 

@@ -1,6 +1,7 @@
 /*
- * syscall_commands.c - the calls that are many: what their commands take instead of what the row says. See
- * syscall_table.h. Only commands that take something else, or more, than the row are listed.
+ * syscall_commands.c - the calls that are many: what their commands take instead of what the row
+ * says. See syscall_table.h. Only commands that take something else, or more, than the row are
+ * listed.
  */
 #include "preload/syscalls/syscall_args.h"
 
@@ -24,9 +25,12 @@
 #define SOL_XDP_	    283
 #define XDP_UMEM_REG_	    4
 #define OPTION(level, name) ((unsigned)(level) | (unsigned)(name) << 16)
-#define TABLE(name, a, b, mask, rows_)                                                                       \
-	const struct gmp_commands name = {                                                                   \
-		.arg = (a), .arg2 = (b), .ignore = (mask), .n = GM_ARRAY_LEN(rows_), .rows = (rows_)}
+#define TABLE(name, a, b, mask, rows_)                                                             \
+	const struct gmp_commands name = {.arg = (a),                                              \
+					  .arg2 = (b),                                             \
+					  .ignore = (mask),                                        \
+					  .n = GM_ARRAY_LEN(rows_),                                \
+					  .rows = (rows_)}
 
 /* Of drivers whose headers are not always there. */
 #define KVM_SET_USER_MEMORY_REGION_  0x4020ae46u

@@ -1,31 +1,34 @@
-/* syscall_layouts.c - structures of the kernel's interface that hold pointers. See syscall_table.h. */
+/* syscall_layouts.c - structures of the kernel's interface that hold pointers. See
+ * syscall_table.h. */
 #include "preload/syscalls/syscall_table.h"
 
 #include <linux/io_uring.h>
 
-#define UNKNOWN_BYTES 65536 /* of something behind a pointer of which only the kernel knows the size */
+/* of something behind a pointer of which only the kernel knows the size */
+#define UNKNOWN_BYTES 65536
 
-/* Offset of the pointer, of the number of elements, bytes of that number, and what one element is. */
-#define P(at_, count_at_, count_len_, kind_, size_)                                                          \
-	{                                                                                                    \
-		.at = (at_), .count_at = (count_at_), .count_len = (count_len_), .kind = (kind_),            \
-		.size = (size_)                                                                              \
+/* Offset of the pointer, of the number of elements, bytes of that number, and what one element
+ * is. */
+#define P(at_, count_at_, count_len_, kind_, size_)                                                \
+	{                                                                                          \
+		.at = (at_), .count_at = (count_at_), .count_len = (count_len_), .kind = (kind_),  \
+		.size = (size_)                                                                    \
 	}
-#define PL(at_, count_at_, count_len_, id)                                                                   \
-	{                                                                                                    \
-		.at = (at_), .count_at = (count_at_), .count_len = (count_len_), .kind = GMP_LAYOUT,         \
-		.layout = GMP_LAYOUT_##id                                                                    \
+#define PL(at_, count_at_, count_len_, id)                                                         \
+	{                                                                                          \
+		.at = (at_), .count_at = (count_at_), .count_len = (count_len_),                   \
+		.kind = GMP_LAYOUT, .layout = GMP_LAYOUT_##id                                      \
 	}
 /* Only where the tag says so. */
-#define T(tag_, at_, count_at_, count_len_, kind_, size_)                                                    \
-	{                                                                                                    \
-		.tag = (tag_), .at = (at_), .count_at = (count_at_), .count_len = (count_len_),              \
-		.kind = (kind_), .size = (size_)                                                             \
+#define T(tag_, at_, count_at_, count_len_, kind_, size_)                                          \
+	{                                                                                          \
+		.tag = (tag_), .at = (at_), .count_at = (count_at_), .count_len = (count_len_),    \
+		.kind = (kind_), .size = (size_)                                                   \
 	}
-#define LAYOUT(id, bytes_, tag_at_, hold_, ...)                                                              \
-	[GMP_LAYOUT_##id] = {.bytes = (bytes_),                                                              \
-			     .tag_at = (tag_at_),                                                            \
-			     .hold = (hold_),                                                                \
+#define LAYOUT(id, bytes_, tag_at_, hold_, ...)                                                    \
+	[GMP_LAYOUT_##id] = {.bytes = (bytes_),                                                    \
+			     .tag_at = (tag_at_),                                                  \
+			     .hold = (hold_),                                                      \
 			     .fields = (const struct gmp_field[]){__VA_ARGS__, {0}}}
 #define ALL GMP_NO_TAG
 

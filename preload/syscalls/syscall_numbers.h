@@ -1,5 +1,5 @@
-/* syscall_numbers.h - calls that are younger than Debian 12's headers, up to Linux 6.18. From the kernel's
- * arch/x86/entry/syscalls/syscall_64.tbl. */
+/* syscall_numbers.h - calls that are younger than Debian 12's headers, up to Linux 6.18. From
+ * the kernel's arch/x86/entry/syscalls/syscall_64.tbl. */
 #ifndef GMP_SYSCALL_NUMBERS_H
 #define GMP_SYSCALL_NUMBERS_H
 

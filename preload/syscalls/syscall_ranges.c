@@ -1,5 +1,5 @@
-/* syscall_ranges.c - from a call's arguments to the managed memory that the kernel will touch. See
- * syscall_table.h. */
+/* syscall_ranges.c - from a call's arguments to the managed memory that the kernel will touch.
+ * See syscall_table.h. */
 #include "preload/syscalls/syscall_table.h"
 
 #include <limits.h>
@@ -41,7 +41,8 @@ void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write)
 	best->write |= write;
 }
 
-/* What one walk over the arguments carries along. `hold`: what is found is in use after the call. */
+/* What one walk over the arguments carries along. `hold`: what is found is in use after the
+ * call. */
 struct walk {
 	struct gmp_ranges *rs;
 	bool hold;
@@ -165,8 +166,8 @@ void gmp_ranges_layout(struct gmp_ranges *rs, enum gmp_layout_id id, const void 
 	add_layout(&(struct walk){rs, false}, id, p, n);
 }
 
-/* Of a command without a row. _IOC_READ is not to be trusted in drivers, and a number may be where a pointer is
- * expected; one within the structure leads somewhere. */
+/* Of a command without a row. _IOC_READ is not to be trusted in drivers, and a number may be
+ * where a pointer is expected; one within the structure leads somewhere. */
 static void add_ioctl(const struct walk *w, unsigned cmd, const void *p)
 {
 	size_t bytes = _IOC_DIR(cmd) == _IOC_NONE ? 0 : _IOC_SIZE(cmd);

@@ -1,9 +1,9 @@
 /*
  * syscall_table.c - the table. See syscall_table.h.
  *
- * A count may be larger than what the call uses (epoll_wait's maxevents): a hull too wide costs a little, one
- * too narrow loses data. Arguments that are a pointer only for some commands (fcntl, prctl, futex) are listed
- * as if always: no small integer lies in a managed window.
+ * A count may be larger than what the call uses (epoll_wait's maxevents): a hull too wide costs
+ * a little, one too narrow loses data. Arguments that are a pointer only for some commands
+ * (fcntl, prctl, futex) are listed as if always: no small integer lies in a managed window.
  */
 #include "preload/syscalls/syscall_args.h"
 #include "preload/syscalls/syscall_numbers.h"
@@ -389,5 +389,6 @@ static const bool first_is_fd[GMP_NSYSCALLS] = {
 
 bool gmp_names_our_fd(long nr, long first)
 {
-	return gm_unlikely(gmi_fd_is_ours((int)first)) && nr >= 0 && nr < GMP_NSYSCALLS && first_is_fd[nr];
+	return gm_unlikely(gmi_fd_is_ours((int)first)) && nr >= 0 && nr < GMP_NSYSCALLS &&
+	       first_is_fd[nr];
 }

@@ -1,14 +1,15 @@
 /*
- * syscall_table.h - which user memory each x86-64 system call reads and writes: the single source for
- * dispatch, for the symbol hooks of calls with nested buffers, for activation (what is a blocked thread
- * waiting with?) and for tests.
+ * syscall_table.h - which user memory each x86-64 system call reads and writes: the single
+ * source for dispatch, for the symbol hooks of calls with nested buffers, for activation (what
+ * is a blocked thread waiting with?) and for tests.
  *
- * Every call that Linux has up to 6.18 is in it, also those that take no memory: a number that is not listed is one
- * that nobody has looked at. Calls that are many in one (ioctl, prctl, keyctl, ...) have a table of their commands;
- * structures that hold pointers have a layout.
+ * Every call that Linux has up to 6.18 is in it, also those that take no memory: a number that
+ * is not listed is one that nobody has looked at. Calls that are many in one (ioctl, prctl,
+ * keyctl, ...) have a table of their commands; structures that hold pointers have a layout.
  *
- * The tables are constant. gmp_syscall_ranges() reads only what the arguments point to (iovecs, message
- * headers), by gmp_copy(): a bad pointer is left for the kernel to find. Signal-safe, no locks.
+ * The tables are constant. gmp_syscall_ranges() reads only what the arguments point to (iovecs,
+ * message headers), by gmp_copy(): a bad pointer is left for the kernel to find. Signal-safe, no
+ * locks.
  */
 #ifndef GMP_SYSCALL_TABLE_H
 #define GMP_SYSCALL_TABLE_H
@@ -20,21 +21,21 @@ enum gmp_arg_kind {
 	GMP_IN,	   /* the kernel reads the buffer */
 	GMP_OUT,   /* writes it */
 	GMP_INOUT,
-	GMP_CSTR,   /* string, at most PATH_MAX bytes */
-	GMP_STRV,   /* NULL-terminated vector of strings (execve): copied by process.c, never pinned */
+	GMP_CSTR, /* string, at most PATH_MAX bytes */
+	GMP_STRV, /* NULL-terminated vector of strings (execve): copied by process.c, never pinned */
 	GMP_IOV_IN, /* array of struct iovec whose buffers are read */
 	GMP_IOV_OUT,
 	GMP_MSG_IN, /* struct msghdr */
 	GMP_MSG_OUT,
 	GMP_MMSG_IN, /* array of struct mmsghdr */
 	GMP_MMSG_OUT,
-	GMP_IOCTL,  /* of a command that has no row: by the direction and size that it encodes */
+	GMP_IOCTL, /* of a command that has no row: by the direction and size that it encodes */
 	GMP_SIGSET, /* mask put in place for the duration of the call: SIGSEGV and SIGSYS must be taken out */
 	GMP_SIGSET6, /* the same behind a {pointer, size} pair */
 	GMP_LAYOUT,  /* array of structures with pointers, read and written */
-	GMP_SCAN,    /* read and written, and each word in it may be a pointer to something of unknown size */
-	GMP_HOLD,    /* the kernel keeps using it after the call: pinned for good */
-	GMP_LEAVE,   /* the same for memory whose mapping must stay what it is (userfaultfd) */
+	GMP_SCAN, /* read and written, and each word in it may be a pointer to something of unknown size */
+	GMP_HOLD,  /* the kernel keeps using it after the call: pinned for good */
+	GMP_LEAVE, /* the same for memory whose mapping must stay what it is (userfaultfd) */
 };
 enum gmp_unit {
 	GMP_BYTES,  /* size * count + extra */
@@ -54,7 +55,8 @@ struct gmp_field {
 	uint8_t at;	   /* of the pointer */
 	uint8_t count_at;  /* of the number of elements */
 	uint8_t count_len; /* its bytes; 0: constant 1 */
-	uint8_t kind;	   /* IN, OUT, CSTR, IOV_*, MSG_*, SCAN, LAYOUT, HOLD, LEAVE; 0: no more fields */
+	/* IN, OUT, CSTR, IOV_*, MSG_*, SCAN, LAYOUT, HOLD, LEAVE; 0: no more fields */
+	uint8_t kind;
 	uint8_t layout;
 	uint8_t tag;	  /* only in structures with this tag */
 	uint8_t times_at; /* of a 4-byte number of such arrays, one after the other; 0: one */
@@ -62,8 +64,9 @@ struct gmp_field {
 };
 #define GMP_NO_TAG 0xff
 struct gmp_layout {
-	uint16_t bytes;			/* of the structure */
-	uint8_t tag_at;			/* of a byte that tells which fields count; GMP_NO_TAG: all do */
+	uint16_t bytes; /* of the structure */
+	/* of a byte that tells which fields count; GMP_NO_TAG: all do */
+	uint8_t tag_at;
 	bool hold;			/* what it points to is in use after the call */
 	const struct gmp_field *fields; /* up to the first without a kind */
 };
@@ -149,7 +152,8 @@ struct gmp_command {
 	struct gmp_arg arg[6];
 };
 struct gmp_commands {
-	uint8_t arg, arg2; /* the command is in; arg2 != arg: together with this one, shifted by 16 */
+	/* the command is in; arg2 != arg: together with this one, shifted by 16 */
+	uint8_t arg, arg2;
 	uint16_t n;
 	uint32_t ignore; /* bits that do not matter */
 	const struct gmp_command *rows;
@@ -158,9 +162,10 @@ struct gmp_syscall {
 	const char *name; /* NULL: unknown: passed through */
 	struct gmp_arg arg[6];
 	uint8_t special;
-	bool memory;	     /* some argument is a pointer */
-	bool norestart;	     /* a signal handler ends it with EINTR even with SA_RESTART */
-	uint8_t hold;	     /* 1 + number of the argument with flags; 0: none. With a flag of hold_flags: */
+	bool memory;	/* some argument is a pointer */
+	bool norestart; /* a signal handler ends it with EINTR even with SA_RESTART */
+	/* 1 + number of the argument with flags; 0: none. With a flag of hold_flags: */
+	uint8_t hold;
 	uint32_t hold_flags; /* ... what the call takes is in use after it */
 	const struct gmp_commands *commands;
 };

@@ -1,6 +1,7 @@
 /*
- * behaviour.h - what the tests of documented device behaviours share. Each test is named after its row in
- * test/behaviours.txt and runs for each CPU back end and device page size (test/variant.h).
+ * behaviour.h - what the tests of documented device behaviours share. Each test is named after
+ * its row in test/behaviours.txt and runs for each CPU back end and device page size
+ * (test/variant.h).
  */
 #ifndef GM_TEST_BEHAVIOUR_H
 #define GM_TEST_BEHAVIOUR_H
@@ -45,7 +46,7 @@ static inline void behaviour_end(void)
 	cr_expect_eq(gm_sim_close(sim), 0);
 }
 
-#define Behaviour(name, ...)                                                                                 \
+#define Behaviour(name, ...)                                                                       \
 	Test(behaviour, name, .init = behaviour_start, .fini = behaviour_end, ##__VA_ARGS__)
 
 /* Page i holds `i + add` in each byte. */
@@ -57,8 +58,8 @@ static inline void fill(unsigned char *p, size_t first, size_t end, int add)
 static inline void expect_filled(const unsigned char *p, size_t first, size_t end, int add)
 {
 	for (size_t i = first; i < end; i++)
-		cr_assert(all_bytes(p + i * PAGE, (int)(i + (size_t)add) & 255, PAGE), "page %zu: %u", i,
-			  p[i * PAGE]);
+		cr_assert(all_bytes(p + i * PAGE, (int)(i + (size_t)add) & 255, PAGE),
+			  "page %zu: %u", i, p[i * PAGE]);
 }
 
 /* What the device reads: a kernel copies it to where only the CPU looks. */
@@ -80,7 +81,8 @@ static inline int device_read(struct gm_sim *s, const void *p, size_t bytes)
 
 	return launch_mem(s, "touch_read", 1, a, NULL);
 }
-static inline void expect_device_sees(struct gm_sim *s, const unsigned char *p, size_t pages, int add)
+static inline void expect_device_sees(struct gm_sim *s, const unsigned char *p, size_t pages,
+				      int add)
 {
 	unsigned char *copy = managed(pages * PAGE);
 
@@ -105,7 +107,8 @@ static inline void expect_all(const void *p, size_t bytes, enum gm_where where)
 {
 	size_t n = pages_in(p, bytes, where);
 
-	cr_assert_eq(n, bytes / PAGE, "%zu of %zu pages are in state %d", n, bytes / PAGE, (int)where);
+	cr_assert_eq(n, bytes / PAGE, "%zu of %zu pages are in state %d", n, bytes / PAGE,
+		     (int)where);
 }
 static inline int protect(void *p, size_t bytes, int prot)
 {

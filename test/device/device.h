@@ -1,6 +1,6 @@
 /*
- * device.h - what the device tests share: a small device attached to the default space, managed memory,
- * launches.
+ * device.h - what the device tests share: a small device attached to the default space, managed
+ * memory, launches.
  */
 #ifndef GM_TEST_DEVICE_H
 #define GM_TEST_DEVICE_H
@@ -35,7 +35,8 @@ static inline struct gm_sim *open_device(const char *spec)
 
 static inline void *managed(size_t bytes)
 {
-	void *p = gm_mmap(NULL, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = gm_mmap(NULL, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 
 	cr_assert_neq(p, MAP_FAILED);
 	return p;

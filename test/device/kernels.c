@@ -61,7 +61,8 @@ GM_KERNEL trap(struct gm_kctx *ctx, const void *args)
 	__builtin_trap();
 }
 
-/* Increments every word until the memory says stop; for tests that do something to the device meanwhile. */
+/* Increments every word until the memory says stop; for tests that do something to the device
+ * meanwhile. */
 GM_KERNEL churn(struct gm_kctx *ctx, const void *args)
 {
 	const struct churn_args *a = args;
@@ -72,7 +73,8 @@ GM_KERNEL churn(struct gm_kctx *ctx, const void *args)
 	return 0;
 }
 
-/* Reads pages that are rebound meanwhile, until it is stopped: whatever belongs to no page is an error. */
+/* Reads pages that are rebound meanwhile, until it is stopped: whatever belongs to no page is an
+ * error. */
 GM_KERNEL watch(struct gm_kctx *ctx, const void *args)
 {
 	const struct watch_args *a = args;

@@ -31,7 +31,8 @@ struct watch_args {
 	const volatile uint64_t *base;
 	uint64_t pages, step; /* step: words */
 	const volatile uint64_t *stop;
-	volatile uint64_t *turns, *changes; /* how often it went round, how many words it saw change */
+	/* how often it went round, how many words it saw change */
+	volatile uint64_t *turns, *changes;
 };
 
 #endif

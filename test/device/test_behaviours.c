@@ -101,7 +101,8 @@ Behaviour(migrate_mixed)
 		memset(p + k * part, k, part);
 	cr_assert_eq(protect(p + READONLY * part, part, PROT_READ), 0);
 	cr_assert_eq(protect(p + NONE * part, part, PROT_NONE), 0);
-	cr_assert_eq(hmadvise(gm_dev_hnid(gm_sim_dev(other)), p + OTHER * part, part, MADV_PREFETCH), 0);
+	cr_assert_eq(
+		hmadvise(gm_dev_hnid(gm_sim_dev(other)), p + OTHER * part, part, MADV_PREFETCH), 0);
 	cr_assert_eq(gm_munmap(p + PARTS * part, part), 0);
 	cr_expect_eq(hmadvise(hnid(), p, (PARTS + 1) * part, MADV_PREFETCH), -EFAULT, "a hole");
 	expect_all(p + READWRITE * part, part, GM_HOST);
@@ -136,7 +137,8 @@ Behaviour(snapshot)
 	memset(p + 2 * MIB, 1, 6 * MIB);
 	to_device(p + 4 * MIB, 2 * MIB);
 	cr_assert_eq(protect(p + 6 * MIB, 2 * MIB, PROT_READ), 0);
-	uint64_t faults = gmi_stats->cpu_faults, moved = gmi_stats->h2d_bytes + gmi_stats->d2h_bytes;
+	uint64_t faults = gmi_stats->cpu_faults,
+		 moved = gmi_stats->h2d_bytes + gmi_stats->d2h_bytes;
 	for (int i = 0; i < 4; i++)
 		cr_assert_eq(gm_query(p + (size_t)i * 2 * MIB, PAGE, &info[i]), 0);
 	cr_expect_eq(info[0].where, GM_NOMAP);

@@ -159,7 +159,8 @@ Behaviour(remap_fault)
 		size_t off = offset[k % 3];
 		int flag = flags[k / 3 % 3];
 		bool before = k >= 9;
-		unsigned char *p = managed(2 * MIB), *q = managed(2 * MIB), *to = q + off % (2 * MIB);
+		unsigned char *p = managed(2 * MIB), *q = managed(2 * MIB),
+			      *to = q + off % (2 * MIB);
 		fill(p, 0, 512, k);
 		if (before)
 			to_device(p, 2 * MIB);
@@ -169,7 +170,8 @@ Behaviour(remap_fault)
 		if (!before)
 			to_device(r, MIB);
 		for (size_t i = 0; i < 256; i++)
-			cr_assert(all_bytes(r + i * PAGE, (int)(off / PAGE + i + (size_t)k) & 255, PAGE),
+			cr_assert(all_bytes(r + i * PAGE, (int)(off / PAGE + i + (size_t)k) & 255,
+					    PAGE),
 				  "case %d, page %zu", k, i);
 		expect_filled(p, 0, off / PAGE, k);
 		expect_filled(p, off / PAGE + 256, 512, k);
@@ -180,7 +182,8 @@ Behaviour(remap_fault)
 
 /* ---- hints ---- */
 
-/* Two ranges one after the other, in each way in which they can lie: every page has what was set last. */
+/* Two ranges one after the other, in each way in which they can lie: every page has what was set
+ * last. */
 Behaviour(overlap)
 {
 	static const struct {
@@ -206,7 +209,8 @@ Behaviour(overlap)
 		cr_assert_eq(protect(p + 15 * PAGE, 10 * PAGE, PROT_READ | PROT_WRITE), 0);
 		cr_assert_eq(gm_query(p, 50 * PAGE, info), 0);
 		for (unsigned i = 0; i < 50; i++) {
-			bool in_a = i >= way[w].a && i < way[w].aend, in_b = i >= way[w].b && i < way[w].bend;
+			bool in_a = i >= way[w].a && i < way[w].aend,
+			     in_b = i >= way[w].b && i < way[w].bend;
 			bool pinned = in_b ? !pin_first : in_a ? pin_first : !pin_first;
 			n += info[i].pinned != pinned;
 		}
@@ -229,8 +233,8 @@ Behaviour(err)
 		int err = device_write(sim, p, 5, BYTES);
 		gmi_inject("");
 		for (size_t i = 0; i < BYTES; i++)
-			cr_assert(p[i] == 5 || (err && p[i] == (unsigned char)(i / PAGE)), "%s: byte %zu",
-				  site[k], i);
+			cr_assert(p[i] == 5 || (err && p[i] == (unsigned char)(i / PAGE)),
+				  "%s: byte %zu", site[k], i);
 		cr_assert_eq(device_write(sim, p, 6, BYTES), 0, "%s", site[k]);
 		cr_assert_eq(gmi_inject(k == 2 ? "copyout@1" : site[k]), 0);
 		hmadvise(-1, p, BYTES, MADV_PREFETCH);
@@ -261,8 +265,8 @@ Behaviour(device_loss, .timeout = 60)
 		int err = device_write(sim, p, (int)k + 2, 32 * MIB);
 		pthread_join(t, NULL);
 		for (size_t i = 0; i < 32 * MIB; i += 64)
-			cr_assert(p[i] == k + 2 || (err && p[i] == k + 1), "byte %zu is %u, error %d", i,
-				  p[i], err);
+			cr_assert(p[i] == k + 2 || (err && p[i] == k + 1),
+				  "byte %zu is %u, error %d", i, p[i], err);
 		cr_assert_eq(device_write(sim, p, (int)k + 2, 32 * MIB), 0, "a fresh device");
 		cr_assert(all_bytes(p, (int)k + 2, 32 * MIB));
 	}

@@ -1,6 +1,6 @@
 /*
- * The built-in kernel "blas": every routine, type, order and option gives bit for bit what CBLAS gives on the
- * host, and a call that is lost half-way can be undone from its journal.
+ * The built-in kernel "blas": every routine, type, order and option gives bit for bit what CBLAS
+ * gives on the host, and a call that is lost half-way can be undone from its journal.
  */
 #include "device.h"
 #include "devsim/blas_wire.h"
@@ -31,47 +31,47 @@ static const char *const names[DS_BLAS_OPS] = {
 };
 
 /* One call of each shape with scalars of type S, made by `conv` from the double pair. */
-#define CALLS(S, conv, R, rconv)                                                                             \
-	typedef S scalar;                                                                                    \
-	typedef R real_scalar;                                                                               \
-	scalar al = conv(alpha), be = conv(beta);                                                            \
-	real_scalar ral = rconv(alpha), rbe = rconv(beta);                                                   \
-	int L = x->layout, n = x->n, k = x->k, m = x->m;                                                     \
-	(void)ral;                                                                                           \
-	switch (x->op) {                                                                                     \
-	case DS_GEMM:                                                                                        \
-		((void (*)(int, int, int, int, int, int, S, const void *, int, const void *, int, S, void *, \
-			   int))f)(L, x->transa, x->transb, m, n, k, al, x->a, x->lda, x->b, x->ldb, be,     \
-				   x->c, x->ldc);                                                            \
-		break;                                                                                       \
-	case DS_SYMM:                                                                                        \
-	case DS_HEMM:                                                                                        \
-		((void (*)(int, int, int, int, int, S, const void *, int, const void *, int, S, void *,      \
-			   int))f)(L, x->side, x->uplo, m, n, al, x->a, x->lda, x->b, x->ldb, be, x->c,      \
-				   x->ldc);                                                                  \
-		break;                                                                                       \
-	case DS_SYRK:                                                                                        \
-		((void (*)(int, int, int, int, int, S, const void *, int, S, void *, int))f)(                \
-			L, x->uplo, x->transa, n, k, al, x->a, x->lda, be, x->c, x->ldc);                    \
-		break;                                                                                       \
-	case DS_HERK:                                                                                        \
-		((void (*)(int, int, int, int, int, R, const void *, int, R, void *, int))f)(                \
-			L, x->uplo, x->transa, n, k, ral, x->a, x->lda, rbe, x->c, x->ldc);                  \
-		break;                                                                                       \
-	case DS_SYR2K:                                                                                       \
-		((void (*)(int, int, int, int, int, S, const void *, int, const void *, int, S, void *,      \
-			   int))f)(L, x->uplo, x->transa, n, k, al, x->a, x->lda, x->b, x->ldb, be, x->c,    \
-				   x->ldc);                                                                  \
-		break;                                                                                       \
-	case DS_HER2K:                                                                                       \
-		((void (*)(int, int, int, int, int, S, const void *, int, const void *, int, R, void *,      \
-			   int))f)(L, x->uplo, x->transa, n, k, al, x->a, x->lda, x->b, x->ldb, rbe, x->c,   \
-				   x->ldc);                                                                  \
-		break;                                                                                       \
-	default:                                                                                             \
-		((void (*)(int, int, int, int, int, int, int, S, const void *, int, void *, int))f)(         \
-			L, x->side, x->uplo, x->transa, x->diag, m, n, al, x->a, x->lda,                     \
-			(void *)(uintptr_t)x->b, x->ldb);                                                    \
+#define CALLS(S, conv, R, rconv)                                                                   \
+	typedef S scalar;                                                                          \
+	typedef R real_scalar;                                                                     \
+	scalar al = conv(alpha), be = conv(beta);                                                  \
+	real_scalar ral = rconv(alpha), rbe = rconv(beta);                                         \
+	int L = x->layout, n = x->n, k = x->k, m = x->m;                                           \
+	(void)ral;                                                                                 \
+	switch (x->op) {                                                                           \
+	case DS_GEMM:                                                                              \
+		((void (*)(int, int, int, int, int, int, S, const void *, int, const void *, int,  \
+			   S, void *, int))f)(L, x->transa, x->transb, m, n, k, al, x->a, x->lda,  \
+					      x->b, x->ldb, be, x->c, x->ldc);                     \
+		break;                                                                             \
+	case DS_SYMM:                                                                              \
+	case DS_HEMM:                                                                              \
+		((void (*)(int, int, int, int, int, S, const void *, int, const void *, int, S,    \
+			   void *, int))f)(L, x->side, x->uplo, m, n, al, x->a, x->lda, x->b,      \
+					   x->ldb, be, x->c, x->ldc);                              \
+		break;                                                                             \
+	case DS_SYRK:                                                                              \
+		((void (*)(int, int, int, int, int, S, const void *, int, S, void *, int))f)(      \
+			L, x->uplo, x->transa, n, k, al, x->a, x->lda, be, x->c, x->ldc);          \
+		break;                                                                             \
+	case DS_HERK:                                                                              \
+		((void (*)(int, int, int, int, int, R, const void *, int, R, void *, int))f)(      \
+			L, x->uplo, x->transa, n, k, ral, x->a, x->lda, rbe, x->c, x->ldc);        \
+		break;                                                                             \
+	case DS_SYR2K:                                                                             \
+		((void (*)(int, int, int, int, int, S, const void *, int, const void *, int, S,    \
+			   void *, int))f)(L, x->uplo, x->transa, n, k, al, x->a, x->lda, x->b,    \
+					   x->ldb, be, x->c, x->ldc);                              \
+		break;                                                                             \
+	case DS_HER2K:                                                                             \
+		((void (*)(int, int, int, int, int, S, const void *, int, const void *, int, R,    \
+			   void *, int))f)(L, x->uplo, x->transa, n, k, al, x->a, x->lda, x->b,    \
+					   x->ldb, rbe, x->c, x->ldc);                             \
+		break;                                                                             \
+	default:                                                                                   \
+		((void (*)(int, int, int, int, int, int, int, S, const void *, int, void *,        \
+			   int))f)(L, x->side, x->uplo, x->transa, x->diag, m, n, al, x->a,        \
+				   x->lda, (void *)(uintptr_t)x->b, x->ldb);                       \
 	}
 
 #define FLOAT(v)  ((float)(v)[0])
@@ -79,20 +79,25 @@ static const char *const names[DS_BLAS_OPS] = {
 #define FLOATS(v) ((v##_f))
 #define PTR(v)	  ((const void *)(v))
 
-static void call_s(void (*f)(void), const struct ds_blas_args *x, const double *alpha, const double *beta)
+static void call_s(void (*f)(void), const struct ds_blas_args *x, const double *alpha,
+		   const double *beta)
 {
 	CALLS(float, FLOAT, float, FLOAT)
 }
-static void call_d(void (*f)(void), const struct ds_blas_args *x, const double *alpha, const double *beta)
+static void call_d(void (*f)(void), const struct ds_blas_args *x, const double *alpha,
+		   const double *beta)
 {
 	CALLS(double, DOUBLE, double, DOUBLE)
 }
-static void call_c(void (*f)(void), const struct ds_blas_args *x, const double *alpha, const double *beta)
+static void call_c(void (*f)(void), const struct ds_blas_args *x, const double *alpha,
+		   const double *beta)
 {
-	float alpha_f[2] = {(float)alpha[0], (float)alpha[1]}, beta_f[2] = {(float)beta[0], (float)beta[1]};
+	float alpha_f[2] = {(float)alpha[0], (float)alpha[1]},
+	      beta_f[2] = {(float)beta[0], (float)beta[1]};
 	CALLS(const void *, FLOATS, float, FLOAT)
 }
-static void call_z(void (*f)(void), const struct ds_blas_args *x, const double *alpha, const double *beta)
+static void call_z(void (*f)(void), const struct ds_blas_args *x, const double *alpha,
+		   const double *beta)
 {
 	CALLS(const void *, PTR, double, DOUBLE)
 }
@@ -165,8 +170,8 @@ static void compare(struct ds_blas_args x)
 	fill(out, x.type, inb ? 2 : 3);
 	cr_assert_eq(gm_sim_launch(sim, 0, "blas", 1, &x, sizeof x, NULL), 0);
 	cr_assert_eq(memcmp(out, buf.want, ROOM), 0,
-		     "%c%s layout %d side %d uplo %d trans %d %d diag %d beta %g", x.type, names[x.op],
-		     x.layout, x.side, x.uplo, x.transa, x.transb, x.diag, x.beta[0]);
+		     "%c%s layout %d side %d uplo %d trans %d %d diag %d beta %g", x.type,
+		     names[x.op], x.layout, x.side, x.uplo, x.transa, x.transb, x.diag, x.beta[0]);
 }
 
 static void make_buffers(void)
@@ -194,24 +199,25 @@ Test(blas, gemm)
 	make_buffers();
 	for (const char *t = types; *t; t++)
 		each(layout, layouts[0], layouts[1]) each(ta, DS_NO_TRANS, DS_TRANS, DS_CONJ_TRANS)
-			each(tb, DS_NO_TRANS, DS_TRANS, DS_CONJ_TRANS) each(beta, 0, 1, 2)
-				compare((struct ds_blas_args){.op = DS_GEMM,
-							      .type = *t,
-							      .layout = *layout,
-							      .transa = *ta,
-							      .transb = *tb,
-							      .m = 61,
-							      .n = 47,
-							      .k = 33,
-							      .alpha = {1.5, -0.5},
-							      .beta = {*beta, *beta == 2 ? 0.25 : 0}});
+			each(tb, DS_NO_TRANS, DS_TRANS, DS_CONJ_TRANS) each(beta, 0, 1, 2) compare(
+				(struct ds_blas_args){.op = DS_GEMM,
+						      .type = *t,
+						      .layout = *layout,
+						      .transa = *ta,
+						      .transb = *tb,
+						      .m = 61,
+						      .n = 47,
+						      .k = 33,
+						      .alpha = {1.5, -0.5},
+						      .beta = {*beta, *beta == 2 ? 0.25 : 0}});
 }
 
 Test(blas, symm_hemm)
 {
 	make_buffers();
 	for (const char *t = types; *t; t++)
-		each(op, DS_SYMM, DS_HEMM) each(layout, layouts[0], layouts[1]) each(side, DS_LEFT, DS_RIGHT)
+		each(op, DS_SYMM, DS_HEMM) each(layout, layouts[0], layouts[1]) each(side, DS_LEFT,
+										     DS_RIGHT)
 			each(uplo, DS_UPPER, DS_LOWER) each(beta, 0, 2) if (exists(*op, *t))
 				compare((struct ds_blas_args){.op = (uint8_t)*op,
 							      .type = *t,
@@ -230,16 +236,16 @@ static void rank_k(int first_op, int second_op, int trans_second)
 	for (const char *t = types; *t; t++)
 		each(op, first_op, second_op) each(layout, layouts[0], layouts[1])
 			each(trans, DS_NO_TRANS, trans_second) each(uplo, DS_UPPER, DS_LOWER)
-				each(beta, 0, 2) if (exists(*op, *t))
-					compare((struct ds_blas_args){.op = (uint8_t)*op,
-								      .type = *t,
-								      .layout = *layout,
-								      .uplo = *uplo,
-								      .transa = *trans,
-								      .n = 59,
-								      .k = 31,
-								      .alpha = {1.5, -0.5},
-								      .beta = {*beta, *beta / 8.0}});
+				each(beta, 0, 2) if (exists(*op, *t)) compare(
+					(struct ds_blas_args){.op = (uint8_t)*op,
+							      .type = *t,
+							      .layout = *layout,
+							      .uplo = *uplo,
+							      .transa = *trans,
+							      .n = 59,
+							      .k = 31,
+							      .alpha = {1.5, -0.5},
+							      .beta = {*beta, *beta / 8.0}});
 }
 Test(blas, syrk_syr2k)
 {
@@ -254,9 +260,10 @@ Test(blas, trmm_trsm)
 {
 	make_buffers();
 	for (const char *t = types; *t; t++)
-		each(op, DS_TRMM, DS_TRSM) each(layout, layouts[0], layouts[1]) each(side, DS_LEFT, DS_RIGHT)
-			each(uplo, DS_UPPER, DS_LOWER) each(trans, DS_NO_TRANS, DS_TRANS, DS_CONJ_TRANS)
-				each(diag, DS_UNIT, DS_NON_UNIT)
+		each(op, DS_TRMM, DS_TRSM) each(layout, layouts[0], layouts[1])
+			each(side, DS_LEFT, DS_RIGHT) each(uplo, DS_UPPER, DS_LOWER)
+				each(trans, DS_NO_TRANS, DS_TRANS,
+				     DS_CONJ_TRANS) each(diag, DS_UNIT, DS_NON_UNIT)
 					compare((struct ds_blas_args){.op = (uint8_t)*op,
 								      .type = *t,
 								      .layout = *layout,
@@ -325,7 +332,8 @@ Test(blas, a_lost_in_place_call_is_undone)
 					   sizeof(struct ds_mem_args), NULL),
 			     0);
 		pthread_create(&t, NULL, kill_soon, &after);
-		int err = gmi_sim_launch_journalled(sim, "blas", 1, &x, sizeof x, NULL, &slot, &journal);
+		int err = gmi_sim_launch_journalled(sim, "blas", 1, &x, sizeof x, NULL, &slot,
+						    &journal);
 		pthread_join(t, NULL);
 		if (!err)
 			continue;
@@ -335,7 +343,8 @@ Test(blas, a_lost_in_place_call_is_undone)
 			gmi_sim_journal_done(sim, slot);
 			undone++;
 		}
-		cr_assert_eq(memcmp(c, was, bytes), 0, "turn %d, journal %d", turn, journal != NULL);
+		cr_assert_eq(memcmp(c, was, bytes), 0, "turn %d, journal %d", turn,
+			     journal != NULL);
 	}
 	cr_expect_gt(undone, 0);
 }

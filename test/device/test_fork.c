@@ -1,6 +1,6 @@
 /*
- * After fork the child has the parent's data and no device, but may use one: its handle brings up a device of
- * its own.
+ * After fork the child has the parent's data and no device, but may use one: its handle brings
+ * up a device of its own.
  */
 #include "device.h"
 #include <sys/wait.h>
@@ -17,7 +17,8 @@ static void tear_down(void)
 }
 TestSuite(device_fork, .init = set_up, .fini = tear_down, .timeout = 60);
 
-/* Criterion's assertions belong to the test's own process: the child's verdict is its exit status. */
+/* Criterion's assertions belong to the test's own process: the child's verdict is its exit
+ * status. */
 static int verdict(pid_t pid)
 {
 	int status = -1;

@@ -1,6 +1,7 @@
 /*
- * A real device, and every named place where something can fail failing at every one of its calls: a launch or a
- * hint reports an error or has done its work, the data is right in either case, and afterwards everything works.
+ * A real device, and every named place where something can fail failing at every one of its
+ * calls: a launch or a hint reports an error or has done its work, the data is right in either
+ * case, and afterwards everything works.
  */
 #include "device.h"
 #include "core/sys/inject.h"
@@ -12,13 +13,15 @@ static unsigned char *area;
 static int old = 1; /* every byte of the area, unless a kernel was cut off: then old or value */
 static unsigned long failed, done;
 
-/* The area holds `value`, or after an error for each byte `old` or `value`; it is made whole again. */
+/* The area holds `value`, or after an error for each byte `old` or `value`; it is made whole
+ * again. */
 static void judge(const char *site, int err, int value)
 {
 	gmi_inject("");
 	for (size_t i = 0; i < BYTES; i++)
 		cr_assert(area[i] == value || (err && area[i] == old),
-			  "%s: byte %zu is %d after error %d, not %d", site, i, area[i], err, value);
+			  "%s: byte %zu is %d after error %d, not %d", site, i, area[i], err,
+			  value);
 	memset(area, value, BYTES);
 	old = value;
 	err ? failed++ : done++;

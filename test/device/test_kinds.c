@@ -1,6 +1,7 @@
 /*
- * The three kinds of device behind the same core: with an MMU and memory of its own; with an MMU but no memory, at
- * work on the host's; and behind an IOMMU, which reaches what was mapped for it and cannot wait for a fault.
+ * The three kinds of device behind the same core: with an MMU and memory of its own; with an MMU
+ * but no memory, at work on the host's; and behind an IOMMU, which reaches what was mapped for
+ * it and cannot wait for a fault.
  */
 #include "../variant.h"
 #include "device.h"
@@ -60,7 +61,8 @@ Test(kinds, without_memory_it_works_on_the_hosts, .init = set_up_remote, .fini =
 	device_set(sim, p + MIB, 2, 2 * MIB);
 	cr_expect_eq(pages_in(p + MIB, 2 * MIB, GM_REMOTE), 512);
 	cr_expect(all_bytes(p, 1, MIB) && all_bytes(p + MIB, 2, 2 * MIB));
-	cr_expect_eq(pages_in(p + MIB, 2 * MIB, GM_REMOTE), 512, "the CPU's touch takes nothing away");
+	cr_expect_eq(pages_in(p + MIB, 2 * MIB, GM_REMOTE), 512,
+		     "the CPU's touch takes nothing away");
 	cr_expect_eq(device_sum(sim, p, 4 * MIB),
 		     0x0303030303030303ull * (MIB / 8) + 0x0202020202020202ull * (MIB / 8));
 	cr_expect_gt(device_faults(), 0);
@@ -86,7 +88,8 @@ Test(kinds, without_memory_rights_hold, .init = set_up_remote, .fini = tear_down
 	cr_expect_eq(r.fault_addr, (uintptr_t)p + MIB / 2);
 }
 
-/* The CPU and a kernel count in the same pages, in words of their own: nothing bounces, nothing is lost. */
+/* The CPU and a kernel count in the same pages, in words of their own: nothing bounces, nothing
+ * is lost. */
 Test(kinds, without_memory_both_sides_at_once, .init = set_up_remote, .fini = tear_down)
 {
 	const size_t words = MIB / 8;
@@ -128,7 +131,8 @@ Test(kinds, behind_an_iommu_only_what_is_mapped, .init = set_up_iommu, .fini = t
 	let_reach(p + MIB, MIB, RW);
 	cr_expect_eq(launch_mem(sim, "memset", 1, a, &r), -EFAULT, "it runs out of what is mapped");
 	cr_expect_eq(r.fault_addr, (uintptr_t)p + 2 * MIB);
-	cr_expect(all_bytes(p, 1, MIB) && all_bytes(p + MIB, 7, MIB) && all_bytes(p + 2 * MIB, 1, 2 * MIB));
+	cr_expect(all_bytes(p, 1, MIB) && all_bytes(p + MIB, 7, MIB) &&
+		  all_bytes(p + 2 * MIB, 1, 2 * MIB));
 
 	let_reach(p + 2 * MIB, MIB, GM_PROT_READ);
 	cr_expect_eq(launch_mem(sim, "touch_read", 1, a, NULL), 0);
@@ -142,7 +146,8 @@ Test(kinds, behind_an_iommu_only_what_is_mapped, .init = set_up_iommu, .fini = t
 	cr_expect_eq(moved(), 0);
 }
 
-/* A mapping is in the device's table until it is unmapped, whatever the program and the process do. */
+/* A mapping is in the device's table until it is unmapped, whatever the program and the process
+ * do. */
 Test(kinds, behind_an_iommu_mappings_stay, .init = set_up_iommu, .fini = tear_down)
 {
 	uint64_t *p = managed(MIB);
@@ -183,7 +188,8 @@ static void *unmap_soon(void *p)
 
 Test(kinds, behind_an_iommu_unmapping_stops_a_kernel, .init = set_up_iommu, .fini = tear_down)
 {
-	struct churn_args a = {.data = managed(MIB), .words = MIB / 8, .step = MIB / 8, .turns = UINT64_MAX};
+	struct churn_args a = {
+		.data = managed(MIB), .words = MIB / 8, .step = MIB / 8, .turns = UINT64_MAX};
 	struct gm_launch_result r;
 	int module = load(sim);
 	pthread_t t;

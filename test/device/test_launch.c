@@ -1,6 +1,6 @@
 /*
- * Launching: every block runs once, results and errors come back, a kernel that fails never harms the
- * program.
+ * Launching: every block runs once, results and errors come back, a kernel that fails never
+ * harms the program.
  */
 #include "device.h"
 #include "kernels.h"
@@ -42,8 +42,8 @@ Test(launch, pointers_inside_data_are_valid_on_the_device)
 
 	for (int i = 0; i < NODES;
 	     i++) { /* 1009 is prime to 5000: a chain through all of them, all over the pages */
-		nodes[(i * 1009) % NODES] =
-			(struct node){i + 1 < NODES ? &nodes[((i + 1) * 1009) % NODES] : NULL, i + 1, 0};
+		nodes[(i * 1009) % NODES] = (struct node){
+			i + 1 < NODES ? &nodes[((i + 1) * 1009) % NODES] : NULL, i + 1, 0};
 		sum += i + 1;
 	}
 	cr_assert_eq(gm_sim_launch(sim, module, "walk_list", 1, &a, sizeof a, NULL), 0);

@@ -1,6 +1,6 @@
 /*
- * device_loss: gmem-devsim is killed at any moment. The program goes on, the data are right or the launch
- * says that it failed, and the next launch runs on a fresh process.
+ * device_loss: gmem-devsim is killed at any moment. The program goes on, the data are right or
+ * the launch says that it failed, and the next launch runs on a fresh process.
  */
 #include "device.h"
 #include "kernels.h"
@@ -51,7 +51,8 @@ static void *kill_soon(void *arg)
 	return NULL;
 }
 
-/* Runs the kernel while somebody kills the process after a random time; returns the launch's result. */
+/* Runs the kernel while somebody kills the process after a random time; returns the launch's
+ * result. */
 static int launch_under_fire(const char *kernel, struct ds_mem_args a, useconds_t within_us)
 {
 	useconds_t after = (useconds_t)rand() % within_us;
@@ -75,8 +76,8 @@ Test(loss, during_a_kernel)
 	}
 }
 
-/* Faults, evictions, replies: 80 MiB through a device of 64 MiB. What was not reported as written is either
- * old or new. */
+/* Faults, evictions, replies: 80 MiB through a device of 64 MiB. What was not reported as
+ * written is either old or new. */
 Test(loss, during_faults)
 {
 	enum { BYTES = 80 << 20 };
@@ -90,7 +91,8 @@ Test(loss, during_faults)
 		int err = launch_under_fire("memset", a, 60000);
 		cr_assert(err == 0 || err == -EIO, "%d", err);
 		for (size_t k = 0; k < BYTES; k += 512)
-			cr_assert(err ? p[k] <= i : p[k] == i, "turn %d, byte %zu is %d", i, k, p[k]);
+			cr_assert(err ? p[k] <= i : p[k] == i, "turn %d, byte %zu is %d", i, k,
+				  p[k]);
 		device_set(sim, p, i, BYTES);
 		for (size_t k = 0; k < BYTES; k += 4096)
 			cr_assert_eq(p[k], i);

@@ -1,5 +1,6 @@
 /*
- * Memory as kernels see it: behaviours of the device's page table, its faults, its capacity and page sizes.
+ * Memory as kernels see it: behaviours of the device's page table, its faults, its capacity and
+ * page sizes.
  */
 #include "device.h"
 #include "kernels.h"

@@ -5,8 +5,8 @@
 
 Test(policy, a_device_string_chooses)
 {
-	struct gm_sim *sim =
-		open_device("pcie4-gpu,mem=32M,prefetch=none,evict=tree:30,placement=remote,thrash=none");
+	struct gm_sim *sim = open_device(
+		"pcie4-gpu,mem=32M,prefetch=none,evict=tree:30,placement=remote,thrash=none");
 	struct gm_dev *dev = gm_sim_dev(sim);
 	unsigned char *p = managed(MIB);
 
@@ -52,7 +52,8 @@ Test(policy, access_counters_say_what_kernels_touched)
 	cr_assert_eq(gm_sim_close(sim), 0);
 }
 
-/* A block in use all the time, and a stream three times the device's size: with counters it need not come again. */
+/* A block in use all the time, and a stream three times the device's size: with counters it need
+ * not come again. */
 static uint64_t faults_beside_a_stream(const char *spec)
 {
 	struct gm_sim *sim = open_device(spec);
@@ -109,7 +110,8 @@ Test(policy, copy_brings_home_after_each_launch)
 	cr_expect(all_bytes(p, 2, 2 * MIB));
 	uint64_t home = gmi_stats->d2h_bytes;
 	cr_assert_eq(device_sum(sim, p, 2 * MIB), 2 * MIB / 8 * 0x0202020202020202u);
-	cr_expect_leq(gmi_stats->d2h_bytes - home, 65536, "read only: no copy back, but of the sum");
+	cr_expect_leq(gmi_stats->d2h_bytes - home, 65536,
+		      "read only: no copy back, but of the sum");
 	cr_assert_eq(gm_sim_close(sim), 0);
 }
 

@@ -1,6 +1,7 @@
 /*
- * gmem-devsim alone, driven by a host that speaks wire.h and nothing else: what an unmap guarantees, when
- * queued commands are applied, how windows come and go, when the process refuses and when it ends.
+ * gmem-devsim alone, driven by a host that speaks wire.h and nothing else: what an unmap
+ * guarantees, when queued commands are applied, how windows come and go, when the process
+ * refuses and when it ends.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -298,7 +299,8 @@ Test(protocol, after_an_unmap_the_page_faults)
 
 	cr_expect_eq(serve_all(l), 4);
 	cr_expect_eq(serve_all(submit("touch_write", touch(WINDOW, 4 * PAGE))), 0);
-	queue(DS_CMD_UNMAP, WINDOW + 2 * PAGE, PAGE, 0); /* neighbours, in falling order: one unmap */
+	/* neighbours, in falling order: one unmap */
+	queue(DS_CMD_UNMAP, WINDOW + 2 * PAGE, PAGE, 0);
 	queue(DS_CMD_UNMAP, WINDOW + PAGE, PAGE, 0);
 	cr_expect_eq(serve_all(submit("touch_write", touch(WINDOW, 4 * PAGE))), 2);
 }
@@ -316,8 +318,8 @@ Test(protocol, queued_commands_are_applied_before_the_kernel_and_in_order)
 	cr_expect_eq(host.mem[3 * PAGE], 0);
 }
 
-/* vm.max_map_count: entries are a cache, so dropping all of them is allowed, and the kernel still sees its
- * pages. */
+/* vm.max_map_count: entries are a cache, so dropping all of them is allowed, and the kernel
+ * still sees its pages. */
 Test(protocol, more_entries_than_the_kernel_has_vmas)
 {
 	enum { PAGES = 80000 };

@@ -1,6 +1,7 @@
 /*
- * Devices and spaces in all relations, with device processes: several devices in one space, one device in several
- * spaces, the modes of an attachment, pages that go from device to device, and addresses that a device has for itself.
+ * Devices and spaces in all relations, with device processes: several devices in one space, one
+ * device in several spaces, the modes of an attachment, pages that go from device to device, and
+ * addresses that a device has for itself.
  */
 #include "../variant.h"
 #include "device.h"
@@ -84,7 +85,8 @@ Test(spaces, va_conflict_takes_other_addresses)
 	cr_assert_eq(join(as, odd, GM_MMU_MODE_COHERENT_EXCLUSIVE), 0);
 	for (size_t bytes = PAGE; bytes <= 8 * MIB; bytes *= 8) {
 		unsigned char *p = map_in(as, bytes);
-		cr_expect_geq((uintptr_t)p, base + 64 * MIB, "%zu bytes at +%zx", bytes, (uintptr_t)p - base);
+		cr_expect_geq((uintptr_t)p, base + 64 * MIB, "%zu bytes at +%zx", bytes,
+			      (uintptr_t)p - base);
 		device_set(odd, p, 1, bytes);
 		device_set(plain, p, 2, bytes / 2);
 		cr_expect(all_bytes(p, 2, bytes / 2) && all_bytes(p + bytes / 2, 1, bytes / 2));
@@ -112,7 +114,8 @@ Test(spaces, va_conflict_everywhere)
 	struct gm_as *as = new_space();
 
 	cr_assert_eq(join(as, sim, GM_MMU_MODE_SHARE), 0);
-	cr_expect_eq(gm_mmap(as, NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED);
+	cr_expect_eq(gm_mmap(as, NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		     MAP_FAILED);
 	cr_expect_eq(errno, ENOMEM);
 	cr_expect_eq(gm_sim_close(sim), 0);
 	map_in(as, PAGE);
@@ -148,7 +151,8 @@ Test(spaces, pages_migrate_from_device_to_device)
 	cr_expect_eq(gm_sim_close(b), 0);
 }
 
-/* Two devices and the CPU count in words of their own on the same pages: every increment arrives. */
+/* Two devices and the CPU count in words of their own on the same pages: every increment
+ * arrives. */
 struct counting {
 	struct gm_sim *sim;
 	int module;
@@ -159,7 +163,8 @@ struct counting {
 static void *count(void *arg)
 {
 	struct counting *c = arg;
-	struct churn_args a = {.data = c->words, .words = MIB / 8 - 3, .step = PAGE / 8, .turns = 1};
+	struct churn_args a = {
+		.data = c->words, .words = MIB / 8 - 3, .step = PAGE / 8, .turns = 1};
 
 	for (uint64_t i = 0; i < c->turns; i++)
 		cr_assert_eq(gm_sim_launch(c->sim, c->module, "churn", 1, &a, sizeof a, NULL), 0);
@@ -169,13 +174,15 @@ static void *count(void *arg)
 Test(spaces, several_devices_and_the_cpu_on_the_same_pages)
 {
 	enum { TURNS = 40, STEP = PAGE / 8 };
-	static const char *const spec[] = {"pcie4-gpu,mem=8M,page=4K", "cxl-accel,mem=8M", "remote-accel"};
+	static const char *const spec[] = {"pcie4-gpu,mem=8M,page=4K", "cxl-accel,mem=8M",
+					   "remote-accel"};
 	struct counting c[3];
 	pthread_t t[3];
 	uint64_t *p = managed(MIB);
 
 	for (int d = 0; d < 3; d++) {
-		c[d] = (struct counting){.sim = open_device(spec[d]), .words = p + d, .turns = TURNS};
+		c[d] = (struct counting){
+			.sim = open_device(spec[d]), .words = p + d, .turns = TURNS};
 		cr_assert_eq(gm_sim_load(c[d].sim, beside_program("kernels.so"), &c[d].module), 0);
 	}
 	for (int d = 0; d < 3; d++)
@@ -187,7 +194,8 @@ Test(spaces, several_devices_and_the_cpu_on_the_same_pages)
 		pthread_join(t[d], NULL);
 	for (size_t i = 0; i < MIB / 8; i += STEP)
 		for (size_t k = 0; k < 4; k++)
-			cr_assert_eq(p[i + k], TURNS, "word %zu of page %zu: %lu", k, i / STEP, p[i + k]);
+			cr_assert_eq(p[i + k], TURNS, "word %zu of page %zu: %lu", k, i / STEP,
+				     p[i + k]);
 	for (int d = 0; d < 3; d++)
 		cr_expect_eq(gm_sim_close(c[d].sim), 0);
 }
@@ -284,7 +292,9 @@ Test(spaces, one_device_in_several_spaces)
 
 	for (int i = 0; i < N; i++) {
 		as[i] = new_space();
-		cr_assert_eq(join(as[i], sim, i % 2 ? GM_MMU_MODE_SHARE : GM_MMU_MODE_COHERENT_EXCLUSIVE), 0);
+		cr_assert_eq(join(as[i], sim,
+				  i % 2 ? GM_MMU_MODE_SHARE : GM_MMU_MODE_COHERENT_EXCLUSIVE),
+			     0);
 		p[i] = map_in(as[i], 2 * MIB);
 		memset(p[i], i, 2 * MIB);
 	}

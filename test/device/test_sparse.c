@@ -1,6 +1,6 @@
 /*
- * Sparse binding on a device with a process: kernels read through the range, also while it is bound anew, after the process
- * was lost, and with more bindings than the kernel has VMAs.
+ * Sparse binding on a device with a process: kernels read through the range, also while it is
+ * bound anew, after the process was lost, and with more bindings than the kernel has VMAs.
  */
 #include "core/sys/inject.h"
 #include "device.h"
@@ -22,7 +22,8 @@ static void set_up(size_t page_bytes, size_t mem)
 	char spec[64];
 
 	page = page_bytes;
-	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=2", mem / MIB, page / 1024);
+	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=2", mem / MIB,
+		 page / 1024);
 	sim = open_device(spec);
 	cr_assert_eq(gm_sim_load(sim, beside_program("kernels.so"), &module), 0);
 }
@@ -91,7 +92,8 @@ static void binds_rebinds_unbinds(void)
 	cr_expect_eq(device_sum(sim, gm_sparse_addr(s), 32 * page), 16 * 3000 + 240);
 	struct gm_bind swap[32];
 	for (size_t i = 0; i < 32; i++) /* page by page, backwards */
-		swap[i] = (struct gm_bind){i * page, page, i % 2 ? a : b, (15 - i / 2) * page, RW, 0};
+		swap[i] =
+			(struct gm_bind){i * page, page, i % 2 ? a : b, (15 - i / 2) * page, RW, 0};
 	cr_expect_eq(gm_sparse_bind(s, swap, 32), 0);
 	for (size_t i = 0; i < 32; i++)
 		cr_expect_eq(word_of(s, i), (i % 2 ? 1015 : 2015) - i / 2);

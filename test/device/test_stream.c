@@ -1,6 +1,6 @@
 /*
- * Streams and fences: work runs in the order of queueing, streams beside each other, errors stop what comes behind them
- * and nothing else.
+ * Streams and fences: work runs in the order of queueing, streams beside each other, errors stop
+ * what comes behind them and nothing else.
  */
 #include "device.h"
 #include "kernels.h"
@@ -95,7 +95,8 @@ Test(stream, fences_order_streams)
 		if (i == 0)
 			n[0] = 1;
 		if (i < 40)
-			cr_assert_eq(gm_stream_launch(from, 0, "sum64", 1, &sum, sizeof sum, NULL), 0);
+			cr_assert_eq(gm_stream_launch(from, 0, "sum64", 1, &sum, sizeof sum, NULL),
+				     0);
 		cr_assert_eq(queue_spin(from, 200), 0);
 		cr_assert_eq(gm_fence_record(from, &f), 0);
 		cr_assert_eq(gm_stream_wait(to, f), 0);
@@ -123,7 +124,8 @@ Test(stream, streams_run_beside_each_other)
 
 	cr_assert_eq(gm_stream_call(one, wait_for_flag, &flag), 0);
 	cr_assert_eq(queue_spin(two, 10), 0);
-	cr_assert_eq(gm_stream_call(two, set_flag, &flag), 0); /* in one queue this would never come */
+	/* in one queue this would never come */
+	cr_assert_eq(gm_stream_call(two, set_flag, &flag), 0);
 	cr_assert_eq(gm_stream_sync(one), 0);
 	cr_assert_eq(gm_stream_sync(two), 0);
 }

@@ -1,7 +1,7 @@
 /*
- * activate_now.c - a second preload for tests: attaches a small in-process device before main and switches
- * dispatch on, so that each system call of a whole program comes through the SIGSYS handler, with pages that
- * can be sent away.
+ * activate_now.c - a second preload for tests: attaches a small in-process device before main
+ * and switches dispatch on, so that each system call of a whole program comes through the SIGSYS
+ * handler, with pages that can be sent away.
  *
  * ACTIVATE_LATE=1: the switch waits for the first page that is sent away, as in a real run.
  * ACTIVATE_STORM=N: a thread sends N random pages of the heap away every millisecond, for ever.
@@ -99,6 +99,6 @@ __attribute__((destructor)) static void end(void)
 	if (getenv("ACTIVATE_VERBOSE"))
 		fprintf(stderr, "dispatched %lu pinned %lu cpu faults %lu home %lu\n",
 			(unsigned long)gmi_stats->syscalls_dispatched,
-			(unsigned long)gmi_stats->syscalls_pinned, (unsigned long)gmi_stats->cpu_faults,
-			(unsigned long)gmi_stats->d2h_pages);
+			(unsigned long)gmi_stats->syscalls_pinned,
+			(unsigned long)gmi_stats->cpu_faults, (unsigned long)gmi_stats->d2h_pages);
 }

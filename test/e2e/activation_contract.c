@@ -1,7 +1,7 @@
 /*
- * activation_contract.c - the moment when the first page leaves: threads that are in a call at that time, or
- * in a libc function that blocks all signals, must not notice. Sleepers are not woken, readers get all of
- * their bytes, nobody dies.
+ * activation_contract.c - the moment when the first page leaves: threads that are in a call at
+ * that time, or in a libc function that blocks all signals, must not notice. Sleepers are not
+ * woken, readers get all of their bytes, nobody dies.
  */
 #include <errno.h>
 #include <poll.h>
@@ -132,9 +132,10 @@ static void *writer(void *arg)
 static const struct {
 	const char *name;
 	void *(*fn)(void *);
-} threads[] = {{"nanosleep", sleeper},	 {"poll", poller},  {"epoll_wait", epoller}, {"read", reader},
-	       {"sem_timedwait", timed}, {"mutex", locker}, {"create", creator},     {"spawn", spawner},
-	       {"signal", signaller},	 {"write", writer}, {"create2", creator}};
+} threads[] = {{"nanosleep", sleeper}, {"poll", poller},	 {"epoll_wait", epoller},
+	       {"read", reader},       {"sem_timedwait", timed}, {"mutex", locker},
+	       {"create", creator},    {"spawn", spawner},	 {"signal", signaller},
+	       {"write", writer},      {"create2", creator}};
 #define N (sizeof(threads) / sizeof(threads[0]))
 
 static void wait_ms(int ms)

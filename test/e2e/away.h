@@ -1,6 +1,6 @@
 /*
- * away.h - for contract programs: away(p, n) sends pages to a device, when there is one. The same program
- * runs plain, where it does nothing, and its output must be the same.
+ * away.h - for contract programs: away(p, n) sends pages to a device, when there is one. The
+ * same program runs plain, where it does nothing, and its output must be the same.
  */
 #ifndef E2E_AWAY_H
 #define E2E_AWAY_H
@@ -29,10 +29,12 @@ static inline int away_hnid(void)
 	int *test = dlsym(RTLD_DEFAULT, "e2e_hnid");
 	if (test)
 		return hnid = *test;
-	struct gm_sim *(*sim)(int) = (struct gm_sim * (*)(int)) dlsym(RTLD_DEFAULT, "gmi_sim_default");
+	struct gm_sim *(*sim)(int) =
+		(struct gm_sim * (*)(int)) dlsym(RTLD_DEFAULT, "gmi_sim_default");
 	struct gm_dev *(*dev)(struct gm_sim *) =
 		(struct gm_dev * (*)(struct gm_sim *)) dlsym(RTLD_DEFAULT, "gm_sim_dev");
-	int (*id)(const struct gm_dev *) = (int (*)(const struct gm_dev *))dlsym(RTLD_DEFAULT, "gm_dev_hnid");
+	int (*id)(const struct gm_dev *) =
+		(int (*)(const struct gm_dev *))dlsym(RTLD_DEFAULT, "gm_dev_hnid");
 	struct gm_sim *s = sim ? sim(0) : NULL;
 	if (s && dev && id)
 		hnid = id(dev(s));

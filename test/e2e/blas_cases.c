@@ -1,6 +1,7 @@
 /*
- * blas_cases.c - where BLAS calls run and what happens around them: one case a run, named by the argument.
- * A plain program: the output must be the same under GMEM; how many calls a device took is in the report.
+ * blas_cases.c - where BLAS calls run and what happens around them: one case a run, named by the
+ * argument. A plain program: the output must be the same under GMEM; how many calls a device
+ * took is in the report.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,10 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *, const double *,
-	    const int *, const double *, const int *, const double *, double *, const int *);
-void dtrsm_(const char *, const char *, const char *, const char *, const int *, const int *, const double *,
-	    const double *, const int *, double *, const int *);
+void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *,
+	    const double *, const int *, const double *, const int *, const double *, double *,
+	    const int *);
+void dtrsm_(const char *, const char *, const char *, const char *, const int *, const int *,
+	    const double *, const double *, const int *, double *, const int *);
 
 static uint64_t hash(const void *p, size_t n)
 {
@@ -55,7 +57,8 @@ static void multiply(int n, double alpha, const double *a, const double *b, doub
 
 static void show(const char *what, const double *x, int n)
 {
-	printf("%s %016llx\n", what, (unsigned long long)hash(x, sizeof *x * (size_t)n * (size_t)n));
+	printf("%s %016llx\n", what,
+	       (unsigned long long)hash(x, sizeof *x * (size_t)n * (size_t)n));
 }
 
 /* ---- where calls run ---- */
@@ -85,8 +88,8 @@ static double in_data[SMALL * SMALL];
 static void outside(void)
 {
 	double on_stack[SMALL * SMALL], *x[3];
-	double *shared =
-		mmap(NULL, sizeof in_data, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double *shared = mmap(NULL, sizeof in_data, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	double *const place[] = {on_stack, in_data, shared};
 
 	for (int p = 0; p < 3; p++)
@@ -112,7 +115,8 @@ static void no_operands(void)
 	show("cleared", c, N);
 }
 
-/* Memory that the program may not touch: the call fails on the device, and then as it would have failed anyway. */
+/* Memory that the program may not touch: the call fails on the device, and then as it would have
+ * failed anyway. */
 static void forbidden(void)
 {
 	double *a = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -144,7 +148,8 @@ static void *work(void *arg)
 	for (int i = 0; i < 40; i++)
 		multiply(n, 0.25, i & 1 ? a : c, b, 0.5, i & 1 ? c : a);
 	uint64_t *sum = malloc(sizeof *sum);
-	*sum = hash(a, sizeof *a * (size_t)n * (size_t)n) ^ hash(c, sizeof *c * (size_t)n * (size_t)n);
+	*sum = hash(a, sizeof *a * (size_t)n * (size_t)n) ^
+	       hash(c, sizeof *c * (size_t)n * (size_t)n);
 	return sum;
 }
 
@@ -203,7 +208,8 @@ static void deeper(int depth, double *a, double *b, double *c)
 		multiply(SMALL, 1, a, b, 1, c);
 }
 
-/* The program's own xerbla leaves the library by a jump; later calls run as if nothing had happened. */
+/* The program's own xerbla leaves the library by a jump; later calls run as if nothing had
+ * happened. */
 static void jumps(void)
 {
 	double *a = matrix(SMALL, 1), *b = matrix(SMALL, 2), *c = matrix(SMALL, 3);
@@ -271,7 +277,8 @@ static void *kill_device(void *arg)
 	return NULL;
 }
 
-/* The device, if there is one, is killed some time into a series of calls that overwrite their operands. */
+/* The device, if there is one, is killed some time into a series of calls that overwrite their
+ * operands. */
 static void lost(void)
 {
 	enum { N = 500, CALLS = 14 };

@@ -1,11 +1,12 @@
 /*
- * blas_contract.c - every BLAS-3 routine in every type, through Fortran (with and without hidden lengths) and
- * CBLAS (both orders), with all options, odd leading dimensions, and alpha and beta 0, 1 and other; C is full
- * of NaN when beta is 0, A and B when alpha is 0. Prints checksums of the exact bytes of what was written and
- * all around it. Then every argument wrong in turn, in a child each, for xerbla may end the process.
+ * blas_contract.c - every BLAS-3 routine in every type, through Fortran (with and without hidden
+ * lengths) and CBLAS (both orders), with all options, odd leading dimensions, and alpha and beta
+ * 0, 1 and other; C is full of NaN when beta is 0, A and B when alpha is 0. Prints checksums of
+ * the exact bytes of what was written and all around it. Then every argument wrong in turn, in a
+ * child each, for xerbla may end the process.
  *
- * A plain program: the output must be the same under GMEM. Last line: how many calls were worth a device.
- * usage: blas_contract [calls|errors]
+ * A plain program: the output must be the same under GMEM. Last line: how many calls were worth
+ * a device. usage: blas_contract [calls|errors]
  */
 #include <math.h>
 #include <stdbool.h>
@@ -21,17 +22,18 @@ enum { GEMM, SYMM, HEMM, SYRK, HERK, SYR2K, HER2K, TRMM, TRSM };
 enum { FORTRAN, FORTRAN_C /* as C calls it: without lengths */, ROW, COL, FACES };
 static const char *const face_name[FACES] = {"fortran", "fortran-c", "row", "col"};
 
-#define TYPES(X, OP, name)  X(OP, 's', s##name) X(OP, 'd', d##name) X(OP, 'c', c##name) X(OP, 'z', z##name)
+#define TYPES(X, OP, name)                                                                         \
+	X(OP, 's', s##name) X(OP, 'd', d##name) X(OP, 'c', c##name) X(OP, 'z', z##name)
 #define HTYPES(X, OP, name) X(OP, 'c', c##name) X(OP, 'z', z##name)
-#define ROUTINES(X)                                                                                          \
-	TYPES(X, GEMM, gemm)                                                                                 \
-	TYPES(X, SYMM, symm)                                                                                 \
-	HTYPES(X, HEMM, hemm)                                                                                \
-	TYPES(X, SYRK, syrk)                                                                                 \
-	HTYPES(X, HERK, herk)                                                                                \
-	TYPES(X, SYR2K, syr2k)                                                                               \
-	HTYPES(X, HER2K, her2k)                                                                              \
-	TYPES(X, TRMM, trmm)                                                                                 \
+#define ROUTINES(X)                                                                                \
+	TYPES(X, GEMM, gemm)                                                                       \
+	TYPES(X, SYMM, symm)                                                                       \
+	HTYPES(X, HEMM, hemm)                                                                      \
+	TYPES(X, SYRK, syrk)                                                                       \
+	HTYPES(X, HERK, herk)                                                                      \
+	TYPES(X, SYR2K, syr2k)                                                                     \
+	HTYPES(X, HER2K, her2k)                                                                    \
+	TYPES(X, TRMM, trmm)                                                                       \
 	TYPES(X, TRSM, trsm)
 
 typedef void fn(void);
@@ -120,89 +122,93 @@ static void call_fortran(const struct call *x)
 	switch (x->r->op) {
 	case GEMM:
 		if (hidden)
-			((void (*)(TYPES_13, L2))f)(&x->ta, &x->tb, &x->m, &x->n, &x->k, &al, x->a, &x->lda,
-						    x->b, &x->ldb, &be, x->c, &x->ldc, LENGTHS_2);
+			((void (*)(TYPES_13, L2))f)(&x->ta, &x->tb, &x->m, &x->n, &x->k, &al, x->a,
+						    &x->lda, x->b, &x->ldb, &be, x->c, &x->ldc,
+						    LENGTHS_2);
 		else
-			((void (*)(TYPES_13))f)(&x->ta, &x->tb, &x->m, &x->n, &x->k, &al, x->a, &x->lda, x->b,
-						&x->ldb, &be, x->c, &x->ldc);
+			((void (*)(TYPES_13))f)(&x->ta, &x->tb, &x->m, &x->n, &x->k, &al, x->a,
+						&x->lda, x->b, &x->ldb, &be, x->c, &x->ldc);
 		break;
 	case SYMM:
 	case HEMM:
 		if (hidden)
-			((void (*)(TYPES_12, L2))f)(&x->side, &x->uplo, &x->m, &x->n, &al, x->a, &x->lda,
-						    x->b, &x->ldb, &be, x->c, &x->ldc, LENGTHS_2);
+			((void (*)(TYPES_12, L2))f)(&x->side, &x->uplo, &x->m, &x->n, &al, x->a,
+						    &x->lda, x->b, &x->ldb, &be, x->c, &x->ldc,
+						    LENGTHS_2);
 		else
-			((void (*)(TYPES_12))f)(&x->side, &x->uplo, &x->m, &x->n, &al, x->a, &x->lda, x->b,
-						&x->ldb, &be, x->c, &x->ldc);
+			((void (*)(TYPES_12))f)(&x->side, &x->uplo, &x->m, &x->n, &al, x->a,
+						&x->lda, x->b, &x->ldb, &be, x->c, &x->ldc);
 		break;
 	case SYRK:
 	case HERK:
 		if (hidden)
-			((void (*)(TYPES_10, L2))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a, &x->lda, &be,
-						    x->c, &x->ldc, LENGTHS_2);
+			((void (*)(TYPES_10, L2))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a,
+						    &x->lda, &be, x->c, &x->ldc, LENGTHS_2);
 		else
-			((void (*)(TYPES_10))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a, &x->lda, &be, x->c,
-						&x->ldc);
+			((void (*)(TYPES_10))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a, &x->lda,
+						&be, x->c, &x->ldc);
 		break;
 	case SYR2K:
 	case HER2K:
 		if (hidden)
-			((void (*)(TYPES_12, L2))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a, &x->lda, x->b,
-						    &x->ldb, &be, x->c, &x->ldc, LENGTHS_2);
+			((void (*)(TYPES_12, L2))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a,
+						    &x->lda, x->b, &x->ldb, &be, x->c, &x->ldc,
+						    LENGTHS_2);
 		else
-			((void (*)(TYPES_12))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a, &x->lda, x->b,
-						&x->ldb, &be, x->c, &x->ldc);
+			((void (*)(TYPES_12))f)(&x->uplo, &x->ta, &x->n, &x->k, &al, x->a, &x->lda,
+						x->b, &x->ldb, &be, x->c, &x->ldc);
 		break;
 	default:
 		if (hidden)
-			((void (*)(TYPES_11, L4))f)(&x->side, &x->uplo, &x->ta, &x->diag, &x->m, &x->n, &al,
-						    x->a, &x->lda, x->b, &x->ldb, LENGTHS_4);
+			((void (*)(TYPES_11, L4))f)(&x->side, &x->uplo, &x->ta, &x->diag, &x->m,
+						    &x->n, &al, x->a, &x->lda, x->b, &x->ldb,
+						    LENGTHS_4);
 		else
-			((void (*)(TYPES_11))f)(&x->side, &x->uplo, &x->ta, &x->diag, &x->m, &x->n, &al, x->a,
-						&x->lda, x->b, &x->ldb);
+			((void (*)(TYPES_11))f)(&x->side, &x->uplo, &x->ta, &x->diag, &x->m, &x->n,
+						&al, x->a, &x->lda, x->b, &x->ldb);
 	}
 }
 
 /* S: the type of a scalar, R: of a real one (beta of herk and her2k, alpha of herk). */
-#define CBLAS(S, R, alpha, beta, real_alpha, real_beta)                                                      \
-	do {                                                                                                 \
-		switch (x->r->op) {                                                                          \
-		case GEMM:                                                                                   \
-			((void (*)(int, int, int, int, int, int, S, P, int, P, int, S, P, int))f)(           \
-				layout, tr(x->ta), tr(x->tb), x->m, x->n, x->k, alpha, x->a, x->lda, x->b,   \
-				x->ldb, beta, x->c, x->ldc);                                                 \
-			break;                                                                               \
-		case SYMM:                                                                                   \
-		case HEMM:                                                                                   \
-			((void (*)(int, int, int, int, int, S, P, int, P, int, S, P, int))f)(                \
-				layout, sd(x->side), up(x->uplo), x->m, x->n, alpha, x->a, x->lda, x->b,     \
-				x->ldb, beta, x->c, x->ldc);                                                 \
-			break;                                                                               \
-		case SYRK:                                                                                   \
-			((void (*)(int, int, int, int, int, S, P, int, S, P, int))f)(                        \
-				layout, up(x->uplo), tr(x->ta), x->n, x->k, alpha, x->a, x->lda, beta, x->c, \
-				x->ldc);                                                                     \
-			break;                                                                               \
-		case HERK:                                                                                   \
-			((void (*)(int, int, int, int, int, R, P, int, R, P, int))f)(                        \
-				layout, up(x->uplo), tr(x->ta), x->n, x->k, real_alpha, x->a, x->lda,        \
-				real_beta, x->c, x->ldc);                                                    \
-			break;                                                                               \
-		case SYR2K:                                                                                  \
-			((void (*)(int, int, int, int, int, S, P, int, P, int, S, P, int))f)(                \
-				layout, up(x->uplo), tr(x->ta), x->n, x->k, alpha, x->a, x->lda, x->b,       \
-				x->ldb, beta, x->c, x->ldc);                                                 \
-			break;                                                                               \
-		case HER2K:                                                                                  \
-			((void (*)(int, int, int, int, int, S, P, int, P, int, R, P, int))f)(                \
-				layout, up(x->uplo), tr(x->ta), x->n, x->k, alpha, x->a, x->lda, x->b,       \
-				x->ldb, real_beta, x->c, x->ldc);                                            \
-			break;                                                                               \
-		default:                                                                                     \
-			((void (*)(int, int, int, int, int, int, int, S, P, int, P, int))f)(                 \
-				layout, sd(x->side), up(x->uplo), tr(x->ta), dg(x->diag), x->m, x->n, alpha, \
-				x->a, x->lda, x->b, x->ldb);                                                 \
-		}                                                                                            \
+#define CBLAS(S, R, alpha, beta, real_alpha, real_beta)                                            \
+	do {                                                                                       \
+		switch (x->r->op) {                                                                \
+		case GEMM:                                                                         \
+			((void (*)(int, int, int, int, int, int, S, P, int, P, int, S, P, int))f)( \
+				layout, tr(x->ta), tr(x->tb), x->m, x->n, x->k, alpha, x->a,       \
+				x->lda, x->b, x->ldb, beta, x->c, x->ldc);                         \
+			break;                                                                     \
+		case SYMM:                                                                         \
+		case HEMM:                                                                         \
+			((void (*)(int, int, int, int, int, S, P, int, P, int, S, P, int))f)(      \
+				layout, sd(x->side), up(x->uplo), x->m, x->n, alpha, x->a, x->lda, \
+				x->b, x->ldb, beta, x->c, x->ldc);                                 \
+			break;                                                                     \
+		case SYRK:                                                                         \
+			((void (*)(int, int, int, int, int, S, P, int, S, P, int))f)(              \
+				layout, up(x->uplo), tr(x->ta), x->n, x->k, alpha, x->a, x->lda,   \
+				beta, x->c, x->ldc);                                               \
+			break;                                                                     \
+		case HERK:                                                                         \
+			((void (*)(int, int, int, int, int, R, P, int, R, P, int))f)(              \
+				layout, up(x->uplo), tr(x->ta), x->n, x->k, real_alpha, x->a,      \
+				x->lda, real_beta, x->c, x->ldc);                                  \
+			break;                                                                     \
+		case SYR2K:                                                                        \
+			((void (*)(int, int, int, int, int, S, P, int, P, int, S, P, int))f)(      \
+				layout, up(x->uplo), tr(x->ta), x->n, x->k, alpha, x->a, x->lda,   \
+				x->b, x->ldb, beta, x->c, x->ldc);                                 \
+			break;                                                                     \
+		case HER2K:                                                                        \
+			((void (*)(int, int, int, int, int, S, P, int, P, int, R, P, int))f)(      \
+				layout, up(x->uplo), tr(x->ta), x->n, x->k, alpha, x->a, x->lda,   \
+				x->b, x->ldb, real_beta, x->c, x->ldc);                            \
+			break;                                                                     \
+		default:                                                                           \
+			((void (*)(int, int, int, int, int, int, int, S, P, int, P, int))f)(       \
+				layout, sd(x->side), up(x->uplo), tr(x->ta), dg(x->diag), x->m,    \
+				x->n, alpha, x->a, x->lda, x->b, x->ldb);                          \
+		}                                                                                  \
 	} while (0)
 
 static void call_cblas(const struct call *x)
@@ -301,7 +307,8 @@ static void set_ld(struct call *x)
 static uint64_t run(struct call x, uint64_t h)
 {
 	bool in_place = x.r->op == TRMM || x.r->op == TRSM;
-	bool zero_alpha = x.alpha[0] == 0 && x.alpha[1] == 0, zero_beta = x.beta[0] == 0 && x.beta[1] == 0;
+	bool zero_alpha = x.alpha[0] == 0 && x.alpha[1] == 0,
+	     zero_beta = x.beta[0] == 0 && x.beta[1] == 0;
 
 	set_ld(&x);
 	size_t lines = (size_t)max(max(x.m, x.n), x.k), na = lines * (size_t)x.lda,
@@ -338,8 +345,8 @@ static void vary(struct call x)
 				memcpy(x.beta, scalars[be], sizeof x.beta);
 				h = run(x, h);
 			}
-	printf("%s %s %c%c%c%c%c %016llx\n", x.r->name, face_name[x.face], x.side, x.uplo, x.ta, x.tb, x.diag,
-	       (unsigned long long)h);
+	printf("%s %s %c%c%c%c%c %016llx\n", x.r->name, face_name[x.face], x.side, x.uplo, x.ta,
+	       x.tb, x.diag, (unsigned long long)h);
 }
 
 /* The letters that an option of a routine can have; "-": it has none. */
@@ -424,9 +431,9 @@ static void all_errors(const struct routine *r)
 		set_ld(&good);
 		fill(good.a, 256, r->type, 1, false);
 		fill(good.b, 256, r->type, 2, false);
-#define WRONG(what, change)                                                                                  \
-	x = good;                                                                                            \
-	change;                                                                                              \
+#define WRONG(what, change)                                                                        \
+	x = good;                                                                                  \
+	change;                                                                                    \
 	wrong(x, what);
 		if (face >= ROW) {
 			WRONG("layout", x.layout_ok = 0)
@@ -445,7 +452,8 @@ static void all_errors(const struct routine *r)
 		WRONG("everything", x.layout_ok = x.side = x.uplo = x.ta = x.tb = x.diag = 0;
 		      x.m = x.n = x.k = -1; x.lda = x.ldb = x.ldc = 0)
 		if (r->op >= SYRK && r->op <= HER2K) {
-			WRONG("kind of transposition", x.ta = r->op == HERK || r->op == HER2K ? 'T' : 'C')
+			WRONG("kind of transposition",
+			      x.ta = r->op == HERK || r->op == HER2K ? 'T' : 'C')
 		}
 	}
 }

@@ -1,7 +1,8 @@
 /*
- * A BLAS of one routine; a plugin that uses whichever it is linked with (-DPLUGIN); and a program without a BLAS
- * that loads two such plugins for itself alone (-DPROGRAM). Like the reference CBLAS, cblas_dgemm calls the
- * public dgemm_. Its products are off by 1000, so that nobody takes them for another's.
+ * A BLAS of one routine; a plugin that uses whichever it is linked with (-DPLUGIN); and a
+ * program without a BLAS that loads two such plugins for itself alone (-DPROGRAM). Like the
+ * reference CBLAS, cblas_dgemm calls the public dgemm_. Its products are off by 1000, so that
+ * nobody takes them for another's.
  */
 #if defined PROGRAM
 
@@ -40,8 +41,8 @@ int main(void)
 
 #elif defined PLUGIN
 
-void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, const double *a, int lda,
-		 const double *b, int ldb, double beta, double *c, int ldc);
+void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, const double *a,
+		 int lda, const double *b, int ldb, double beta, double *c, int ldc);
 
 void product(int n, const double *a, const double *b, double *c)
 {
@@ -50,9 +51,9 @@ void product(int n, const double *a, const double *b, double *c)
 
 #else
 
-void dgemm_(const char *ta, const char *tb, const int *m, const int *n, const int *k, const double *alpha,
-	    const double *a, const int *lda, const double *b, const int *ldb, const double *beta, double *c,
-	    const int *ldc)
+void dgemm_(const char *ta, const char *tb, const int *m, const int *n, const int *k,
+	    const double *alpha, const double *a, const int *lda, const double *b, const int *ldb,
+	    const double *beta, double *c, const int *ldc)
 {
 	for (int j = 0; j < *n; j++)
 		for (int i = 0; i < *m; i++) {
@@ -63,8 +64,8 @@ void dgemm_(const char *ta, const char *tb, const int *m, const int *n, const in
 		}
 }
 
-void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, const double *a, int lda,
-		 const double *b, int ldb, double beta, double *c, int ldc)
+void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, const double *a,
+		 int lda, const double *b, int ldb, double beta, double *c, int ldc)
 {
 	dgemm_("N", "N", &m, &n, &k, &alpha, a, &lda, b, &ldb, &beta, c, &ldc);
 }

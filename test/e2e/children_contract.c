@@ -1,7 +1,7 @@
 /*
- * children_contract.c - what children inherit and how they end: actions and masks of SIGSEGV across exec and spawn,
- * what a vfork child may change, spawn attributes, daemon, deaths, and what a core dump tells. Started again with an
- * argument it tells what it was given.
+ * children_contract.c - what children inherit and how they end: actions and masks of SIGSEGV
+ * across exec and spawn, what a vfork child may change, spawn attributes, daemon, deaths, and
+ * what a core dump tells. Started again with an argument it tells what it was given.
  */
 #include <elf.h>
 #include <errno.h>
@@ -125,8 +125,10 @@ static void by_system(const char *what)
 static const struct {
 	const char *name;
 	void (*start)(const char *what);
-} starts[] = {
-	{"execve", by_execve}, {"vfork+execv", by_vfork}, {"posix_spawn", by_spawn}, {"system", by_system}};
+} starts[] = {{"execve", by_execve},
+	      {"vfork+execv", by_vfork},
+	      {"posix_spawn", by_spawn},
+	      {"system", by_system}};
 
 static void inherited(void)
 {
@@ -331,8 +333,10 @@ static void die_in_thread(void)
 static const struct {
 	const char *name;
 	void (*fn)(void);
-} deaths[] = {
-	{"fault", die_by_fault}, {"kill", die_by_kill}, {"raise", die_by_raise}, {"thread", die_in_thread}};
+} deaths[] = {{"fault", die_by_fault},
+	      {"kill", die_by_kill},
+	      {"raise", die_by_raise},
+	      {"thread", die_in_thread}};
 
 static Elf64_Nhdr *note_of(char *core, size_t bytes, unsigned type)
 {
@@ -375,8 +379,9 @@ static void tell_core(const char *name, pid_t pid)
 	siginfo_t *info = desc_of(note_of(core, (size_t)st.st_size, NT_SIGINFO));
 	short *status = desc_of(note_of(core, (size_t)st.st_size, NT_PRSTATUS));
 	printf("core of %s: signal %d code %d at the hole %d cursig %d small %d\n", name,
-	       info ? info->si_signo : -1, info ? info->si_code : -1, info && info->si_addr == hole + 123,
-	       status ? status[6] : -1, st.st_blocks < (1 << 20));
+	       info ? info->si_signo : -1, info ? info->si_code : -1,
+	       info && info->si_addr == hole + 123, status ? status[6] : -1,
+	       st.st_blocks < (1 << 20));
 	munmap(core, (size_t)st.st_size);
 	close(fd);
 	unlink(core_name);

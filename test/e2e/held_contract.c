@@ -1,7 +1,8 @@
 /*
- * held_contract.c - memory that the kernel goes on using after the call that named it: pipes it was spliced into, direct
- * and asynchronous I/O, zero-copy sends, buffers and rings of io_uring. A device asks for it meanwhile, and must not get it:
- * "stays" says so, beside what a plain run sees too, the data.
+ * held_contract.c - memory that the kernel goes on using after the call that named it: pipes it
+ * was spliced into, direct and asynchronous I/O, zero-copy sends, buffers and rings of io_uring.
+ * A device asks for it meanwhile, and must not get it: "stays" says so, beside what a plain run
+ * sees too, the data.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -27,7 +28,8 @@ static char dir[] = "/tmp/held_contract.XXXXXX";
 static int stays(void *p, size_t pages)
 {
 	int (*query)(const void *, size_t, struct gm_page_info *) =
-		(int (*)(const void *, size_t, struct gm_page_info *))dlsym(RTLD_DEFAULT, "gm_query");
+		(int (*)(const void *, size_t, struct gm_page_info *))dlsym(RTLD_DEFAULT,
+									    "gm_query");
 	struct gm_page_info info[PAGES];
 
 	try_away(p, pages * PAGE);
@@ -41,7 +43,7 @@ static int stays(void *p, size_t pages)
 	return 1;
 }
 
-/* ---- vmsplice ----------------------------------------------------------------------------------- */
+/* ---- vmsplice ---- */
 
 static void spliced(const char *name, unsigned flags)
 {
@@ -58,12 +60,12 @@ static void spliced(const char *name, unsigned flags)
 	b[5] = 'X', b[2 * PAGE + 7] = 'Y'; /* the pipe has the pages, not their contents */
 	there += stays(b, 3);
 	int n = (int)read(p[0], got, 3 * PAGE);
-	printf("%s %d read %d: stays %d, the same %d, %c%c\n", name, r, n, there, !memcmp(b, got, 3 * PAGE),
-	       got[5], got[2 * PAGE + 7]);
+	printf("%s %d read %d: stays %d, the same %d, %c%c\n", name, r, n, there,
+	       !memcmp(b, got, 3 * PAGE), got[5], got[2 * PAGE + 7]);
 	close(p[0]), close(p[1]);
 }
 
-/* ---- direct I/O --------------------------------------------------------------------------------- */
+/* ---- direct I/O ---- */
 
 static int direct_file(void)
 {
@@ -140,9 +142,11 @@ static void aio(void)
 		return;
 	}
 	for (int op = 0; op < 2; op++) {
-		struct iocb *cb = (struct iocb *)absent(1, 0), **list = (struct iocb **)absent(1, 0);
+		struct iocb *cb = (struct iocb *)absent(1, 0),
+			    **list = (struct iocb **)absent(1, 0);
 		memset(cb, 0, sizeof(*cb));
-		cb->aio_lio_opcode = op ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE, cb->aio_fildes = (unsigned)fd;
+		cb->aio_lio_opcode = op ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE,
+		cb->aio_fildes = (unsigned)fd;
 		cb->aio_buf = (uintptr_t)(op ? c : b), cb->aio_nbytes = BYTES;
 		list[0] = cb;
 		away(cb, PAGE), away(list, PAGE), try_away(b, BYTES), try_away(c, BYTES);
@@ -156,7 +160,7 @@ static void aio(void)
 	close(fd);
 }
 
-/* ---- zero-copy send ----------------------------------------------------------------------------- */
+/* ---- zero-copy send ---- */
 
 static bool tcp_pair(int s[2])
 {
@@ -198,12 +202,12 @@ static void zerocopy(void)
 	}
 	int n = (int)send(s[0], b, BYTES, MSG_ZEROCOPY), there = stays(b, PAGES);
 	int r = (int)recv(s[1], got, BYTES, MSG_WAITALL);
-	printf("zerocopy send %d recv %d stays %d same %d told %d\n", n, r, there, !memcmp(b, got, BYTES),
-	       told(s[0]));
+	printf("zerocopy send %d recv %d stays %d same %d told %d\n", n, r, there,
+	       !memcmp(b, got, BYTES), told(s[0]));
 	close(s[0]), close(s[1]);
 }
 
-/* ---- io_uring ----------------------------------------------------------------------------------- */
+/* ---- io_uring ---- */
 
 static int result(struct ring *r, unsigned *flags)
 {
@@ -291,7 +295,8 @@ static void ring_provided(void)
 	}
 	memset(bufs, 0, PAGE);
 	away(bufs, PAGE);
-	int err = (int)syscall(SYS_io_uring_register, r.fd, 22 /* IORING_REGISTER_PBUF_RING */, &reg, 1);
+	int err = (int)syscall(SYS_io_uring_register, r.fd, 22 /* IORING_REGISTER_PBUF_RING */,
+			       &reg, 1);
 	for (unsigned i = 0; i < 8; i++)
 		bufs[i].addr = (uintptr_t)(b + i * PAGE), bufs[i].len = PAGE,
 		bufs[i].bid = (uint16_t)(40 + i);
@@ -321,13 +326,15 @@ static void ring_polled(void)
 	}
 	for (int i = 0; i < 20; i++) {
 		try_away(b, BYTES), try_away(c2, BYTES);
-		ring_request(&r, i % 2 ? IORING_OP_READ : IORING_OP_WRITE, fd, i % 2 ? c2 : b, BYTES);
+		ring_request(&r, i % 2 ? IORING_OP_READ : IORING_OP_WRITE, fd, i % 2 ? c2 : b,
+			     BYTES);
 		ring_publish(&r);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		while (!ring_done(&r, &c))
 			if (__atomic_load_n(ring_word(&r, r.p.sq_off.flags), __ATOMIC_RELAXED) &
 			    IORING_SQ_NEED_WAKEUP)
-				syscall(SYS_io_uring_enter, r.fd, 0, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0);
+				syscall(SYS_io_uring_enter, r.fd, 0, 0, IORING_ENTER_SQ_WAKEUP,
+					NULL, 0);
 		wrong += c.res != (int)BYTES;
 	}
 	printf("ring polled wrong %d same %d\n", wrong, !memcmp(b, c2, BYTES));

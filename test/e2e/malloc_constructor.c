@@ -1,5 +1,6 @@
 /*
- * malloc_constructor.c - a library that allocates in its constructor and destructor: malloc_contract.c loads it.
+ * malloc_constructor.c - a library that allocates in its constructor and destructor:
+ * malloc_contract.c loads it.
  */
 #include <stdio.h>
 #include <stdlib.h>

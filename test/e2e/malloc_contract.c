@@ -1,7 +1,7 @@
 /*
- * malloc_contract.c - everything that BEHAVIOURS' "malloc contract" promises, printed. Run plain and under
- * GMEM: the output must be the same. Prints properties, never addresses or sizes that an allocator may
- * choose.
+ * malloc_contract.c - everything that BEHAVIOURS' "malloc contract" promises, printed. Run plain
+ * and under GMEM: the output must be the same. Prints properties, never addresses or sizes that
+ * an allocator may choose.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,7 +30,11 @@ static int (*volatile v_posix_memalign)(void **, size_t, size_t) = posix_memalig
 
 static const char *err_name(int e)
 {
-	return e == 0 ? "0" : e == ENOMEM ? "ENOMEM" : e == EINVAL ? "EINVAL" : e == 77 ? "kept" : "other";
+	return e == 0	     ? "0"
+	       : e == ENOMEM ? "ENOMEM"
+	       : e == EINVAL ? "EINVAL"
+	       : e == 77     ? "kept"
+			     : "other";
 }
 
 static int aligned(const void *p, size_t a)
@@ -146,11 +150,11 @@ static void overflow(void)
 		int err;
 	} r[12];
 	int n = 0;
-#define TRY(name_, call)                                                                                     \
-	do {                                                                                                 \
-		errno = 77;                                                                                  \
-		void *p_ = (call);                                                                           \
-		r[n].name = (name_), r[n].p = p_, r[n++].err = errno;                                        \
+#define TRY(name_, call)                                                                           \
+	do {                                                                                       \
+		errno = 77;                                                                        \
+		void *p_ = (call);                                                                 \
+		r[n].name = (name_), r[n].p = p_, r[n++].err = errno;                              \
 	} while (0)
 	TRY("malloc(SIZE_MAX)", v_malloc(SIZE_MAX));
 	TRY("malloc(PTRDIFF_MAX)", v_malloc(PTRDIFF_MAX));
@@ -174,7 +178,8 @@ static void posix(void)
 		void *p = (void *)1;
 		errno = 77;
 		int e = v_posix_memalign(&p, align[i], 100);
-		printf("posix_memalign(%zu): %s, errno %s, %s\n", align[i], err_name(e), err_name(errno),
+		printf("posix_memalign(%zu): %s, errno %s, %s\n", align[i], err_name(e),
+		       err_name(errno),
 		       e		      ? (p == (void *)1 ? "untouched" : "changed")
 		       : aligned(p, align[i]) ? "aligned"
 					      : "bad");

@@ -1,6 +1,7 @@
 /*
- * mmap_contract.c - everything that BEHAVIOURS' "mmap contract" promises, printed. Run plain and under GMEM:
- * the output must be the same. Prints results, errno names and which pages are accessible, never addresses.
+ * mmap_contract.c - everything that BEHAVIOURS' "mmap contract" promises, printed. Run plain and
+ * under GMEM: the output must be the same. Prints results, errno names and which pages are
+ * accessible, never addresses.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,11 +35,11 @@ static const char *err_name(int e)
 }
 
 /* "what: ok errno kept", or "what: failed errno EINVAL". */
-#define CALL(what, call)                                                                                     \
-	do {                                                                                                 \
-		errno = 77;                                                                                  \
-		long r_ = (long)(call);                                                                      \
-		printf("%s: %s errno %s\n", (what), r_ == -1 ? "failed" : "ok", err_name(errno));            \
+#define CALL(what, call)                                                                           \
+	do {                                                                                       \
+		errno = 77;                                                                        \
+		long r_ = (long)(call);                                                            \
+		printf("%s: %s errno %s\n", (what), r_ == -1 ? "failed" : "ok", err_name(errno));  \
 	} while (0)
 
 static sigjmp_buf env;
@@ -116,9 +117,11 @@ static void fixed(void)
 {
 	char *p = numbered(8);
 	CALL("noreplace on a mapping", mmap(p + 2 * PG, PG, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
-	CALL("noreplace over its edge", mmap(p - PG, 2 * PG, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
+	CALL("noreplace over its edge",
+	     mmap(p - PG, 2 * PG, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
 	show("untouched", p, 8);
-	CALL("fixed read-only in the middle", mmap(p + 2 * PG, 2 * PG, PROT_READ, ANON | MAP_FIXED, -1, 0));
+	CALL("fixed read-only in the middle",
+	     mmap(p + 2 * PG, 2 * PG, PROT_READ, ANON | MAP_FIXED, -1, 0));
 	show("replaced", p, 8);
 	CALL("hole", munmap(p + 5 * PG, PG));
 	CALL("noreplace in the hole", mmap(p + 5 * PG, PG, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0));
@@ -146,8 +149,10 @@ static void file(void)
 	}
 	unlink(name);
 	char *p = numbered(8);
-	CALL("file, private, over pages 2-3", mmap(p + 2 * PG, 2 * PG, RW, MAP_PRIVATE | MAP_FIXED, fd, PG));
-	CALL("file, shared, over page 5", mmap(p + 5 * PG, PG, RW, MAP_SHARED | MAP_FIXED, fd, 3 * PG));
+	CALL("file, private, over pages 2-3",
+	     mmap(p + 2 * PG, 2 * PG, RW, MAP_PRIVATE | MAP_FIXED, fd, PG));
+	CALL("file, shared, over page 5",
+	     mmap(p + 5 * PG, PG, RW, MAP_SHARED | MAP_FIXED, fd, 3 * PG));
 	show("mixed", p, 8);
 	p[2 * PG] = 'X';
 	p[5 * PG] = 'Y';
@@ -157,7 +162,8 @@ static void file(void)
 	printf("private %c shared %c\n", back[0], back[1]);
 	CALL("mprotect over all", mprotect(p, 8 * PG, PROT_READ));
 	show("read-only", p, 8);
-	CALL("shared anonymous", mmap(p + 6 * PG, PG, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	CALL("shared anonymous",
+	     mmap(p + 6 * PG, PG, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	if (fork() == 0) {
 		p[6 * PG] = 'c';
 		_exit(0);
@@ -185,7 +191,8 @@ static void commit(void)
 	show("committed", p, 4);
 	CALL("commit by mmap", mmap(p + 3 * PG, PG, RW, ANON | MAP_FIXED, -1, 0));
 	show("more", p, 5);
-	CALL("decommit by mmap", mmap(p + PG, PG, PROT_NONE, ANON | MAP_FIXED | MAP_NORESERVE, -1, 0));
+	CALL("decommit by mmap",
+	     mmap(p + PG, PG, PROT_NONE, ANON | MAP_FIXED | MAP_NORESERVE, -1, 0));
 	CALL("and again", mprotect(p + PG, PG, RW));
 	show("fresh", p, 5);
 	CALL("all of it", mprotect(p, 64 * MB, RW));
@@ -264,7 +271,8 @@ static void remap(void)
 	show("arrived", r, 8);
 	r[0] = 42;
 	q = mremap(r, 8 * PG, 8 * PG, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-	CALL("dontunmap, odd hint", mremap(r, 8 * PG, 8 * PG, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, (void *)1));
+	CALL("dontunmap, odd hint",
+	     mremap(r, 8 * PG, 8 * PG, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, (void *)1));
 	printf("dontunmap: %d\n", q != r && q != MAP_FAILED);
 	show("emptied", r, 8);
 	show("arrived", q, 8);
@@ -277,7 +285,8 @@ static void remap(void)
 	munmap(q, 8 * PG);
 	CALL("unmapped", mremap(q, PG, 2 * PG, MREMAP_MAYMOVE));
 	p = numbered(4);
-	CALL("beyond the mapping", (munmap(p + 2 * PG, 2 * PG), mremap(p, 4 * PG, 8 * PG, MREMAP_MAYMOVE)));
+	CALL("beyond the mapping",
+	     (munmap(p + 2 * PG, 2 * PG), mremap(p, 4 * PG, 8 * PG, MREMAP_MAYMOVE)));
 	show("unharmed", p, 2);
 	for (int i = 0; i < 10; i++)
 		large_moves(i);
@@ -341,7 +350,8 @@ static void advise(void)
 	CALL("unknown in a hole", madvise(p + 5 * PG, PG, 9999));
 	show("both sides", p, 8);
 	printf("posix_madvise %s %s %s\n", err_name(posix_madvise(p, PG, POSIX_MADV_DONTNEED)),
-	       err_name(posix_madvise(p, PG, POSIX_MADV_WILLNEED)), err_name(posix_madvise(p, PG, 99)));
+	       err_name(posix_madvise(p, PG, POSIX_MADV_WILLNEED)),
+	       err_name(posix_madvise(p, PG, 99)));
 	show("posix_madvise keeps data", p, 1);
 	char *q = numbered(3);
 	CALL("wipeonfork", madvise(q, PG, MADV_WIPEONFORK));

@@ -1,5 +1,6 @@
 /*
- * numbers.c - moves a known amount of memory to a device and back, then ends as its argument says: numbers_test.sh knows what
+ * numbers.c - moves a known amount of memory to a device and back, then ends as its argument
+ * says: numbers_test.sh knows what
  * the report must say, to the byte. usage: numbers MEM END  (END: exit, _exit, abort, kill, segv)
  */
 #include <gmem/device.h>
@@ -31,7 +32,8 @@ int main(int argc, char **argv)
 	snprintf(spec, sizeof spec, "pcie4-gpu,page=64K,workers=1,mem=%s", argv[1]);
 	check(gm_sim_open(spec, &sim), "open");
 	check(gm_sim_attach(sim, gm_as_default()), "attach");
-	char *p = gm_mmap(NULL, NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = gm_mmap(NULL, NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	if (p == MAP_FAILED)
 		return 1;
 	memset(p, 1, BYTES);

@@ -1,6 +1,7 @@
 /*
- * process_contract.c - fork, vfork, exec and spawn with strings and pages that are away; descriptors; waiting
- * for children. Started again with an argument it only tells what it was given.
+ * process_contract.c - fork, vfork, exec and spawn with strings and pages that are away;
+ * descriptors; waiting for children. Started again with an argument it only tells what it was
+ * given.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -163,7 +164,8 @@ static void on_usr1(int sig)
 
 static void forks_on_heap_stacks(void)
 {
-	stack_t alt = {.ss_sp = absent(64, 1), .ss_size = 64 * PAGE}, off = {.ss_flags = SS_DISABLE};
+	stack_t alt = {.ss_sp = absent(64, 1), .ss_size = 64 * PAGE},
+		off = {.ss_flags = SS_DISABLE};
 	struct sigaction sa = {.sa_handler = on_usr1, .sa_flags = SA_ONSTACK};
 
 	getcontext(&co_uc);
@@ -278,7 +280,8 @@ static void execs(void)
 	printf("bad argv %d\n", status_of(pid));
 }
 
-/* libc's array of actions is not cleared: what pointers were there before shows in the unused parts. */
+/* libc's array of actions is not cleared: what pointers were there before shows in the unused
+ * parts. */
 static void spawn_in_old_memory(void)
 {
 	posix_spawn_file_actions_t fa;
@@ -298,7 +301,9 @@ static void spawn_in_old_memory(void)
 	posix_spawn_file_actions_addclose(&fa, fds[0]);
 	posix_spawn_file_actions_adddup2(&fa, fds[1], 1);
 	posix_spawn_file_actions_addclose(&fa, fds[1]);
-	err = err ? err : posix_spawnp(&pid, "echo", &fa, NULL, (char *[]){"echo", "said", NULL}, environ);
+	err = err ? err
+		  : posix_spawnp(&pid, "echo", &fa, NULL, (char *[]){"echo", "said", NULL},
+				 environ);
 	close(fds[1]);
 	printf("spawn in old memory %d", err);
 	printf(" %d,", status_of(pid));
@@ -327,10 +332,10 @@ static void spawns(void)
 	printf(" %d\n", status_of(pid));
 	printf("its output %ld: ", (long)pread(fd, line, 99, 0));
 	printf("%s", line);
-	err = posix_spawnp(
-		&pid, far_string("sh"), NULL, NULL,
-		far_vector(far_string("sh"), far_string("-c"), far_string("pwd >/dev/null; exit 8")),
-		environ);
+	err = posix_spawnp(&pid, far_string("sh"), NULL, NULL,
+			   far_vector(far_string("sh"), far_string("-c"),
+				      far_string("pwd >/dev/null; exit 8")),
+			   environ);
 	printf("posix_spawnp %d", err);
 	printf(" %d\n", status_of(pid));
 	printf("missing %d\n",

@@ -31,10 +31,10 @@ static inline int ring_map(struct ring *r)
 
 	r->rings_bytes = sq > cq ? sq : cq;
 	r->sqes_bytes = r->p.sq_entries * sizeof(struct io_uring_sqe);
-	r->rings = mmap(NULL, r->rings_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd,
-			IORING_OFF_SQ_RING);
-	r->sqes = mmap(NULL, r->sqes_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd,
-		       IORING_OFF_SQES);
+	r->rings = mmap(NULL, r->rings_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			r->fd, IORING_OFF_SQ_RING);
+	r->sqes = mmap(NULL, r->sqes_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		       r->fd, IORING_OFF_SQES);
 	r->tail = 0;
 	return r->rings == MAP_FAILED || r->sqes == MAP_FAILED ? -1 : 0;
 }
@@ -77,8 +77,8 @@ static inline void ring_publish(struct ring *r)
 static inline int ring_enter(struct ring *r, unsigned submit, unsigned wait)
 {
 	ring_publish(r);
-	return (int)syscall(SYS_io_uring_enter, r->fd, submit, wait, wait ? IORING_ENTER_GETEVENTS : 0, NULL,
-			    0);
+	return (int)syscall(SYS_io_uring_enter, r->fd, submit, wait,
+			    wait ? IORING_ENTER_GETEVENTS : 0, NULL, 0);
 }
 
 /* The next completion: 0 if there is none. */

@@ -1,4 +1,5 @@
-/* table.c - names the rows of preload/syscalls/syscall_table.c that take memory: each must have a test (rows_test.sh). */
+/* table.c - names the rows of preload/syscalls/syscall_table.c that take memory: each must have
+ * a test (rows_test.sh). */
 #include <stdio.h>
 
 #include "preload/syscalls/syscall_table.h"

@@ -1,7 +1,8 @@
 /*
- * runtime_contract.c - what language runtimes do beside libc: signal masks and altstacks set by raw calls, calls made on
- * stacks that have no room for a signal frame (SIGSYS goes to the altstack, as Go asks for every signal), and a stack
- * overflow that is reported from an altstack of libc's smallest size.
+ * runtime_contract.c - what language runtimes do beside libc: signal masks and altstacks set by
+ * raw calls, calls made on stacks that have no room for a signal frame (SIGSYS goes to the
+ * altstack, as Go asks for every signal), and a stack overflow that is reported from an altstack
+ * of libc's smallest size.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -63,8 +64,8 @@ static void show_alt(const char *what)
 	stack_t now;
 	long r = syscall(SYS_sigaltstack, NULL, &now);
 
-	printf("raw altstack, %s: %ld flags %d size %zu mine %d\n", what, r, now.ss_flags, now.ss_size,
-	       now.ss_sp == alt.ss_sp);
+	printf("raw altstack, %s: %ld flags %d size %zu mine %d\n", what, r, now.ss_flags,
+	       now.ss_size, now.ss_sp == alt.ss_sp);
 }
 
 static void raw_altstack(const char *when)
@@ -91,7 +92,8 @@ static void calls_on_small_stack(void)
 {
 	long sum = 0;
 
-	for (int i = 0; i < 100; i++) /* a function that is bound already: the loader needs more stack */
+	/* a function that is bound already: the loader needs more stack */
+	for (int i = 0; i < 100; i++)
 		sum += syscall(SYS_getppid) > 0;
 	stack_t now;
 	sum += syscall(SYS_sigaltstack, NULL, &now);
@@ -115,7 +117,8 @@ static void *small_stacks(void *arg)
 	on_alt = 0;
 	if (!sigsetjmp(jump, 1))
 		swapcontext(&home, &small);
-	printf("calls on a small stack %ld, fault there: on altstack %d\n", *(long *)small_stack, on_alt);
+	printf("calls on a small stack %ld, fault there: on altstack %d\n", *(long *)small_stack,
+	       on_alt);
 	stack_t off = {.ss_flags = SS_DISABLE};
 	syscall(SYS_sigaltstack, &off, NULL);
 	free(alt.ss_sp);
@@ -147,7 +150,8 @@ static void sigsys_on_altstack(void)
 static void report(int sig)
 {
 	char text[64];
-	int n = snprintf(text, sizeof(text), "overflow of %s\n", syscall(SYS_getppid) > 0 ? "a child" : "?");
+	int n = snprintf(text, sizeof(text), "overflow of %s\n",
+			 syscall(SYS_getppid) > 0 ? "a child" : "?");
 
 	syscall(SYS_write, 1, text, n);
 	signal(SIGABRT, SIG_DFL);
@@ -188,7 +192,8 @@ int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	trap_page = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	sigaction(SIGSEGV, &(struct sigaction){.sa_handler = on_fault, .sa_flags = SA_ONSTACK}, NULL);
+	sigaction(SIGSEGV, &(struct sigaction){.sa_handler = on_fault, .sa_flags = SA_ONSTACK},
+		  NULL);
 	masks();
 	raw_altstack("at first");
 	char *p = absent(4, 5);

@@ -1,7 +1,7 @@
 /*
- * signal_contract.c - what a program sees of SIGSEGV, SIGSYS and of signals in general: its own actions,
- * masks, altstacks and faults, never ours. Absent pages are touched from handlers, from altstacks and across
- * jumps. Deaths happen in children.
+ * signal_contract.c - what a program sees of SIGSEGV, SIGSYS and of signals in general: its own
+ * actions, masks, altstacks and faults, never ours. Absent pages are touched from handlers, from
+ * altstacks and across jumps. Deaths happen in children.
  */
 #include <errno.h>
 #include <poll.h>
@@ -23,11 +23,11 @@
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 /* One value after the other: the order in which arguments are evaluated is nobody's contract. */
-#define SHOW(what, expr)                                                                                     \
-	do {                                                                                                 \
-		errno = 0;                                                                                   \
-		long r_ = (long)(expr);                                                                      \
-		printf("%s %ld errno %d\n", what, r_, errno);                                                \
+#define SHOW(what, expr)                                                                           \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		long r_ = (long)(expr);                                                            \
+		printf("%s %ld errno %d\n", what, r_, errno);                                      \
 	} while (0)
 
 static sigjmp_buf jump;
@@ -54,8 +54,8 @@ static void on_fault(int sig, siginfo_t *info, void *ctx)
 {
 	ucontext_t *uc = ctx;
 
-	printf("handler %d code %d addr ok %d blocked segv %d usr1 %d err.w %d\n", sig, info->si_code,
-	       info->si_addr == trap_page + 5, blocked(SIGSEGV), blocked(SIGUSR1),
+	printf("handler %d code %d addr ok %d blocked segv %d usr1 %d err.w %d\n", sig,
+	       info->si_code, info->si_addr == trap_page + 5, blocked(SIGSEGV), blocked(SIGUSR1),
 	       !!(uc->uc_mcontext.gregs[REG_ERR] & 2));
 	char *p = absent(1, 3);
 	printf("in handler %u\n", sum(p, PAGE));
@@ -80,8 +80,8 @@ static void fault_with(int flags)
 	signal(SIGSEGV, SIG_DFL);
 }
 
-/* A handler that repairs the fault and returns: the access is tried again. FP state and registers live across
- * it. */
+/* A handler that repairs the fault and returns: the access is tried again. FP state and
+ * registers live across it. */
 static void repair(int sig, siginfo_t *info, void *ctx)
 {
 	volatile double d = 1.5;
@@ -363,7 +363,8 @@ static void die_abort(void)
 
 static void die_overflow(void)
 {
-	struct sigaction sa = {.sa_sigaction = overflow_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction sa = {.sa_sigaction = overflow_handler,
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	stack_t s = {.ss_sp = malloc(65536), .ss_size = 65536};
 	sigaltstack(&s, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
@@ -482,8 +483,8 @@ static void cancel(void)
 	printf("cancelled %d\n", r == PTHREAD_CANCELED);
 }
 
-/* Stacks in the heap, away when they are used: a context's and a thread's. Signals and calls push frames onto
- * them. */
+/* Stacks in the heap, away when they are used: a context's and a thread's. Signals and calls
+ * push frames onto them. */
 static ucontext_t main_uc, co_uc;
 static void coroutine(int a, int b)
 {
@@ -524,7 +525,8 @@ static void heap_stacks(void)
 	signal(SIGUSR1, SIG_DFL);
 }
 
-/* SIGSEGV sent all the time, also while memory is copied for forks: it waits, and its handler may use memory. */
+/* SIGSEGV sent all the time, also while memory is copied for forks: it waits, and its handler
+ * may use memory. */
 static char *sent_page;
 static _Atomic unsigned came;
 static void on_sent(int sig, siginfo_t *info, void *ctx)
@@ -563,8 +565,9 @@ static void sent_during_forks(void)
 }
 
 /*
- * Sent to the process: taken by the only thread that the program knows of, before kill() returns; blocked, by nobody.
- * SIGSYS is not among them: the thread's own calls have it blocked for moments, in which another thread of ours may take it.
+ * Sent to the process: taken by the only thread that the program knows of, before kill()
+ * returns; blocked, by nobody. SIGSYS is not among them: the thread's own calls have it blocked
+ * for moments, in which another thread of ours may take it.
  */
 static volatile int elsewhere;
 static pid_t sender;
@@ -597,7 +600,8 @@ static void sent_to_process(void)
 		p = absent(16, 7);
 		sum(p, 16 * PAGE);
 		sigpending(&pending);
-		printf("sent %d while blocked: %d, pending %d\n", sig, count, sigismember(&pending, sig));
+		printf("sent %d while blocked: %d, pending %d\n", sig, count,
+		       sigismember(&pending, sig));
 		sigprocmask(SIG_UNBLOCK, &one, NULL);
 		printf("sent %d in the end: %d\n", sig, count);
 		signal(sig, SIG_DFL);

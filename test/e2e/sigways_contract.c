@@ -1,7 +1,8 @@
 /*
- * sigways_contract.c - every way in which a program meets SIGSEGV without a fault: set before main and by raw calls,
- * blocked and sent, waited for by each call that puts a mask in place or takes signals synchronously, seen from handlers
- * and by other threads. The device holds memory all the while.
+ * sigways_contract.c - every way in which a program meets SIGSEGV without a fault: set before
+ * main and by raw calls, blocked and sent, waited for by each call that puts a mask in place or
+ * takes signals synchronously, seen from handlers and by other threads. The device holds memory
+ * all the while.
  */
 #include <errno.h>
 #include <poll.h>
@@ -90,8 +91,8 @@ static void before_main(void)
 
 	sigaction(SIGSEGV, NULL, &seen);
 	raise(SIGSEGV);
-	printf("before main: old %d seen %d flags %x count %d\n", early_old, seen.sa_sigaction == on_signal,
-	       (unsigned)seen.sa_flags, count);
+	printf("before main: old %d seen %d flags %x count %d\n", early_old,
+	       seen.sa_sigaction == on_signal, (unsigned)seen.sa_flags, count);
 }
 
 /* The kernel's own structure, and a way back that is nobody's but the program's. */
@@ -123,8 +124,8 @@ static void raw_calls(void)
 	raise(SIGSEGV);
 	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &segv, NULL, 8);
 	raise(SIGSEGV);
-	printf("raw rt_sigprocmask: blocked %d pending %d count %d", blocked(SIGSEGV), is_pending(SIGSEGV),
-	       count);
+	printf("raw rt_sigprocmask: blocked %d pending %d count %d", blocked(SIGSEGV),
+	       is_pending(SIGSEGV), count);
 	syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &segv, &old, 8);
 	printf(" old %d then %d count %d\n", !!(old & segv), blocked(SIGSEGV), count);
 }
@@ -142,7 +143,8 @@ static void bsd(void)
 
 /* ---- somebody sends SIGSEGV while the program waits ---- */
 
-/* A child that sends the signals, in this order, 40 ms after it was told to: forking may take long. */
+/* A child that sends the signals, in this order, 40 ms after it was told to: forking may take
+ * long. */
 static int told[2];
 static pid_t send_later(int sig, int next)
 {
@@ -200,8 +202,8 @@ static void interrupts(void)
 		tell();
 		errno = 0;
 		ssize_t n = read(fd[0], c, 1);
-		printf("interrupted read, %s: %zd errno %d count %d code %d\n", ways[i].name, n, errno, count,
-		       last_code);
+		printf("interrupted read, %s: %zd errno %d count %d code %d\n", ways[i].name, n,
+		       errno, count, last_code);
 		reap(sender);
 		close(fd[0]), close(fd[1]);
 		siginterrupt(SIGSEGV, 1);
@@ -229,7 +231,8 @@ static void sleeps(void)
 	reap(pid);
 }
 
-/* ---- calls with a mask of their own: what was blocked and sent comes now, and is blocked again after ---- */
+/* ---- calls with a mask of their own: what was blocked and sent comes now, and is blocked again
+ * after ---- */
 
 static int by_sigsuspend(const sigset_t *m)
 {
@@ -286,15 +289,16 @@ static void mask_in_call(const char *name, int (*wait)(const sigset_t *m))
 {
 	sigset_t none = only(0), usr2 = only(SIGUSR2), segv = only(SIGSEGV);
 
-	/* Sent before the call. Inside the handler: the call's mask, the signal's own, the action's. */
+	/* Sent before the call. Inside the handler: the call's mask, the signal's own, the
+	 * action's. */
 	catch (SIGSEGV, SA_RESTART, SIGHUP);
 	set_mask(SIGSEGV);
 	refresh();
 	raise(SIGSEGV);
 	errno = 0;
 	int r = wait(&usr2);
-	printf("%s, pending: %d errno %d count %d in handler %d%d%d after %d pending %d\n", name, r, errno,
-	       count, in_mask[SIGSEGV], in_mask[SIGHUP], in_mask[SIGUSR2], blocked(SIGSEGV),
+	printf("%s, pending: %d errno %d count %d in handler %d%d%d after %d pending %d\n", name, r,
+	       errno, count, in_mask[SIGSEGV], in_mask[SIGHUP], in_mask[SIGUSR2], blocked(SIGSEGV),
 	       is_pending(SIGSEGV));
 	/* Sent during the call. */
 	refresh();
@@ -302,7 +306,8 @@ static void mask_in_call(const char *name, int (*wait)(const sigset_t *m))
 	tell();
 	errno = 0;
 	r = wait(&none);
-	printf("%s, sent: %d errno %d count %d after %d\n", name, r, errno, count, blocked(SIGSEGV));
+	printf("%s, sent: %d errno %d count %d after %d\n", name, r, errno, count,
+	       blocked(SIGSEGV));
 	reap(pid);
 	/* The call's mask keeps it out, another signal ends the wait. */
 	catch (SIGUSR1, 0, 0);
@@ -312,7 +317,8 @@ static void mask_in_call(const char *name, int (*wait)(const sigset_t *m))
 	tell();
 	errno = 0;
 	r = wait(&segv);
-	printf("%s, kept out: %d errno %d count %d after %d\n", name, r, errno, count, blocked(SIGSEGV));
+	printf("%s, kept out: %d errno %d count %d after %d\n", name, r, errno, count,
+	       blocked(SIGSEGV));
 	reap(pid);
 	signal(SIGUSR1, SIG_DFL);
 }
@@ -464,7 +470,8 @@ static void look(int sig, siginfo_t *info, void *ctx)
 
 static void seen_from_handlers(void)
 {
-	struct sigaction sa = {.sa_sigaction = look, .sa_flags = SA_SIGINFO, .sa_mask = only(SIGSEGV)};
+	struct sigaction sa = {
+		.sa_sigaction = look, .sa_flags = SA_SIGINFO, .sa_mask = only(SIGSEGV)};
 
 	sigaddset(&sa.sa_mask, SIGSYS);
 	sigaction(SIGUSR1, &sa, NULL);

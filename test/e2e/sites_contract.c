@@ -1,4 +1,5 @@
-/* Two functions that allocate arrays, which then go to the device and come home: sites_test.sh looks for them by name. */
+/* Two functions that allocate arrays, which then go to the device and come home: sites_test.sh
+ * looks for them by name. */
 #include "away.h"
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
 /*
- * syscall_contract.c - system calls on buffers that are away: by hooks, by libc's own calls, and raw. Every
- * line of output is the result and the errno that a plain run gives too.
+ * syscall_contract.c - system calls on buffers that are away: by hooks, by libc's own calls, and
+ * raw. Every line of output is the result and the errno that a plain run gives too.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,11 +24,11 @@
 
 #include "away.h"
 
-#define SHOW(name, expr)                                                                                     \
-	do {                                                                                                 \
-		errno = 0;                                                                                   \
-		long r_ = (long)(expr);                                                                      \
-		printf("%-28s %ld errno %d\n", name, r_, errno);                                             \
+#define SHOW(name, expr)                                                                           \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		long r_ = (long)(expr);                                                            \
+		printf("%-28s %ld errno %d\n", name, r_, errno);                                   \
 	} while (0)
 
 static void *volatile bad = (void *)8;

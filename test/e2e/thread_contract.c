@@ -1,7 +1,8 @@
 /*
- * thread_contract.c - threads by every way in, with memory away while libc works inside: pthread_create, thrd_create,
- * raw clone and clone3, the threads that libc makes for itself (timers, aio, mq_notify), cancellation, robust mutexes,
- * thread-specific data, the end of detached threads.
+ * thread_contract.c - threads by every way in, with memory away while libc works inside:
+ * pthread_create, thrd_create, raw clone and clone3, the threads that libc makes for itself
+ * (timers, aio, mq_notify), cancellation, robust mutexes, thread-specific data, the end of
+ * detached threads.
  */
 #include <aio.h>
 #include <fcntl.h>
@@ -24,7 +25,8 @@
 #define THREADS 40
 #define MB	(1ul << 20)
 
-/* What libc keeps in the heap for every thread: the locale, and what it allocated when the thread was made. */
+/* What libc keeps in the heap for every thread: the locale, and what it allocated when the
+ * thread was made. */
 static char *libc_block;
 static void all_away(void)
 {
@@ -72,7 +74,8 @@ static void births(void)
 	printf("thrd_create: %d total %ld\n", r, (long)total);
 }
 
-/* Detached, with stacks so large that libc's cache does not keep them: the end frees everything, signals blocked. */
+/* Detached, with stacks so large that libc's cache does not keep them: the end frees everything,
+ * signals blocked. */
 static void *detached(void *arg)
 {
 	all_away();
@@ -340,7 +343,8 @@ static void raw_clones(void)
 
 	*r = (struct raw){.p = absent(1, 7)};
 	away(r, PAGE);
-	/* As a process of its own memory, as a process that shares it while we wait, and by the other call. */
+	/* As a process of its own memory, as a process that shares it while we wait, and by the
+	 * other call. */
 	pid_t pid = clone(raw_child, stack + (256 << 10), SIGCHLD, r);
 	waitpid(pid, &status, 0);
 	printf("clone %d, seen %d\n", WEXITSTATUS(status), r->result);

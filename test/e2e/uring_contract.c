@@ -1,6 +1,6 @@
 /*
- * uring_contract.c - io_uring with memory that is away when a request is made: read and write, vectors, registered
- * buffers, and requests that wait while their buffer is sent away.
+ * uring_contract.c - io_uring with memory that is away when a request is made: read and write,
+ * vectors, registered buffers, and requests that wait while their buffer is sent away.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,16 +29,20 @@ static int setup(void)
 		return -errno;
 	size_t sq_bytes = p->sq_off.array + p->sq_entries * sizeof(unsigned);
 	size_t cq_bytes = p->cq_off.cqes + p->cq_entries * sizeof(*cqes);
-	char *sq = mmap(NULL, sq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-	char *cq = mmap(NULL, cq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+	char *sq =
+		mmap(NULL, sq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	char *cq =
+		mmap(NULL, cq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
 	sqes = mmap(NULL, p->sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
 		    IORING_OFF_SQES);
 	if (sq == MAP_FAILED || cq == MAP_FAILED || (void *)sqes == MAP_FAILED)
 		return -errno;
-	sq_tail = (unsigned *)(sq + p->sq_off.tail), sq_mask = (unsigned *)(sq + p->sq_off.ring_mask);
+	sq_tail = (unsigned *)(sq + p->sq_off.tail),
+	sq_mask = (unsigned *)(sq + p->sq_off.ring_mask);
 	sq_array = (unsigned *)(sq + p->sq_off.array);
 	cq_head = (unsigned *)(cq + p->cq_off.head), cq_tail = (unsigned *)(cq + p->cq_off.tail);
-	cq_mask = (unsigned *)(cq + p->cq_off.ring_mask), cqes = (struct io_uring_cqe *)(cq + p->cq_off.cqes);
+	cq_mask = (unsigned *)(cq + p->cq_off.ring_mask),
+	cqes = (struct io_uring_cqe *)(cq + p->cq_off.cqes);
 	return 0;
 }
 
@@ -46,8 +50,11 @@ static void ask(int op, int fd, const void *p, size_t n, uint64_t off, unsigned 
 {
 	unsigned at = *sq_tail & *sq_mask;
 
-	sqes[at] = (struct io_uring_sqe){
-		.opcode = (uint8_t)op, .fd = fd, .addr = (uintptr_t)p, .len = (unsigned)n, .off = off};
+	sqes[at] = (struct io_uring_sqe){.opcode = (uint8_t)op,
+					 .fd = fd,
+					 .addr = (uintptr_t)p,
+					 .len = (unsigned)n,
+					 .off = off};
 	sqes[at].buf_index = (uint16_t)buffer;
 	sq_array[at] = at;
 	__atomic_store_n(sq_tail, *sq_tail + 1, __ATOMIC_RELEASE);
@@ -55,8 +62,8 @@ static void ask(int op, int fd, const void *p, size_t n, uint64_t off, unsigned 
 
 static int enter(unsigned submit, unsigned wait)
 {
-	return (int)syscall(SYS_io_uring_enter, ring, submit, wait, wait ? IORING_ENTER_GETEVENTS : 0, NULL,
-			    0);
+	return (int)syscall(SYS_io_uring_enter, ring, submit, wait,
+			    wait ? IORING_ENTER_GETEVENTS : 0, NULL, 0);
 }
 
 static int answer(void)

@@ -1,7 +1,7 @@
 /*
- * fake_dev.h - a device inside the test process: an array for its memory, an array for its page table. Its
- * accesses go through that table and fault into core like a real device's, so every stale or missing entry
- * shows as wrong data.
+ * fake_dev.h - a device inside the test process: an array for its memory, an array for its page
+ * table. Its accesses go through that table and fault into core like a real device's, so every
+ * stale or missing entry shows as wrong data.
  */
 #ifndef TEST_FAKE_DEV_H
 #define TEST_FAKE_DEV_H
@@ -27,9 +27,11 @@ struct fake_dev {
 	struct fake_pte *pte; /* per 4 KiB page of the space */
 	size_t npte;
 	_Atomic unsigned maps, unmaps, faults;
-	pthread_mutex_t lock;	 /* an access and a change of the table exclude each other, as in an MMU */
-	unsigned char *touched;	 /* per page, since the access counter was read */
-	unsigned char *reserved; /* per page, by peer_va_alloc_fixed; NULL: the device does not care */
+	/* an access and a change of the table exclude each other, as in an MMU */
+	pthread_mutex_t lock;
+	unsigned char *touched; /* per page, since the access counter was read */
+	/* per page, by peer_va_alloc_fixed; NULL: the device does not care */
+	unsigned char *reserved;
 	uint64_t taken_lo, taken_hi; /* addresses of the device's own */
 	unsigned asked;		     /* for reservations */
 	int fail_kind,
@@ -48,8 +50,8 @@ static int fake_op(void *pmap, const struct gm_op *op)
 	case GM_OP_MAP:
 		f->maps++;
 		for (size_t i = 0; i < n; i++)
-			f->pte[first + i] =
-				(struct fake_pte){op->prot, op->mem, op->pa + i * GM_PAGE_BYTES, op->attr};
+			f->pte[first + i] = (struct fake_pte){op->prot, op->mem,
+							      op->pa + i * GM_PAGE_BYTES, op->attr};
 		break;
 	case GM_OP_UNMAP:
 		f->unmaps++;
@@ -81,8 +83,8 @@ static int fake_pmap_create(void *data, struct gm_as *as, void **pmap)
 	f->npte = as->bytes / GM_PAGE_BYTES;
 	f->pte = mmap(NULL, f->npte * sizeof *f->pte, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	f->touched = mmap(NULL, f->npte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			  -1, 0);
+	f->touched = mmap(NULL, f->npte, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	*pmap = f;
 	return 0;
 }
@@ -118,7 +120,8 @@ static void *fake_aperture(void *data)
 	return ((struct fake_dev *)data)->mem;
 }
 
-/* A device that has addresses of its own; counts by page what it reserved, so that nothing is forgotten or freed twice. */
+/* A device that has addresses of its own; counts by page what it reserved, so that nothing is
+ * forgotten or freed twice. */
 static inline int fake_va_alloc(void *pmap, uint64_t va, uint64_t len, int prot)
 {
 	struct fake_dev *f = pmap;
@@ -140,10 +143,11 @@ static inline int fake_va_free(void *pmap, uint64_t va, uint64_t len)
 	return 0;
 }
 
-static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,
-				  bool aperture, enum gm_mmu_mode mode)
+static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t mem_bytes,
+				  size_t page_bytes, bool aperture, enum gm_mmu_mode mode)
 {
-	*f = (struct fake_dev){.mem_bytes = mem_bytes, .fail_kind = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+	*f = (struct fake_dev){
+		.mem_bytes = mem_bytes, .fail_kind = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	f->mmu = (struct gm_mmu){.name = "fake",
 				 .page_bytes = page_bytes,
@@ -155,13 +159,14 @@ static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t m
 				 .pmap_protect = fake_op,
 				 .peer_hmemcpy = fake_op,
 				 .accessed = fake_accessed};
-	cr_assert_eq(gm_dev_create(&f->mmu, f, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &f->dev), 0);
+	cr_assert_eq(gm_dev_create(&f->mmu, f, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &f->dev),
+		     0);
 	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, mem_bytes), 0);
 	cr_assert_eq(gm_as_attach(as, f->dev, mode, 1, NULL), 0);
 }
 
-static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_bytes, size_t page_bytes,
-			     bool aperture)
+static inline void fake_open(struct fake_dev *f, struct gm_as *as, size_t mem_bytes,
+			     size_t page_bytes, bool aperture)
 {
 	fake_open_mode(f, as, mem_bytes, page_bytes, aperture, GM_MMU_MODE_COHERENT_EXCLUSIVE);
 }
@@ -190,8 +195,8 @@ static inline void fake_close(struct fake_dev *f)
 }
 
 /*
- * The device touches one byte: fn on its address as the device's page table says, after as many faults as it
- * takes. Returns 0 or the error of the fault.
+ * The device touches one byte: fn on its address as the device's page table says, after as many
+ * faults as it takes. Returns 0 or the error of the fault.
  */
 static inline int fake_touch(struct fake_dev *f, const void *p, bool write,
 			     void (*fn)(unsigned char *, void *), void *arg)

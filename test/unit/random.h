@@ -1,6 +1,6 @@
 /*
- * random.h - reproducible random numbers for randomized tests. The seed is printed; set TEST_SEED
- * to repeat a run.
+ * random.h - reproducible random numbers for randomized tests. The seed is printed; set
+ * TEST_SEED to repeat a run.
  */
 #ifndef TEST_RANDOM_H
 #define TEST_RANDOM_H
@@ -30,7 +30,8 @@ static inline void rng_seed(const char *test)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	rng_state = given ? strtoull(given, NULL, 0) : (uint64_t)t.tv_sec * 1000000007u + (uint64_t)t.tv_nsec;
+	rng_state = given ? strtoull(given, NULL, 0)
+			  : (uint64_t)t.tv_sec * 1000000007u + (uint64_t)t.tv_nsec;
 	fprintf(stderr, "%s: TEST_SEED=%llu\n", test, (unsigned long long)rng_state);
 }
 

@@ -24,11 +24,11 @@ static struct set random_set(void)
 	return s;
 }
 
-#define check(expr, want)                                                                                    \
-	do {                                                                                                 \
-		gm_bm got_ = (expr);                                                                         \
-		for (unsigned i = 0; i < 512; i++)                                                           \
-			cr_assert_eq(gm_bm_test(&got_, i), (want), #expr " at %u", i);                       \
+#define check(expr, want)                                                                          \
+	do {                                                                                       \
+		gm_bm got_ = (expr);                                                               \
+		for (unsigned i = 0; i < 512; i++)                                                 \
+			cr_assert_eq(gm_bm_test(&got_, i), (want), #expr " at %u", i);             \
 	} while (0)
 
 Test(bitmap, algebra)

@@ -1,7 +1,7 @@
 /*
- * The table of BLAS-3 arguments: what gmp_blas_decode() reads, accepts and refuses, and the memory that
- * operands span, for random calls of every routine by both interfaces, against the definitions written out
- * routine by routine. The source file is built into the test.
+ * The table of BLAS-3 arguments: what gmp_blas_decode() reads, accepts and refuses, and the
+ * memory that operands span, for random calls of every routine by both interfaces, against the
+ * definitions written out routine by routine. The source file is built into the test.
  */
 #include "preload/blas/blas_args.c"
 
@@ -41,7 +41,8 @@ static bool want_gemm(const struct given *g)
 	if (!one_of(g->ta, "NTC") || !one_of(g->tb, "NTC") || g->m <= 0 || g->n <= 0 || g->k <= 0)
 		return false;
 	if (g->row)
-		return g->lda >= (na ? g->k : g->m) && g->ldb >= (nb ? g->n : g->k) && g->ldc >= g->n;
+		return g->lda >= (na ? g->k : g->m) && g->ldb >= (nb ? g->n : g->k) &&
+		       g->ldc >= g->n;
 	return g->lda >= (na ? g->m : g->k) && g->ldb >= (nb ? g->k : g->n) && g->ldc >= g->m;
 }
 
@@ -54,12 +55,14 @@ static bool want_sided(const struct given *g)
 		return false;
 	if (tri && (!one_of(g->ta, "NTC") || !one_of(g->diag, "UN")))
 		return false;
-	return g->lda >= (is(g->side, 'L') ? g->m : g->n) && g->ldb >= line && (tri || g->ldc >= line);
+	return g->lda >= (is(g->side, 'L') ? g->m : g->n) && g->ldb >= line &&
+	       (tri || g->ldc >= line);
 }
 
 static bool want_rank(const struct given *g)
 {
-	bool hermitian = g->op == DS_HERK || g->op == DS_HER2K, two = g->op == DS_SYR2K || g->op == DS_HER2K;
+	bool hermitian = g->op == DS_HERK || g->op == DS_HER2K,
+	     two = g->op == DS_SYR2K || g->op == DS_HER2K;
 	bool real = g->type == 's' || g->type == 'd';
 	int32_t line = is(g->ta, 'N') != g->row ? g->n : g->k;
 
@@ -100,16 +103,16 @@ static size_t naive_bytes(const struct given *g, int32_t rows, int32_t cols, int
 	return end;
 }
 
-static void check_operand(const struct given *g, const struct ds_blas_args *a, int i, const char *at,
-			  int32_t rows, int32_t cols, int32_t ld)
+static void check_operand(const struct given *g, const struct ds_blas_args *a, int i,
+			  const char *at, int32_t rows, int32_t cols, int32_t ld)
 {
 	const void *p = NULL;
 	size_t bytes = 0;
 
 	cr_assert(gmp_blas_operand(a, i, &p, &bytes), "%c op %u operand %d", g->type, g->op, i);
 	cr_assert_eq(p, (const void *)at);
-	cr_assert_eq(bytes, naive_bytes(g, rows, cols, ld), "%c op %u operand %d %s: %zu", g->type, g->op, i,
-		     g->row ? "row" : "column", bytes);
+	cr_assert_eq(bytes, naive_bytes(g, rows, cols, ld), "%c op %u operand %d %s: %zu", g->type,
+		     g->op, i, g->row ? "row" : "column", bytes);
 }
 
 static void check_no_operand(const struct ds_blas_args *a, int i)
@@ -226,7 +229,8 @@ static struct words words_of(const struct given *g)
 {
 	struct words o = {.cblas = g->cblas};
 	int32_t layout = g->row ? DS_ROW_MAJOR : DS_COL_MAJOR;
-	bool rank = g->op >= DS_SYRK && g->op <= DS_HER2K, tri = g->op == DS_TRMM || g->op == DS_TRSM;
+	bool rank = g->op >= DS_SYRK && g->op <= DS_HER2K,
+	     tri = g->op == DS_TRMM || g->op == DS_TRSM;
 	bool two = g->op != DS_SYRK && g->op != DS_HERK;
 
 	if (g->cblas)
@@ -313,7 +317,8 @@ static void check_fields(const struct given *g, const struct ds_blas_args *a)
 	cr_assert_eq(a->alpha[0], g->alpha[0]);
 	cr_assert_eq(a->alpha[1], real || g->op == DS_HERK ? 0 : g->alpha[1]);
 	cr_assert_eq(a->beta[0], tri ? 0 : g->beta[0]);
-	cr_assert_eq(a->beta[1], tri || real || g->op == DS_HERK || g->op == DS_HER2K ? 0 : g->beta[1]);
+	cr_assert_eq(a->beta[1],
+		     tri || real || g->op == DS_HERK || g->op == DS_HER2K ? 0 : g->beta[1]);
 	cr_assert_eq(a->a, (const void *)g->a);
 	cr_assert_eq(gmp_blas_work(a), want_work(g));
 	if (a->uplo)
@@ -339,12 +344,13 @@ Test(blas_args, random_calls_are_read_checked_and_measured_as_defined)
 			struct ds_blas_args a;
 			bool got = gmp_blas_decode(symbol, o.w, o.x, &a);
 			cr_assert_eq(got, want_valid(&g),
-				     "%c op %u %s: %c%c%c%c%c m %d n %d k %d ld %d %d %d: %d", g.type, g.op,
+				     "%c op %u %s: %c%c%c%c%c m %d n %d k %d ld %d %d %d: %d",
+				     g.type, g.op,
 				     g.row     ? "row"
 				     : g.cblas ? "column"
 					       : "fortran",
-				     g.side, g.uplo, g.ta, g.tb, g.diag, g.m, g.n, g.k, g.lda, g.ldb, g.ldc,
-				     got);
+				     g.side, g.uplo, g.ta, g.tb, g.diag, g.m, g.n, g.k, g.lda,
+				     g.ldb, g.ldc, got);
 			if (!got)
 				continue;
 			valid++;
@@ -362,8 +368,8 @@ Test(blas_args, every_routine_has_its_types)
 	for (unsigned i = 0; i < GMP_BLAS_NROUTINES; i++)
 		of_op[routines[i].op]++;
 	for (unsigned op = 0; op < DS_BLAS_OPS; op++)
-		cr_expect_eq(of_op[op], op == DS_HEMM || op == DS_HERK || op == DS_HER2K ? 2 : 4, "op %u",
-			     op);
+		cr_expect_eq(of_op[op], op == DS_HEMM || op == DS_HERK || op == DS_HER2K ? 2 : 4,
+			     "op %u", op);
 	cr_expect_eq(GMP_BLAS_NROUTINES, 30);
 }
 

@@ -1,4 +1,5 @@
-/* GMEM_CHAOS's picks and changes of place: only what can migrate, always the same for a seed, and without a trace. */
+/* GMEM_CHAOS's picks and changes of place: only what can migrate, always the same for a seed,
+ * and without a trace. */
 #include "fake_dev.h"
 #include "core/entry/chaos.h"
 #include "core/entry/cpu.h"
@@ -93,7 +94,8 @@ Test(chaos, follows_pages_that_are_away)
 	cr_assert_eq(fake_write(&dev, p + 9 * PAGE, 1), 0);
 	gmi_chaos_look(as, &m, &random);
 	for (int i = 0; i < 200; i++)
-		away += gmi_chaos_pick(as, &m, &random, &page) && page.va == (uintptr_t)p + 9 * PAGE;
+		away += gmi_chaos_pick(as, &m, &random, &page) &&
+			page.va == (uintptr_t)p + 9 * PAGE;
 	cr_expect_gt(away, 100);
 	close_all();
 }
@@ -141,14 +143,15 @@ Test(chaos, changes_the_place_and_nothing_else)
 	open_all(PAGE);
 	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE);
 	for (unsigned round = 0; round < 9; round++) {
-		unsigned char *q = p + round * PAGE, from = places[round / 3], to = places[round % 3];
+		unsigned char *q = p + round * PAGE, from = places[round / 3],
+			      to = places[round % 3];
 		*q = (unsigned char)(round + 1);
 		cr_assert_eq(gmi_chaos_place(as, dev.dev, (uintptr_t)q, from), 0);
 		cr_expect_eq(info(q).where, from);
 		cr_assert_eq(gmi_chaos_place(as, dev.dev, (uintptr_t)q, to), 0);
 		if (from != GM_DEVICE || to == GM_DEVICE) /* the device keeps what it has */
-			cr_expect(info(q).where == to || (from == GM_DUP && to == GM_REMOTE), "%d -> %d: %d",
-				  from, to, info(q).where);
+			cr_expect(info(q).where == to || (from == GM_DUP && to == GM_REMOTE),
+				  "%d -> %d: %d", from, to, info(q).where);
 		cr_expect_eq(*q, round + 1);
 	}
 	cr_assert_eq(gmi_chaos_place(as, dev.dev, (uintptr_t)p, GM_DEVICE), 0);
@@ -161,7 +164,8 @@ Test(chaos, pins_and_rights_hold)
 {
 	open_all(65536);
 	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE), *none = map(2 * MIB, PROT_NONE);
-	cr_assert_eq(gmi_activate(), 0); /* as in a preloaded process, before pages are pinned for good */
+	/* as in a preloaded process, before pages are pinned for good */
+	cr_assert_eq(gmi_activate(), 0);
 	cr_assert_eq(gmi_pin_range(p, PAGE, true), 0);
 	cr_assert_eq(gmi_chaos_place(as, dev.dev, (uintptr_t)p, GM_DEVICE), 0);
 	cr_expect_neq(info(p).where, GM_DEVICE);

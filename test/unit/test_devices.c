@@ -1,6 +1,6 @@
 /*
- * More than one: devices in a space, spaces of a process, one device in several spaces; and the three modes
- * of attachment.
+ * More than one: devices in a space, spaces of a process, one device in several spaces; and the
+ * three modes of attachment.
  */
 #include "core/space/vm.h"
 #include "core/entry/cpu.h"
@@ -15,7 +15,8 @@ static struct gm_as *as;
 
 static unsigned char *map(struct gm_as *in, size_t bytes)
 {
-	void *p = gm_mmap(in, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = gm_mmap(in, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
 	cr_assert_neq(p, MAP_FAILED);
 	return p;
 }
@@ -143,7 +144,8 @@ Test(devices, spaces_are_independent)
 	cr_assert_eq(device_read(&a, p), 1);
 	cr_assert_eq(device_read(&b, q), 2);
 	cr_assert_eq(gm_dev_fault(one, (uintptr_t)q, a.dev, GM_HINT_READ), -EFAULT);
-	cr_assert_eq(gm_dev_fault(two, (uintptr_t)q, a.dev, GM_HINT_READ), -EINVAL, "not attached there");
+	cr_assert_eq(gm_dev_fault(two, (uintptr_t)q, a.dev, GM_HINT_READ), -EINVAL,
+		     "not attached there");
 	(void)c;
 	cr_assert_eq(p[1], 1);
 	cr_assert_eq(q[1], 2);
@@ -180,7 +182,8 @@ Test(devices, va_conflict_tries_another_address_and_rolls_back, .init = setup)
 {
 	struct fake_dev a, b;
 	open_with_addresses(&a, 0, 0);
-	open_with_addresses(&b, as->base + PAGE, as->base + 8 * MIB); /* all but the first page of 8 MiB */
+	/* all but the first page of 8 MiB */
+	open_with_addresses(&b, as->base + PAGE, as->base + 8 * MIB);
 	cr_assert_eq(gm_as_attach(as, a.dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
 	cr_assert_eq(gm_as_attach(as, b.dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
 	unsigned char *p = map(as, PAGE);
@@ -195,7 +198,8 @@ Test(devices, va_conflict_tries_another_address_and_rolls_back, .init = setup)
 	cr_assert_eq(device_read(&b, q), 1);
 
 	/* A fixed address has no other one. */
-	void *r = gm_mmap(as, p + MIB, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	void *r = gm_mmap(as, p + MIB, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			  0);
 	cr_assert_eq(r, MAP_FAILED);
 	cr_assert_eq(errno, EBUSY);
 	cr_assert_eq(reserved(&a), 2);
@@ -203,7 +207,8 @@ Test(devices, va_conflict_tries_another_address_and_rolls_back, .init = setup)
 	unsigned char *s = map(as, 4 * PAGE);
 	cr_assert_eq(gm_munmap(s + PAGE, PAGE), 0);
 	cr_assert_eq(reserved(&b), 5);
-	r = gm_mmap(as, s, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	r = gm_mmap(as, s, 4 * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	cr_assert_eq(r, s);
 	cr_assert_eq(reserved(&b), 6);
 	/* mremap: to a place that all have, not into b's. */
@@ -211,7 +216,8 @@ Test(devices, va_conflict_tries_another_address_and_rolls_back, .init = setup)
 	cr_assert_neq(r, MAP_FAILED);
 	cr_assert_geq((uintptr_t)r, as->base + 8 * MIB);
 	cr_assert_eq(reserved(&b), 2 + 6 * MIB / PAGE);
-	cr_assert_eq(gm_mremap(r, 6 * MIB, 6 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, p + MIB), MAP_FAILED);
+	cr_assert_eq(gm_mremap(r, 6 * MIB, 6 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, p + MIB),
+		     MAP_FAILED);
 	cr_assert_eq(errno, EBUSY);
 	cr_assert_eq(reserved(&a), 2 + 6 * MIB / PAGE);
 	/* munmap over everything, holes included. */
@@ -228,7 +234,8 @@ Test(devices, va_conflict_everywhere_is_an_error, .init = setup)
 	open_with_addresses(&b, as->base, as->base + as->bytes);
 	cr_assert_eq(gm_as_attach(as, a.dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
 	cr_assert_eq(gm_as_attach(as, b.dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
-	cr_assert_eq(gm_mmap(as, NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED);
+	cr_assert_eq(gm_mmap(as, NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		     MAP_FAILED);
 	cr_assert_eq(errno, ENOMEM);
 	cr_assert_eq(b.asked, 10);
 	cr_assert_eq(reserved(&a), 0);
@@ -269,7 +276,8 @@ static void *keep_touching(void *arg)
 	for (;;) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		uintptr_t va = (uintptr_t)t->p + x % (4 * MIB);
-		int err = gm_dev_fault(as, va, t->dev->dev, x >> 60 & 1 ? GM_HINT_WRITE : GM_HINT_READ);
+		int err = gm_dev_fault(as, va, t->dev->dev,
+				       x >> 60 & 1 ? GM_HINT_WRITE : GM_HINT_READ);
 		if (err && err != -EAGAIN) {
 			cr_assert(err == -EINVAL || err == -ENODEV, "%d", err);
 			return NULL;
@@ -320,7 +328,8 @@ Test(devices, no_page_leaves_before_every_thread_is_ready, .init = setup)
 	cr_assert_eq(gm_dev_destroy(a.dev), 0);
 }
 
-/* Pinning moves pages into the host store: a CPU thread that writes meanwhile must find a handler. */
+/* Pinning moves pages into the host store: a CPU thread that writes meanwhile must find a
+ * handler. */
 Test(devices, pinning_is_not_before_every_thread_is_ready, .init = setup)
 {
 	struct fake_dev a;
@@ -470,7 +479,8 @@ Test(devices, a_device_without_memory_works_remotely, .init = setup)
 		cr_assert_eq(query(p + i).where, GM_REMOTE);
 		cr_assert_eq(p[i], (unsigned char)(i / PAGE + 1));
 	}
-	cr_assert_eq(fake_write(&g, p, 99), 0); /* away to a device that has memory, and asked for again */
+	/* away to a device that has memory, and asked for again */
+	cr_assert_eq(fake_write(&g, p, 99), 0);
 	cr_assert_eq(query(p).where, GM_DEVICE);
 	cr_assert_eq(device_read(&f, p), 99);
 	cr_assert_eq(query(p).where, GM_REMOTE);
@@ -500,7 +510,8 @@ Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
 	cr_assert_eq(fake_write(&f, p + 2 * MIB, 5), -EPERM);
 	cr_assert_eq(fake_read(&f, p + 3 * MIB, &c), -EFAULT);
 
-	/* Nothing takes the entries away: another device's touch, an explicit prefetch, fork, lost rights and back. */
+	/* Nothing takes the entries away: another device's touch, an explicit prefetch, fork,
+	 * lost rights and back. */
 	cr_assert_eq(fake_write(&g, p, 6), 0);
 	cr_assert_eq(query(p).where, GM_REMOTE);
 	cr_assert_eq(hmadvise(gm_dev_hnid(g.dev), p, MIB, MADV_PREFETCH), 0);

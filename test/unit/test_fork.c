@@ -1,6 +1,7 @@
 /*
- * fork() with pages in the store and on a device: the child gets a private snapshot, the parent notices
- * nothing. And pins: what a system call is using does not move, and its thread never waits for a device.
+ * fork() with pages in the store and on a device: the child gets a private snapshot, the parent
+ * notices nothing. And pins: what a system call is using does not move, and its thread never
+ * waits for a device.
  */
 #include "core/entry/cpu.h"
 #include "core/space/vm.h"
@@ -22,7 +23,8 @@ static unsigned char *open_with(size_t bytes)
 	gmi_opt.retain_bytes = 8 * MIB;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
 	fake_open(&dev, as, 32 * MIB, 65536, true);
-	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
 	cr_assert_neq(p, MAP_FAILED);
 	return p;
 }
@@ -69,7 +71,8 @@ Test(fork, child_sees_pages_of_a_device_without_an_aperture)
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
 	fake_open(&dev, as, 32 * MIB, 65536, false);
-	unsigned char *p = gm_mmap(as, NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		gm_mmap(as, NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(p, 7, MIB);
 	cr_assert_eq(to_device(p, MIB), 0);
 	pid_t pid = fork();
@@ -122,8 +125,8 @@ Test(fork, program_rights_survive_in_the_child)
 		}
 		int status = child_status(pid);
 		if (area == 1 || area == 2)
-			cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "area %d: %x", area,
-				  status);
+			cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "area %d: %x",
+				  area, status);
 		else
 			cr_assert_eq(status, 0, "area %d: %x", area, status);
 	}
@@ -197,12 +200,12 @@ Test(pin, pins_nest_and_the_ninth_widens_the_eighth)
 	cr_assert_eq(to_device(p, PAGE), 0);
 	for (unsigned i = 0; i < 12; i++)
 		token[i] = gmi_pin(p + i * 16 * PAGE, 1, false);
-	gm_bm pins = gm_pinned_by_threads((uintptr_t)p & ~(GM_BLOCK_BYTES - 1));
+	gm_bm pins = gmc_pinned_by_threads((uintptr_t)p & ~(GM_BLOCK_BYTES - 1));
 	for (unsigned i = 0; i < 12; i++)
 		cr_assert(gm_bm_test(&pins, i * 16));
 	for (unsigned i = 12; i-- > 0;)
 		gmi_unpin(token[i]);
-	cr_assert(gm_bm_empty(gm_pinned_by_threads((uintptr_t)p & ~(GM_BLOCK_BYTES - 1))));
+	cr_assert(gm_bm_empty(gmc_pinned_by_threads((uintptr_t)p & ~(GM_BLOCK_BYTES - 1))));
 	fake_close(&dev);
 }
 

@@ -1,6 +1,6 @@
 /*
- * What is said about ranges: hints and PTE attributes by range, what they make devices do, and that they survive
- * whatever happens to the range.
+ * What is said about ranges: hints and PTE attributes by range, what they make devices do, and
+ * that they survive whatever happens to the range.
  */
 #include "core/space/vm.h"
 #include "fake_dev.h"
@@ -124,7 +124,8 @@ Test(hints, accessed_by_maps_before_the_touch)
 	cr_assert_eq(query(p).hnid, nb);
 	cr_assert_eq(pte(&a, p)->prot, 0);
 	cr_assert_eq(p[0], 8);
-	/* Asks with the block locked: by userfaultfd the touch may be ahead of the end of its fault. */
+	/* Asks with the block locked: by userfaultfd the touch may be ahead of the end of its
+	 * fault. */
 	cr_assert_eq(query(p).where, GM_REMOTE);
 	cr_assert_neq(pte(&a, p)->prot, 0);
 	unsigned before = a.faults;
@@ -149,17 +150,20 @@ Test(hints, overlap)
 	for (unsigned w = 0; w < sizeof second / sizeof second[0]; w++) {
 		unsigned char *p = map(PAGES * PAGE);
 		cr_assert_eq(hmadvise(na, p + 10 * PAGE, 10 * PAGE, GM_MADV_PREFERRED_LOCATION), 0);
-		cr_assert_eq(hmadvise(nb, p + second[w].lo * PAGE, (second[w].hi - second[w].lo) * PAGE,
+		cr_assert_eq(hmadvise(nb, p + second[w].lo * PAGE,
+				      (second[w].hi - second[w].lo) * PAGE,
 				      GM_MADV_PREFERRED_LOCATION),
 			     0);
-		cr_assert_eq(gm_mprotect(p + 8 * PAGE, 7 * PAGE, PROT_READ), 0); /* splits the region */
-		cr_assert_eq(gm_mprotect(p + 8 * PAGE, 7 * PAGE, PROT_READ | PROT_WRITE), 0); /* merges it */
+		/* splits the region */
+		cr_assert_eq(gm_mprotect(p + 8 * PAGE, 7 * PAGE, PROT_READ), 0);
+		/* merges it */
+		cr_assert_eq(gm_mprotect(p + 8 * PAGE, 7 * PAGE, PROT_READ | PROT_WRITE), 0);
 		for (unsigned i = 0; i < PAGES; i++) {
 			bool two = i >= second[w].lo && i < second[w].hi, one = i >= 10 && i < 20;
 			struct gm_hints_info h = hints(p + i * PAGE);
 			cr_assert_eq(h.has_preferred, one || two, "way %u, page %u", w, i);
-			cr_assert(!h.has_preferred || h.preferred == (two ? nb : na), "way %u, page %u", w,
-				  i);
+			cr_assert(!h.has_preferred || h.preferred == (two ? nb : na),
+				  "way %u, page %u", w, i);
 		}
 		cr_assert_eq(gm_munmap(p, PAGES * PAGE), 0);
 		cr_assert(!hints(p + 12 * PAGE).has_preferred, "gone with the mapping");
@@ -194,7 +198,8 @@ Test(hints, random_ranges_against_a_table)
 					       GM_MADV_UNSET_PREFERRED_LOCATION};
 		int hnid = what == 2 ? -1 : gm_dev_hnid(dev[d]->dev);
 		if (what == 7)
-			cr_assert_eq(gm_set_attr(as, dev[d]->dev, p + lo * PAGE, n * PAGE, attr), 0);
+			cr_assert_eq(gm_set_attr(as, dev[d]->dev, p + lo * PAGE, n * PAGE, attr),
+				     0);
 		else
 			cr_assert_eq(hmadvise(hnid, p + lo * PAGE, n * PAGE, behavior[what]), 0);
 		for (unsigned i = lo; i < lo + n; i++) {
@@ -218,15 +223,17 @@ Test(hints, random_ranges_against_a_table)
 		cr_assert_eq(h.read_mostly, model[i].mostly, "page %u", i);
 		cr_assert_eq(h.has_preferred, model[i].preferred != 0, "page %u", i);
 		cr_assert_eq(h.preferred, want, "page %u", i);
-		cr_assert_eq(h.accessed_by, (uint32_t)(model[i].by[0] + model[i].by[1]), "page %u", i);
-		cr_assert_eq(gm_bm_test(&blk->read_mostly, j), model[i].mostly, "the block's mirror, page %u",
+		cr_assert_eq(h.accessed_by, (uint32_t)(model[i].by[0] + model[i].by[1]), "page %u",
 			     i);
+		cr_assert_eq(gm_bm_test(&blk->read_mostly, j), model[i].mostly,
+			     "the block's mirror, page %u", i);
 		for (unsigned d = 0; d < 2; d++) {
 			uint64_t attr;
 			cr_assert_eq(gm_get_attr(as, dev[d]->dev, p + i * PAGE, &attr), 0);
 			cr_assert_eq(attr, model[i].attr[d], "page %u", i);
 			if (pte(dev[d], p + i * PAGE)->prot)
-				cr_assert_eq(pte(dev[d], p + i * PAGE)->attr, attr, "page %u's entry", i);
+				cr_assert_eq(pte(dev[d], p + i * PAGE)->attr, attr,
+					     "page %u's entry", i);
 		}
 	}
 }
@@ -324,7 +331,8 @@ Test(hints, a_fork_child_keeps_what_names_no_device)
 	if (child == 0) {
 		struct gm_hints_info h = {0};
 		int err = gm_query_hints(p, &h);
-		_exit(!err && h.read_mostly && !h.has_preferred && !h.accessed_by && p[0] == 1 ? 0 : 1);
+		_exit(!err && h.read_mostly && !h.has_preferred && !h.accessed_by && p[0] == 1 ? 0
+											       : 1);
 	}
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0);

@@ -40,8 +40,10 @@ Test(hist, quantiles_are_within_seven_percent)
 	}
 	qsort(v, N, sizeof v[0], by_value);
 	for (size_t i = 0; i < GM_ARRAY_LEN(p); i++) {
-		double want = (double)v[(int)(p[i] * N) - 1], got = (double)gm_hist_quantile(&h, p[i]);
-		cr_assert_float_eq(got / want, 1, 0.07, "p%g: %g instead of %g", p[i] * 100, got, want);
+		double want = (double)v[(int)(p[i] * N) - 1],
+		       got = (double)gm_hist_quantile(&h, p[i]);
+		cr_assert_float_eq(got / want, 1, 0.07, "p%g: %g instead of %g", p[i] * 100, got,
+				   want);
 	}
 }
 
@@ -91,10 +93,10 @@ Test(stats, moving_under_fire_loses_nothing)
 	while (atomic_load(&running) < THREADS)
 		sched_yield();
 	atomic_store((struct gm_stats * _Atomic *)&gmi_stats, &shared);
-	gm_stats_move(&shared, &gm_stats_private);
+	gmc_stats_move(&shared, &gmc_stats_private);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(t[i], NULL);
-	gm_stats_move(&shared, &gm_stats_private);
+	gmc_stats_move(&shared, &gmc_stats_private);
 	for (int i = 0; i < GM_HIST_BUCKETS; i++)
 		in_hist += shared.cpu_fault_ns.n[i];
 	cr_assert_eq(shared.h2d_pages, THREADS * ROUNDS);

@@ -1,6 +1,6 @@
 /*
- * Every named place where something can fail, made to fail at every one of its calls: an operation then reports an
- * error, or has done its work; and the data is right in either case.
+ * Every named place where something can fail, made to fail at every one of its calls: an
+ * operation then reports an error, or has done its work; and the data is right in either case.
  */
 #include "fake_dev.h"
 #include "core/entry/cpu.h"
@@ -66,7 +66,8 @@ static int device_touch(size_t i, bool write, unsigned char *c)
 	struct fake_pte *e = &dev.pte[((uintptr_t)area - as->base) / PAGE + i];
 	int err = 0;
 
-	for (int tries = 0; tries < 4 && !(e->prot & (write ? GM_PROT_WRITE : GM_PROT_READ)); tries++)
+	for (int tries = 0; tries < 4 && !(e->prot & (write ? GM_PROT_WRITE : GM_PROT_READ));
+	     tries++)
 		err = gm_dev_fault(as, (uintptr_t)area + i * PAGE, dev.dev,
 				   write ? GM_HINT_WRITE : GM_HINT_READ);
 	if (!(e->prot & (write ? GM_PROT_WRITE : GM_PROT_READ)))
@@ -101,7 +102,8 @@ static void one_round(unsigned round)
 		int err = device_touch(i, false, &c);
 		note(err);
 		if (!err)
-			cr_assert(right(i, c), "the device reads %u of page %zu, not %u", c, i, model[i]);
+			cr_assert(right(i, c), "the device reads %u of page %zu, not %u", c, i,
+				  model[i]);
 	}
 	for (size_t i = round % 7; i < AREA / PAGE; i += 113) {
 		c = (unsigned char)(model[i] + 1);
@@ -118,8 +120,8 @@ static void one_round(unsigned round)
 		note(err);
 		if (err)
 			continue;
-		cr_assert(right(i, *(volatile unsigned char *)(area + i * PAGE)), "the CPU reads page %zu",
-			  i);
+		cr_assert(right(i, *(volatile unsigned char *)(area + i * PAGE)),
+			  "the CPU reads page %zu", i);
 	}
 	note(hmadvise(-1, area + MIB, MIB / 2, GM_MADV_UNSET_READ_MOSTLY));
 	note(hmadvise(-1, area + 3 * MIB, 16 * PAGE, GM_MADV_PINNED));
@@ -152,7 +154,8 @@ static void every_call(enum gm_inj site, const char *onwards)
 
 	open_all(true, false);
 	do {
-		/* All of the first, then ever wider steps: a site with many calls has many alike. */
+		/* All of the first, then ever wider steps: a site with many calls has many
+		 * alike. */
 		n += 1 + n / 8;
 		arm(gmi_inject_name(site), onwards, n);
 		one_round((unsigned)n);
@@ -173,7 +176,8 @@ Test(inject, every_call_of_every_site_fails_once)
 	for (unsigned i = 0; i < GM_ARRAY_LEN(of_core); i++) {
 		errors = steps = 0;
 		every_call(of_core[i], "@");
-		printf("# %s: %lu of %lu operations said so\n", gmi_inject_name(of_core[i]), errors, steps);
+		printf("# %s: %lu of %lu operations said so\n", gmi_inject_name(of_core[i]), errors,
+		       steps);
 	}
 }
 
@@ -213,7 +217,8 @@ Test(inject, anonymous_runs_that_left_before_a_failure_keep_their_bytes)
 	/* Two runs of one fault leave the CPU by a remap each; the second fails. */
 	open_all(true, false);
 	cr_assert_eq(cpu_touch(0, true), 0);
-	cr_assert_eq(hmadvise(-1, area + 8 * PAGE, PAGE, GM_MADV_PINNED), 0); /* cuts 64 KiB into two runs */
+	/* cuts 64 KiB into two runs */
+	cr_assert_eq(hmadvise(-1, area + 8 * PAGE, PAGE, GM_MADV_PINNED), 0);
 	arm("remap", "@", 2);
 	hmadvise(gm_dev_hnid(dev.dev), area, 16 * PAGE,
 		 MADV_PREFETCH); /* the retry of the whole block may succeed */

@@ -1,6 +1,7 @@
 /*
- * Pages between the CPU and an in-process device (fake_dev.h): each behaviour by name. The CPU side is real:
- * PROT_NONE pages, SIGSEGV, our handler. (Random steps against a model: test_reference.c.)
+ * Pages between the CPU and an in-process device (fake_dev.h): each behaviour by name. The CPU
+ * side is real: PROT_NONE pages, SIGSEGV, our handler. (Random steps against a model:
+ * test_reference.c.)
  */
 #include "fake_dev.h"
 #include "core/space/vm.h"
@@ -50,11 +51,12 @@ static void to_device(void *p, size_t bytes)
 	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, bytes, MADV_PREFETCH), 0);
 }
 
-#define expect_read(p, v)                                                                                    \
-	do {                                                                                                 \
-		unsigned char got_;                                                                          \
-		cr_assert_eq(fake_read(&dev, (p), &got_), 0);                                                \
-		cr_assert_eq(got_, (unsigned char)(v), "device read %u, not %u", got_, (unsigned char)(v));  \
+#define expect_read(p, v)                                                                          \
+	do {                                                                                       \
+		unsigned char got_;                                                                \
+		cr_assert_eq(fake_read(&dev, (p), &got_), 0);                                      \
+		cr_assert_eq(got_, (unsigned char)(v), "device read %u, not %u", got_,             \
+			     (unsigned char)(v));                                                  \
 	} while (0)
 
 Test(migrate, anon_read)
@@ -221,7 +223,8 @@ Test(migrate, remote_pages_do_not_stop_eviction)
 	unsigned char *flag = map(2 * MIB, PROT_READ | PROT_WRITE),
 		      *p = map(36 * MIB, PROT_READ | PROT_WRITE);
 	cr_assert_eq(hmadvise(-1, flag, 2 * MIB, GM_MADV_PINNED), 0);
-	cr_assert_eq(fake_write(&dev, flag, 1), 0); /* the coldest that the device has, with no frame */
+	/* the coldest that the device has, with no frame */
+	cr_assert_eq(fake_write(&dev, flag, 1), 0);
 	for (size_t i = 0; i < 36 * MIB; i += PAGE)
 		cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / PAGE)), 0);
 	cr_assert_eq(where(p + 36 * MIB - PAGE), GM_DEVICE);
@@ -332,8 +335,10 @@ Test(migrate, hmemcpy_in_all_combinations)
 	open_all(32 * MIB);
 	for (int from = 0; from < SIDES; from++)
 		for (int to = 0; to < SIDES; to++) {
-			unsigned char *src = from == OUTSIDE ? outside : map(4 * MIB, PROT_READ | PROT_WRITE);
-			unsigned char *dst = to == OUTSIDE ? check : map(4 * MIB, PROT_READ | PROT_WRITE);
+			unsigned char *src =
+				from == OUTSIDE ? outside : map(4 * MIB, PROT_READ | PROT_WRITE);
+			unsigned char *dst =
+				to == OUTSIDE ? check : map(4 * MIB, PROT_READ | PROT_WRITE);
 			src += from == OUTSIDE ? 0 : 2 * MIB - 70000; /* across two blocks */
 			dst += to == OUTSIDE ? 0 : 2 * MIB - 100;
 			for (size_t i = 0; i < bytes; i++)
@@ -345,17 +350,19 @@ Test(migrate, hmemcpy_in_all_combinations)
 			if (from == DEVICE)
 				cr_assert_eq(where(src + bytes / 2), GM_DEVICE, "the source stays");
 			if (to == DEVICE)
-				cr_assert_eq(where(dst + bytes / 2), GM_DEVICE, "the destination arrives");
+				cr_assert_eq(where(dst + bytes / 2), GM_DEVICE,
+					     "the destination arrives");
 			for (size_t i = 0; i < bytes; i++)
-				cr_assert_eq(dst[i], (unsigned char)(i * 7 + (size_t)from), "%d -> %d at %zu",
-					     from, to, i);
+				cr_assert_eq(dst[i], (unsigned char)(i * 7 + (size_t)from),
+					     "%d -> %d at %zu", from, to, i);
 		}
 	unsigned char *p = map(MIB, PROT_READ | PROT_WRITE);
 	for (size_t i = 0; i < MIB / 2; i++)
 		p[i] = (unsigned char)(i * 13);
 	cr_assert_eq(hmemcpy(gm_dev_hnid(dev.dev), p + 100000, p, MIB / 2), 0);
 	for (size_t i = 0; i < MIB / 2; i++)
-		cr_assert_eq(p[100000 + i], (unsigned char)(i * 13), "overlapping ranges, at %zu", i);
+		cr_assert_eq(p[100000 + i], (unsigned char)(i * 13), "overlapping ranges, at %zu",
+			     i);
 	cr_assert_eq(gmi_vm_protect(as, p, MIB, PROT_READ), 0);
 	cr_assert_eq(hmemcpy(-1, p, outside, 10), -EPERM);
 	close_all();
@@ -363,8 +370,8 @@ Test(migrate, hmemcpy_in_all_combinations)
 
 Test(migrate, err_device_memory_full_of_what_must_stay)
 {
-	/* One 2 MiB frame, two blocks: while the first is locked down by being the only candidate, data stays
-	 * right. */
+	/* One 2 MiB frame, two blocks: while the first is locked down by being the only
+	 * candidate, data stays right. */
 	page_bytes = 2 * MIB;
 	open_all(2 * MIB);
 	unsigned char *p = map(6 * MIB, PROT_READ | PROT_WRITE);
@@ -380,7 +387,8 @@ Test(migrate, err_device_memory_full_of_what_must_stay)
 
 Test(migrate, alternating_pages_do_not_run_out_of_vmas)
 {
-	size_t pages = 80000; /* every second one away would need more VMAs than vm.max_map_count allows */
+	/* every second one away would need more VMAs than vm.max_map_count allows */
+	size_t pages = 80000;
 	page_bytes = 4096;
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	gmi_opt.retain_bytes = 8 * MIB;

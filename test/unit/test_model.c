@@ -1,5 +1,6 @@
 /*
- * The device model: what a device string means, what is wrong with a bad one, and how long things take.
+ * The device model: what a device string means, what is wrong with a bad one, and how long
+ * things take.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -39,8 +40,10 @@ Test(model, profiles_in_files_are_the_figures_they_were)
 		{"pascal-pcie3", 11ull << 30, 65536, 45000, 5000, 11340, 354, 484, PASCAL},
 		{"pcie3-gpu", 16ull << 30, 65536, 45000, 5000, 14000, 7000, 900, PASCAL},
 		{"pcie4-gpu", 4ull << 30, 65536, 30000, 4000, 19500, 9700, 1555, LINE(1300, 25.0)},
-		{"pcie5-gpu", 16ull << 30, 65536, 25000, 4000, 51000, 26000, 2000, LINE(1100, 50.0)},
-		{"nvlink-gpu", 16ull << 30, 65536, 10000, 4000, 67000, 34000, 4000, LINE(800, 400.0)},
+		{"pcie5-gpu", 16ull << 30, 65536, 25000, 4000, 51000, 26000, 2000,
+		 LINE(1100, 50.0)},
+		{"nvlink-gpu", 16ull << 30, 65536, 10000, 4000, 67000, 34000, 4000,
+		 LINE(800, 400.0)},
 		{"cxl-accel", 8ull << 30, 4096, 5000, 2000, 2000, 1000, 200, LINE(400, 26.0)},
 		{"remote-accel", 0, 4096, 5000, 2000, 2000, 1000, 26, LINE(400, 26.0)},
 		{"iommu-dma", 0, 4096, 0, 5000, 100, 50, 12, LINE(1300, 12.0)},
@@ -51,23 +54,28 @@ Test(model, profiles_in_files_are_the_figures_they_were)
 		cr_expect_str_eq(m.name, was[i].name);
 		cr_expect_eq(m.mem_bytes, was[i].mem);
 		cr_expect_eq(m.page_bytes, was[i].page);
-		cr_expect(m.fault_ns == was[i].fault && m.launch_ns == was[i].launch, "%s", was[i].name);
-		cr_expect(m.gflops[0] == was[i].single && m.gflops[1] == was[i].dbl, "%s", was[i].name);
-		cr_expect(m.gflops[2] == was[i].single && m.gflops[3] == was[i].dbl, "%s", was[i].name);
+		cr_expect(m.fault_ns == was[i].fault && m.launch_ns == was[i].launch, "%s",
+			  was[i].name);
+		cr_expect(m.gflops[0] == was[i].single && m.gflops[1] == was[i].dbl, "%s",
+			  was[i].name);
+		cr_expect(m.gflops[2] == was[i].single && m.gflops[3] == was[i].dbl, "%s",
+			  was[i].name);
 		cr_expect(m.mem_bw == was[i].membw, "%s", was[i].name);
 		cr_assert_eq(m.nlink, was[i].nlink);
 		for (unsigned k = 0; k < m.nlink; k++)
-			cr_expect(m.link[k].bytes == was[i].bytes[k] && m.link[k].ns == was[i].ns[k],
+			cr_expect(m.link[k].bytes == was[i].bytes[k] &&
+					  m.link[k].ns == was[i].ns[k],
 				  "%s: %.17g", was[i].name, m.link[k].ns);
 	}
 }
 
 Test(model, a_device_can_be_made_of_keys_alone)
 {
-	struct sim_model m = parsed(
-		"custom,name=mine,mem=2G,page=64K,membw=100G,single=20,double=10,launch=3us,latency=1us,"
-		"bw=10G,homebw=5G,fault=7us,rlatency=2us,rbw=40G,rsector=32,clatency=1us,cbw=1G,csector=64,"
-		"shared=yes,threshold=64,granule=64K");
+	struct sim_model m = parsed("custom,name=mine,mem=2G,page=64K,membw=100G,single=20,double="
+				    "10,launch=3us,latency=1us,"
+				    "bw=10G,homebw=5G,fault=7us,rlatency=2us,rbw=40G,rsector=32,"
+				    "clatency=1us,cbw=1G,csector=64,"
+				    "shared=yes,threshold=64,granule=64K");
 
 	cr_expect_str_eq(m.name, "mine");
 	cr_expect_eq(sim_transfer_ns(&m, 4096), 1000 + 409);
@@ -113,7 +121,8 @@ Test(model, bandwidth_keeps_the_latency)
 	cr_expect_float_eq((double)sim_transfer_ns(&m, gib) - (double)small, (double)gib / 5, 100);
 }
 
-/* REFERENCE: 1.76 us for 4 KiB, 5.56 us for 60 KiB, 81.8 us for 1020 KiB; between them a straight line. */
+/* REFERENCE: 1.76 us for 4 KiB, 5.56 us for 60 KiB, 81.8 us for 1020 KiB; between them a
+ * straight line. */
 Test(model, measured_transfer_times)
 {
 	struct sim_model m = parsed("pascal-pcie3");
@@ -171,7 +180,8 @@ Test(model, bad_strings_are_named_with_what_is_valid)
 	for (unsigned i = 0; i < GM_ARRAY_LEN(bad); i++) {
 		struct sim_model m;
 		char err[512] = "";
-		cr_assert_eq(sim_model_parse(bad[i].spec, &m, err, sizeof err), -EINVAL, "%s", bad[i].spec);
+		cr_assert_eq(sim_model_parse(bad[i].spec, &m, err, sizeof err), -EINVAL, "%s",
+			     bad[i].spec);
 		cr_expect(strstr(err, bad[i].says), "%s: %s", bad[i].spec, err);
 		cr_expect(strstr(err, bad[i].also), "%s: %s", bad[i].spec, err);
 	}

@@ -1,4 +1,5 @@
-/* The option table: every variable parses as documented, and every slip is answered with one helpful line. */
+/* The option table: every variable parses as documented, and every slip is answered with one
+ * helpful line. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,7 +153,8 @@ Test(opt, unknown_names_get_a_suggestion_and_the_list)
 	refused("GMEM_DEVICES=none", "GMEM_DEVICES is no option", "did you mean GMEM_DEVICE?");
 	refused("GMEM_OFLOAD=none", "GMEM_OFLOAD", "GMEM_OFFLOAD?");
 	refused("GMEM_=1", "GMEM_ is no option", "GMEM_CHILDREN");
-	refused("GMEM_COMPLETELY_ELSE=1", "GMEM_COMPLETELY_ELSE", "valid: GMEM_DEVICE, GMEM_OFFLOAD");
+	refused("GMEM_COMPLETELY_ELSE=1", "GMEM_COMPLETELY_ELSE",
+		"valid: GMEM_DEVICE, GMEM_OFFLOAD");
 	cr_assert_null(strstr(err, "did you mean"));
 	cr_assert_eq(parse("GMEMX=1"), 0, "a name that is not ours");
 }

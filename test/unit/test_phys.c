@@ -1,5 +1,5 @@
-/* The frame allocator hands out each page once, always finds a frame that exists, and follows the policy of
- * phys.h. */
+/* The frame allocator hands out each page once, always finds a frame that exists, and follows
+ * the policy of phys.h. */
 #include "core/sys/phys.h"
 #include "random.h"
 #include <criterion/criterion.h>
@@ -65,8 +65,8 @@ static uint64_t random_wish(unsigned order)
 static void alloc_one(struct gm_phys *p, unsigned order)
 {
 	uint64_t wish = random_wish(order), size = GM_PAGE_BYTES << order;
-	bool wish_free =
-		wish % size == 0 && wish < PAGES * GM_PAGE_BYTES && model_free(wish / GM_PAGE_BYTES, order);
+	bool wish_free = wish % size == 0 && wish < PAGES * GM_PAGE_BYTES &&
+			 model_free(wish / GM_PAGE_BYTES, order);
 	uint64_t f = gmi_phys_alloc(p, order, wish);
 
 	if (f == GM_PHYS_NONE) {
@@ -146,7 +146,8 @@ Test(phys, first_pages_of_blocks_get_chunks_of_their_own)
 Test(phys, a_block_is_one_run_whichever_page_comes_first)
 {
 	struct gm_phys *p = gmi_phys_create(16 * GM_BLOCK_BYTES);
-	uint64_t page = 64 * 1024, first = gmi_phys_alloc(p, 4, GM_PHYS_ANY_CHUNK + 17 * page), chunk;
+	uint64_t page = 64 * 1024, first = gmi_phys_alloc(p, 4, GM_PHYS_ANY_CHUNK + 17 * page),
+		 chunk;
 
 	cr_assert_eq(first % GM_BLOCK_BYTES, 17 * page);
 	chunk = first - 17 * page;
@@ -166,7 +167,8 @@ Test(phys, whole_chunks_are_spared_when_few_are_left)
 	cr_assert_neq(gmi_phys_alloc(p, GM_PHYS_MAX_ORDER, GM_PHYS_NONE), GM_PHYS_NONE);
 	for (int i = 0; i < 16; i++)
 		cr_assert_leq(seen[i], 1);
-	for (unsigned k = 0; k < 8; k++) { /* best fit: the pieces beside one used page serve orders 0 to 8 */
+	/* best fit: the pieces beside one used page serve orders 0 to 8 */
+	for (unsigned k = 0; k < 8; k++) {
 		uint64_t f = gmi_phys_alloc(p, k, GM_PHYS_NONE);
 		cr_assert_neq(f, GM_PHYS_NONE);
 	}

@@ -28,7 +28,8 @@ static void close_all(void)
 
 static unsigned char *map(size_t bytes)
 {
-	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
 	cr_assert_neq(p, MAP_FAILED);
 	return p;
 }
@@ -94,10 +95,12 @@ Test(policy, bad_arguments)
 
 	open_all(8 * MIB, 65536);
 	for (unsigned i = 0; i < GM_ARRAY_LEN(bad); i++)
-		cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_PREFETCH, bad[i]), -EINVAL, "%s", bad[i]);
+		cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_PREFETCH, bad[i]), -EINVAL,
+			     "%s", bad[i]);
 	cr_expect_eq(gm_policy_set(NULL, NULL, GM_POLICY_PREFETCH, "tree"), -EINVAL);
 	cr_expect_eq(gm_policy_set(NULL, dev.dev, GM_POLICY_KINDS, "tree"), -EINVAL);
-	cr_expect_eq(gm_policy_set(as, dev.dev, GM_POLICY_EVICT, "lru4k"), -EINVAL, "the device's own");
+	cr_expect_eq(gm_policy_set(as, dev.dev, GM_POLICY_EVICT, "lru4k"), -EINVAL,
+		     "the device's own");
 	cr_assert_eq(gm_as_create(0, 2 * MIB, &other), 0);
 	cr_expect_eq(gm_policy_set(other, dev.dev, GM_POLICY_PREFETCH, "tree"), -ENODEV);
 	cr_expect_null(gm_policy_get(other, dev.dev, GM_POLICY_PREFETCH));
@@ -122,7 +125,8 @@ Test(policy, prefetch_is_per_space)
 		cr_assert_eq(gm_policy_set(as, dev.dev, GM_POLICY_PREFETCH, expect[i].name), 0);
 		dev.faults = 0;
 		touch(p, 2 * MIB, PAGE);
-		cr_expect_eq(dev.faults, expect[i].faults, "%s: %u faults", expect[i].name, dev.faults);
+		cr_expect_eq(dev.faults, expect[i].faults, "%s: %u faults", expect[i].name,
+			     dev.faults);
 	}
 	close_all();
 }
@@ -197,18 +201,19 @@ Test(policy, tree_victims_follow_the_published_rule)
 	for (unsigned i = 0; i < 8; i++)
 		bd->used[order[i]] = i + 1;
 	/*
-	 * 1 goes: 7/8, 3/4 and 1/2 of its subtrees stay, and 1/2 is not less than half. 3 goes: again 1/2 each, 2/4, 6/8.
-	 * 0 goes: 1/4 of the first four is less than half, so 2 goes with it, and 4/8 stay: not less than half.
+	 * 1 goes: 7/8, 3/4 and 1/2 of its subtrees stay, and 1/2 is not less than half. 3 goes:
+	 * again 1/2 each, 2/4, 6/8. 0 goes: 1/4 of the first four is less than half, so 2 goes
+	 * with it, and 4/8 stay: not less than half.
 	 */
 	for (unsigned i = 0; i < 3; i++) {
-		gm_bm out = gm_victims_tree(bd, bd->valid, 50);
+		gm_bm out = gmc_victims_tree(bd, bd->valid, 50);
 		cr_assert_eq(gm_bm_count(out), want[i] * GM_LEAF_PAGES, "eviction %u: %u pages", i,
 			     gm_bm_count(out));
 		cr_assert(gm_bm_test(&out, order[i] * GM_LEAF_PAGES));
 		bd->valid = gm_bm_andnot(bd->valid, out);
 	}
 	/* 4 goes: 3/8 stay, so everything does. */
-	gm_bm out = gm_victims_tree(bd, bd->valid, 50);
+	gm_bm out = gmc_victims_tree(bd, bd->valid, 50);
 	cr_assert_eq(gm_bm_count(out), 4 * GM_LEAF_PAGES);
 	gmi_free(bd, sizeof *bd);
 }
@@ -239,7 +244,8 @@ Test(policy, access_spares_blocks_that_the_device_uses)
 		cr_assert_eq(fake_write(&dev, p + i, 3), 0);
 		cr_assert_eq(fake_read(&dev, p + MIB, &c), 0);
 	}
-	/* By the order of faults it would go home every third block; here once, before anything is known of it. */
+	/* By the order of faults it would go home every third block; here once, before anything
+	 * is known of it. */
 	cr_expect_leq(dev.faults, 64 * 16 + 1, "%u faults", dev.faults);
 	cr_expect_eq(where(p + MIB), GM_DEVICE);
 	cr_expect_eq(where(p + 2 * MIB), GM_HOST);
@@ -284,11 +290,11 @@ Test(policy, duplicate_placement_gives_readers_copies)
 }
 
 /* Within some milliseconds, as the background does it. */
-#define eventually(c)                                                                                        \
-	do {                                                                                                 \
-		for (int ms_ = 0; !(c) && ms_ < 5000; ms_++)                                                 \
-			usleep(1000);                                                                        \
-		cr_assert(c);                                                                                \
+#define eventually(c)                                                                              \
+	do {                                                                                       \
+		for (int ms_ = 0; !(c) && ms_ < 5000; ms_++)                                       \
+			usleep(1000);                                                              \
+		cr_assert(c);                                                                      \
 	} while (0)
 
 Test(policy, counted_placement_moves_pages_that_stay_hot)
@@ -405,7 +411,8 @@ Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
 	cr_assert_eq(fake_write(&dev, p + 32 * MIB, 1), 0); /* evicts one block */
 	eventually(gmi_phys_used_bytes(dev.dev->phys) <= 24 * MIB);
 	usleep(20000);
-	cr_expect_geq(gmi_phys_used_bytes(dev.dev->phys), 22 * MIB, "to the high watermark, not beyond");
+	cr_expect_geq(gmi_phys_used_bytes(dev.dev->phys), 22 * MIB,
+		      "to the high watermark, not beyond");
 	for (size_t i = 0; i < 32 * MIB; i += 65536)
 		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
 	close_all();
@@ -479,7 +486,7 @@ Test(policy, copy_placement_brings_everything_home_after_a_launch)
 	cr_assert_eq(fake_write(&dev, p + MIB, 5), 0);
 	cr_expect_eq(where(p), GM_DUP);
 	cr_expect_eq(where(p + MIB), GM_DEVICE);
-	gm_launch_done(dev.dev);
+	gmc_launch_done(dev.dev);
 	cr_expect_eq(where(p), GM_HOST);
 	cr_expect_eq(where(p + MIB), GM_HOST);
 	cr_expect_eq(gmi_stats->d2h_bytes, 65536, "only what was written is copied back");

@@ -1,5 +1,5 @@
-/* The range map behaves like an array with one value per page, whatever is assigned and cleared in whatever
- * order. */
+/* The range map behaves like an array with one value per page, whatever is assigned and cleared
+ * in whatever order. */
 #include "core/sys/inject.h"
 #include "core/sys/rangemap.h"
 #include "random.h"
@@ -86,9 +86,10 @@ static void check_questions(const struct gm_rangemap *m)
 	if (model[a])
 		cr_assert(r.start <= va(a) && va(a) < r.end);
 	unsigned size = 1 + rng_below(12), align = 1u << rng_below(5);
-	uintptr_t got = gmi_rangemap_find_gap(m, va(a), size * GM_PAGE_BYTES, align * GM_PAGE_BYTES);
-	cr_assert_eq(got, model_gap(a, size, align), "gap of %u pages from %u align %u: %lx", size, a, align,
-		     got);
+	uintptr_t got =
+		gmi_rangemap_find_gap(m, va(a), size * GM_PAGE_BYTES, align * GM_PAGE_BYTES);
+	cr_assert_eq(got, model_gap(a, size, align), "gap of %u pages from %u align %u: %lx", size,
+		     a, align, got);
 }
 
 static void random_change(struct gm_rangemap *m, unsigned longest, bool may_fail)
@@ -99,7 +100,8 @@ static void random_change(struct gm_rangemap *m, unsigned longest, bool may_fail
 
 	if (may_fail)
 		gmi_inject((const char *const[]){"alloc@1+", "alloc@2+", "alloc@3+"}[rng_below(3)]);
-	int err = v ? gmi_rangemap_assign(m, va(a), va(b), &val) : gmi_rangemap_clear(m, va(a), va(b));
+	int err = v ? gmi_rangemap_assign(m, va(a), va(b), &val)
+		    : gmi_rangemap_clear(m, va(a), va(b));
 	gmi_inject("");
 	if (err) {
 		cr_assert(may_fail);
@@ -173,7 +175,8 @@ Test(rangemap, gap_search_survives_nonsense)
 	gmi_rangemap_destroy(&m);
 }
 
-/* Work per operation grows like log n: 64 times the ranges cost less than 8 times as much an operation. */
+/* Work per operation grows like log n: 64 times the ranges cost less than 8 times as much an
+ * operation. */
 static uint64_t fill_and_search(unsigned n /* a prime */)
 {
 	struct gm_rangemap m;

@@ -1,10 +1,12 @@
 /*
- * The whole of core against memory that is nothing but an array: random reads, writes, mappings, protections,
- * moves, hints, copies, pins, forks, evictions, failing drivers and four devices, one step at a time, everything
- * compared. One device has the variant's pages and an aperture, one 4 KiB pages and copies by its driver, one no memory,
- * and one cannot fault either: it reaches what is mapped for it.
+ * The whole of core against memory that is nothing but an array: random reads, writes, mappings,
+ * protections, moves, hints, copies, pins, forks, evictions, failing drivers and four devices,
+ * one step at a time, everything compared. One device has the variant's pages and an aperture,
+ * one 4 KiB pages and copies by its driver, one no memory, and one cannot fault either: it
+ * reaches what is mapped for it.
  *
- * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every step.
+ * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every
+ * step.
  */
 #include "core/entry/cpu.h"
 #include "core/space/vm.h"
@@ -25,8 +27,9 @@
 
 static struct gm_as *as;
 static struct fake_dev dev[4];
-enum { FAULTING = 3, WITH_MEMORY = 2, HOLDER = 3 }; /* the first so many; the one that cannot fault */
-static unsigned char *at;			    /* of page 0 */
+/* the first so many; the one that cannot fault */
+enum { FAULTING = 3, WITH_MEMORY = 2, HOLDER = 3 };
+static unsigned char *at; /* of page 0 */
 static const char *step_name;
 static unsigned long step;
 static bool trace;
@@ -35,7 +38,8 @@ static bool trace;
 
 static struct page {
 	bool mapped, foreign;
-	unsigned char prot, held; /* held: GM_PROT_* that gm_as_map gave to the device that cannot fault */
+	/* held: GM_PROT_* that gm_as_map gave to the device that cannot fault */
+	unsigned char prot, held;
 } page[N], was[N];
 static unsigned char bytes[N][GM_PAGE_BYTES], moved[N][GM_PAGE_BYTES];
 
@@ -138,7 +142,10 @@ static void compare(unsigned i)
 static void check_all(void)
 {
 	for (unsigned i = 0; i < N; i++) {
-		int want = !readable(i) ? -1 : page[i].prot & PROT_WRITE ? 1 : 0, have = cpu_rights(va(i));
+		int want = !readable(i)		       ? -1
+			   : page[i].prot & PROT_WRITE ? 1
+						       : 0,
+		    have = cpu_rights(va(i));
 		expect(have == want, "page %u: rights %d, not %d", i, have, want);
 		if (want >= 0)
 			compare(i);
@@ -158,7 +165,8 @@ static void fill_random(unsigned char *p, size_t n)
 static void cpu_write(struct span s)
 {
 	for (unsigned i = s.lo; i < s.hi && i < s.lo + 8; i++) {
-		unsigned first = rng_below(PAGE), n = 1 + rng_below(gm_min(200u, (unsigned)PAGE - first));
+		unsigned first = rng_below(PAGE),
+			 n = 1 + rng_below(gm_min(200u, (unsigned)PAGE - first));
 		if (!(page[i].mapped && page[i].prot & PROT_WRITE))
 			continue;
 		fill_random(&bytes[i][first], n);
@@ -175,7 +183,10 @@ static void cpu_read(struct span s)
 
 static void cpu_touch(struct span s)
 {
-	int want = !readable(s.lo) ? -1 : page[s.lo].prot & PROT_WRITE ? 1 : 0, have = cpu_rights(va(s.lo));
+	int want = !readable(s.lo)		  ? -1
+		   : page[s.lo].prot & PROT_WRITE ? 1
+						  : 0,
+	    have = cpu_rights(va(s.lo));
 
 	expect(have == want, "page %u: rights %d, not %d", s.lo, have, want);
 }
@@ -198,8 +209,8 @@ static void device_read(struct span s)
 		unsigned first = rng_below(PAGE / LOOK) * LOOK;
 		int err = fake_touch(d, va(i) + first, false, load, got);
 		expect(err == (ours_readable(i) ? 0 : -EFAULT), "page %u: %d", i, err);
-		expect(err || !memcmp(got, &bytes[i][first], LOOK), "the device sees other bytes in page %u",
-		       i);
+		expect(err || !memcmp(got, &bytes[i][first], LOOK),
+		       "the device sees other bytes in page %u", i);
 	}
 }
 
@@ -221,7 +232,8 @@ static void device_write(struct span s)
 	}
 }
 
-/* A system call is using the pages: they stay under the CPU's hands while a device comes to them. */
+/* A system call is using the pages: they stay under the CPU's hands while a device comes to
+ * them. */
 static void pin_for_a_call(struct span s)
 {
 	unsigned i = s.lo;
@@ -233,7 +245,8 @@ static void pin_for_a_call(struct span s)
 	unsigned token = gmi_pin(va(i), PAGE, true);
 	expect(!fake_touch(&dev[rng_below(FAULTING)], va(i), true, store, put), "a pinned page");
 	struct gm_page_info info;
-	expect(!gm_query(va(i), PAGE, &info) && info.cpu == (GM_PROT_READ | GM_PROT_WRITE), "%u", info.cpu);
+	expect(!gm_query(va(i), PAGE, &info) && info.cpu == (GM_PROT_READ | GM_PROT_WRITE), "%u",
+	       info.cpu);
 	gmi_unpin(token);
 	memcpy(bytes[i], put, LOOK);
 	compare(i);
@@ -257,7 +270,8 @@ static void do_map(struct span s)
 	expect(p == va(s.lo), "%d", gm_err(p));
 	clear(s);
 	for (unsigned i = s.lo; i < s.hi; i++)
-		page[i] = (struct page){.mapped = true, .foreign = foreign, .prot = (unsigned char)prot};
+		page[i] = (struct page){
+			.mapped = true, .foreign = foreign, .prot = (unsigned char)prot};
 }
 
 static void do_unmap(struct span s)
@@ -314,7 +328,8 @@ static void do_dontneed(struct span s)
 
 static void do_advise(struct span s)
 {
-	static const int advice[] = {MADV_COLD, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_WILLNEED, MADV_PAGEOUT};
+	static const int advice[] = {MADV_COLD, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_WILLNEED,
+				     MADV_PAGEOUT};
 
 	gmi_vm_advise(as, va(s.lo), length(s), advice[rng_below(5)]);
 }
@@ -398,14 +413,17 @@ static void do_query(struct span s)
 {
 	static struct gm_page_info info[N], again[N];
 
-	expect(!gm_query(va(s.lo), length(s), info) && !gm_query(va(s.lo), length(s), again), "it failed");
+	expect(!gm_query(va(s.lo), length(s), info) && !gm_query(va(s.lo), length(s), again),
+	       "it failed");
 	for (unsigned i = s.lo; i < s.hi; i++) {
 		struct gm_page_info *p = &info[i - s.lo];
 		unsigned may =
-			readable(i) ? GM_PROT_READ | (page[i].prot & PROT_WRITE ? GM_PROT_WRITE : 0u) : 0;
+			readable(i)
+				? GM_PROT_READ | (page[i].prot & PROT_WRITE ? GM_PROT_WRITE : 0u)
+				: 0;
 		expect(!memcmp(p, &again[i - s.lo], sizeof *p), "page %u", i);
-		expect(!ours(i) || (!(p->cpu & ~may) && !(p->device & ~may)), "page %u: %u, %u", i, p->cpu,
-		       p->device);
+		expect(!ours(i) || (!(p->cpu & ~may) && !(p->device & ~may)), "page %u: %u, %u", i,
+		       p->cpu, p->device);
 	}
 }
 
@@ -451,8 +469,10 @@ static void holder_read(struct span s)
 		unsigned char got[LOOK] = {0};
 		unsigned first = rng_below(PAGE / LOOK) * LOOK;
 		int err = fake_touch(&dev[HOLDER], va(i) + first, false, load, got);
-		expect(err == (ours_readable(i) && page[i].held ? 0 : -EFAULT), "page %u: %d", i, err);
-		expect(err || !memcmp(got, &bytes[i][first], LOOK), "it sees other bytes in page %u", i);
+		expect(err == (ours_readable(i) && page[i].held ? 0 : -EFAULT), "page %u: %d", i,
+		       err);
+		expect(err || !memcmp(got, &bytes[i][first], LOOK),
+		       "it sees other bytes in page %u", i);
 	}
 }
 
@@ -498,7 +518,9 @@ static void do_fork(struct span s)
 				memset(va(i), 0xee, 1 + rng_below(PAGE));
 		}
 		for (unsigned i = s.lo; i < s.hi; i++)
-			if (cpu_rights(va(i)) != (!readable(i) ? -1 : page[i].prot & PROT_WRITE ? 1 : 0))
+			if (cpu_rights(va(i)) != (!readable(i)		      ? -1
+						  : page[i].prot & PROT_WRITE ? 1
+									      : 0))
 				_exit(2);
 		_exit(0);
 	}

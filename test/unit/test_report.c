@@ -1,8 +1,9 @@
 /*
- * The report says what was counted, however the process ends, and no report overwrites another one's file.
+ * The report says what was counted, however the process ends, and no report overwrites another
+ * one's file.
  *
- * Each case forks a process that counts known numbers. Linked with libgmem.so, beside which gmem-report is
- * found.
+ * Each case forks a process that counts known numbers. Linked with libgmem.so, beside which
+ * gmem-report is found.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -63,15 +64,16 @@ static int run(void (*body)(void))
 	if (pid == 0) {
 		begin();
 		body();
-		gmi_report_finish(); /* as the destructor: Criterion's own exit handlers are not ours to run
-				      */
+		/* as the destructor: Criterion's own exit handlers are not ours to run */
+		gmi_report_finish();
 		_exit(0);
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	return status;
 }
 
-/* The reporter holds the lock until it has ended; it removes the lock's file when the report is written. */
+/* The reporter holds the lock until it has ended; it removes the lock's file when the report is
+ * written. */
 static void wait_for_reporter(void)
 {
 	char lock[160];
@@ -112,7 +114,8 @@ static const char *ended(const char *how)
 	const char *text = load(file);
 	snprintf(want, sizeof want, "\"ended\": \"%s\"", how);
 	/* Before Linux 6.15 nobody may know any more how a reaped process ended. */
-	cr_assert(strstr(text, want) || strstr(text, "\"ended\": \"unknown\""), "not %s: %s", want, text);
+	cr_assert(strstr(text, want) || strstr(text, "\"ended\": \"unknown\""), "not %s: %s", want,
+		  text);
 	says(text, "h2d_bytes", 65536);
 	return text;
 }
@@ -215,7 +218,8 @@ static void with_a_child(void)
 	snprintf(path, sizeof path, "%s/r.%d.json", dir, pid);
 	says(load(path), "h2d_bytes", 4096);
 	says(load(path), "pid", pid);
-	cr_assert_neq(access(file, F_OK), 0, "the child's came first, but the name is the parent's");
+	cr_assert_neq(access(file, F_OK), 0,
+		      "the child's came first, but the name is the parent's");
 }
 
 Test(report, a_child_has_a_file_of_its_own)
@@ -303,7 +307,8 @@ static void text_to_file(void)
 	gmi_stats->ndev = 1;
 	start_and_count();
 	atomic_fetch_add(&gmi_stats->dev[0].modelled_ns, 1500000);
-	dup2(open("/dev/null", O_WRONLY), 2); /* what the program does to its stderr later does not matter */
+	/* what the program does to its stderr later does not matter */
+	dup2(open("/dev/null", O_WRONLY), 2);
 }
 
 Test(report, text_goes_to_the_stderr_of_the_start)
@@ -321,8 +326,8 @@ Test(report, a_saved_report_reads_the_same)
 
 	cr_assert_eq(run(start_and_count), 0);
 	snprintf(out, sizeof out, "%s/out", dir);
-	snprintf(cmd, sizeof cmd, "$(dirname $(readlink /proc/%d/exe))/../../gmem-report %s > %s", getpid(),
-		 file, out);
+	snprintf(cmd, sizeof cmd, "$(dirname $(readlink /proc/%d/exe))/../../gmem-report %s > %s",
+		 getpid(), file, out);
 	cr_assert_eq(system(cmd), 0);
 	cr_assert(strstr(load(out), "managed memory         1 MiB   at the peak"), "%s", load(out));
 }

@@ -1,7 +1,7 @@
 /*
- * Sparse binding: a table from addresses of a device to pages of buffer objects. Every binding is looked at through the
- * device's own page table, also one that forgot its entries; errors change nothing; what fails half way leaves no page
- * that the device could still reach.
+ * Sparse binding: a table from addresses of a device to pages of buffer objects. Every binding
+ * is looked at through the device's own page table, also one that forgot its entries; errors
+ * change nothing; what fails half way leaves no page that the device could still reach.
  */
 #include "core/space/vm.h"
 #include "core/sys/inject.h"
@@ -234,7 +234,8 @@ Test(sparse, bad_arguments_change_nothing, .init = set_up_plain)
 	cr_assert_eq(gm_mprotect(at(s, 0), PAGE, PROT_READ), -EBUSY);
 	cr_assert_eq(gm_mremap(at(s, 0), PAGE, 2 * PAGE, MREMAP_MAYMOVE, NULL), MAP_FAILED);
 	cr_assert_eq(errno, EBUSY);
-	cr_assert_eq(gm_mmap(as, at(s, 1), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+	cr_assert_eq(gm_mmap(as, at(s, 1), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			     -1, 0),
 		     MAP_FAILED);
 	cr_assert_eq(errno, EBUSY);
 	expect(s, 0, 1);
@@ -251,10 +252,12 @@ Test(sparse, bad_arguments_change_nothing, .init = set_up_plain)
 /* What programs do with managed memory, done to a range: nothing happens to it. */
 Test(sparse, other_calls_leave_a_range_alone, .init = set_up_plain, .fini = tear_down)
 {
-	static const int behaviors[] = {MADV_PREFETCH,	     MADV_DONTNEED,	  GM_MADV_PINNED,
-					GM_MADV_UNPINNED,    GM_MADV_READ_MOSTLY, GM_MADV_PREFERRED_LOCATION,
+	static const int behaviors[] = {MADV_PREFETCH,	     MADV_DONTNEED,
+					GM_MADV_PINNED,	     GM_MADV_UNPINNED,
+					GM_MADV_READ_MOSTLY, GM_MADV_PREFERRED_LOCATION,
 					GM_MADV_ACCESSED_BY, GM_MADV_DISCARD};
-	static const int advice[] = {MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_HUGEPAGE, MADV_REMOVE};
+	static const int advice[] = {MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_HUGEPAGE,
+				     MADV_REMOVE};
 	struct gm_bo *a = object(4, 1);
 	struct gm_sparse *s = range(4);
 	unsigned char *p =
@@ -282,8 +285,8 @@ Test(sparse, other_calls_leave_a_range_alone, .init = set_up_plain, .fini = tear
 
 Test(sparse, managed_pages_make_room, .init = set_up_plain, .fini = tear_down)
 {
-	unsigned char *p =
-		gm_mmap(as, NULL, 16 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p = gm_mmap(as, NULL, 16 * MIB, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct gm_bo *a, *b;
 
 	for (size_t i = 0; i < 16 * MIB; i += PAGE)
@@ -339,7 +342,8 @@ static int random_batch(struct model *m, int *old)
 
 	memcpy(old, m->byte, sizeof m->byte);
 	for (unsigned i = 0; i < n; i++) {
-		unsigned k = rng_below(8) + 1, to = rng_below(RANGE_PAGES - k), o = rng_below(OBJECTS + 1);
+		unsigned k = rng_below(8) + 1, to = rng_below(RANGE_PAGES - k),
+			 o = rng_below(OBJECTS + 1);
 		unsigned from = rng_below(OBJECT_PAGES - k);
 		b[i] = change(to, k, o < OBJECTS ? m->bo[o] : NULL, from);
 		for (unsigned j = 0; j < k; j++)
@@ -367,7 +371,8 @@ Test(sparse, random_batches_against_a_table, .init = set_up_plain, .fini = tear_
 
 /* ---- failing ---- */
 
-/* After an error each page is as before, as it was to be, as a change of the batch made it meanwhile, or unbound. */
+/* After an error each page is as before, as it was to be, as a change of the batch made it
+ * meanwhile, or unbound. */
 static void one_failure(const char *spec, unsigned long *failed)
 {
 	struct model m;
@@ -389,7 +394,8 @@ static void one_failure(const char *spec, unsigned long *failed)
 			m.byte[i] = b.bo ? m.byte[i] : -1;
 		}
 		for (size_t i = 0; i < RANGE_PAGES; i++)
-			expect(m.s, i, m.byte[i]); /* the device has what the table says, and nothing else */
+			expect(m.s, i,
+			       m.byte[i]); /* the device has what the table says, and nothing else */
 	}
 	model_close(&m);
 }
@@ -517,8 +523,8 @@ Test(sparse, a_fork_child_has_handles_only, .init = set_up_plain, .fini = tear_d
 	if (child == 0) {
 		unsigned char c;
 		bool ok = bind(s, 0, 1, NULL, 0) == -ENODEV && gm_bo_read(a, 0, &c, 1) == -ENODEV &&
-			  gm_as_destroy(as) == -EBUSY && !gm_sparse_destroy(s) && !gm_bo_destroy(a) &&
-			  p[0] == 3 && !gm_as_destroy(as);
+			  gm_as_destroy(as) == -EBUSY && !gm_sparse_destroy(s) &&
+			  !gm_bo_destroy(a) && p[0] == 3 && !gm_as_destroy(as);
 		_exit(ok ? 0 : 1);
 	}
 	cr_assert_eq(waitpid(child, &status, 0), child);

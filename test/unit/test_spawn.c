@@ -14,7 +14,8 @@
 
 static char *const env[] = {"PATH=/usr/bin:/bin", "HELLO=world", NULL};
 
-/* Runs a shell line with its standard output in a pipe; what it wrote until it ended. Returns the pid. */
+/* Runs a shell line with its standard output in a pipe; what it wrote until it ended. Returns
+ * the pid. */
 static int run(const char *line, char *out, size_t bytes)
 {
 	char *argv[] = {"sh", "-c", (char *)line, NULL};
@@ -238,7 +239,7 @@ Test(spawn, from_several_threads_at_once)
 	check_childless();
 }
 
-/* ---- where helpers are ------------------------------------------------------------------------- */
+/* ---- where helpers are ---- */
 
 Test(helper, is_found_beside_the_library_and_in_its_folders)
 {

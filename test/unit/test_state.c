@@ -1,19 +1,19 @@
 /*
- * The state table, exhaustively: each state x actor x holds x access x policy. The properties below are what
- * coherence means; the table may change only within them.
+ * The state table, exhaustively: each state x actor x holds x access x policy. The properties
+ * below are what coherence means; the table may change only within them.
  */
 #include "core/rules/state.h"
 #include <criterion/criterion.h>
 
-#define FOR_ALL                                                                                              \
-	for (int where = 0; where < GM_STATES; where++)                                                      \
-		for (int actor = 0; actor < GM_ACTORS; actor++)                                              \
-			for (int holds = 0; holds < 2; holds++)                                              \
-				for (int write = 0; write < 2; write++)                                      \
+#define FOR_ALL                                                                                    \
+	for (int where = 0; where < GM_STATES; where++)                                            \
+		for (int actor = 0; actor < GM_ACTORS; actor++)                                    \
+			for (int holds = 0; holds < 2; holds++)                                    \
+				for (int write = 0; write < 2; write++)                            \
 					for (int policy = 0; policy < GM_POLICIES; policy++)
 
-/* A NOMAP page is held by nobody, a HOST page by the CPU alone; the table answers for the rest too, but
- * nobody asks. */
+/* A NOMAP page is held by nobody, a HOST page by the CPU alone; the table answers for the rest
+ * too, but nobody asks. */
 static bool possible(int where, int actor, int holds)
 {
 	if (where == GM_NOMAP)
@@ -31,7 +31,7 @@ Test(state, every_row_is_defined_and_ends_with_a_mapping)
 {
 	FOR_ALL
 	{
-		struct gm_transition t = gm_next_state(where, actor, holds, write, policy);
+		struct gm_transition t = gmc_next_state(where, actor, holds, write, policy);
 		if (!possible(where, actor, holds))
 			continue;
 		bool local = t.act & GM_ACT_MAP, remote = t.act & GM_ACT_MAP_REMOTE;
@@ -46,7 +46,7 @@ Test(state, a_writer_is_alone_or_remote)
 {
 	FOR_ALL
 	{
-		struct gm_transition t = gm_next_state(where, actor, holds, true, policy);
+		struct gm_transition t = gmc_next_state(where, actor, holds, true, policy);
 		if (!possible(where, actor, holds))
 			continue;
 		cr_assert(t.next != GM_DUP, SAY);
@@ -59,11 +59,11 @@ Test(state, bytes_are_never_lost)
 {
 	FOR_ALL
 	{
-		struct gm_transition t = gm_next_state(where, actor, holds, write, policy);
+		struct gm_transition t = gmc_next_state(where, actor, holds, write, policy);
 		if (!possible(where, actor, holds))
 			continue;
-		/* Whoever is revoked gave its bytes first, unless the toucher has them already or there are
-		 * none. */
+		/* Whoever is revoked gave its bytes first, unless the toucher has them already
+		 * or there are none. */
 		if (t.act & GM_ACT_REVOKE && !holds && where != GM_NOMAP)
 			cr_assert(t.act & (GM_ACT_COPY | GM_ACT_FETCH_HOST), SAY);
 		/* Zeros only where there was nothing. */
@@ -71,7 +71,9 @@ Test(state, bytes_are_never_lost)
 			cr_assert(where == GM_NOMAP, SAY);
 		/* The toucher's own memory has the bytes when it is mapped. */
 		if (t.act & GM_ACT_MAP && !holds && where != GM_NOMAP && where != GM_REMOTE)
-			cr_assert(t.act & GM_ACT_COPY || (where == GM_HOST && actor == GM_ACTOR_CPU), SAY);
+			cr_assert(t.act & GM_ACT_COPY ||
+					  (where == GM_HOST && actor == GM_ACTOR_CPU),
+				  SAY);
 	}
 }
 
@@ -79,7 +81,7 @@ Test(state, copies_are_read_only)
 {
 	FOR_ALL
 	{
-		struct gm_transition t = gm_next_state(where, actor, holds, write, policy);
+		struct gm_transition t = gmc_next_state(where, actor, holds, write, policy);
 		if (!possible(where, actor, holds) || t.next != GM_DUP || where == GM_DUP)
 			continue;
 		cr_assert(t.act & GM_ACT_PROTECT, SAY);
@@ -92,11 +94,12 @@ Test(state, pinned_pages_stay_on_the_host)
 	for (int where = 0; where < GM_STATES; where++)
 		for (int holds = 0; holds < 2; holds++)
 			for (int write = 0; write < 2; write++) {
-				struct gm_transition t =
-					gm_next_state(where, GM_ACTOR_DEVICE, holds, write, GM_POLICY_REMOTE);
+				struct gm_transition t = gmc_next_state(
+					where, GM_ACTOR_DEVICE, holds, write, GM_POLICY_REMOTE);
 				cr_assert_eq(t.next, GM_REMOTE);
 				cr_assert(t.act & GM_ACT_MAP_REMOTE);
-				t = gm_next_state(where, GM_ACTOR_CPU, holds, write, GM_POLICY_REMOTE);
+				t = gmc_next_state(where, GM_ACTOR_CPU, holds, write,
+						   GM_POLICY_REMOTE);
 				cr_assert(t.next == GM_HOST || t.next == GM_REMOTE);
 			}
 }
@@ -105,8 +108,8 @@ Test(state, migration_is_exclusive)
 {
 	for (int where = 0; where < GM_STATES; where++)
 		for (int write = 0; write < 2; write++) {
-			struct gm_transition t =
-				gm_next_state(where, GM_ACTOR_DEVICE, false, write, GM_POLICY_MIGRATE);
+			struct gm_transition t = gmc_next_state(where, GM_ACTOR_DEVICE, false,
+								write, GM_POLICY_MIGRATE);
 			if (where == GM_DUP && !write) {
 				cr_assert_eq(t.next, GM_DUP); /* a reader joins copies that exist */
 				continue;

@@ -1,7 +1,7 @@
 /*
- * Threads hammer pages on the CPU while device threads read and write other pages of the same blocks, with a
- * device smaller than what is in use, hints and discards in between. Each thread owns every n-th page and
- * knows what must be in it.
+ * Threads hammer pages on the CPU while device threads read and write other pages of the same
+ * blocks, with a device smaller than what is in use, hints and discards in between. Each thread
+ * owns every n-th page and knows what must be in it.
  */
 #include "core/space/vm.h"
 #include "fake_dev.h"
@@ -63,7 +63,8 @@ static void stress(size_t device_page, enum gm_evict_kind evict)
 	gmi_opt.retain_bytes = MIB;
 	cr_assert_eq(gm_as_create(0, 64 * MIB, &as), 0);
 	fake_open(&dev, as, 6 * MIB, device_page, true);
-	area = gm_mmap(as, NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	area = gm_mmap(as, NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	for (unsigned i = 0; i < THREADS; i++) {
 		w[i].id = i;
 		w[i].steps = device_page > MIB ? STEPS / 20 : STEPS; /* each moves a device page */
@@ -74,9 +75,10 @@ static void stress(size_t device_page, enum gm_evict_kind evict)
 		unsigned i = (unsigned)rand_r(&seed) % PAGES, n = (unsigned)rand_r(&seed) % 200;
 		n = i + n > PAGES ? PAGES - i : n;
 		int hnid = rand_r(&seed) % 2 ? gm_dev_hnid(dev.dev) : -1;
-		static const int advice[] = {
-			MADV_PREFETCH,	MADV_PREFETCH,	  GM_MADV_READ_MOSTLY, GM_MADV_UNSET_READ_MOSTLY,
-			GM_MADV_PINNED, GM_MADV_UNPINNED, GM_MADV_UNPINNED};
+		static const int advice[] = {MADV_PREFETCH,	  MADV_PREFETCH,
+					     GM_MADV_READ_MOSTLY, GM_MADV_UNSET_READ_MOSTLY,
+					     GM_MADV_PINNED,	  GM_MADV_UNPINNED,
+					     GM_MADV_UNPINNED};
 		hmadvise(hnid, area + i * PAGE, n * PAGE, advice[rand_r(&seed) % 7]);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {

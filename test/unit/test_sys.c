@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- system calls ------------------------------------------------------------------------------ */
+/* ---- system calls ---- */
 
 Test(sys, syscall_returns_the_error_and_leaves_errno)
 {
@@ -46,8 +46,8 @@ Test(sys, syscalls_go_through_the_gate)
 {
 	/* inc qword [rip + 8]; syscall; ret; (3 bytes of room) counter at 16 */
 	static const unsigned char code[] = {0x48, 0xff, 0x05, 0x09, 0, 0, 0, 0x0f, 0x05, 0xc3};
-	unsigned char *page =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void *old = gmi_gate;
 
 	memcpy(page, code, sizeof code);
@@ -70,7 +70,8 @@ static void look_back(int sig)
 	int n = backtrace(frame, 32);
 
 	for (int i = 0; i < n; i++)
-		unwound |= (char *)frame[i] >= (char *)sleeper && (char *)frame[i] < (char *)sleeper + 128;
+		unwound |= (char *)frame[i] >= (char *)sleeper &&
+			   (char *)frame[i] < (char *)sleeper + 128;
 }
 
 Test(sys, a_debugger_sees_through_the_gate)
@@ -86,7 +87,7 @@ Test(sys, a_debugger_sees_through_the_gate)
 }
 #endif
 
-/* ---- private memory ---------------------------------------------------------------------------- */
+/* ---- private memory ---- */
 
 static bool all_zero(const char *p, size_t n)
 {
@@ -244,7 +245,7 @@ Test(alloc, double_free_is_found, .signal = SIGABRT)
 }
 #endif
 
-/* ---- locks and futexes ------------------------------------------------------------------------- */
+/* ---- locks and futexes ---- */
 
 static struct gm_lock lock;
 static volatile long counter;
@@ -309,7 +310,8 @@ Test(lock, unblocked_signals_are_found, .signal = SIGABRT)
 
 Test(futex, wakes_another_process_and_times_out)
 {
-	_Atomic uint32_t *w = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	_Atomic uint32_t *w =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
 	cr_assert_eq(gmi_futex_wait(w, 1, -1), -EAGAIN);
@@ -326,11 +328,12 @@ Test(futex, wakes_another_process_and_times_out)
 	waitpid(pid, NULL, 0);
 }
 
-/* ---- signals, time ----------------------------------------------------------------------------- */
+/* ---- signals, time ---- */
 
 Test(signals, all_but_the_synchronous_ones_are_blocked)
 {
-	static const int never[] = {SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP, SIGKILL, SIGSTOP};
+	static const int never[] = {SIGSEGV, SIGBUS,  SIGSYS,  SIGILL,
+				    SIGFPE,  SIGTRAP, SIGKILL, SIGSTOP};
 	uint64_t now, expect = ~0ull;
 	sigset_t before, after;
 
@@ -366,15 +369,15 @@ Test(time, is_the_monotonic_clock)
 	}
 }
 
-/* ---- text -------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
-#define same_text(room, ...)                                                                                 \
-	do {                                                                                                 \
-		volatile size_t n = (room); /* gcc warns of what it sees to be cut off */                    \
-		char ours[64] = "unset", libc[64] = "unset";                                                 \
-		int a = gmi_snprintf(ours, n, __VA_ARGS__), b = snprintf(libc, n, __VA_ARGS__);              \
-		cr_assert_str_eq(ours, libc);                                                                \
-		cr_assert_eq(a, b);                                                                          \
+#define same_text(room, ...)                                                                       \
+	do {                                                                                       \
+		volatile size_t n = (room); /* gcc warns of what it sees to be cut off */          \
+		char ours[64] = "unset", libc[64] = "unset";                                       \
+		int a = gmi_snprintf(ours, n, __VA_ARGS__), b = snprintf(libc, n, __VA_ARGS__);    \
+		cr_assert_str_eq(ours, libc);                                                      \
+		cr_assert_eq(a, b);                                                                \
 	} while (0)
 
 Test(text, like_snprintf)
@@ -433,7 +436,7 @@ Test(text, log_into_a_closed_pipe_kills_nobody)
 	cr_assert(!sigismember(&pending, SIGPIPE));
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------- */
+/* ---- descriptors ---- */
 
 static void check_raise(void)
 {

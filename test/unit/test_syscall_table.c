@@ -1,6 +1,7 @@
 /*
- * The table of system call arguments: every call that the headers of this machine name is in it, and what
- * gmp_syscall_ranges() makes of real calls. The source files are built into the test, with a window of the test's own.
+ * The table of system call arguments: every call that the headers of this machine name is in it,
+ * and what gmp_syscall_ranges() makes of real calls. The source files are built into the test,
+ * with a window of the test's own.
  */
 #include <stdint.h>
 static uintptr_t window_lo, window_hi;
@@ -75,7 +76,7 @@ static struct gmp_ranges ranges_of(long nr, long a, long b, long c, long d, long
 	gmp_syscall_ranges(nr, (long[6]){a, b, c, d, e, f}, &rs);
 	return rs;
 }
-#define RANGES(nr, a, b, c, d, e, f)                                                                         \
+#define RANGES(nr, a, b, c, d, e, f)                                                               \
 	ranges_of(SYS_##nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 static bool covers(const struct gmp_ranges *rs, const void *p, size_t n, bool write)
@@ -127,7 +128,8 @@ static void check_args(const char *name, const struct gmp_arg *args)
 		cr_assert_leq(a->count, 6);
 		cr_assert_neq(a->count, i + 1, "%s: argument %u counts itself", name, i);
 		if (a->kind == GMP_LAYOUT)
-			cr_assert(a->layout && gmp_layouts[a->layout].bytes, "%s: argument %u", name, i);
+			cr_assert(a->layout && gmp_layouts[a->layout].bytes, "%s: argument %u",
+				  name, i);
 		else if (a->kind != GMP_VALUE && a->kind != GMP_STRV && a->kind != GMP_IOCTL)
 			cr_assert_gt(a->size, 0, "%s: argument %u has no size", name, i);
 		if (a->unit == GMP_LENPTR)
@@ -169,10 +171,13 @@ Test(syscall_table, layouts_are_consistent)
 		cr_assert(l->bytes && l->bytes <= LAYOUT_MAX, "layout %u", id);
 		cr_assert(l->fields && l->fields->kind, "layout %u", id);
 		for (const struct gmp_field *f = l->fields; f->kind; f++) {
-			cr_assert(f->at % 8 == 0 && f->at + 8 <= l->bytes, "layout %u, offset %u", id, f->at);
+			cr_assert(f->at % 8 == 0 && f->at + 8 <= l->bytes, "layout %u, offset %u",
+				  id, f->at);
 			cr_assert_leq(f->count_at + f->count_len, l->bytes, "layout %u", id);
-			cr_assert(f->kind != GMP_LAYOUT || gmp_layouts[f->layout].bytes, "layout %u", id);
-			cr_assert(f->kind == GMP_LAYOUT || f->size, "layout %u, offset %u", id, f->at);
+			cr_assert(f->kind != GMP_LAYOUT || gmp_layouts[f->layout].bytes,
+				  "layout %u", id);
+			cr_assert(f->kind == GMP_LAYOUT || f->size, "layout %u, offset %u", id,
+				  f->at);
 		}
 	}
 }
@@ -226,7 +231,8 @@ Test(syscall_table, vectors)
 	cr_assert(covers(&rs, window + 500000, sizeof(iov), false), "the vector itself");
 	for (int i = 0; i < 3; i++)
 		cr_assert(covers(&rs, iov[i].iov_base, 1000, false));
-	cr_assert_eq(RANGES(readv, 0, 8, 3, 0, 0, 0).n, 0, "a bad vector is for the kernel to find");
+	cr_assert_eq(RANGES(readv, 0, 8, 3, 0, 0, 0).n, 0,
+		     "a bad vector is for the kernel to find");
 }
 
 Test(syscall_table, messages)
@@ -292,7 +298,8 @@ Test(syscall_table, ioctls)
 	} *conf = (void *)window;
 	conf->len = 400, conf->p = window + 500000;
 	rs = RANGES(ioctl, 0, SIOCGIFCONF, conf, 0, 0, 0);
-	cr_assert(covers(&rs, window + 500000, 400, true) && !covers(&rs, window + 500000, 401, true));
+	cr_assert(covers(&rs, window + 500000, 400, true) &&
+		  !covers(&rs, window + 500000, 401, true));
 }
 
 Test(syscall_table, commands)
@@ -303,7 +310,8 @@ Test(syscall_table, commands)
 	} prog = {3, NULL};
 	open_window();
 	prog.filter = window + 200000;
-	struct gmp_ranges rs = RANGES(setsockopt, 3, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog), 0);
+	struct gmp_ranges rs =
+		RANGES(setsockopt, 3, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog), 0);
 	cr_assert(covers(&rs, window + 200000, 24, false));
 	rs = RANGES(prctl, PR_SET_SECCOMP, 2, &prog, 0, 0, 0);
 	cr_assert(covers(&rs, window + 200000, 24, false));
@@ -347,14 +355,16 @@ Test(syscall_table, held)
 	open_window();
 	struct iovec iov[2] = {{window, 5000}, {window + 100000, 70}};
 	cr_assert_eq(RANGES(io_uring_register, 3, IORING_REGISTER_BUFFERS, iov, 2, 0, 0).n, 0);
-	cr_assert(nheld == 2 && is_held(window, 5000) && is_held(window + 100000, 70) && held[0].movable);
+	cr_assert(nheld == 2 && is_held(window, 5000) && is_held(window + 100000, 70) &&
+		  held[0].movable);
 	RANGES(io_uring_register, 3, IORING_REGISTER_BUFFERS | 1u << 31, iov, 1, 0, 0);
 	cr_assert_eq(nheld, 1);
 	RANGES(vmsplice, 1, iov, 2, 0, 0, 0);
 	cr_assert_eq(nheld, 2);
 	struct iocb read_ = {
 		.aio_lio_opcode = IOCB_CMD_PREAD, .aio_buf = (uintptr_t)window, .aio_nbytes = 300};
-	struct iocb readv_ = {.aio_lio_opcode = IOCB_CMD_PREADV, .aio_buf = (uintptr_t)iov, .aio_nbytes = 2};
+	struct iocb readv_ = {
+		.aio_lio_opcode = IOCB_CMD_PREADV, .aio_buf = (uintptr_t)iov, .aio_nbytes = 2};
 	struct iocb sync = {
 		.aio_lio_opcode = IOCB_CMD_FSYNC, .aio_buf = (uintptr_t)window, .aio_nbytes = 300};
 	struct iocb *list[] = {&read_, &readv_, &sync};
@@ -377,19 +387,26 @@ Test(syscall_table, submission_queue_entries)
 	struct iovec iov = {window, 10};
 	open_window();
 	iov.iov_base = window + 8192;
-	sqe[0] = (struct io_uring_sqe){.opcode = IORING_OP_READ, .addr = (uintptr_t)window, .len = 4000};
-	sqe[1] = (struct io_uring_sqe){.opcode = IORING_OP_WRITEV, .addr = (uintptr_t)&iov, .len = 1};
-	sqe[2] = (struct io_uring_sqe){.opcode = IORING_OP_FSYNC, .addr = (uintptr_t)window, .len = 4000};
-	sqe[3] = (struct io_uring_sqe){
-		.opcode = IORING_OP_PROVIDE_BUFFERS, .fd = 5, .addr = (uintptr_t)window + 40960, .len = 100};
+	sqe[0] = (struct io_uring_sqe){
+		.opcode = IORING_OP_READ, .addr = (uintptr_t)window, .len = 4000};
+	sqe[1] = (struct io_uring_sqe){
+		.opcode = IORING_OP_WRITEV, .addr = (uintptr_t)&iov, .len = 1};
+	sqe[2] = (struct io_uring_sqe){
+		.opcode = IORING_OP_FSYNC, .addr = (uintptr_t)window, .len = 4000};
+	sqe[3] = (struct io_uring_sqe){.opcode = IORING_OP_PROVIDE_BUFFERS,
+				       .fd = 5,
+				       .addr = (uintptr_t)window + 40960,
+				       .len = 100};
 	struct gmp_ranges rs = {.hold = note_held};
 	nheld = 0;
 	gmp_ranges_layout(&rs, GMP_LAYOUT_SQE, sqe, 4);
 	cr_assert_eq(nheld, 3);
-	cr_assert(is_held(window, 4000) && is_held(window + 8192, 10) && is_held(window + 40960, 500));
+	cr_assert(is_held(window, 4000) && is_held(window + 8192, 10) &&
+		  is_held(window + 40960, 500));
 }
 
-/* Near buffers share a hull; far ones have their own, up to GMP_RANGES; then the nearest hull grows. */
+/* Near buffers share a hull; far ones have their own, up to GMP_RANGES; then the nearest hull
+ * grows. */
 Test(syscall_table, hulls)
 {
 	struct gmp_ranges rs = {0};

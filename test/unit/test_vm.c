@@ -1,6 +1,7 @@
 /*
- * mmap, munmap, mprotect, mremap and madvise on pages that a device may hold: named behaviours. (Random steps
- * against a model: test_reference.c. Without a device, against the kernel itself: test/e2e/mmap_contract.c.)
+ * mmap, munmap, mprotect, mremap and madvise on pages that a device may hold: named behaviours.
+ * (Random steps against a model: test_reference.c. Without a device, against the kernel itself:
+ * test/e2e/mmap_contract.c.)
  */
 #include "fake_dev.h"
 #include "core/space/vm.h"
@@ -30,7 +31,8 @@ static void open_all(size_t page_bytes)
 {
 	struct sigaction sa = {.sa_handler = on_fault};
 	if (!atomic_load(&gmi_active))
-		sigaction(SIGSEGV, &sa, NULL); /* before a page leaves: core's handler chains to it */
+		sigaction(SIGSEGV, &sa,
+			  NULL); /* before a page leaves: core's handler chains to it */
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	gmi_opt.retain_bytes = 4 * MIB;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
@@ -78,7 +80,8 @@ static int cpu_rights(volatile unsigned char *p)
 static void expect_bytes(unsigned char *p, size_t first, size_t end, int add)
 {
 	for (size_t i = first; i < end; i++)
-		cr_assert_eq(p[i * PAGE], (unsigned char)(i + (size_t)add), "page %zu: %d", i, p[i * PAGE]);
+		cr_assert_eq(p[i * PAGE], (unsigned char)(i + (size_t)add), "page %zu: %d", i,
+			     p[i * PAGE]);
 }
 
 Test(vm, partial_unmap_fault)
@@ -107,9 +110,9 @@ Test(vm, remap_fault)
 		unsigned char c = 0;
 		open_all(65536);
 		unsigned char *p = away(700), *to = map(1000 * PAGE, PROT_NONE) + 3 * PAGE;
-		cr_assert_eq(
-			gmi_vm_remap(as, p + 50 * PAGE, 600 * PAGE, 600 * PAGE, flags | MREMAP_FIXED, to),
-			to);
+		cr_assert_eq(gmi_vm_remap(as, p + 50 * PAGE, 600 * PAGE, 600 * PAGE,
+					  flags | MREMAP_FIXED, to),
+			     to);
 		for (size_t i = 0; i < 600; i += 7) {
 			cr_assert_eq(fake_read(&dev, to + i * PAGE, &c), 0);
 			cr_assert_eq(c, (unsigned char)(i + 51));
@@ -200,7 +203,8 @@ Test(vm, foreign_memory_in_the_window_is_never_taken)
 	unsigned char *p = away(64);
 	int fd = memfd_create("file", 0);
 	cr_assert_eq(ftruncate(fd, (off_t)PAGE), 0);
-	cr_assert_eq(gmi_vm_map_fixed(as, p + PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0, 0), p + PAGE);
+	cr_assert_eq(gmi_vm_map_fixed(as, p + PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0, 0),
+		     p + PAGE);
 	cr_assert_eq(fake_read(&dev, p + PAGE, &c), -EFAULT);
 	cr_assert_eq(fake_read(&dev, p + 2 * PAGE, &c), 0);
 	p[PAGE] = 77;
@@ -223,12 +227,15 @@ Test(vm, failures_change_nothing)
 {
 	open_all(65536);
 	unsigned char *p = away(64);
-	cr_assert_eq(gm_err(gmi_vm_map_fixed(as, p + PAGE, PAGE, RW, MAP_PRIVATE | MAP_FIXED, 999, 0, 0)),
+	cr_assert_eq(gm_err(gmi_vm_map_fixed(as, p + PAGE, PAGE, RW, MAP_PRIVATE | MAP_FIXED, 999,
+					     0, 0)),
 		     -EBADF);
-	cr_assert_eq(gm_err(gmi_vm_map_fixed(as, p + PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0, 0)),
+	cr_assert_eq(gm_err(gmi_vm_map_fixed(as, p + PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1,
+					     0, 0)),
 		     -EEXIST);
 	cr_assert_eq(gm_err(gmi_vm_map(as, 300 * MIB, 0, RW, ANON, GM_REGION_ANON, 0)), -ENOMEM);
-	cr_assert_eq(gm_err(gmi_vm_remap(as, p, 64 * PAGE, 80000 * PAGE, MREMAP_MAYMOVE, NULL)), -ENOMEM);
+	cr_assert_eq(gm_err(gmi_vm_remap(as, p, 64 * PAGE, 80000 * PAGE, MREMAP_MAYMOVE, NULL)),
+		     -ENOMEM);
 	cr_assert_eq(gm_err(gmi_vm_remap(as, p, 0, PAGE, MREMAP_MAYMOVE, NULL)), -EINVAL);
 	cr_assert_eq(gmi_vm_advise(as, p, 64 * PAGE, MADV_REMOVE), -EINVAL);
 	cr_assert_eq(gmi_vm_advise(as, p, 64 * PAGE, 9999), -EINVAL);
@@ -262,8 +269,9 @@ Test(vm, straddling_the_edge_of_the_window)
 	for (size_t i = 0; i < 4; i++)
 		p[i * PAGE] = (unsigned char)(i + 1);
 	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 2 * PAGE, MADV_PREFETCH), 0);
-	cr_assert_eq(gm_err(gmi_vm_map_fixed(as, p, 4 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0, 0)),
-		     -EEXIST);
+	cr_assert_eq(
+		gm_err(gmi_vm_map_fixed(as, p, 4 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0, 0)),
+		-EEXIST);
 	expect_bytes(p, 0, 4, 1);
 	cr_assert_eq(gmi_vm_protect(as, p, 4 * PAGE, PROT_READ), 0);
 	cr_assert_eq(cpu_rights(p + PAGE), 0);

@@ -1,5 +1,6 @@
 /*
- * What both sides of the device protocol must agree on: layout, overlap, and what a BLAS journal holds.
+ * What both sides of the device protocol must agree on: layout, overlap, and what a BLAS journal
+ * holds.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ Test(wire, overlap)
 
 enum { LD = 16, ROOM = LD * LD };
 
-/* Saves by the journal's lines, clobbers everything that the call may write, restores, and compares. */
+/* Saves by the journal's lines, clobbers everything that the call may write, restores, and
+ * compares. */
 static void round_trip(struct ds_blas_args a)
 {
 	unsigned char matrix[ROOM], was[ROOM], journal[ROOM];
@@ -48,14 +50,16 @@ static void round_trip(struct ds_blas_args a)
 		was[i] = matrix[i] = (unsigned char)(i + 1);
 	memset(journal, 0, sizeof journal);
 	for (int32_t i = 0; ds_blas_journal_line(&a, i, &at, &bytes, &off); i++) {
-		cr_assert(at >= (char *)matrix && at + bytes <= (char *)matrix + ROOM && off + bytes <= ROOM);
+		cr_assert(at >= (char *)matrix && at + bytes <= (char *)matrix + ROOM &&
+			  off + bytes <= ROOM);
 		memcpy(journal + off, at, bytes);
 		memset(at, 0, bytes);
 		total += bytes;
 	}
 	int32_t m = a.op >= DS_SYRK && a.op <= DS_HER2K ? a.n : a.m;
-	size_t want =
-		(size_t)(m == a.n && a.op >= DS_SYRK && a.op <= DS_HER2K ? a.n * (a.n + 1) / 2 : m * a.n) * 4;
+	size_t want = (size_t)(m == a.n && a.op >= DS_SYRK && a.op <= DS_HER2K ? a.n * (a.n + 1) / 2
+									       : m * a.n) *
+		      4;
 	cr_expect_eq(total, want, "op %d: %zu of %zu bytes", a.op, total, want);
 	for (int32_t i = 0; i < m; i++) /* the written part is gone now */
 		for (int32_t j = 0; j < a.n; j++) {

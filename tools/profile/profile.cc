@@ -1,11 +1,13 @@
 /*
- * profile.cc - gmem-profile: device profiles as files (devices/ has the built-in ones, docs/devices.md the format).
+ * profile.cc - gmem-profile: device profiles as files (devices/ has the built-in ones,
+ * docs/devices.md the format).
  *
  *	gmem-profile FILE.toml		the device string that the file stands for (what GMEM_DEVICE takes)
  *	gmem-profile --table FILE...	the same for many, as rows of a C table: the built-in profiles of libgmem
  *	gmem-profile --from FILE.csv	a profile from measurements
  *
- * A program of its own: a program under GMEM is never made to parse TOML. run-with-gmem.sh calls it.
+ * A program of its own: a program under GMEM is never made to parse TOML. run-with-gmem.sh calls
+ * it.
  */
 #include <cstdio>
 #include <cstring>
@@ -57,7 +59,8 @@ const key keys[] = {
 	{"page_table", "counter_threshold", kind::number, false, "threshold", ""},
 	{"page_table", "counter_granule", kind::bytes, false, "granule", ""},
 };
-const char *const sections[] = {"memory", "compute", "link", "fault", "remote", "cpu", "page_table"};
+const char *const sections[] = {"memory", "compute", "link",	  "fault",
+				"remote", "cpu",     "page_table"};
 
 struct bad : std::runtime_error {
 	using std::runtime_error::runtime_error;
@@ -79,10 +82,9 @@ std::string text(double v)
 /* The valid keys of a section; of the file, if it is "". */
 std::string valid(const std::string &section)
 {
-	std::string s =
-		section.empty()
-			? "name, about, [memory], [compute], [link], [fault], [remote], [cpu], [page_table]"
-			: "source";
+	std::string s = section.empty() ? "name, about, [memory], [compute], [link], [fault], "
+					  "[remote], [cpu], [page_table]"
+					: "source";
 
 	for (const key &k : keys)
 		if (section == k.section)
@@ -106,7 +108,8 @@ std::string points(const std::string &file, const key &k, const toml::node &node
 	double before = 0;
 
 	if (!all || all->size() < 2 || all->size() > 8)
-		fail(file, node.source().begin.line, "points is a list of 2 to 8 pairs [bytes, nanoseconds]");
+		fail(file, node.source().begin.line,
+		     "points is a list of 2 to 8 pairs [bytes, nanoseconds]");
 	for (const toml::node &p : *all) {
 		const toml::array *pair = p.as_array();
 		auto b = pair && pair->size() == 2 ? pair->get(0)->value<double>() : std::nullopt;
@@ -154,7 +157,8 @@ const key *find(const std::string &section, const std::string &name)
 }
 
 /* One [section]: appends its keys to the string. */
-void read_section(const std::string &file, const std::string &name, const toml::table &t, std::string &spec)
+void read_section(const std::string &file, const std::string &name, const toml::table &t,
+		  std::string &spec)
 {
 	auto source = t["source"].value<std::string>();
 
@@ -200,7 +204,8 @@ profile read(const std::string &file)
 	}
 	profile p = {top_string(file, t, "name"), top_string(file, t, "about"), ""};
 	if (p.name.size() > 31 ||
-	    p.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
+	    p.name.find_first_not_of(
+		    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
 		    std::string::npos)
 		fail(file, t["name"].node()->source().begin.line,
 		     "name is up to 31 letters, digits, '-', '_' and '.'");
@@ -210,7 +215,8 @@ profile read(const std::string &file)
 		for (const char *s : sections)
 			known |= is == s && node.is_table();
 		if (!known)
-			fail(file, node.source().begin.line, "unknown key '" + is + "'; valid: " + valid(""));
+			fail(file, node.source().begin.line,
+			     "unknown key '" + is + "'; valid: " + valid(""));
 	}
 	p.spec = "custom,name=" + p.name;
 	for (const char *s : sections)
@@ -219,14 +225,17 @@ profile read(const std::string &file)
 		else if (strcmp(s, "page_table") && strcmp(s, "fault"))
 			fail(file, 1, std::string("[") + s + "] is missing; valid: " + valid(""));
 	const toml::table &link = *t["link"].as_table();
-	if (!link.contains("points") && !(link.contains("latency_ns") && link.contains("bandwidth_GBps")))
-		fail(file, link.source().begin.line, "[link] needs points, or latency_ns and bandwidth_GBps");
+	if (!link.contains("points") &&
+	    !(link.contains("latency_ns") && link.contains("bandwidth_GBps")))
+		fail(file, link.source().begin.line,
+		     "[link] needs points, or latency_ns and bandwidth_GBps");
 	return p;
 }
 
 /* ---- a profile from measurements ---- */
 
-/* SECTION.KEY,VALUE,SOURCE; link.point,BYTES:NS,SOURCE; name,VALUE and about,VALUE. '#' begins a comment. */
+/* SECTION.KEY,VALUE,SOURCE; link.point,BYTES:NS,SOURCE; name,VALUE and about,VALUE. '#' begins a
+ * comment. */
 void from_csv(const std::string &file)
 {
 	std::ifstream in(file);
@@ -278,14 +287,17 @@ void from_csv(const std::string &file)
 		body["link"] = "points = [" + link + "]\n" + body["link"];
 	for (const char *s : sections)
 		if (!body[s].empty())
-			std::cout << "\n[" << s << "]\n" << body[s] << "source = \"" << source[s] << "\"\n";
+			std::cout << "\n[" << s << "]\n"
+				  << body[s] << "source = \"" << source[s] << "\"\n";
 }
 
 int usage(FILE *out, int status)
 {
-	fputs("Usage: gmem-profile FILE.toml       prints the device string that a profile stands for, as "
+	fputs("Usage: gmem-profile FILE.toml       prints the device string that a profile stands "
+	      "for, as "
 	      "GMEM_DEVICE takes it\n"
-	      "       gmem-profile --from FILE.csv makes a profile from measurements (docs/devices.md) on "
+	      "       gmem-profile --from FILE.csv makes a profile from measurements "
+	      "(docs/devices.md) on "
 	      "standard output\n"
 	      "       gmem-profile --table FILE... prints profiles as rows of a C table\n",
 	      out);
@@ -307,8 +319,8 @@ int main(int argc, char **argv)
 		else if (first == "--table")
 			for (int i = 2; i < argc; i++) {
 				profile p = read(argv[i]);
-				std::cout << "{\"" << p.name << "\", \"" << p.about << "\", \"" << p.spec
-					  << "\"},\n";
+				std::cout << "{\"" << p.name << "\", \"" << p.about << "\", \""
+					  << p.spec << "\"},\n";
 			}
 		else if (first[0] != '-' && argc == 2)
 			std::cout << read(first).spec << "\n";

@@ -1,7 +1,7 @@
 /*
- * churn.c - malloc churn over threads and forks, for programs with an allocator of their own linked in: every pointer
- * goes back to the allocator it came from, libc's functions that allocate (strdup, getline, asprintf, open_memstream)
- * included.
+ * churn.c - malloc churn over threads and forks, for programs with an allocator of their own
+ * linked in: every pointer goes back to the allocator it came from, libc's functions that
+ * allocate (strdup, getline, asprintf, open_memstream) included.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -46,7 +46,8 @@ static void *churn(void *arg)
 	for (int i = 0; i < 20000; i++) {
 		unsigned s = next(&x) % SLOTS;
 		if (p[s]) {
-			bad += p[s][0] != (unsigned char)s || p[s][bytes[s] - 1] != (unsigned char)s;
+			bad += p[s][0] != (unsigned char)s ||
+			       p[s][bytes[s] - 1] != (unsigned char)s;
 			bad += malloc_usable_size(p[s]) < bytes[s];
 			sum += bytes[s];
 			free(p[s]);

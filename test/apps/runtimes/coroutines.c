@@ -1,6 +1,7 @@
 /*
- * coroutines.c - coroutine stacks in the heap: contexts of libc, a switch written by hand, deep recursion, system calls
- * with buffers on those stacks, signals taken on them, and an altstack in the heap.
+ * coroutines.c - coroutine stacks in the heap: contexts of libc, a switch written by hand, deep
+ * recursion, system calls with buffers on those stacks, signals taken on them, and an altstack
+ * in the heap.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,7 +20,8 @@
 #define N	    32
 #define STACK_BYTES (256 << 10)
 
-/* ---- a switch written by hand, as Boost.Context's: what it leaves on the old stack it takes from the new ---- */
+/* ---- a switch written by hand, as Boost.Context's: what it leaves on the old stack it takes
+ * from the new ---- */
 
 void swap_stacks(void **from, void *to);
 __asm__(".globl swap_stacks\nswap_stacks:\n"

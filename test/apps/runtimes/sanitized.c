@@ -1,5 +1,6 @@
 /*
- * sanitized.c - built with a sanitizer: a clean run; with an argument, a bug that the sanitizer must still find.
+ * sanitized.c - built with a sanitizer: a clean run; with an argument, a bug that the sanitizer
+ * must still find.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 #include "../ring.h"
 #include "rows.h"
 
-/* ---- Linux AIO ---------------------------------------------------------------------------------- */
+/* ---- Linux AIO ---- */
 
 #define N 3
 
@@ -21,9 +21,10 @@ static struct iocb **requests(int op, int fd)
 	struct iocb **list = opaque(N * sizeof(*list));
 
 	for (int i = 0; i < N; i++)
-		list[i] = OPAQUE(struct iocb, .aio_data = 100 + (unsigned)i, .aio_lio_opcode = (uint16_t)op,
-				 .aio_fildes = (uint32_t)fd, .aio_buf = (uintptr_t)out(PAGE + 10),
-				 .aio_nbytes = PAGE + 10, .aio_offset = i * 5000);
+		list[i] = OPAQUE(struct iocb, .aio_data = 100 + (unsigned)i,
+				 .aio_lio_opcode = (uint16_t)op, .aio_fildes = (uint32_t)fd,
+				 .aio_buf = (uintptr_t)out(PAGE + 10), .aio_nbytes = PAGE + 10,
+				 .aio_offset = i * 5000);
 	return list;
 }
 
@@ -88,32 +89,34 @@ ROW(io_submit)
 	close(fd);
 }
 
-#define EVENTS(call, few, none)                                                                              \
-	do {                                                                                                 \
-		aio_context_t ctx = context();                                                               \
-		int fd = file_with("file", 5 * PAGE);                                                        \
-		struct io_event *ev = opaque(100 * sizeof(*ev));                                             \
-		struct timespec *ts = IN(struct timespec, 0, 1000);                                          \
-		CALL none;                                                                                   \
-		syscall(SYS_io_submit, ctx, N, requests(IOCB_CMD_PREAD, fd));                                \
-		FAULTS none;                                                                                 \
-		long n = CALL few;                                                                           \
-		show_events(ev, n);                                                                          \
-		CALL none;                                                                                   \
-		syscall(SYS_io_destroy, ctx);                                                                \
-		close(fd);                                                                                   \
+#define EVENTS(call, few, none)                                                                    \
+	do {                                                                                       \
+		aio_context_t ctx = context();                                                     \
+		int fd = file_with("file", 5 * PAGE);                                              \
+		struct io_event *ev = opaque(100 * sizeof(*ev));                                   \
+		struct timespec *ts = IN(struct timespec, 0, 1000);                                \
+		CALL none;                                                                         \
+		syscall(SYS_io_submit, ctx, N, requests(IOCB_CMD_PREAD, fd));                      \
+		FAULTS none;                                                                       \
+		long n = CALL few;                                                                 \
+		show_events(ev, n);                                                                \
+		CALL none;                                                                         \
+		syscall(SYS_io_destroy, ctx);                                                      \
+		close(fd);                                                                         \
 	} while (0)
 
 ROW(io_getevents)
 {
-	EVENTS(io_getevents, (io_getevents, ctx, 0, 100, ev, NULL), (io_getevents, ctx, 0, 100, ev, ts));
+	EVENTS(io_getevents, (io_getevents, ctx, 0, 100, ev, NULL),
+	       (io_getevents, ctx, 0, 100, ev, ts));
 }
 
 ROW(io_pgetevents)
 {
 	void **pair = opaque(16);
 
-	pair[0] = IN(uint64_t, 1ul << 10 | 1ul << 30), pair[1] = (void *)8; /* with SIGSEGV and SIGSYS */
+	/* with SIGSEGV and SIGSYS */
+	pair[0] = IN(uint64_t, 1ul << 10 | 1ul << 30), pair[1] = (void *)8;
 	EVENTS(io_pgetevents, (io_pgetevents, ctx, 0, 100, ev, NULL, pair),
 	       (io_pgetevents, ctx, 0, 100, ev, ts, pair));
 }
@@ -122,7 +125,8 @@ ROW(io_cancel)
 {
 	aio_context_t ctx = context();
 	int p[2];
-	struct iocb *poll = OPAQUE(struct iocb, .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN), **list;
+	struct iocb *poll = OPAQUE(struct iocb, .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN),
+		    **list;
 	struct io_event *ev = opaque(sizeof(*ev));
 
 	pipe_with(p, 0);
@@ -137,7 +141,7 @@ ROW(io_cancel)
 	close_all(2, p);
 }
 
-/* ---- io_uring ----------------------------------------------------------------------------------- */
+/* ---- io_uring ---- */
 
 ROW(io_uring_setup)
 {
@@ -189,13 +193,14 @@ static void ring_files(struct ring *r)
 	ring_request(r, IORING_OP_WRITEV, fd, v, 2)->off = 3 * PAGE;
 	complete(r, "writev", 1);
 	show_file(fd);
-	ring_request(r, IORING_OP_STATX, AT_FDCWD, str("file"), STATX_BASIC_STATS)->off = (uintptr_t)st;
+	ring_request(r, IORING_OP_STATX, AT_FDCWD, str("file"), STATX_BASIC_STATS)->off =
+		(uintptr_t)st;
 	complete(r, "statx", 1);
 	say("size %ld", (long)st->stx_size);
 	ring_request(r, IORING_OP_MKDIRAT, AT_FDCWD, str("made-by-a-ring"), 0700);
 	complete(r, "mkdirat", 1);
-	ring_request(r, IORING_OP_RENAMEAT, AT_FDCWD, str("made-by-a-ring"), (unsigned)AT_FDCWD)->off =
-		(uintptr_t)str("renamed-by-a-ring");
+	ring_request(r, IORING_OP_RENAMEAT, AT_FDCWD, str("made-by-a-ring"), (unsigned)AT_FDCWD)
+		->off = (uintptr_t)str("renamed-by-a-ring");
 	complete(r, "renameat", 1);
 	ring_request(r, IORING_OP_UNLINKAT, AT_FDCWD, str("renamed-by-a-ring"), 0)->unlink_flags =
 		AT_REMOVEDIR;
@@ -213,7 +218,8 @@ static void ring_sockets(struct ring *r)
 	struct sockaddr_un *name = IN(struct sockaddr_un, AF_UNIX, "socket-of-a-ring"),
 			   *from = out(sizeof(*from));
 	socklen_t *len = IN(socklen_t, sizeof(*from));
-	struct msghdr *m = OPAQUE(struct msghdr, .msg_iov = IOVS({a, 500}, {b, 500}), .msg_iovlen = 2);
+	struct msghdr *m =
+		OPAQUE(struct msghdr, .msg_iov = IOVS({a, 500}, {b, 500}), .msg_iovlen = 2);
 
 	socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
 	ring_request(r, IORING_OP_SEND, s[0], a, 1000);
@@ -244,7 +250,8 @@ static void ring_waits(struct ring *r)
 	complete(r, "timeout", 1);
 	ring_request(r, IORING_OP_EPOLL_CTL, e, NULL, EPOLL_CTL_ADD)->off =
 		(uintptr_t)IN(struct epoll_event, .events = EPOLLIN);
-	r->sqes[(r->tail - 1) % r->p.sq_entries].addr = r->sqes[(r->tail - 1) % r->p.sq_entries].off;
+	r->sqes[(r->tail - 1) % r->p.sq_entries].addr =
+		r->sqes[(r->tail - 1) % r->p.sq_entries].off;
 	complete(r, "epoll_ctl", 1);
 	close_all(3, (int[]){p[0], p[1], e});
 }
@@ -269,10 +276,13 @@ ROW(io_uring_enter)
 	uint64_t *mask = IN(uint64_t, 1ul << 10 | 1ul << 30);
 	struct events_arg *arg = OPAQUE(struct events_arg, (uintptr_t)mask, 8, 0,
 					(uintptr_t)IN(struct __kernel_timespec, 0, 1000));
-	CALL(io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg, sizeof(*arg));
-	FAULTS(io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg, sizeof(*arg));
+	CALL(io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg,
+	     sizeof(*arg));
+	FAULTS(io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg,
+	       sizeof(*arg));
 	arg->ts = 8;
-	CALL(io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg, sizeof(*arg));
+	CALL(io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg,
+	     sizeof(*arg));
 	CALL(io_uring_enter, r.fd, 0, 0, IORING_ENTER_GETEVENTS, mask, 8);
 	ring_close(&r);
 }

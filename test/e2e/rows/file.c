@@ -63,9 +63,9 @@ ROW(pwrite64)
 	close(fd);
 }
 
-#define VECTOR(v, n)                                                                                         \
-	char *b_ = out(PAGE + 99), *c_ = out(10), *d_ = out(2 * PAGE);                                       \
-	struct iovec *v = IOVS({b_, PAGE + 99}, {NULL, 0}, {c_, 10}, {d_, 2 * PAGE});                        \
+#define VECTOR(v, n)                                                                               \
+	char *b_ = out(PAGE + 99), *c_ = out(10), *d_ = out(2 * PAGE);                             \
+	struct iovec *v = IOVS({b_, PAGE + 99}, {NULL, 0}, {c_, 10}, {d_, 2 * PAGE});              \
 	enum { n = 4 }
 
 ROW(readv)
@@ -226,19 +226,19 @@ static long count(const char *b, long bytes, size_t length_at, size_t name_at, u
 	return n;
 }
 
-#define ENTRIES(call, length_at, name_at)                                                                    \
-	do {                                                                                                 \
-		int fd = open_entries();                                                                     \
-		char *b = opaque(PAGE + 512);                                                                \
-		long r, n = 0;                                                                               \
-		unsigned names = 0;                                                                          \
-		FAULTS(call, fd, b, 700);                                                                    \
-		lseek(fd, 0, SEEK_SET);                                                                      \
-		while ((r = TRY(call, fd, b, 1500)) > 0)                                                     \
-			n += count(b, r, length_at, name_at, &names);                                        \
-		say("%ld, %ld entries %08x", r, n, names);                                                   \
-		CALL(call, -1, b, 100);                                                                      \
-		close(fd);                                                                                   \
+#define ENTRIES(call, length_at, name_at)                                                          \
+	do {                                                                                       \
+		int fd = open_entries();                                                           \
+		char *b = opaque(PAGE + 512);                                                      \
+		long r, n = 0;                                                                     \
+		unsigned names = 0;                                                                \
+		FAULTS(call, fd, b, 700);                                                          \
+		lseek(fd, 0, SEEK_SET);                                                            \
+		while ((r = TRY(call, fd, b, 1500)) > 0)                                           \
+			n += count(b, r, length_at, name_at, &names);                              \
+		say("%ld, %ld entries %08x", r, n, names);                                         \
+		CALL(call, -1, b, 100);                                                            \
+		close(fd);                                                                         \
 	} while (0)
 
 ROW(getdents)
@@ -254,8 +254,8 @@ ROW(getdents64)
 ROW(fcntl)
 {
 	int fd = file_with("file", 100);
-	struct flock *l =
-		IN(struct flock, .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 50);
+	struct flock *l = IN(struct flock, .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10,
+			     .l_len = 50);
 	struct flock *g = IN(struct flock, .l_type = F_RDLCK, .l_start = 0, .l_len = 20);
 	uint64_t *hint = IN(uint64_t, 2);
 	struct {
@@ -279,13 +279,13 @@ ROW(fcntl)
 	close(fd);
 }
 
-#define PIPE(...)                                                                                            \
-	do {                                                                                                 \
-		int *fds = opaque(8);                                                                        \
-		DONE(__VA_ARGS__);                                                                           \
-		say("wrote %d", (int)write(fds[1], "12345", 5));                                             \
-		show_left(fds[0]);                                                                           \
-		close_all(2, fds);                                                                           \
+#define PIPE(...)                                                                                  \
+	do {                                                                                       \
+		int *fds = opaque(8);                                                              \
+		DONE(__VA_ARGS__);                                                                 \
+		say("wrote %d", (int)write(fds[1], "12345", 5));                                   \
+		show_left(fds[0]);                                                                 \
+		close_all(2, fds);                                                                 \
 	} while (0)
 
 ROW(pipe)
@@ -338,8 +338,9 @@ ROW(cachestat)
 }
 
 const struct row file_rows[] = {
-	R(read),      R(write),		  R(pread64),	   R(pwrite64),	      R(readv),	   R(writev),
-	R(preadv),    R(pwritev),	  R(preadv2),	   R(pwritev2),	      R(vmsplice), R(splice),
-	R(sendfile),  R(getdents),	  R(getdents64),   R(fcntl),	      R(pipe),	   R(pipe2),
-	R(cachestat), R(copy_file_range), R(memfd_create), R(lookup_dcookie), {0},
+	R(read),	 R(write),	    R(pread64),	 R(pwrite64),  R(readv),
+	R(writev),	 R(preadv),	    R(pwritev),	 R(preadv2),   R(pwritev2),
+	R(vmsplice),	 R(splice),	    R(sendfile), R(getdents),  R(getdents64),
+	R(fcntl),	 R(pipe),	    R(pipe2),	 R(cachestat), R(copy_file_range),
+	R(memfd_create), R(lookup_dcookie), {0},
 };

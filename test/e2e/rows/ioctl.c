@@ -1,4 +1,5 @@
-/* ioctl.c - the row that is many: the requests that preload/syscalls/syscall_commands.c lists, as far as there is something to ask. */
+/* ioctl.c - the row that is many: the requests that preload/syscalls/syscall_commands.c lists,
+ * as far as there is something to ask. */
 #include <linux/ethtool.h>
 #include <linux/fs.h>
 #include <linux/if.h>
@@ -90,7 +91,8 @@ static void files(void)
 	fsync(fd);
 	e->length = 10 * PAGE, e->count = 200;
 	CALL(ioctl, fd, FIEMAP, e);
-	say("extents: %d", e->mapped >= 1 && e->extent[0].logical == 0 && e->extent[0].length >= PAGE);
+	say("extents: %d",
+	    e->mapped >= 1 && e->extent[0].logical == 0 && e->extent[0].length >= PAGE);
 	FAULTS(ioctl, fd, FIEMAP, e);
 	CALL(ioctl, fd, DEDUPERANGE, d);
 	say("status %d", d->status);
@@ -112,7 +114,8 @@ static void network(void)
 {
 	int s = socket(AF_INET, SOCK_DGRAM, 0);
 	struct ifconf *c = opaque(sizeof(*c));
-	struct ifreq *r = memset(opaque(sizeof(*r)), 0, sizeof(*r)), *list = opaque(50 * sizeof(*list));
+	struct ifreq *r = memset(opaque(sizeof(*r)), 0, sizeof(*r)),
+		     *list = opaque(50 * sizeof(*list));
 
 	c->ifc_len = 50 * sizeof(*list), c->ifc_ifcu.ifcu_req = list;
 	CALL(ioctl, s, SIOCGIFCONF, c);
@@ -143,8 +146,8 @@ static void faults(void)
 	DONE(ioctl, fd, UFFDIO_REGISTER,
 	     OPAQUE(struct uffdio_register, .range = {(uintptr_t)to, PAGE},
 		    .mode = UFFDIO_REGISTER_MODE_MISSING));
-	struct uffdio_copy *c =
-		OPAQUE(struct uffdio_copy, .dst = (uintptr_t)to, .src = (uintptr_t)from, .len = PAGE);
+	struct uffdio_copy *c = OPAQUE(struct uffdio_copy, .dst = (uintptr_t)to,
+				       .src = (uintptr_t)from, .len = PAGE);
 	CALL(ioctl, fd, UFFDIO_COPY, c);
 	say("copied %ld %d", (long)c->copy, fd >= 0 ? !memcmp(to, from, PAGE) : -1);
 	FAULTS(ioctl, fd, UFFDIO_COPY, c);

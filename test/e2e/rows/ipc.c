@@ -14,13 +14,15 @@
 
 static void show_sems(int id)
 {
-	say("values %d %d %d", semctl(id, 0, GETVAL), semctl(id, 1, GETVAL), semctl(id, SEMS - 1, GETVAL));
+	say("values %d %d %d", semctl(id, 0, GETVAL), semctl(id, 1, GETVAL),
+	    semctl(id, SEMS - 1, GETVAL));
 }
 
 ROW(semop)
 {
 	int id = semget(IPC_PRIVATE, SEMS, 0600);
-	struct sembuf *ops = in((struct sembuf[]){{0, 5, 0}, {1, 6, 0}, {SEMS - 1, 7, 0}}, 3 * sizeof(*ops));
+	struct sembuf *ops =
+		in((struct sembuf[]){{0, 5, 0}, {1, 6, 0}, {SEMS - 1, 7, 0}}, 3 * sizeof(*ops));
 
 	CALL(semop, id, ops, 3);
 	show_sems(id);

@@ -1,4 +1,5 @@
-/* main.c - runs the rows: `syscall_rows [NAME...]`, or names them: `syscall_rows --list`. See rows.h. */
+/* main.c - runs the rows: `syscall_rows [NAME...]`, or names them: `syscall_rows --list`. See
+ * rows.h. */
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -10,8 +11,9 @@
 #include "rows.h"
 
 static const struct row *const families[] = {
-	file_rows,   ioctl_rows,  path_rows,	xattr_rows, wait_rows, socket_rows, memory_rows, time_rows,
-	signal_rows, thread_rows, process_rows, sched_rows, ipc_rows,  async_rows,  mount_rows,	 system_rows,
+	file_rows,   ioctl_rows, path_rows,   xattr_rows,  wait_rows,	 socket_rows,
+	memory_rows, time_rows,	 signal_rows, thread_rows, process_rows, sched_rows,
+	ipc_rows,    async_rows, mount_rows,  system_rows,
 };
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
@@ -47,7 +49,7 @@ void say(const char *format, ...)
 	printf("\n");
 }
 
-/* ---- buffers ----------------------------------------------------------------------------------- */
+/* ---- buffers ---- */
 
 static char pattern(size_t i)
 {
@@ -137,7 +139,8 @@ static void show_buffers(void)
 		for (size_t at = 0; at < b->pages * PAGE; at++) {
 			bool inside = b->base + at >= b->p && b->base + at < b->p + b->n;
 			if (!inside && b->base[at] != pattern(at)) {
-				printf(" [byte %ld of %zu changed]", (long)(b->base + at - b->p), b->n);
+				printf(" [byte %ld of %zu changed]", (long)(b->base + at - b->p),
+				       b->n);
 				break;
 			}
 		}
@@ -159,7 +162,7 @@ static void free_buffers(void)
 		free(buffers[--nbuffers].base);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls ---- */
 
 static long make(long nr, const long a[6])
 {
@@ -206,9 +209,10 @@ static const struct buffer *buffer_at(long p)
 /* The call with a copy of b that ends in memory without rights. */
 static void fault_in(long nr, const char *name, const long a[6], int arg, const struct buffer *b)
 {
-	size_t can = b->n < 8 ? 0 : b->n / 2 & ~3ul, pages = (can + PAGE - 1) / PAGE, none = b->n / PAGE + 2;
-	char *base =
-		mmap(NULL, (pages + none) * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t can = b->n < 8 ? 0 : b->n / 2 & ~3ul, pages = (can + PAGE - 1) / PAGE,
+	       none = b->n / PAGE + 2;
+	char *base = mmap(NULL, (pages + none) * PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *p = base + pages * PAGE - can;
 	long args[6];
 
@@ -220,7 +224,8 @@ static void fault_in(long nr, const char *name, const long a[6], int arg, const 
 	if (mprotect(base + pages * PAGE, none * PAGE, PROT_NONE))
 		exit(95);
 	long r = make(nr, args);
-	printf("  %s, %d bytes of argument %d: %ld errno %d:", name, (int)can, arg + 1, r, r < 0 ? errno : 0);
+	printf("  %s, %d bytes of argument %d: %ld errno %d:", name, (int)can, arg + 1, r,
+	       r < 0 ? errno : 0);
 	if (b->shown)
 		printf(" (%08x)", sum(p, can));
 	show_buffers();
@@ -236,7 +241,7 @@ void rows_faults(long nr, const char *name, const long a[6])
 	}
 }
 
-/* ---- what calls work on ------------------------------------------------------------------------ */
+/* ---- what calls work on ---- */
 
 static void fill(int fd, size_t n)
 {
@@ -309,7 +314,7 @@ int in_child(int (*f)(void *), void *arg)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* ---- the program ------------------------------------------------------------------------------- */
+/* ---- the program ---- */
 
 static bool wanted(const char *name, char **names)
 {

@@ -21,7 +21,8 @@ static void in_core(int flags, size_t step)
 	munmap(p, PAGES * PAGE);
 }
 
-/* Managed memory, all of it in use: what is not, a device may touch at any time. And memory that is the kernel's only. */
+/* Managed memory, all of it in use: what is not, a device may touch at any time. And memory that
+ * is the kernel's only. */
 ROW(mincore)
 {
 	in_core(MAP_PRIVATE, 1);
@@ -59,7 +60,8 @@ ROW(get_mempolicy)
 
 ROW(migrate_pages)
 {
-	unsigned long *from = in((unsigned long[16]){1}, 128), *to = in((unsigned long[16]){1}, 128);
+	unsigned long *from = in((unsigned long[16]){1}, 128),
+		      *to = in((unsigned long[16]){1}, 128);
 
 	CALL(migrate_pages, 0, 1024, from, to);
 	FAULTS(migrate_pages, 0, 1024, from, to);
@@ -83,15 +85,15 @@ ROW(move_pages)
 }
 
 /* Both sides are this process. */
-#define VM(call)                                                                                             \
-	do {                                                                                                 \
-		char *a = out(3 * PAGE), *b = memset(out(3 * PAGE), 1, 3 * PAGE);                            \
-		struct iovec *here = IOVS({a, PAGE}, {a + PAGE, 2 * PAGE});                                  \
-		struct iovec *there = IOVS({b, 2 * PAGE}, {b + 2 * PAGE, PAGE});                             \
-		CALL(call, getpid(), here, 2, there, 2, 0);                                                  \
-		FAULTS(call, getpid(), here, 2, there, 2, 0);                                                \
-		there[1].iov_base = (void *)8;                                                               \
-		CALL(call, getpid(), here, 2, there, 2, 0);                                                  \
+#define VM(call)                                                                                   \
+	do {                                                                                       \
+		char *a = out(3 * PAGE), *b = memset(out(3 * PAGE), 1, 3 * PAGE);                  \
+		struct iovec *here = IOVS({a, PAGE}, {a + PAGE, 2 * PAGE});                        \
+		struct iovec *there = IOVS({b, 2 * PAGE}, {b + 2 * PAGE, PAGE});                   \
+		CALL(call, getpid(), here, 2, there, 2, 0);                                        \
+		FAULTS(call, getpid(), here, 2, there, 2, 0);                                      \
+		there[1].iov_base = (void *)8;                                                     \
+		CALL(call, getpid(), here, 2, there, 2, 0);                                        \
 	} while (0)
 
 ROW(process_vm_readv)

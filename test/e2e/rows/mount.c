@@ -1,5 +1,6 @@
-/* mount.c - rows of mounts and what belongs to file systems as a whole. Nothing is mounted, swapped on or accounted: the names
- * exist nowhere, or what is made is thrown away before anybody can see it. */
+/* mount.c - rows of mounts and what belongs to file systems as a whole. Nothing is mounted,
+ * swapped on or accounted: the names exist nowhere, or what is made is thrown away before
+ * anybody can see it. */
 #include <sys/mount.h>
 #include <sys/quota.h>
 #include <sys/stat.h>
@@ -11,16 +12,17 @@
 
 ROW(mount)
 {
-	char *source = str("no-such-source"), *target = str(NONE), *type = str("tmpfs"), *data = out(PAGE);
+	char *source = str("no-such-source"), *target = str(NONE), *type = str("tmpfs"),
+	     *data = out(PAGE);
 
 	CALL(mount, source, target, type, MS_RDONLY, data);
 	FAULTS(mount, source, target, type, MS_RDONLY, data);
 }
 
-#define REFUSED(call, ...)                                                                                   \
-	do {                                                                                                 \
-		CALL(call, __VA_ARGS__);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
+#define REFUSED(call, ...)                                                                         \
+	do {                                                                                       \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
 	} while (0)
 
 ROW(umount2)
@@ -144,8 +146,8 @@ static uint64_t id_of_root(void)
 
 ROW(statmount)
 {
-	struct request *r =
-		OPAQUE(struct request, 32, 0, id_of_root(), 1 | 2 | 8 /* SB_BASIC, MNT_BASIC, MNT_ROOT */, 0);
+	struct request *r = OPAQUE(struct request, 32, 0, id_of_root(),
+				   1 | 2 | 8 /* SB_BASIC, MNT_BASIC, MNT_ROOT */, 0);
 	char *b = opaque(PAGE);
 
 	CALL(statmount, r, b, PAGE, 0);

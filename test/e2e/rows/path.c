@@ -1,4 +1,5 @@
-/* path.c - rows of calls that take names of files. All names are relative to a folder of the run's own. */
+/* path.c - rows of calls that take names of files. All names are relative to a folder of the
+ * run's own. */
 #include <linux/openat2.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -10,8 +11,9 @@
 #include "rows.h"
 
 #define CWD AT_FDCWD
-#define LONG_NAME                                                                                            \
-	"a-name-that-is-long-enough-to-lie-on-both-sides-of-a-page-boundary-wherever-it-is-put-by-the-"      \
+#define LONG_NAME                                                                                  \
+	"a-name-that-is-long-enough-to-lie-on-both-sides-of-a-page-boundary-wherever-it-is-put-"   \
+	"by-the-"                                                                                  \
 	"caller"
 
 static void exists(const char *name)
@@ -19,8 +21,8 @@ static void exists(const char *name)
 	struct stat st;
 	int r = lstat(name, &st);
 
-	say("%s: %d mode %o links %d size %ld", name, r, r ? 0 : st.st_mode, r ? 0 : (int)st.st_nlink,
-	    r || S_ISDIR(st.st_mode) ? 0 : (long)st.st_size);
+	say("%s: %d mode %o links %d size %ld", name, r, r ? 0 : st.st_mode,
+	    r ? 0 : (int)st.st_nlink, r || S_ISDIR(st.st_mode) ? 0 : (long)st.st_size);
 }
 
 static void make_file(const char *name, size_t n)
@@ -28,11 +30,11 @@ static void make_file(const char *name, size_t n)
 	close(file_with(name, n));
 }
 
-#define OPENED(...)                                                                                          \
-	do {                                                                                                 \
-		long fd_ = DONE(__VA_ARGS__);                                                                \
-		if (fd_ >= 0)                                                                                \
-			show_file((int)fd_), close((int)fd_);                                                \
+#define OPENED(...)                                                                                \
+	do {                                                                                       \
+		long fd_ = DONE(__VA_ARGS__);                                                      \
+		if (fd_ >= 0)                                                                      \
+			show_file((int)fd_), close((int)fd_);                                      \
 	} while (0)
 
 ROW(open)
@@ -118,21 +120,21 @@ ROW(open_by_handle_at)
 
 static void show_stat(const struct stat *st)
 {
-	say("mode %o size %ld links %d blksize %ld", st->st_mode, (long)st->st_size, (int)st->st_nlink,
-	    (long)st->st_blksize);
+	say("mode %o size %ld links %d blksize %ld", st->st_mode, (long)st->st_size,
+	    (int)st->st_nlink, (long)st->st_blksize);
 }
 
-#define STATROW(call, ...)                                                                                   \
-	do {                                                                                                 \
-		char *name = str(LONG_NAME);                                                                 \
-		struct stat *st = opaque(sizeof(*st));                                                       \
-		make_file(LONG_NAME, 321);                                                                   \
-		int fd = open(LONG_NAME, O_RDONLY);                                                          \
-		(void)name;                                                                                  \
-		CALL(call, __VA_ARGS__);                                                                     \
-		show_stat(st);                                                                               \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		close(fd);                                                                                   \
+#define STATROW(call, ...)                                                                         \
+	do {                                                                                       \
+		char *name = str(LONG_NAME);                                                       \
+		struct stat *st = opaque(sizeof(*st));                                             \
+		make_file(LONG_NAME, 321);                                                         \
+		int fd = open(LONG_NAME, O_RDONLY);                                                \
+		(void)name;                                                                        \
+		CALL(call, __VA_ARGS__);                                                           \
+		show_stat(st);                                                                     \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		close(fd);                                                                         \
 	} while (0)
 
 ROW(stat)
@@ -171,7 +173,8 @@ ROW(statx)
 
 static void show_statfs(const struct statfs *fs)
 {
-	say("type %lx block %ld name %ld", (long)fs->f_type, (long)fs->f_bsize, (long)fs->f_namelen);
+	say("type %lx block %ld name %ld", (long)fs->f_type, (long)fs->f_bsize,
+	    (long)fs->f_namelen);
 }
 
 ROW(statfs)
@@ -275,17 +278,17 @@ ROW(chroot)
 	rmdir("sub");
 }
 
-#define TWO_NAMES(call, ...)                                                                                 \
-	do {                                                                                                 \
-		char *from = str("from-a-rather-long-name"), *to = str("to-a-rather-long-name");             \
-		make_file(from, 11);                                                                         \
-		CALL(call, __VA_ARGS__);                                                                     \
-		exists("from-a-rather-long-name");                                                           \
-		exists("to-a-rather-long-name");                                                             \
-		CALL(call, __VA_ARGS__);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		unlink(from);                                                                                \
-		unlink(to);                                                                                  \
+#define TWO_NAMES(call, ...)                                                                       \
+	do {                                                                                       \
+		char *from = str("from-a-rather-long-name"), *to = str("to-a-rather-long-name");   \
+		make_file(from, 11);                                                               \
+		CALL(call, __VA_ARGS__);                                                           \
+		exists("from-a-rather-long-name");                                                 \
+		exists("to-a-rather-long-name");                                                   \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		unlink(from);                                                                      \
+		unlink(to);                                                                        \
 	} while (0)
 
 ROW(rename)
@@ -323,15 +326,15 @@ ROW(symlinkat)
 	TWO_NAMES(symlinkat, from, CWD, to);
 }
 
-#define ONE_NAME(before, after, call, ...)                                                                   \
-	do {                                                                                                 \
-		char *name = str(LONG_NAME);                                                                 \
-		before;                                                                                      \
-		CALL(call, __VA_ARGS__);                                                                     \
-		exists(LONG_NAME);                                                                           \
-		CALL(call, __VA_ARGS__);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		after;                                                                                       \
+#define ONE_NAME(before, after, call, ...)                                                         \
+	do {                                                                                       \
+		char *name = str(LONG_NAME);                                                       \
+		before;                                                                            \
+		CALL(call, __VA_ARGS__);                                                           \
+		exists(LONG_NAME);                                                                 \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		after;                                                                             \
 	} while (0)
 
 ROW(mkdir)
@@ -404,15 +407,15 @@ ROW(truncate)
 	ONE_NAME(make_file(name, 300), unlink(name), truncate, name, 123);
 }
 
-#define LINK(call, ...)                                                                                      \
-	do {                                                                                                 \
-		char *name = str("a-symbolic-link"), *b = out(300);                                          \
-		if (symlink("where-it-leads-which-is-nowhere", name))                                        \
-			say("no link");                                                                      \
-		CALL(call, __VA_ARGS__);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		unlink(name);                                                                                \
-		CALL(call, __VA_ARGS__);                                                                     \
+#define LINK(call, ...)                                                                            \
+	do {                                                                                       \
+		char *name = str("a-symbolic-link"), *b = out(300);                                \
+		if (symlink("where-it-leads-which-is-nowhere", name))                              \
+			say("no link");                                                            \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		unlink(name);                                                                      \
+		CALL(call, __VA_ARGS__);                                                           \
 	} while (0)
 
 ROW(readlink)
@@ -425,21 +428,21 @@ ROW(readlinkat)
 	LINK(readlinkat, CWD, name, b, 7);
 }
 
-#define TIMES(type, init, call, ...)                                                                         \
-	do {                                                                                                 \
-		struct stat st = {0};                                                                        \
-		type t_[2] = init, *t = in(t_, sizeof(t_));                                                  \
-		char *name = str(LONG_NAME);                                                                 \
-		make_file(LONG_NAME, 3);                                                                     \
-		CALL(call, __VA_ARGS__);                                                                     \
-		stat(LONG_NAME, &st);                                                                        \
-		say("%ld.%09ld %ld.%09ld", st.st_atim.tv_sec, st.st_atim.tv_nsec, st.st_mtim.tv_sec,         \
-		    st.st_mtim.tv_nsec);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
+#define TIMES(type, init, call, ...)                                                               \
+	do {                                                                                       \
+		struct stat st = {0};                                                              \
+		type t_[2] = init, *t = in(t_, sizeof(t_));                                        \
+		char *name = str(LONG_NAME);                                                       \
+		make_file(LONG_NAME, 3);                                                           \
+		CALL(call, __VA_ARGS__);                                                           \
+		stat(LONG_NAME, &st);                                                              \
+		say("%ld.%09ld %ld.%09ld", st.st_atim.tv_sec, st.st_atim.tv_nsec,                  \
+		    st.st_mtim.tv_sec, st.st_mtim.tv_nsec);                                        \
+		FAULTS(call, __VA_ARGS__);                                                         \
 	} while (0)
-#define BRACES(...)                                                                                          \
-	{                                                                                                    \
-		__VA_ARGS__                                                                                  \
+#define BRACES(...)                                                                                \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
 	}
 
 ROW(utime)

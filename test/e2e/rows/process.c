@@ -40,7 +40,8 @@ ROW(clone)
 	CALL(clone, CLONE_SIGHAND, NULL, parent, child, 0);
 }
 
-/* Under dispatch there is no clone3, and libc takes clone. What a program sees of that is a kernel from before 5.3. */
+/* Under dispatch there is no clone3, and libc takes clone. What a program sees of that is a
+ * kernel from before 5.3. */
 ROW(clone3)
 {
 	uint64_t *args = opaque(88), none[11] = {[4] = SIGCHLD};
@@ -55,7 +56,8 @@ ROW(clone3)
 	say("status %d", status_of(pid));
 }
 
-/* A vfork child, which shares memory, changes its folder and execs: everything that it is given is away. */
+/* A vfork child, which shares memory, changes its folder and execs: everything that it is given
+ * is away. */
 static void exec_by(long nr)
 {
 	int p[2];
@@ -268,11 +270,11 @@ ROW(setgroups)
 	syscall(SYS_setgroups, n, were);
 }
 
-#define IDS(call)                                                                                            \
-	do {                                                                                                 \
-		unsigned *r = OUT(unsigned), *e = OUT(unsigned), *s = OUT(unsigned);                         \
-		CALL(call, r, e, s);                                                                         \
-		FAULTS(call, r, e, s);                                                                       \
+#define IDS(call)                                                                                  \
+	do {                                                                                       \
+		unsigned *r = OUT(unsigned), *e = OUT(unsigned), *s = OUT(unsigned);               \
+		CALL(call, r, e, s);                                                               \
+		FAULTS(call, r, e, s);                                                             \
 	} while (0)
 
 ROW(getresuid)
@@ -315,7 +317,8 @@ static pid_t sleeper(void)
 {
 	pid_t pid = -1;
 
-	posix_spawn(&pid, "/bin/sleep", NULL, NULL, (char *[]){"sleep", "100", NULL}, (char *[]){NULL});
+	posix_spawn(&pid, "/bin/sleep", NULL, NULL, (char *[]){"sleep", "100", NULL},
+		    (char *[]){NULL});
 	return pid;
 }
 

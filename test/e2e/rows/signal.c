@@ -1,5 +1,5 @@
-/* signal.c - rows of signals. The two signals that GMEM keeps for itself are in every mask: nobody may see that they are
- * never blocked. */
+/* signal.c - rows of signals. The two signals that GMEM keeps for itself are in every mask:
+ * nobody may see that they are never blocked. */
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -16,8 +16,8 @@ struct action { /* the kernel's struct sigaction */
 
 static void action_of(int sig)
 {
-	struct action *act = IN(struct action, (unsigned long)SIG_IGN, 0x10000000 /* SA_RESTART */, 0,
-				OURS | 6),
+	struct action *act = IN(struct action, (unsigned long)SIG_IGN, 0x10000000 /* SA_RESTART */,
+				0, OURS | 6),
 		      *old = OUT(struct action);
 
 	CALL(rt_sigaction, sig, act, old, 8);
@@ -146,22 +146,23 @@ ROW(rt_sigtimedwait)
 	no_more_usr1();
 }
 
-#define QUEUE(call, ...)                                                                                     \
-	do {                                                                                                 \
-		sigset_t set;                                                                                \
-		siginfo_t *info = OPAQUE(siginfo_t, .si_signo = SIGUSR1, .si_code = SI_QUEUE), got;          \
-		info->si_pid = getpid();                                                                     \
-		info->si_value.sival_int = 77;                                                               \
-		pending_usr1();                                                                              \
-		sigemptyset(&set);                                                                           \
-		sigaddset(&set, SIGUSR1);                                                                    \
-		sigwaitinfo(&set, &got);                                                                     \
-		CALL(call, __VA_ARGS__);                                                                     \
-		say("%d", sigtimedwait(&set, &got, &(struct timespec){5, 0}));                               \
-		show_info(&got);                                                                             \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		say("%d", sigtimedwait(&set, &got, &(struct timespec){0, 0}));                               \
-		no_more_usr1();                                                                              \
+#define QUEUE(call, ...)                                                                           \
+	do {                                                                                       \
+		sigset_t set;                                                                      \
+		siginfo_t *info = OPAQUE(siginfo_t, .si_signo = SIGUSR1, .si_code = SI_QUEUE),     \
+			  got;                                                                     \
+		info->si_pid = getpid();                                                           \
+		info->si_value.sival_int = 77;                                                     \
+		pending_usr1();                                                                    \
+		sigemptyset(&set);                                                                 \
+		sigaddset(&set, SIGUSR1);                                                          \
+		sigwaitinfo(&set, &got);                                                           \
+		CALL(call, __VA_ARGS__);                                                           \
+		say("%d", sigtimedwait(&set, &got, &(struct timespec){5, 0}));                     \
+		show_info(&got);                                                                   \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		say("%d", sigtimedwait(&set, &got, &(struct timespec){0, 0}));                     \
+		no_more_usr1();                                                                    \
 	} while (0)
 
 ROW(rt_sigqueueinfo)
@@ -183,6 +184,9 @@ ROW(pidfd_send_signal)
 }
 
 const struct row signal_rows[] = {
-	R(rt_sigaction),    R(rt_sigprocmask),	R(sigaltstack),	      R(rt_sigsuspend),	    R(rt_sigpending),
-	R(rt_sigtimedwait), R(rt_sigqueueinfo), R(rt_tgsigqueueinfo), R(pidfd_send_signal), {0},
+	R(rt_sigaction),      R(rt_sigprocmask),
+	R(sigaltstack),	      R(rt_sigsuspend),
+	R(rt_sigpending),     R(rt_sigtimedwait),
+	R(rt_sigqueueinfo),   R(rt_tgsigqueueinfo),
+	R(pidfd_send_signal), {0},
 };

@@ -80,25 +80,26 @@ ROW(connect)
 	close_all(2, (int[]){l, fd});
 }
 
-#define ACCEPT(...)                                                                                          \
-	do {                                                                                                 \
-		int l = listening(), c = client();                                                           \
-		struct sockaddr_un *from = OUT(struct sockaddr_un);                                          \
-		socklen_t *len = IN(socklen_t, sizeof(*from));                                               \
-		DONE(__VA_ARGS__);                                                                           \
-		close(c);                                                                                    \
-		c = client();                                                                                \
-		*len = 10;                                                                                   \
-		DONE(__VA_ARGS__);                                                                           \
-		for (int i = 0; i < 2; i++) { /* for each fault: each takes a client from the queue */       \
-			close(c);                                                                            \
-			c = client();                                                                        \
-		}                                                                                            \
-		*len = sizeof(*from);                                                                        \
-		FAULTS(__VA_ARGS__);                                                                         \
-		fcntl(l, F_SETFL, O_NONBLOCK);                                                               \
-		CALL(__VA_ARGS__);                                                                           \
-		close_range((unsigned)l, 50, 0);                                                             \
+#define ACCEPT(...)                                                                                \
+	do {                                                                                       \
+		int l = listening(), c = client();                                                 \
+		struct sockaddr_un *from = OUT(struct sockaddr_un);                                \
+		socklen_t *len = IN(socklen_t, sizeof(*from));                                     \
+		DONE(__VA_ARGS__);                                                                 \
+		close(c);                                                                          \
+		c = client();                                                                      \
+		*len = 10;                                                                         \
+		DONE(__VA_ARGS__);                                                                 \
+		for (int i = 0; i < 2;                                                             \
+		     i++) { /* for each fault: each takes a client from the queue */               \
+			close(c);                                                                  \
+			c = client();                                                              \
+		}                                                                                  \
+		*len = sizeof(*from);                                                              \
+		FAULTS(__VA_ARGS__);                                                               \
+		fcntl(l, F_SETFL, O_NONBLOCK);                                                     \
+		CALL(__VA_ARGS__);                                                                 \
+		close_range((unsigned)l, 50, 0);                                                   \
 	} while (0)
 
 ROW(accept)
@@ -111,19 +112,19 @@ ROW(accept4)
 	ACCEPT(accept4, l, from, len, SOCK_CLOEXEC);
 }
 
-#define NAMED(call)                                                                                          \
-	do {                                                                                                 \
-		int l = listening(), c = client(), s = accept(l, NULL, NULL);                                \
-		struct sockaddr_un *a = OUT(struct sockaddr_un);                                             \
-		socklen_t *len = IN(socklen_t, sizeof(*a));                                                  \
-		CALL(call, s, a, len);                                                                       \
-		*len = 5;                                                                                    \
-		CALL(call, s, a, len);                                                                       \
-		*len = sizeof(*a);                                                                           \
-		FAULTS(call, s, a, len);                                                                     \
-		*len = (socklen_t)-1;                                                                        \
-		CALL(call, s, a, len);                                                                       \
-		close_all(3, (int[]){l, c, s});                                                              \
+#define NAMED(call)                                                                                \
+	do {                                                                                       \
+		int l = listening(), c = client(), s = accept(l, NULL, NULL);                      \
+		struct sockaddr_un *a = OUT(struct sockaddr_un);                                   \
+		socklen_t *len = IN(socklen_t, sizeof(*a));                                        \
+		CALL(call, s, a, len);                                                             \
+		*len = 5;                                                                          \
+		CALL(call, s, a, len);                                                             \
+		*len = sizeof(*a);                                                                 \
+		FAULTS(call, s, a, len);                                                           \
+		*len = (socklen_t)-1;                                                              \
+		CALL(call, s, a, len);                                                             \
+		close_all(3, (int[]){l, c, s});                                                    \
 	} while (0)
 
 ROW(getsockname)
@@ -281,8 +282,8 @@ static void show_message(const struct msghdr *m)
 
 	if (m->msg_controllen >= CMSG_LEN(sizeof(int)))
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	say("namelen %u control %zu flags %x descriptor reads %d", m->msg_namelen, m->msg_controllen,
-	    (unsigned)m->msg_flags, (int)read(fd, &(char){0}, 1));
+	say("namelen %u control %zu flags %x descriptor reads %d", m->msg_namelen,
+	    m->msg_controllen, (unsigned)m->msg_flags, (int)read(fd, &(char){0}, 1));
 	close(fd);
 }
 

@@ -1,5 +1,5 @@
-/* system.c - rows of calls about the machine as a whole. What would change it is called so that it is refused, or in a
- * namespace of this process's own. */
+/* system.c - rows of calls about the machine as a whole. What would change it is called so that
+ * it is refused, or in a namespace of this process's own. */
 #include <linux/bpf.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
@@ -10,10 +10,10 @@
 
 #include "rows.h"
 
-#define REFUSED(call, ...)                                                                                   \
-	do {                                                                                                 \
-		CALL(call, __VA_ARGS__);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
+#define REFUSED(call, ...)                                                                         \
+	do {                                                                                       \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
 	} while (0)
 
 ROW(syslog)
@@ -27,18 +27,18 @@ ROW(syslog)
 	CALL(syslog, 3, (void *)8, 100);
 }
 
-#define NAME_OF_NAMESPACE(call, field)                                                                       \
-	do {                                                                                                 \
-		char *name = str("a-name-of-this-test");                                                     \
-		struct utsname u;                                                                            \
-		int own = unshare(CLONE_NEWUTS);                                                             \
-		CALL(call, name, 65); /* too long */                                                         \
-		if (own)                                                                                     \
-			return;                                                                              \
-		CALL(call, name, strlen(name));                                                              \
-		uname(&u);                                                                                   \
-		say("now %s", u.field);                                                                      \
-		FAULTS(call, name, strlen(name));                                                            \
+#define NAME_OF_NAMESPACE(call, field)                                                             \
+	do {                                                                                       \
+		char *name = str("a-name-of-this-test");                                           \
+		struct utsname u;                                                                  \
+		int own = unshare(CLONE_NEWUTS);                                                   \
+		CALL(call, name, 65); /* too long */                                               \
+		if (own)                                                                           \
+			return;                                                                    \
+		CALL(call, name, strlen(name));                                                    \
+		uname(&u);                                                                         \
+		say("now %s", u.field);                                                            \
+		FAULTS(call, name, strlen(name));                                                  \
 	} while (0)
 
 ROW(sethostname)
@@ -64,7 +64,7 @@ ROW(getrandom)
 	CALL(getrandom, b, 10, 0xff00);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 #define MINE -2 /* KEY_SPEC_PROCESS_KEYRING */
 
@@ -99,7 +99,8 @@ ROW(keyctl)
 {
 	char *type = str("user"), *name = str("key-of-keyctl"), *value = out(1500), *b = out(2000),
 	     *bits = opaque(16);
-	long key = new_key(name, "v", 1), ring = syscall(SYS_add_key, "keyring", "a-keyring", NULL, 0, MINE);
+	long key = new_key(name, "v", 1),
+	     ring = syscall(SYS_add_key, "keyring", "a-keyring", NULL, 0, MINE);
 
 	CALL(keyctl, KEYCTL_UPDATE, key, value, 1500);
 	CALL(keyctl, KEYCTL_READ, key, b, 2000);
@@ -120,7 +121,7 @@ ROW(keyctl)
 	CALL(keyctl, KEYCTL_REVOKE, key);
 }
 
-/* ---- bpf, perf, landlock ------------------------------------------------------------------------ */
+/* ---- bpf, perf, landlock ---- */
 
 ROW(bpf)
 {
@@ -140,13 +141,15 @@ ROW(bpf)
 	CALL(bpf, BPF_MAP_LOOKUP_ELEM, a, sizeof(*a));
 	struct bpf_map_info *info = memset(opaque(sizeof(*info)), 0, sizeof(*info));
 	memset(a, 0, sizeof(*a));
-	a->info.bpf_fd = (unsigned)map, a->info.info_len = sizeof(*info), a->info.info = (uintptr_t)info;
+	a->info.bpf_fd = (unsigned)map, a->info.info_len = sizeof(*info),
+	a->info.info = (uintptr_t)info;
 	CALL(bpf, BPF_OBJ_GET_INFO_BY_FD, a, sizeof(*a));
 	say("value of %u bytes", info->value_size);
 	struct bpf_insn *code = in((struct bpf_insn[]){{0xb7, 0, 0, 0, 0}, {0x95, 0, 0, 0, 0}}, 16);
 	memset(a, 0, sizeof(*a));
 	a->prog_type = BPF_PROG_TYPE_SOCKET_FILTER, a->insn_cnt = 2, a->insns = (uintptr_t)code;
-	a->license = (uintptr_t)str("GPL"), a->log_buf = (uintptr_t)log, a->log_size = 8000, a->log_level = 1;
+	a->license = (uintptr_t)str("GPL"), a->log_buf = (uintptr_t)log, a->log_size = 8000,
+	a->log_level = 1;
 	log[0] = 1;
 	int prog = (int)DONE(bpf, BPF_PROG_LOAD, a, sizeof(*a));
 	say("log: %d", log[0] != 1);
@@ -198,7 +201,7 @@ ROW(landlock_add_rule)
 	close_all(2, (int[]){set, at});
 }
 
-/* ---- what must be refused ----------------------------------------------------------------------- */
+/* ---- what must be refused ---- */
 
 ROW(init_module)
 {

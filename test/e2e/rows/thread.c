@@ -46,9 +46,11 @@ ROW(futex)
 	CALL(futex, a, FUTEX_WAKE | PRIVATE, 1, NULL, NULL, 0);
 	CALL(futex, a, FUTEX_CMP_REQUEUE | PRIVATE, 1, 1, b, 5);
 	CALL(futex, a, FUTEX_CMP_REQUEUE | PRIVATE, 1, 1, b, 6);
-	CALL(futex, a, FUTEX_WAKE_OP | PRIVATE, 1, 1, b, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7));
+	CALL(futex, a, FUTEX_WAKE_OP | PRIVATE, 1, 1, b,
+	     FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7));
 	FAULTS(futex, a, FUTEX_WAIT | PRIVATE, 5, ts, NULL, 0);
-	FAULTS(futex, a, FUTEX_WAKE_OP | PRIVATE, 1, 1, b, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7));
+	FAULTS(futex, a, FUTEX_WAKE_OP | PRIVATE, 1, 1, b,
+	       FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7));
 	CALL(futex, (char *)a + 1, FUTEX_WAIT | PRIVATE, 5, ts, NULL, 0);
 	*a = 0;
 	long tid = gettid();

@@ -101,18 +101,19 @@ static void alarm_often(long us)
 	setitimer(ITIMER_REAL, &(struct itimerval){{0, us}, {0, us}}, NULL);
 }
 
-#define SLEEP(call, ...)                                                                                     \
-	do {                                                                                                 \
-		struct timespec *ts = IN(struct timespec, 0, 100000), *left = opaque(sizeof(*left));         \
-		CALL(call, __VA_ARGS__);                                                                     \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		ts->tv_sec = 100;                                                                            \
-		alarm_often(30000);                                                                          \
-		CALL(call, __VA_ARGS__);                                                                     \
-		alarm_often(0);                                                                              \
-		say("left %d", left->tv_sec >= 90 && left->tv_sec <= 100);                                   \
-		ts->tv_nsec = 1000000000;                                                                    \
-		CALL(call, __VA_ARGS__);                                                                     \
+#define SLEEP(call, ...)                                                                           \
+	do {                                                                                       \
+		struct timespec *ts = IN(struct timespec, 0, 100000),                              \
+				*left = opaque(sizeof(*left));                                     \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		ts->tv_sec = 100;                                                                  \
+		alarm_often(30000);                                                                \
+		CALL(call, __VA_ARGS__);                                                           \
+		alarm_often(0);                                                                    \
+		say("left %d", left->tv_sec >= 90 && left->tv_sec <= 100);                         \
+		ts->tv_nsec = 1000000000;                                                          \
+		CALL(call, __VA_ARGS__);                                                           \
 	} while (0)
 
 ROW(nanosleep)
@@ -138,7 +139,8 @@ ROW(getitimer)
 
 ROW(setitimer)
 {
-	struct itimerval *set = IN(struct itimerval, {7, 8}, {1000, 5}), *old = opaque(sizeof(*old)), now;
+	struct itimerval *set = IN(struct itimerval, {7, 8}, {1000, 5}),
+			 *old = opaque(sizeof(*old)), now;
 
 	CALL(setitimer, ITIMER_VIRTUAL, set, old);
 	FAULTS(setitimer, ITIMER_VIRTUAL, set, old);
@@ -153,7 +155,8 @@ static int new_timer(void)
 {
 	int id = -1;
 
-	syscall(SYS_timer_create, CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_NONE}, &id);
+	syscall(SYS_timer_create, CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_NONE},
+		&id);
 	return id;
 }
 
@@ -172,7 +175,8 @@ ROW(timer_create)
 ROW(timer_settime)
 {
 	int id = new_timer();
-	struct itimerspec *set = IN(struct itimerspec, {7, 8}, {1000, 5}), *old = opaque(sizeof(*old));
+	struct itimerspec *set = IN(struct itimerspec, {7, 8}, {1000, 5}),
+			  *old = opaque(sizeof(*old));
 
 	CALL(timer_settime, id, 0, set, old);
 	FAULTS(timer_settime, id, 0, set, old);

@@ -33,13 +33,13 @@ static void show_pollfds(const struct pollfd *f)
 	say("ready %d wrong %d", ready, wrong);
 }
 
-#define POLL(call, ...)                                                                                      \
-	do {                                                                                                 \
-		CALL(call, __VA_ARGS__);                                                                     \
-		show_pollfds(f);                                                                             \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		close_all(2, p);                                                                             \
-		close_all(2, q);                                                                             \
+#define POLL(call, ...)                                                                            \
+	do {                                                                                       \
+		CALL(call, __VA_ARGS__);                                                           \
+		show_pollfds(f);                                                                   \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		close_all(2, p);                                                                   \
+		close_all(2, q);                                                                   \
 	} while (0)
 
 ROW(poll)
@@ -79,23 +79,24 @@ static unsigned long *set_of(int fd)
 	return set;
 }
 
-/* The kernel looks at no more bits than the table of descriptors has room for: here for all of them. */
+/* The kernel looks at no more bits than the table of descriptors has room for: here for all of
+ * them. */
 static void make_room(void)
 {
 	close(dup2(0, 1500));
 }
 
-#define SELECT(call, ...)                                                                                    \
-	do {                                                                                                 \
-		int p[2];                                                                                    \
-		make_room();                                                                                 \
-		pipe_with(p, 5);                                                                             \
-		unsigned long *r = set_of(p[0]), *w = set_of(p[1]), *x = set_of(p[0]);                       \
-		CALL(call, __VA_ARGS__);                                                                     \
-		say("readable %d writable %d other %d", r[0] == 1ul << p[0], w[0] == 1ul << p[1],            \
-		    x[0] == 0);                                                                              \
-		FAULTS(call, __VA_ARGS__);                                                                   \
-		close_all(2, p);                                                                             \
+#define SELECT(call, ...)                                                                          \
+	do {                                                                                       \
+		int p[2];                                                                          \
+		make_room();                                                                       \
+		pipe_with(p, 5);                                                                   \
+		unsigned long *r = set_of(p[0]), *w = set_of(p[1]), *x = set_of(p[0]);             \
+		CALL(call, __VA_ARGS__);                                                           \
+		say("readable %d writable %d other %d", r[0] == 1ul << p[0], w[0] == 1ul << p[1],  \
+		    x[0] == 0);                                                                    \
+		FAULTS(call, __VA_ARGS__);                                                         \
+		close_all(2, p);                                                                   \
 	} while (0)
 
 ROW(select)
@@ -129,14 +130,16 @@ static int epoll_of(int n, int p[2])
 	pipe_with(p, 5);
 	for (int i = 0; i < n; i++)
 		epoll_ctl(e, EPOLL_CTL_ADD, dup(p[0]),
-			  &(struct epoll_event){.events = EPOLLIN | EPOLLET, .data.u64 = 1000 + (unsigned)i});
+			  &(struct epoll_event){.events = EPOLLIN | EPOLLET,
+						.data.u64 = 1000 + (unsigned)i});
 	return e;
 }
 
 ROW(epoll_ctl)
 {
 	int p[2], e = epoll_of(0, p);
-	struct epoll_event *ev = IN(struct epoll_event, .events = EPOLLIN, .data.u64 = 42), got = {0};
+	struct epoll_event *ev = IN(struct epoll_event, .events = EPOLLIN, .data.u64 = 42),
+			   got = {0};
 
 	CALL(epoll_ctl, e, EPOLL_CTL_ADD, p[0], ev);
 	FAULTS(epoll_ctl, e, EPOLL_CTL_MOD, p[0], ev);
@@ -149,18 +152,18 @@ ROW(epoll_ctl)
 
 /* Edge-triggered events come once: one that is lost shows. */
 #define EVENTS 600
-#define EPOLL(call, few, many)                                                                               \
-	do {                                                                                                 \
-		int p[2], e = epoll_of(EVENTS, p), all = 0, r;                                               \
-		struct epoll_event *ev = out(EVENTS * sizeof(*ev));                                          \
-		CALL few;                                                                                    \
-		FAULTS few;                                                                                  \
-		while ((r = (int)TRY many) > 0)                                                              \
-			all += r;                                                                            \
-		say("last %d, other events %d", r, all);                                                     \
-		CALL few;                                                                                    \
-		close_range((unsigned)e, 4000, 0);                                                           \
-		close_all(2, p);                                                                             \
+#define EPOLL(call, few, many)                                                                     \
+	do {                                                                                       \
+		int p[2], e = epoll_of(EVENTS, p), all = 0, r;                                     \
+		struct epoll_event *ev = out(EVENTS * sizeof(*ev));                                \
+		CALL few;                                                                          \
+		FAULTS few;                                                                        \
+		while ((r = (int)TRY many) > 0)                                                    \
+			all += r;                                                                  \
+		say("last %d, other events %d", r, all);                                           \
+		CALL few;                                                                          \
+		close_range((unsigned)e, 4000, 0);                                                 \
+		close_all(2, p);                                                                   \
 	} while (0)
 
 ROW(epoll_wait)
@@ -172,7 +175,8 @@ ROW(epoll_pwait)
 {
 	uint64_t *mask = mask_with_ours();
 
-	EPOLL(epoll_pwait, (epoll_pwait, e, ev, 10, 0, mask, 8), (epoll_pwait, e, ev, 300, 0, mask, 8));
+	EPOLL(epoll_pwait, (epoll_pwait, e, ev, 10, 0, mask, 8),
+	      (epoll_pwait, e, ev, 300, 0, mask, 8));
 }
 
 ROW(epoll_pwait2)
@@ -180,26 +184,27 @@ ROW(epoll_pwait2)
 	uint64_t *mask = mask_with_ours();
 	struct timespec *ts = IN(struct timespec, 0, 1000);
 
-	EPOLL(epoll_pwait2, (epoll_pwait2, e, ev, 10, ts, mask, 8), (epoll_pwait2, e, ev, 300, ts, mask, 8));
+	EPOLL(epoll_pwait2, (epoll_pwait2, e, ev, 10, ts, mask, 8),
+	      (epoll_pwait2, e, ev, 300, ts, mask, 8));
 }
 
-#define SIGNALFD(call, ...)                                                                                  \
-	do {                                                                                                 \
-		sigset_t usr1, old;                                                                          \
-		uint64_t *mask = mask_with_ours();                                                           \
-		uint32_t *info = opaque(128);                                                                \
-		sigemptyset(&usr1);                                                                          \
-		sigaddset(&usr1, SIGUSR1);                                                                   \
-		sigprocmask(SIG_BLOCK, &usr1, &old);                                                         \
-		int fd = (int)DONE(call, -1, __VA_ARGS__);                                                   \
-		FAULTS(call, -1, __VA_ARGS__);                                                               \
-		raise(SIGUSR1);                                                                              \
-		FAULTS(read, fd, info, 128);                                                                 \
-		raise(SIGUSR1);                                                                              \
-		CALL(read, fd, info, 128);                                                                   \
-		say("signal %u", info[0]);                                                                   \
-		sigprocmask(SIG_SETMASK, &old, NULL);                                                        \
-		close(fd);                                                                                   \
+#define SIGNALFD(call, ...)                                                                        \
+	do {                                                                                       \
+		sigset_t usr1, old;                                                                \
+		uint64_t *mask = mask_with_ours();                                                 \
+		uint32_t *info = opaque(128);                                                      \
+		sigemptyset(&usr1);                                                                \
+		sigaddset(&usr1, SIGUSR1);                                                         \
+		sigprocmask(SIG_BLOCK, &usr1, &old);                                               \
+		int fd = (int)DONE(call, -1, __VA_ARGS__);                                         \
+		FAULTS(call, -1, __VA_ARGS__);                                                     \
+		raise(SIGUSR1);                                                                    \
+		FAULTS(read, fd, info, 128);                                                       \
+		raise(SIGUSR1);                                                                    \
+		CALL(read, fd, info, 128);                                                         \
+		say("signal %u", info[0]);                                                         \
+		sigprocmask(SIG_SETMASK, &old, NULL);                                              \
+		close(fd);                                                                         \
 	} while (0)
 
 ROW(signalfd)
@@ -220,7 +225,8 @@ static int new_timerfd(void)
 ROW(timerfd_settime)
 {
 	int fd = new_timerfd();
-	struct itimerspec *set = IN(struct itimerspec, .it_value = {1000, 5}, .it_interval = {7, 8}),
+	struct itimerspec *set = IN(struct itimerspec, .it_value = {1000, 5},
+				    .it_interval = {7, 8}),
 			  *old = opaque(sizeof(*old));
 	uint64_t *n = out(8);
 
@@ -245,7 +251,8 @@ ROW(timerfd_gettime)
 	int fd = new_timerfd();
 	struct itimerspec *got = opaque(sizeof(*got));
 
-	timerfd_settime(fd, 0, &(struct itimerspec){.it_value = {1000, 5}, .it_interval = {7, 8}}, NULL);
+	timerfd_settime(fd, 0, &(struct itimerspec){.it_value = {1000, 5}, .it_interval = {7, 8}},
+			NULL);
 	CALL(timerfd_gettime, fd, got);
 	say("%d %ld %ld", got->it_value.tv_sec > 900, (long)got->it_interval.tv_sec,
 	    got->it_interval.tv_nsec);

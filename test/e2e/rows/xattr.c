@@ -1,4 +1,5 @@
-/* xattr.c - rows of extended attributes, and of the attributes that file systems have of their own. */
+/* xattr.c - rows of extended attributes, and of the attributes that file systems have of their
+ * own. */
 #include <sys/xattr.h>
 
 #include "rows.h"
@@ -24,56 +25,56 @@ static void show(void)
 }
 
 /* file: how the call names the file. */
-#define SET(call, file)                                                                                      \
-	do {                                                                                                 \
-		int fd = new_file();                                                                         \
-		char *name = str(NAME), *attr = str(ATTR), *value = out(BYTES);                              \
-		(void)name;                                                                                  \
-		CALL(call, file, attr, value, BYTES, XATTR_CREATE);                                          \
-		show();                                                                                      \
-		CALL(call, file, attr, value, BYTES, XATTR_CREATE);                                          \
-		CALL(call, file, attr, value, 0x100000, 0);                                                  \
-		FAULTS(call, file, attr, value, BYTES, 0);                                                   \
-		show();                                                                                      \
-		close(fd);                                                                                   \
+#define SET(call, file)                                                                            \
+	do {                                                                                       \
+		int fd = new_file();                                                               \
+		char *name = str(NAME), *attr = str(ATTR), *value = out(BYTES);                    \
+		(void)name;                                                                        \
+		CALL(call, file, attr, value, BYTES, XATTR_CREATE);                                \
+		show();                                                                            \
+		CALL(call, file, attr, value, BYTES, XATTR_CREATE);                                \
+		CALL(call, file, attr, value, 0x100000, 0);                                        \
+		FAULTS(call, file, attr, value, BYTES, 0);                                         \
+		show();                                                                            \
+		close(fd);                                                                         \
 	} while (0)
-#define GET(call, file)                                                                                      \
-	do {                                                                                                 \
-		int fd = new_file();                                                                         \
-		char *name = str(NAME), *attr = str(ATTR), *value = out(BYTES);                              \
-		(void)name;                                                                                  \
-		fsetxattr(fd, ATTR, value, BYTES, 0);                                                        \
-		char *b = out(PAGE + 8);                                                                     \
-		CALL(call, file, attr, b, PAGE + 8);                                                         \
-		CALL(call, file, attr, b, 10);                                                               \
-		CALL(call, file, attr, NULL, 0);                                                             \
-		FAULTS(call, file, attr, b, 250);                                                            \
-		CALL(call, file, str("user.none"), b, 10);                                                   \
-		close(fd);                                                                                   \
+#define GET(call, file)                                                                            \
+	do {                                                                                       \
+		int fd = new_file();                                                               \
+		char *name = str(NAME), *attr = str(ATTR), *value = out(BYTES);                    \
+		(void)name;                                                                        \
+		fsetxattr(fd, ATTR, value, BYTES, 0);                                              \
+		char *b = out(PAGE + 8);                                                           \
+		CALL(call, file, attr, b, PAGE + 8);                                               \
+		CALL(call, file, attr, b, 10);                                                     \
+		CALL(call, file, attr, NULL, 0);                                                   \
+		FAULTS(call, file, attr, b, 250);                                                  \
+		CALL(call, file, str("user.none"), b, 10);                                         \
+		close(fd);                                                                         \
 	} while (0)
-#define LIST(call, ...)                                                                                      \
-	do {                                                                                                 \
-		int fd = new_file();                                                                         \
-		char *name = str(NAME), *b = out(300);                                                       \
-		(void)name;                                                                                  \
-		fsetxattr(fd, ATTR, "1", 1, 0);                                                              \
-		fsetxattr(fd, ATTR_2, "2", 1, 0);                                                            \
-		CALL(call, __VA_ARGS__, b, 300);                                                             \
-		CALL(call, __VA_ARGS__, b, 5);                                                               \
-		FAULTS(call, __VA_ARGS__, b, 300);                                                           \
-		close(fd);                                                                                   \
+#define LIST(call, ...)                                                                            \
+	do {                                                                                       \
+		int fd = new_file();                                                               \
+		char *name = str(NAME), *b = out(300);                                             \
+		(void)name;                                                                        \
+		fsetxattr(fd, ATTR, "1", 1, 0);                                                    \
+		fsetxattr(fd, ATTR_2, "2", 1, 0);                                                  \
+		CALL(call, __VA_ARGS__, b, 300);                                                   \
+		CALL(call, __VA_ARGS__, b, 5);                                                     \
+		FAULTS(call, __VA_ARGS__, b, 300);                                                 \
+		close(fd);                                                                         \
 	} while (0)
-#define REMOVE(call, ...)                                                                                    \
-	do {                                                                                                 \
-		int fd = new_file();                                                                         \
-		char *name = str(NAME), *attr = str(ATTR);                                                   \
-		(void)name;                                                                                  \
-		fsetxattr(fd, ATTR, "1", 1, 0);                                                              \
-		FAULTS(call, __VA_ARGS__, attr);                                                             \
-		CALL(call, __VA_ARGS__, attr);                                                               \
-		show();                                                                                      \
-		CALL(call, __VA_ARGS__, attr);                                                               \
-		close(fd);                                                                                   \
+#define REMOVE(call, ...)                                                                          \
+	do {                                                                                       \
+		int fd = new_file();                                                               \
+		char *name = str(NAME), *attr = str(ATTR);                                         \
+		(void)name;                                                                        \
+		fsetxattr(fd, ATTR, "1", 1, 0);                                                    \
+		FAULTS(call, __VA_ARGS__, attr);                                                   \
+		CALL(call, __VA_ARGS__, attr);                                                     \
+		show();                                                                            \
+		CALL(call, __VA_ARGS__, attr);                                                     \
+		close(fd);                                                                         \
 	} while (0)
 
 ROW(setxattr)
