@@ -178,7 +178,7 @@ compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/
 
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.
-DOCS = docs/options.md docs/man/run-with-gmem.1
+DOCS = docs/options.md docs/report.md docs/report.schema.json docs/man/run-with-gmem.1
 docs: $(DOCS:%=$(BUILD)/%) $(BUILD)/docs/man3.made
 	for d in $(DOCS); do cp $(BUILD)/$$d $$d || exit 1; done
 	rm -rf docs/man3 && cp -r $(BUILD)/docs/man3 docs/
@@ -188,6 +188,12 @@ $(BUILD)/docs/options.md: docs/options.head.md $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	{ cat $<; $(BUILD)/gmem-report --options-markdown; \
 	  printf '\n## Devices\n\n`gmem-report --profiles` prints:\n\n'; $(BUILD)/gmem-report --profiles | sed 's/^/    /'; } >$@
+$(BUILD)/docs/report.md: docs/report.head.md $(BUILD)/gmem-report
+	@mkdir -p $(@D)
+	{ cat $<; $(BUILD)/gmem-report --fields-markdown; } >$@
+$(BUILD)/docs/report.schema.json: $(BUILD)/gmem-report
+	@mkdir -p $(@D)
+	$< --schema >$@
 $(BUILD)/docs/man/%.1: docs/man/%.1.in $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	$(BUILD)/gmem-report --options | sed 's/^  --/.TP\n.B --/; s/^  *//; s/-/\\-/g; s/ *valid:/.br\nValid:/' >$@.options
@@ -227,6 +233,7 @@ install: all
 	@$(call put_template,packaging/gmemConfig.cmake.in,$(LIBDIR)/cmake/gmem)
 	@$(call put_template,packaging/gmemConfigVersion.cmake.in,$(LIBDIR)/cmake/gmem)
 	@$(call put,644,$(DEVICES),$(PREFIX)/share/gmem/devices)
+	@$(call put,644,docs/report.schema.json,$(PREFIX)/share/gmem)
 	@$(call put,644,python/gmem.py,$(PYTHONDIR))
 	@$(foreach m,$(MAN_SRC),$(call put,644,$(m),$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))) &&) :
 	@$(call put,644,README.md CHANGELOG.md LICENSE,$(DOCDIR))

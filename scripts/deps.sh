@@ -23,6 +23,7 @@ test  py:scipy                       python3-scipy
 test  cmd:redis-server               redis-server
 test  cmd:redis-benchmark            redis-tools
 test  cmd:jq                         jq
+test  py:jsonschema                  python3-jsonschema
 test  cmd:pkg-config                 pkg-config
 test  cmd:cmake                      cmake
 test  cmd:sqlite3                    sqlite3

@@ -3,6 +3,7 @@
  * option table.
  */
 #include "tools/view.h"
+#include "tools/view_fields.h"
 #include "devsim/driver/sim.h"
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -30,6 +31,18 @@ static int show_options(int n, char **args)
 static int show_options_markdown(int n, char **args)
 {
 	gmi_opt_help(put, true);
+	return 0;
+}
+
+static int show_schema(int n, char **args)
+{
+	view_print_schema();
+	return 0;
+}
+
+static int show_fields_markdown(int n, char **args)
+{
+	view_print_markdown();
 	return 0;
 }
 
@@ -89,6 +102,8 @@ static int show_help(int n, char **args);
 static const struct verb verbs[] = {
 	{"--options", 0, show_options, "the options of run-with-gmem.sh and their GMEM_ variables"},
 	{"--options-markdown", 0, show_options_markdown, "the same for docs/options.md"},
+	{"--schema", 0, show_schema, "the JSON Schema of the reports"},
+	{"--fields-markdown", 0, show_fields_markdown, "their fields for docs/report.md"},
 	{"--profiles", 0, show_profiles,
 	 "the devices that can be simulated, and the keys that override their properties"},
 	{"--profile-from", 1, profile_from,

@@ -103,6 +103,10 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->d2h_pages = get(&s->d2h_pages);
 	v->prefetched_pages = get(&s->prefetched_pages);
 	v->zeroed_pages = get(&s->zeroed_pages);
+	v->counted_pages = get(&s->counted_pages);
+	v->thrash_granules = get(&s->thrash_granules);
+	v->thrash_throttled = get(&s->thrash_throttled);
+	v->thrash_pins = get(&s->thrash_pins);
 	v->cpu_faults = get(&s->cpu_faults);
 	v->cpu_faults_spurious = get(&s->cpu_faults_spurious);
 	v->p50_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.5);

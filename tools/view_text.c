@@ -141,12 +141,19 @@ static void moved(const struct view *v, FILE *out)
 	if (v->zeroed_pages)
 		row(out, "given as zeros", B(v->zeroed_pages * 4096),
 		    "%s pages never written, nothing copied", N(v->zeroed_pages));
+	if (v->counted_pages)
+		row(out, "moved by use", B(v->counted_pages * 4096),
+		    "%s pages, used often over the bus", N(v->counted_pages));
 	row(out, "moved home", B(v->d2h_bytes), "%s pages", N(v->d2h_pages));
 	if (v->cpu_faults)
 		row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s",
 		    S((double)v->p50_ns / 1e9), S((double)v->p99_ns / 1e9));
 	else
 		row(out, "CPU page faults", "0", "%s", "");
+	if (v->thrash_granules)
+		row(out, "thrashing", B(v->thrash_granules * 65536),
+		    "came back three times within a second; %s faults throttled, %s pins",
+		    N(v->thrash_throttled), N(v->thrash_pins));
 }
 
 #define SITES_SHOWN 8

@@ -1,0 +1,124 @@
+/* view_fields.c - the one table of what a report holds. See view_fields.h. */
+#include "tools/view_fields.h"
+
+#define AT(type, field) offsetof(struct type, field), sizeof(((struct type *)0)->field)
+
+const struct view_field view_fields[] = {
+	{NULL, "program", VIEW_TEXT, AT(view, program), "the executable"},
+	{NULL, "command", VIEW_TEXT, AT(view, command), "its arguments, with spaces between"},
+	{NULL, "pid", VIEW_COUNT, AT(view, pid), "its process"},
+	{NULL, "wall_s", VIEW_SECONDS, AT(view, wall_s), "measured, from its start to its end"},
+	{NULL, "ended", VIEW_TEXT, AT(view, ended),
+	 "`exit`, `exec` (became another program), `signal`, or `unknown`"},
+	{NULL, "signal", VIEW_COUNT, AT(view, signal), "which signal ended it; 0: none"},
+	{"migrated", "h2d_bytes", VIEW_BYTES, AT(view, h2d_bytes), "copied from host to device"},
+	{"migrated", "d2h_bytes", VIEW_BYTES, AT(view, d2h_bytes), "copied from device to host"},
+	{"migrated", "h2d_pages", VIEW_PAGES, AT(view, h2d_pages), "the same in pages"},
+	{"migrated", "d2h_pages", VIEW_PAGES, AT(view, d2h_pages), "the same in pages"},
+	{"migrated", "prefetched_pages", VIEW_PAGES, AT(view, prefetched_pages),
+	 "moved to the device without a fault of their own"},
+	{"migrated", "zeroed_pages", VIEW_PAGES, AT(view, zeroed_pages),
+	 "never written by the program: given to the device as zeros, nothing copied"},
+	{"migrated", "counted_pages", VIEW_PAGES, AT(view, counted_pages),
+	 "moved because they were used often over the bus (`--placement counted`)"},
+	{"thrash", "granules", VIEW_COUNT, AT(view, thrash_granules),
+	 "granules of 64 KiB that came back to a device three times within a second"},
+	{"thrash", "throttled", VIEW_COUNT, AT(view, thrash_throttled),
+	 "faults that were made to wait for that (`--thrash throttle`)"},
+	{"thrash", "pins", VIEW_COUNT, AT(view, thrash_pins),
+	 "granules held on the host for that (`--thrash pin`)"},
+	{"cpu_faults", "count", VIEW_COUNT, AT(view, cpu_faults),
+	 "SIGSEGVs (or userfaultfd events) that brought pages home or restored rights"},
+	{"cpu_faults", "p50_ns", VIEW_NS, AT(view, p50_ns),
+	 "measured inside the handler: median, within 7 %"},
+	{"cpu_faults", "p99_ns", VIEW_NS, AT(view, p99_ns),
+	 "measured inside the handler: 99 % take no longer, within 7 %"},
+	{"cpu_faults", "spurious", VIEW_COUNT, AT(view, cpu_faults_spurious),
+	 "somebody else had been faster"},
+	{"managed", "bytes_peak", VIEW_BYTES, AT(view, managed_peak_bytes),
+	 "address space that may migrate, at its peak"},
+	{"managed", "metadata_bytes", VIEW_BYTES, AT(view, metadata_bytes),
+	 "what the bookkeeping took"},
+	{"offload", "blas_calls", VIEW_COUNT, AT(view, blas_calls), "BLAS-3 calls seen"},
+	{"offload", "blas_device", VIEW_COUNT, AT(view, blas_device), "of these run on the device"},
+	{"offload", "blas_host", VIEW_COUNT, AT(view, blas_host), "of these run on the host"},
+	{"syscalls", "pinned", VIEW_COUNT, AT(view, syscalls_pinned),
+	 "system calls whose buffers were held in place"},
+	{"syscalls", "dispatched", VIEW_COUNT, AT(view, syscalls_dispatched),
+	 "system calls that came through Syscall User Dispatch, because no hook saw them"},
+	{"forks", "count", VIEW_COUNT, AT(view, forks), "forks"},
+	{"forks", "copied_bytes", VIEW_BYTES, AT(view, forks_copied_bytes),
+	 "copied for their children"},
+	{"chaos", "reads", VIEW_COUNT, AT(view, chaos_reads),
+	 "GMEM_CHAOS (for tests): pages read on the device"},
+	{"chaos", "writes", VIEW_COUNT, AT(view, chaos_writes), "pages written on the device"},
+	{"chaos", "places", VIEW_COUNT, AT(view, chaos_places), "pages moved"},
+	{"chaos", "refused", VIEW_COUNT, AT(view, chaos_refused), "what could not be done"},
+};
+const size_t view_nfields = GM_ARRAY_LEN(view_fields);
+
+static const struct view_field device_fields[] = {
+	{NULL, "name", VIEW_TEXT, AT(view_dev, name), "its profile, as given"},
+	{NULL, "mem_bytes", VIEW_BYTES, AT(view_dev, mem_bytes), "its memory; 0: none of its own"},
+	{NULL, "page_bytes", VIEW_BYTES, AT(view_dev, page_bytes), "its page size"},
+	{NULL, "kernels", VIEW_COUNT, AT(view_dev, kernels), "launches that ran to their end"},
+	{NULL, "kernels_failed", VIEW_COUNT, AT(view_dev, kernels_failed), "launches that did not"},
+	{NULL, "faults", VIEW_COUNT, AT(view_dev, faults),
+	 "far faults: a worker touched a page that the device had no right to, and waited for it"},
+	{NULL, "faults_merged", VIEW_COUNT, AT(view_dev, faults_merged),
+	 "faults on pages that had just come with another one"},
+	{NULL, "fault_batches", VIEW_COUNT, AT(view_dev, fault_batches),
+	 "times that the host looked for faults and found some"},
+	{NULL, "modelled_s", VIEW_SECONDS, AT(view_dev, modelled_s),
+	 "virtual time of the device model: kernels, faults, transfers"},
+	{NULL, "resident_peak_bytes", VIEW_BYTES, AT(view_dev, resident_peak_bytes),
+	 "most device memory that held pages at one time"},
+	{NULL, "evicted_bytes", VIEW_BYTES, AT(view_dev, evicted_bytes), "sent home to make room"},
+	{NULL, "remote_bytes", VIEW_BYTES, AT(view_dev, remote_bytes),
+	 "mapped over the bus instead of moved"},
+	{NULL, "restarts", VIEW_COUNT, AT(view_dev, restarts), "device processes that were lost"},
+};
+static const struct view_field kernel_fields[] = {
+	{NULL, "name", VIEW_TEXT, AT(view_kernel, name),
+	 "of BLAS, of a module, or an OpenMP target region: its function and line; `other`: more "
+	 "than 63"},
+	{NULL, "device", VIEW_COUNT, AT(view_kernel, device), "the index of its device"},
+	{NULL, "launches", VIEW_COUNT, AT(view_kernel, launches), "that ran to their end"},
+	{NULL, "failed", VIEW_COUNT, AT(view_kernel, failed), "that did not"},
+	{NULL, "wall_s", VIEW_SECONDS, AT(view_kernel, wall_s), "measured in the device process"},
+	{NULL, "modelled_s", VIEW_SECONDS, AT(view_kernel, modelled_s), "the model's"},
+	{NULL, "faults", VIEW_COUNT, AT(view_kernel, faults),
+	 "page faults of its threads; a thread that a library keeps for several regions at once "
+	 "counts for "
+	 "none"},
+	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_kernel, h2d_bytes),
+	 "what serving these moved to the device"},
+};
+static const struct view_field site_fields[] = {
+	{NULL, "where", VIEW_TEXT, AT(view_site, where),
+	 "who asked for memory that moved: caller of mmap, or of malloc of 2 MiB and more "
+	 "(function and line "
+	 "where "
+	 "binutils' addr2line finds them); `other`: small blocks"},
+	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_site, h2d_bytes),
+	 "copied to a device. Counted by 2 MiB block: where two allocations share one, the larger "
+	 "gets it"},
+	{NULL, "d2h_bytes", VIEW_BYTES, AT(view_site, d2h_bytes), "copied home"},
+	{NULL, "cpu_faults", VIEW_COUNT, AT(view_site, cpu_faults), "of the CPU on it"},
+	{NULL, "device_faults", VIEW_COUNT, AT(view_site, device_faults), "of devices on it"},
+};
+
+#define LIST(key, meaning, fields, items, count)                                                   \
+	{                                                                                          \
+		key, meaning, fields, GM_ARRAY_LEN(fields), offsetof(struct view, items),          \
+			offsetof(struct view, count), sizeof(((struct view *)0)->items[0]),        \
+			GM_ARRAY_LEN(((struct view *)0)->items)                                    \
+	}
+
+const struct view_list view_lists[] = {
+	LIST("devices", "the simulated devices that were used", device_fields, dev, ndev),
+	LIST("kernels", "one kernel on one device, the longest first", kernel_fields, kernel,
+	     nkernels),
+	LIST("sites", "the allocations that moved, most bytes first", site_fields, site, nsites),
+};
+const size_t view_nlists = GM_ARRAY_LEN(view_lists);
