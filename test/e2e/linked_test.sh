@@ -6,7 +6,7 @@ want='sum of the list|and with|nodes of the tree|sum of their depths|vertices re
 
 gpu=pcie4-gpu,mem
 for device in $gpu=64M $gpu=8M $gpu=4M,page=4K $gpu=2M,page=4K $gpu=16M,page=2M $gpu=8M,workers=2 $gpu=0 remote-accel; do
-	if timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json -- "$build/examples/linked" \
+	if timeout 300 "$top/scripts/run-with-gmem.sh" --report report.json -- "$build/examples/linked" \
 		"$build/examples/linked_kernels.so" "$device" >out 2>err &&
 		[ "$(grep -cE "^($want)" out)" = 6 ] && [ "$(jq '.devices[-1].kernels' report.json)" = 3 ]; then
 		ok "linked structures, $device"

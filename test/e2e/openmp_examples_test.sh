@@ -16,7 +16,7 @@ fi
 on_device() {
 	local placement=migrate
 	[ "$1 $2" = "bfs 16M" ] && placement=counted
-	timeout 150 "$top/scripts/run-with-gmem.sh" --report report.json --placement $placement --device pcie4-gpu,mem=8M -- \
+	timeout 400 "$top/scripts/run-with-gmem.sh" --report report.json --placement $placement --device pcie4-gpu,mem=8M -- \
 		"$build/examples/openmp/$1" "$2" "$3" >out 2>err &&
 		grep -q ': equal$' out && [ "$(jq '.devices[0].kernels' report.json)" -ge "$3" ]
 }
