@@ -110,7 +110,7 @@ $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
 # The only user of jansson; static, so that the reporter starts fast and installs alone.
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
-	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lpthread
+	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
 
 # What names the version is made anew with it.
 $(call obj,$(shell grep -rlw GMEM_VERSION core tools --include=*.c)) $(BUILD)/docs/man3.made $(BUILD)/docs/man/run-with-gmem.1: $(BUILD)/version

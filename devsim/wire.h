@@ -19,17 +19,19 @@
 #include <stdint.h>
 
 #define DS_MAGIC   0x56454447u
-#define DS_VERSION 6
+#define DS_VERSION 7
 #define DS_WINDOWS 16
 #define DS_CMDS	   4096 /* power of two */
-/* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
-#define DS_SLOTS       64
+#define DS_SLOTS                                                                                   \
+	64 /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
 #define DS_LAUNCHES    32
 #define DS_FAULT_MAPS  64
 #define DS_ARGS_MAX    512
 #define DS_WRITTEN_MAX 1024
 #define DS_NAME_MAX    256
 #define DS_MODULES     32
+#define DS_TOUCHED     4096 /* power of two */
+#define DS_LEAVES      32   /* 64 KiB each, of 2 MiB */
 #define DS_REPLY_SPAN                                                                              \
 	((uint64_t)2                                                                               \
 	 << 20) /* a reply's entries lie in the aligned 2 MiB around its address                 \
@@ -145,11 +147,20 @@ struct ds_launch {
 	 * is lost. */
 	uint64_t journal_bytes;
 	_Atomic uint32_t journal_valid;
+	/* The host asks for it (sample): the pages of 4 KiB that it touched (dev_touch.c), and what finding out took. */
+	uint32_t sample;
+	uint64_t local_pages, remote_pages, sample_ns;
 	uint64_t reply; /* dev_launch_reply() */
 	/* What a region wrote outside the windows, as in DS_F_FOREIGN_WRITE, where it is little:
 	 * for the launching thread. */
 	uint32_t written_bytes;
 	unsigned char written[DS_WRITTEN_MAX];
+};
+
+/* Pages of 4 KiB touched over the bus by a sampled launch, by 64 KiB. */
+struct ds_touched {
+	uint64_t va; /* of 2 MiB */
+	uint8_t pages[DS_LEAVES];
 };
 
 struct ds_ctl {
@@ -183,6 +194,9 @@ struct ds_ctl {
 
 	/* answer to ACCESSED: a bit for each 4 KiB; valid once cmd_tail has passed it */
 	uint64_t accessed[8];
+
+	_Atomic uint32_t touched_head, touched_tail; /* device: next to write; host: next to read */
+	struct ds_touched touched[DS_TOUCHED];
 
 	struct ds_cmd cmd[DS_CMDS];
 	struct ds_fault fault[DS_SLOTS];

@@ -1,5 +1,6 @@
 /* view.c - the counters of a run as plain numbers. */
 #include "tools/view.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,52 @@ static void device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->evicted_bytes = get(&d->evicted_bytes);
 	to->remote_bytes = get(&d->remote_bytes);
 	to->restarts = get(&d->restarts);
-	to->modelled_s = (double)get(&d->modelled_ns) / 1e9;
+	to->unmodelled = get(&d->unmodelled);
+	to->touched_bytes = get(&d->touched_bytes);
+	to->bus_bytes = get(&d->bus_bytes);
+	to->cpu_bus_bytes = get(&d->cpu_bus_bytes);
+	to->known_s = (double)get(&d->modelled_ns) / 1e9;
+	to->kernel_s = (double)get(&d->kernel_ns) / 1e9;
+	to->bus_s = (double)get(&d->bus_ns) / 1e9;
+	to->fault_s = (double)get(&d->fault_ns) / 1e9;
+	to->link_s = (double)get(&d->link_ns) / 1e9;
+	to->cpu_bus_s = (double)get(&d->cpu_bus_ns) / 1e9;
+	to->modelled_s = to->unmodelled ? NAN : to->known_s;
+}
+
+/* ---- what modelled times are known from ---- */
+
+/* Bytes over the bus that the means of this kernel's launches may be off by, at two standard errors. */
+static double error_bytes(const struct gm_kernel_stats *k)
+{
+	double n = (double)get(&k->samples), mean = n > 0 ? (double)get(&k->remote_pages) / n : 0;
+	double var = n > 1 ? ((double)get(&k->remote_pages2) - n * mean * mean) / (n - 1) : 0;
+	double error = n > 1 ? 2 * sqrt(fmax(var, 0) / n)
+			     : mean; /* of one: anything up to twice as much */
+
+	return (double)get(&k->estimated) * error * 4096;
+}
+
+static void basis(char *to, size_t bytes, bool unmodelled, bool estimated, double part)
+{
+	if (unmodelled)
+		snprintf(to, bytes, "not modelled");
+	else if (estimated)
+		snprintf(to, bytes, "sampled +-%.0f %%", ceil(100 * part));
+	else
+		snprintf(to, bytes, "counted");
+}
+
+static void device_basis(struct view_dev *to, const struct gm_stats *s, unsigned d)
+{
+	double error = 0;
+
+	for (unsigned i = 0; i < GM_KERNELS; i++)
+		if (get(&s->kernel[i].estimated) && get(&s->kernel[i].device) == d)
+			error += error_bytes(&s->kernel[i]);
+	double bus = (double)to->bus_bytes, part = bus > 0 ? error / bus * to->bus_s : 0;
+	basis(to->basis, sizeof to->basis, to->unmodelled, get(&s->dev[d].estimated),
+	      to->known_s > 0 ? part / to->known_s : 0);
 }
 
 static uint64_t moved(const struct view_site *s)
@@ -79,7 +125,12 @@ static void kernels(struct view *v, const struct gm_stats *s)
 		to->faults = get(&from->faults);
 		to->h2d_bytes = get(&from->h2d_bytes);
 		to->wall_s = (double)get(&from->wall_ns) / 1e9;
-		to->modelled_s = (double)get(&from->modelled_ns) / 1e9;
+		to->modelled_s =
+			get(&from->unmodelled) ? NAN : (double)get(&from->modelled_ns) / 1e9;
+		double over = (double)get(&from->estimated) * (double)get(&from->remote_pages) *
+			      4096 / fmax((double)get(&from->samples), 1);
+		basis(to->basis, sizeof to->basis, get(&from->unmodelled), get(&from->estimated),
+		      over > 0 ? error_bytes(from) / over : 0);
 		v->nkernels++;
 	}
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
@@ -95,8 +146,10 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->pid = (uint64_t)atomic_load(&s->pid);
 	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
 	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);
-	for (unsigned d = 0; d < v->ndev; d++)
+	for (unsigned d = 0; d < v->ndev; d++) {
 		device(&v->dev[d], &s->dev[d]);
+		device_basis(&v->dev[d], s, d);
+	}
 	v->h2d_bytes = get(&s->h2d_bytes);
 	v->d2h_bytes = get(&s->d2h_bytes);
 	v->h2d_pages = get(&s->h2d_pages);

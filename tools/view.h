@@ -16,7 +16,11 @@ struct view_dev {
 	char name[64];
 	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, faults_merged,
 		fault_batches, resident_peak_bytes, evicted_bytes, remote_bytes, restarts;
-	double modelled_s;
+	uint64_t unmodelled, touched_bytes, bus_bytes, cpu_bus_bytes;
+	/* The known parts of the modelled time, and their sum: the whole only if nothing is unmodelled. */
+	double modelled_s, known_s, kernel_s, bus_s, fault_s, link_s, cpu_bus_s;
+	char basis
+		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
 };
 struct view_site {
 	char where
@@ -27,6 +31,7 @@ struct view_kernel {
 	char name[80];
 	uint64_t device, launches, failed, faults, h2d_bytes;
 	double wall_s, modelled_s;
+	char basis[32];
 };
 struct view {
 	char program[256];  /* the executable */

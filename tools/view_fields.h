@@ -15,7 +15,16 @@
  */
 #define VIEW_SCHEMA 1
 
-enum view_kind { VIEW_COUNT, VIEW_BYTES, VIEW_PAGES, VIEW_NS, VIEW_SECONDS, VIEW_TEXT };
+enum view_kind {
+	VIEW_COUNT,
+	VIEW_BYTES,
+	VIEW_PAGES,
+	VIEW_NS,
+	VIEW_SECONDS,
+	VIEW_KNOWN_SECONDS,
+	VIEW_TEXT
+};
+/* VIEW_KNOWN_SECONDS: null in the JSON, NAN here, when it is not known. */
 struct view_field {
 	const char *group, *key; /* group NULL: not in an object of its own */
 	enum view_kind kind;

@@ -2,6 +2,7 @@
 #include "tools/view_fields.h"
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,10 @@ static json_t *value(const struct view_field *f, const void *from)
 	const void *at = (const char *)from + f->offset;
 
 	switch (f->kind) {
+	case VIEW_KNOWN_SECONDS:
+		if (isnan(*(const double *)at))
+			return json_null();
+		/* fall through */
 	case VIEW_SECONDS:
 		return json_real(*(const double *)at);
 	case VIEW_TEXT:
@@ -111,6 +116,9 @@ static void read_field(const struct view_field *f, const json_t *root, void *to)
 	void *at = (char *)to + f->offset;
 
 	switch (f->kind) {
+	case VIEW_KNOWN_SECONDS:
+		*(double *)at = json_is_null(j) ? NAN : json_number_value(j);
+		break;
 	case VIEW_SECONDS:
 		*(double *)at = json_number_value(j);
 		break;

@@ -8,7 +8,8 @@ static const struct {
 } kinds[] = {
 	[VIEW_COUNT] = {"integer", ""},	     [VIEW_BYTES] = {"integer", "bytes"},
 	[VIEW_PAGES] = {"integer", "4 KiB"}, [VIEW_NS] = {"integer", "ns"},
-	[VIEW_SECONDS] = {"number", "s"},    [VIEW_TEXT] = {"string", ""},
+	[VIEW_SECONDS] = {"number", "s"},    [VIEW_KNOWN_SECONDS] = {"number", "s or null"},
+	[VIEW_TEXT] = {"string", ""},
 };
 
 /* ---- JSON Schema --------------------------------------------------------------------------------- */
@@ -29,6 +30,8 @@ static json_t *of_field(const struct view_field *f)
 {
 	json_t *j = json_pack("{s:s, s:s}", "type", kinds[f->kind].type, "description", f->meaning);
 
+	if (f->kind == VIEW_KNOWN_SECONDS)
+		json_object_set_new(j, "type", json_pack("[s, s]", "number", "null"));
 	if (f->kind != VIEW_TEXT)
 		json_object_set_new(j, "minimum", json_integer(0));
 	if (*kinds[f->kind].unit)

@@ -1,5 +1,6 @@
 /* view_text.c - the report for people: a label, one number, and what it means. */
 #include "tools/view.h"
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,42 @@ static void head(const struct view *v, FILE *out)
 	fprintf(out, " after %s\n", S(v->wall_s));
 }
 
+/* A sum that lacks a part is not printed as the whole. */
+static void modelled(const struct view_dev *d, FILE *out)
+{
+	const struct {
+		double s;
+		const char *what;
+	} parts[] = {
+		{d->kernel_s, "kernels"},
+		{d->bus_s, "over the bus"},
+		{d->fault_s, "far faults"},
+		{d->link_s, "transfers"},
+		{d->cpu_bus_s, "the CPU over the bus"},
+	};
+	const char *sep = "";
+
+	if (d->unmodelled)
+		row(out, "  modelled time", "not known",
+		    "%s of %s launches compute, or reach over the bus, what nobody counted; the "
+		    "rest:",
+		    N(d->unmodelled), N(d->kernels + d->kernels_failed));
+	else
+		row(out, "  modelled time", S(d->modelled_s),
+		    "what the modelled hardware would need; not measured%s%s",
+		    strcmp(d->basis, "counted") && *d->basis ? "; " : "",
+		    strcmp(d->basis, "counted") ? d->basis : "");
+	if (d->kernel_s + d->bus_s + d->fault_s + d->link_s + d->cpu_bus_s == 0)
+		return;
+	fprintf(out, "  %-30s", "");
+	for (unsigned i = 0; i < GM_ARRAY_LEN(parts); i++)
+		if (parts[i].s > 0) {
+			fprintf(out, "%s%s %s", sep, parts[i].what, S(parts[i].s));
+			sep = ", ";
+		}
+	fputc('\n', out);
+}
+
 static void device(const struct view_dev *d, FILE *out)
 {
 	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name,
@@ -121,15 +158,16 @@ static void device(const struct view_dev *d, FILE *out)
 	if (d->kernels_failed)
 		row(out, "  kernels failed", N(d->kernels_failed), "%s", "");
 	row(out, "  page faults", N(d->faults), "%s", "");
-	row(out, "  modelled time", S(d->modelled_s),
-	    "what the modelled hardware would need; not measured");
+	modelled(d, out);
 	if (d->mem_bytes)
 		row(out, "  resident", B(d->resident_peak_bytes), "at the peak, %s of its memory",
 		    PART(d->resident_peak_bytes, d->mem_bytes));
 	if (d->evicted_bytes)
 		row(out, "  evicted", B(d->evicted_bytes), "sent home to make room");
 	if (d->remote_bytes)
-		row(out, "  remote", B(d->remote_bytes), "used over the bus instead of moved");
+		row(out, "  remote", B(d->remote_bytes), "used over the bus instead of moved%s%s",
+		    d->bus_bytes ? "; by launches, each page once: " : "",
+		    d->bus_bytes ? B(d->bus_bytes) : "");
 	if (d->restarts)
 		row(out, "  restarts", N(d->restarts), "its process was lost");
 }
@@ -162,13 +200,18 @@ static void kernels(const struct view *v, FILE *out)
 {
 	if (!v->nkernels)
 		return;
-	fputs("  kernels (device, launches, time measured, faults, moved to the device by these)\n",
+	fputs("  kernels (device, launches, time measured, modelled, faults, moved to the device "
+	      "by these)\n",
 	      out);
 	for (unsigned i = 0; i < v->nkernels && i < SITES_SHOWN; i++) {
 		const struct view_kernel *k = &v->kernel[i];
-		fprintf(out, "    %2u %9s %10s %9s %10s  %s%s\n", (unsigned)k->device,
-			N(k->launches + k->failed), S(k->wall_s), N(k->faults), B(k->h2d_bytes),
-			k->name, k->failed ? " (some failed)" : "");
+		fprintf(out, "    %2u %9s %10s %10s %9s %10s  %s%s%s%s%s\n", (unsigned)k->device,
+			N(k->launches + k->failed), S(k->wall_s),
+			isnan(k->modelled_s) ? "not known" : S(k->modelled_s), N(k->faults),
+			B(k->h2d_bytes), k->name, k->failed ? " (some failed)" : "",
+			strncmp(k->basis, "sampled", 7) ? "" : " (",
+			strncmp(k->basis, "sampled", 7) ? "" : k->basis,
+			strncmp(k->basis, "sampled", 7) ? "" : ")");
 	}
 	if (v->nkernels > SITES_SHOWN)
 		fprintf(out, "    and %u more\n", (unsigned)v->nkernels - SITES_SHOWN);

@@ -10,6 +10,7 @@
  */
 #include "core/count/report.h"
 #include "core/count/site.h"
+#include "core/page/cpu_bus.h"
 #include "core/page/thread.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -284,6 +285,7 @@ void gmi_report_finish(void)
 	if (fd < 0)
 		return;
 	gmc_stats_move(gmi_stats, &gmc_stats_private);
+	gmi_bus_settle();
 	note_metadata();
 	gmc_threads_count();
 	atomic_store(&gmi_stats->end_ns, gmi_now_ns());

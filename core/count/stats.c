@@ -90,7 +90,13 @@ static const size_t dev_sums[] = {
 	offsetof(struct gm_dev_stats, faults),	      offsetof(struct gm_dev_stats, faults_merged),
 	offsetof(struct gm_dev_stats, fault_batches), offsetof(struct gm_dev_stats, modelled_ns),
 	offsetof(struct gm_dev_stats, evicted_bytes), offsetof(struct gm_dev_stats, restarts),
-	offsetof(struct gm_dev_stats, remote_bytes),
+	offsetof(struct gm_dev_stats, remote_bytes),  offsetof(struct gm_dev_stats, kernel_ns),
+	offsetof(struct gm_dev_stats, bus_ns),	      offsetof(struct gm_dev_stats, fault_ns),
+	offsetof(struct gm_dev_stats, link_ns),	      offsetof(struct gm_dev_stats, cpu_bus_ns),
+	offsetof(struct gm_dev_stats, unmodelled),    offsetof(struct gm_dev_stats, estimated),
+	offsetof(struct gm_dev_stats, unseen),	      offsetof(struct gm_dev_stats, touched_bytes),
+	offsetof(struct gm_dev_stats, bus_bytes),     offsetof(struct gm_dev_stats, cpu_bus_bytes),
+	offsetof(struct gm_dev_stats, copies_ns),
 };
 
 static const size_t site_sums[] = {
@@ -101,9 +107,19 @@ static const size_t site_sums[] = {
 };
 
 static const size_t kernel_sums[] = {
-	offsetof(struct gm_kernel_stats, launches), offsetof(struct gm_kernel_stats, failed),
-	offsetof(struct gm_kernel_stats, wall_ns),  offsetof(struct gm_kernel_stats, modelled_ns),
-	offsetof(struct gm_kernel_stats, faults),   offsetof(struct gm_kernel_stats, h2d_bytes),
+	offsetof(struct gm_kernel_stats, launches),
+	offsetof(struct gm_kernel_stats, failed),
+	offsetof(struct gm_kernel_stats, wall_ns),
+	offsetof(struct gm_kernel_stats, modelled_ns),
+	offsetof(struct gm_kernel_stats, samples),
+	offsetof(struct gm_kernel_stats, touched_pages),
+	offsetof(struct gm_kernel_stats, remote_pages),
+	offsetof(struct gm_kernel_stats, remote_pages2),
+	offsetof(struct gm_kernel_stats, sample_ns),
+	offsetof(struct gm_kernel_stats, unmodelled),
+	offsetof(struct gm_kernel_stats, estimated),
+	offsetof(struct gm_kernel_stats, faults),
+	offsetof(struct gm_kernel_stats, h2d_bytes),
 };
 
 static void move_at(void *to, void *from, const size_t *offsets, size_t n)

@@ -1,7 +1,9 @@
 /* The CPU's mappings of device memory. See cpu_bus.h. */
 #include "core/page/cpu_bus.h"
 #include "core/page/cpu_mmu.h"
+#include "core/page/migrate.h"
 #include "core/page/rights.h"
+#include <sys/mman.h>
 
 /* The device that has page i to itself, and keeps it; NULL: none. */
 static struct gm_dev *keeper(const struct gm_block *b, unsigned i)
@@ -16,6 +18,48 @@ static struct gm_dev *keeper(const struct gm_block *b, unsigned i)
 	}
 	return NULL;
 }
+
+/* ---- what the CPU reached ---- */
+
+static _Atomic bool used; /* has there ever been such a mapping? */
+
+static void settle(struct gm_block *b, gm_bm set)
+{
+	gm_bm touched = gm_bm_and(gmc_touched(b, 0, GM_PAGES_PER_BLOCK), set);
+
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		struct gm_ctx *ctx = b->dev[d] ? b->as->ctx[d] : NULL;
+		gm_bm on = ctx ? gm_bm_and(touched, b->dev[d]->valid) : gm_bm_zero();
+		if (!gm_bm_empty(on) && ctx->dev->mmu->account_cpu)
+			ctx->dev->mmu->account_cpu(ctx->pmap, gm_bm_count(on) * GM_PAGE_BYTES);
+	}
+	gm_bm_for_each_run (&touched, first, end)
+		gm_sys3(SYS_madvise, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES,
+			MADV_DONTNEED);
+}
+
+void gmi_bus_settle(void)
+{
+	if (gm_likely(!atomic_load_explicit(&used, memory_order_relaxed)) || !gmi_opt.sample)
+		return;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gmc_registry_lock);
+	for (int i = 0; i < GM_MAX_AS; i++) {
+		struct gm_block *b;
+		if (!gmc_spaces[i])
+			continue;
+		gm_for_each_block (gmc_spaces[i], b) {
+			gmi_lock(&b->lock);
+			if (!gm_bm_empty(b->cpu_bus))
+				settle(b, b->cpu_bus);
+			gmi_unlock(&b->lock);
+		}
+	}
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+}
+
+/* ---- mappings ---- */
 
 static int map_run(struct gm_block *b, struct gm_dev *dev, unsigned first, unsigned end)
 {
@@ -32,6 +76,7 @@ bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around)
 
 	if (!dev)
 		return false;
+	atomic_store_explicit(&used, true, memory_order_relaxed);
 	struct gm_block_dev *bd = b->dev[dev->index];
 	around = gm_bm_and(gm_bm_andnot(around, gm_bm_or(b->host, b->cpu_bus)),
 			   gm_bm_and(bd->valid, b->adopted));
@@ -54,6 +99,8 @@ bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around)
 int gmc_bus_unmap(struct gm_block *b, gm_bm set)
 {
 	set = gm_bm_and(set, b->cpu_bus);
+	if (gmi_opt.sample && !gm_bm_empty(set))
+		settle(b, set);
 	gm_bm_for_each_run (&set, first, end) {
 		int err = gmc_cpu->adopt(b, first, end, false);
 		if (err)

@@ -21,5 +21,11 @@ bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around);
 /* The CPU's mappings of `set` over the bus end: out of reach, as any page on a device. 0 or
  * -ENOMEM. */
 int gmc_bus_unmap(struct gm_block *b, gm_bm set);
+/*
+ * Tells the drivers what the CPU has reached over their buses since the last time: pages of which
+ * the kernel has entries (by reads up to 64 KiB at a time, its fault-around), which are dropped;
+ * the mappings stay. At every launch, and at the end. No locks held.
+ */
+GM_EXPORT void gmi_bus_settle(void);
 
 #endif

@@ -15,6 +15,7 @@ struct gm_options gmi_opt = {
 	.device = {DEFAULT_DEVICE},
 	.offload_blas = true,
 	.blas_min = 500,
+	.sample = true,
 	.prefetch = GM_PREFETCH_TREE,
 	.evict = GM_EVICT_LRU2M,
 	.thrash = GM_THRASH_PIN,
@@ -452,6 +453,10 @@ static const struct option options[] = {
 	 parse_word, AT(fault), fault_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
+	{"GMEM_SAMPLE", "--sample", "0|1", "1", "0, 1",
+	 "0: nobody looks which pages a launch touches; what crosses the bus in place is then not "
+	 "modelled",
+	 parse_bool, AT(sample)},
 	{"GMEM_RETAIN", "--retain", "BYTES", "512M", "bytes: 0, 4096, 64K, 1.5G",
 	 "host memory kept behind for pages that went to a device, so that coming home costs less",
 	 parse_size, AT(retain_bytes)},

@@ -46,6 +46,7 @@ struct gm_options {
 	unsigned reclaim_percent;
 	enum gm_fault_kind fault;
 	bool throttle;	       /* GMEM_THROTTLE=1 */
+	bool sample;	       /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */
 	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;
 	bool report_given;	/* GMEM_REPORT stood in the environment */

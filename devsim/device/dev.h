@@ -4,6 +4,7 @@
  *
  *	dev_main    maps what it was given, starts the threads, ends when the host does
  *	dev_mmu     the page table: applies the ring's commands and replies to faults (lock: page table)
+ *	dev_touch   which pages a launch touched
  *	dev_fault   SIGSEGV of any thread: post, wait, map, go on; or end the kernel
  *	dev_foreign the program's memory outside the windows, while a region runs (lock: foreign)
  *	dev_worker  compute workers: launches in order, block by block (lock: queue)
@@ -44,6 +45,20 @@ bool dev_mmu_try_apply(void);	    /* the same, unless somebody is at it or there
 void *dev_mmu_thread(void *);	    /* applies commands when the host rings */
 /* Maps the entries of a REPLIED slot and frees it. CANCELLED: only frees it. */
 void dev_mmu_take_reply(struct ds_fault *f);
+
+/* The page table's lock, for a launch's begin and end. */
+void dev_mmu_sample_begin(bool sample);
+void dev_mmu_sample_end(struct ds_launch *l);
+
+/* ---- dev_touch.c: page table locked ---- */
+void dev_touch_window(unsigned i, uint64_t base, uint64_t bytes); /* bytes 0: it has gone */
+void dev_touch_map(uint64_t va, uint64_t len, bool host);
+void dev_touch_unmap(uint64_t va, uint64_t len); /* before it is */
+bool dev_touch_sampled(void);			 /* is a launch being sampled? */
+/* Sets the bits of pages of the range, in one block, that were touched but dropped by a look since it was last asked. */
+void dev_touch_accessed(uint64_t va, uint64_t len, uint64_t *bits);
+void dev_touch_begin(bool sample);
+void dev_touch_end(struct ds_launch *l);
 
 /* ---- dev_fault.c ---- */
 void dev_fault_init(void);

@@ -88,6 +88,7 @@ static bool window_add(unsigned i)
 	if (ok) {
 		windows[i].base = base;
 		windows[i].fd = fd;
+		dev_touch_window(i, base, bytes);
 		atomic_store(&windows[i].bytes, bytes);
 	} else if (fd >= 0) {
 		close(fd);
@@ -102,6 +103,7 @@ static void window_remove(unsigned i)
 	uint64_t bytes = atomic_exchange(&windows[i].bytes, 0);
 
 	if (bytes) {
+		dev_touch_window(i, 0, 0);
 		munmap((void *)windows[i].base, bytes);
 		close(windows[i].fd);
 	}
@@ -131,9 +133,12 @@ static void reserve(uint64_t va, uint64_t len)
 
 static void drop_all(void)
 {
-	for (unsigned i = 0; i < DS_WINDOWS; i++)
-		if (windows[i].bytes)
-			reserve(windows[i].base, windows[i].bytes);
+	for (unsigned i = 0; i < DS_WINDOWS; i++) {
+		if (!windows[i].bytes)
+			continue;
+		dev_touch_unmap(windows[i].base, windows[i].bytes);
+		reserve(windows[i].base, windows[i].bytes);
+	}
 }
 
 static bool map_once(const struct ds_map *m, int fd, int flags)
@@ -153,6 +158,9 @@ static void map(const struct ds_map *m, int flags)
 	if (!w || m->len > w->base + w->bytes - m->va)
 		return; /* the window has gone */
 	int fd = m->host ? w->fd : DS_FD_DEVMEM;
+	if (dev_touch_sampled())
+		flags = 0; /* what is mapped in advance is not touched */
+	dev_touch_map(m->va, m->len, m->host);
 	if (!map_once(m, fd, flags) && errno == ENOMEM) {
 		drop_all();
 		map_once(m, fd, flags); /* or it faults again */
@@ -187,8 +195,10 @@ static void unmap(uint64_t va, uint64_t len)
 	const struct window *w = window_of(va);
 
 	cancel_replies(va, len);
-	if (w && len <= w->base + w->bytes - va)
+	if (w && len <= w->base + w->bytes - va) {
+		dev_touch_unmap(va, len);
 		reserve(va, len);
+	}
 }
 
 /*
@@ -208,6 +218,7 @@ static void accessed(uint64_t va, uint64_t len)
 	    pread(pagemap, entry, n * sizeof entry[0], (off_t)(va / 4096 * sizeof entry[0])) !=
 		    (ssize_t)(n * sizeof entry[0]))
 		return;
+	dev_touch_accessed(va, len, ctl->accessed);
 	for (uint64_t i = 0; i < n; i++)
 		ctl->accessed[i / 64] |= (entry[i] >> 63) << i % 64;
 	madvise((void *)va, len, MADV_DONTNEED);
@@ -282,6 +293,20 @@ bool dev_mmu_try_apply(void)
 	apply_locked();
 	unlock();
 	return true;
+}
+
+void dev_mmu_sample_begin(bool sample)
+{
+	lock();
+	dev_touch_begin(sample);
+	unlock();
+}
+
+void dev_mmu_sample_end(struct ds_launch *l)
+{
+	lock();
+	dev_touch_end(l);
+	unlock();
 }
 
 void *dev_mmu_thread(void *arg)

@@ -163,6 +163,8 @@ static void leave(struct ds_launch *l, uint32_t worker)
 		return;
 	stay_awake(worker);
 	l->end_ns = dev_now_ns();
+	if (l->sample)
+		dev_mmu_sample_end(l);
 	atomic_store(&l->state, DS_L_DONE);
 	if (atomic_load(&l->waiting))
 		dev_futex_wake(&l->state, INT32_MAX);
@@ -176,6 +178,7 @@ static void start(struct ds_launch *l)
 
 	if ((int32_t)(l->after_cmd - atomic_load(&ctl->cmd_tail)) > 0)
 		dev_mmu_apply();
+	dev_mmu_sample_begin(l->sample);
 	memcpy(name, l->kernel, sizeof name);
 	name[sizeof name - 1] = 0;
 	int err = dev_module_kernel(l->module, name, &fn);

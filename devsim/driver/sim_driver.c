@@ -16,11 +16,16 @@
 
 static __thread uint64_t owed_ns; /* of the service thread: paid when no lock is held */
 
-void sim_elapse(struct gm_sim *sim, uint64_t ns)
+static void pass(struct gm_sim *sim, uint64_t ns)
 {
 	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
 	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].modelled_ns, ns,
 				  memory_order_relaxed);
+}
+
+void sim_elapse(struct gm_sim *sim, uint64_t ns)
+{
+	pass(sim, ns);
 	if (!gmi_opt.throttle)
 		return;
 	if (sim_is_service_thread())
@@ -55,8 +60,23 @@ static void account(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned 
 	uint64_t ns = sim_is_service_thread() ? fault_transfer_ns(&sim->model, bytes_in)
 					      : sim_transfer_ns(&sim->model, bytes_in);
 
-	ns += sim_transfer_ns(&sim->model, bytes_out);
-	sim_elapse(sim, ns + (uint64_t)(faults * sim->model.fault_ns));
+	ns += (uint64_t)((double)sim_transfer_ns(&sim->model, bytes_out) * sim->model.home_scale);
+	uint64_t fault_ns = (uint64_t)(faults * sim->model.fault_ns);
+	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	atomic_fetch_add_explicit(&s->link_ns, ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->fault_ns, fault_ns, memory_order_relaxed);
+	sim_elapse(sim, ns + fault_ns);
+}
+
+static void account_cpu(void *pmap, uint64_t bytes)
+{
+	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
+	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	uint64_t ns = sim_remote_ns(&sim->model.cpu, bytes);
+
+	atomic_fetch_add_explicit(&s->cpu_bus_bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->cpu_bus_ns, ns, memory_order_relaxed);
+	pass(sim, ns); /* locks are held: the launch that asked waits for it */
 }
 
 /* ---- the ring; cmd lock held ---- */
@@ -337,5 +357,6 @@ const struct gm_mmu sim_mmu = {
 	.pmap_destroy = pmap_destroy,
 	.batch = batch,
 	.account = account,
+	.account_cpu = account_cpu,
 	.accessed = sim_accessed,
 };

@@ -2,6 +2,7 @@
  * sim_int.h - inside the driver of the simulated device: the host's side, part of libgmem.so.
  *
  *	sim_profile, sim_model   what it is, how long things take on it
+ *	sim_cost                 what a launch takes, and what that is known from
  *	sim_driver               struct gm_mmu: page-table changes into the command ring or a fault's reply
  *	sim_open                 opening, closing, fork
  *	sim_process              the process: start, loss, restart
@@ -33,6 +34,11 @@
 struct sim_space {
 	struct gm_sim *sim;
 	struct gm_as *as; /* NULL: unused */
+};
+/* What launches of a kernel were seen to touch since the device's mappings over the bus last changed (sim_cost.c). */
+struct sim_seen {
+	_Atomic uint64_t samples, pages, remote; /* pages of 4 KiB: all, and over the bus */
+	_Atomic uint64_t mapped; /* the device's remote_bytes then, plus one; 0: never looked */
 };
 struct gm_sim {
 	unsigned number; /* "device N" in messages */
@@ -66,6 +72,7 @@ struct gm_sim {
 		enum gm_mmu_mode mode;
 	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
 
+	struct sim_seen seen[GM_KERNELS];
 	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
 	/* who fills or awaits a slot: a thread, or SIM_OWNER_* */
 	_Atomic int32_t owner[DS_LAUNCHES];
@@ -145,6 +152,13 @@ int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *faile
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */
 unsigned sim_launches_lost(struct gm_sim *sim);
+
+/* ---- sim_cost.c ---- */
+/* Shall it be found out which pages this launch of the kernel touches? */
+bool sim_cost_sample(struct gm_sim *sim, unsigned row);
+/* The modelled time of a launch that ended, which is also entered in the kernel's and the device's counts. */
+uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
+		  enum gm_time_basis *basis);
 
 /* ---- sim_stream.c ---- */
 /* In a fork child: what was queued is given up. */

@@ -6,6 +6,7 @@
  */
 #include "devsim/driver/sim_int.h"
 #include "core/entry/cpu.h"
+#include "core/page/cpu_bus.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@ struct request {
 	const void *args;
 	size_t args_bytes;
 	const char *label; /* NULL: the kernel's name */
+	bool sample;	   /* which pages it touches is to be found out */
 };
 
 /* ---- slots ---- */
@@ -93,6 +95,8 @@ static void fill(struct ds_launch *l, const struct request *r)
 	l->flop_type = 'd';
 	l->reply = 0;
 	l->written_bytes = 0;
+	l->sample = r->sample;
+	l->local_pages = l->remote_pages = l->sample_ns = 0;
 	atomic_store(&l->journal_valid, 0);
 }
 
@@ -182,11 +186,12 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
 {
 	const struct ds_launch *l = &sim->ctl->launch[slot];
-	uint64_t ns =
-		err == -EIO ? 0 : sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
+	unsigned row = atomic_load(&sim->kernel_row[slot]);
+	enum gm_time_basis basis = GM_TIME_NOT_MODELLED;
+	uint64_t ns = err == -EIO ? 0 : sim_cost(sim, l, row, &basis);
 	uint64_t wall = l->end_ns ? l->end_ns - l->start_ns : 0;
 	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
-	struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
+	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 
 	gmc_launch_done(sim->dev);
 	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
@@ -202,11 +207,12 @@ static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch
 		.kernel_code = l->kernel_code,
 		.modelled_ns = ns,
 		.wall_ns = wall,
+		.basis = basis,
 	};
 }
 
 /* Everything but the slot's release. */
-static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_result *result,
+static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result *result,
 		  unsigned *slot)
 {
 	if (!sim || !r->kernel || !r->nblocks || r->args_bytes > DS_ARGS_MAX ||
@@ -222,11 +228,13 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 		return err;
 
 	uint64_t wall = gmi_now_ns(), virtual = atomic_load(&sim->virtual_ns);
+	gmi_bus_settle();
 	unsigned row =
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	*slot = claim(sim);
 	for (int i = 0; i <= MAX_RESUBMITS; i++) {
 		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
+		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
 		err = run_once(sim, *slot, r);
 		if (err != -EAGAIN)
 			break;
@@ -246,7 +254,7 @@ static int launch(struct gm_sim *sim, const struct request *r, struct gm_launch_
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
 		  const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
-	struct request r = {module, kernel, nblocks, args, args_bytes, NULL};
+	struct request r = {module, kernel, nblocks, args, args_bytes, NULL, false};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &slot);
 
@@ -257,8 +265,8 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 
 int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
 {
-	struct request r = {what->module, what->kernel,	    1,
-			    what->args,	  what->args_bytes, what->label};
+	struct request r = {what->module,     what->kernel, 1,	  what->args,
+			    what->args_bytes, what->label,  false};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &slot);
 
@@ -285,7 +293,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      const void *args, size_t args_bytes, struct gm_launch_result *result,
 			      int *slot, const void **journal)
 {
-	struct request r = {0, kernel, nblocks, args, args_bytes, NULL};
+	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false};
 	unsigned s = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &s);
 

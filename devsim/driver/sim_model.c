@@ -31,6 +31,13 @@ uint64_t sim_kernel_ns(const struct sim_model *m, char type, uint64_t flops, uin
 	return (uint64_t)(m->launch_ns + gm_max(compute, memory));
 }
 
+uint64_t sim_remote_ns(const struct sim_remote *r, uint64_t bytes)
+{
+	uint64_t sectors = (bytes + r->sector - 1) / r->sector;
+
+	return bytes ? (uint64_t)(r->latency_ns + (double)(sectors * r->sector) / r->bw) : 0;
+}
+
 void sim_wait_ns(uint64_t ns)
 {
 	uint64_t end = gmi_now_ns() + ns;

@@ -93,11 +93,17 @@ int gm_sim_attach(struct gm_sim *sim, struct gm_as *as);
 int gm_sim_load(struct gm_sim *sim, const char *path, int *module);
 
 #define GM_LAUNCH_ARGS_MAX 512 /* bytes of arguments */
+enum gm_time_basis {
+	GM_TIME_COUNTED, /* the kernel counted its work, and what it reached over the bus was seen */
+	GM_TIME_SAMPLED, /* what it reached over the bus is a mean of other launches of the kernel */
+	GM_TIME_NOT_MODELLED, /* what it computed, or reached over the bus, is not known: the time lacks that */
+};
 struct gm_launch_result {
 	uint64_t fault_addr;  /* with -EFAULT or -EPERM: the address */
 	int kernel_code;      /* with -ECANCELED: what the kernel returned */
 	uint64_t modelled_ns; /* kernel time by the device model, without faults and transfers */
 	uint64_t wall_ns;     /* from the first block's start to the last one's end */
+	enum gm_time_basis basis; /* of modelled_ns */
 };
 /**
  * gm_sim_launch - runs a kernel and waits for its end

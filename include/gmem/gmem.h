@@ -110,8 +110,9 @@ struct gm_mmu {
 	 * served. Optional.
 	 */
 	void (*account)(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults);
-	/* Instead of tlb_invl: once after the last step of a batch, with all that lost rights in
-	 * it. Optional. */
+	/* For a model of time: the CPU has reached so many bytes of the device's memory in place. Optional. */
+	void (*account_cpu)(void *pmap, uint64_t bytes);
+	/* Instead of tlb_invl: once after the last step of a batch, with all that lost rights in it. Optional. */
 	int (*tlb_invl_coalesced)(void *pmap, const struct gm_va_range *ranges, unsigned n);
 };
 

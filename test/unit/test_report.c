@@ -320,6 +320,45 @@ Test(report, text_goes_to_the_stderr_of_the_start)
 	cr_assert(strstr(text, "1.50 ms   what the modelled hardware"), "%s", text);
 }
 
+static void partly_modelled(void)
+{
+	text_to_file();
+	gmi_stats->dev[0].unmodelled = 2;
+	gmi_stats->dev[0].kernels = 3;
+	gmi_stats->dev[0].fault_ns = 900000;
+	gmi_stats->dev[0].link_ns = 600000;
+}
+
+Test(report, a_sum_that_lacks_a_part_is_not_printed_as_the_whole)
+{
+	cr_assert_eq(run(partly_modelled), 0);
+	const char *text = load(file);
+	cr_assert(strstr(text, "not known   2 of 3 launches"), "%s", text);
+	cr_assert(strstr(text, "far faults 900 us, transfers 600 us\n"), "%s", text);
+	cr_assert(!strstr(text, "1.50 ms"), "%s", text);
+}
+
+static void means_of_launches(void)
+{
+	text_to_file();
+	struct gm_kernel_stats *k = &gmi_stats->kernel[gmi_kernel_row(0, "k")];
+	k->launches = 100;
+	k->estimated = 96;
+	k->samples = 4; /* of 10, 10, 12, 12 pages: two standard errors are 1.15 of 11 */
+	k->remote_pages = 44;
+	k->remote_pages2 = 488;
+	gmi_stats->dev[0].estimated = 96;
+	gmi_stats->dev[0].bus_bytes = 1100 * 4096;
+	gmi_stats->dev[0].bus_ns = 1500000; /* all of the time */
+}
+
+Test(report, means_say_how_far_they_may_be_off)
+{
+	cr_assert_eq(run(means_of_launches), 0);
+	cr_assert(strstr(load(file), "not measured; sampled +-11 %"), "%s", load(file));
+	cr_assert(strstr(load(file), "k (sampled +-11 %)"), "%s", load(file));
+}
+
 Test(report, a_saved_report_reads_the_same)
 {
 	char cmd[400], out[160];

@@ -1,0 +1,106 @@
+/*
+ * sim_cost.c - what a launch takes on the modelled device, and what that is known from (docs/model.md).
+ *
+ * Computing: what the kernel counted itself (BLAS, built-in kernels, modules that fill in gm_kctx). A kernel that counts
+ * nothing - every OpenMP region - leaves it unknown, and then no total is given. The bus: the host's pages that the launch
+ * touched (dev_touch.c), once over it each; of launches that were not looked at, what those of the same kernel touched in
+ * the mean.
+ */
+#include "devsim/driver/sim_int.h"
+#include <errno.h>
+
+#define SAMPLE_SHARE                                                                               \
+	50 /* looking may take 1/50 of a kernel's time; its first launch is always looked at */
+#define RETOUCH_NS 400 /* what a page costs that was dropped and is touched again */
+
+#define ADD(counter, n) ((void)atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed))
+
+static uint64_t get(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+static bool counts_accesses(const struct gm_sim *sim)
+{
+	return gmc_policy_of_dev(sim->dev, GM_POLICY_PLACEMENT).def->counted;
+}
+
+/* What was seen before the device came to map more over the bus tells nothing any more. */
+bool sim_cost_sample(struct gm_sim *sim, unsigned row)
+{
+	const struct gm_kernel_stats *k = &gmi_stats->kernel[row];
+	struct sim_seen *seen = &sim->seen[row];
+	uint64_t spent = get(&k->sample_ns) + get(&k->touched_pages) * RETOUCH_NS;
+	bool changed = get(&seen->mapped) != get(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1;
+
+	if (changed)
+		atomic_store(&seen->samples, 0);
+	return gmi_opt.sample &&
+	       (counts_accesses(sim) || changed || spent * SAMPLE_SHARE <= get(&k->wall_ns));
+}
+
+/* Pages that the launch touched: seen, or the kernel's mean. False: nobody looked at any. */
+static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row, double *pages,
+		    double *remote)
+{
+	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
+	struct sim_seen *seen = &sim->seen[row];
+	uint64_t all = l->local_pages + l->remote_pages, n = get(&seen->samples);
+
+	if (!l->sample) {
+		*pages = n ? (double)get(&seen->pages) / (double)n : 0;
+		*remote = n ? (double)get(&seen->remote) / (double)n : 0;
+		return n;
+	}
+	*pages = (double)all;
+	*remote = (double)l->remote_pages;
+	if (!n) {
+		atomic_store(&seen->pages, 0);
+		atomic_store(&seen->remote, 0);
+	}
+	ADD(seen->samples, 1);
+	ADD(seen->pages, all);
+	ADD(seen->remote, l->remote_pages);
+	atomic_store(&seen->mapped, get(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1);
+	ADD(k->samples, 1);
+	ADD(k->touched_pages, all);
+	ADD(k->remote_pages, l->remote_pages);
+	ADD(k->remote_pages2, l->remote_pages * l->remote_pages);
+	ADD(k->sample_ns, l->sample_ns);
+	return true;
+}
+
+/* Explicit copies instead: all that the launch touches in before it, and back after it. */
+static uint64_t copies_ns(const struct sim_model *m, double pages)
+{
+	return (uint64_t)((double)sim_transfer_ns(m, (uint64_t)(pages * GM_PAGE_BYTES)) *
+			  (1 + m->home_scale));
+}
+
+uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
+		  enum gm_time_basis *basis)
+{
+	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
+	double pages, remote;
+	bool seen = touched(sim, l, row, &pages, &remote);
+	bool counted = l->flops || l->bytes, bus_known = seen || !get(&s->remote_bytes);
+	uint64_t work = sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
+	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)(remote * GM_PAGE_BYTES));
+	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus);
+
+	*basis = !counted || !bus_known	    ? GM_TIME_NOT_MODELLED
+		 : remote > 0 && !l->sample ? GM_TIME_SAMPLED
+					    : GM_TIME_COUNTED;
+	ADD(s->kernel_ns, work);
+	ADD(s->bus_ns, ns - work); /* beyond what it computes meanwhile */
+	ADD(s->bus_bytes, (uint64_t)(remote * GM_PAGE_BYTES));
+	ADD(s->unmodelled, *basis == GM_TIME_NOT_MODELLED);
+	ADD(s->estimated, *basis == GM_TIME_SAMPLED);
+	ADD(s->touched_bytes, (uint64_t)(pages * GM_PAGE_BYTES));
+	ADD(s->unseen, !seen);
+	ADD(s->copies_ns, copies_ns(&sim->model, pages) + work);
+	ADD(k->unmodelled, *basis == GM_TIME_NOT_MODELLED);
+	ADD(k->estimated, *basis == GM_TIME_SAMPLED);
+	return ns;
+}

@@ -1,0 +1,165 @@
+/*
+ * What the model charges: accesses over the bus in both directions, never less than one pass of the link; and what it
+ * says of a time that lacks a part.
+ */
+#include "device.h"
+#include "kernels.h"
+
+#define BYTES (8 * MIB)
+#define LINK  "pcie4-gpu,mem=64M,page=64K,workers=1,bw=1G" /* 1 byte a ns */
+
+static struct gm_sim *sim;
+
+static void tear_down(void)
+{
+	cr_expect_eq(gm_sim_close(sim), 0);
+}
+TestSuite(cost, .fini = tear_down, .timeout = 60);
+
+static struct gm_dev_stats *stats(void)
+{
+	return &gmi_stats->dev[gmi_stats->ndev - 1];
+}
+
+static char *filled(size_t bytes)
+{
+	char *p = managed(bytes);
+
+	memset(p, 1, bytes);
+	return p;
+}
+
+static struct gm_launch_result launched(const char *kernel, struct ds_mem_args a)
+{
+	struct gm_launch_result r;
+
+	cr_assert_eq(launch_mem(sim, kernel, 1, a, &r), 0);
+	return r;
+}
+
+Test(cost, a_pass_over_the_bus_costs_a_pass_of_the_link)
+{
+	sim = open_device(LINK ",placement=remote");
+	char *p = filled(BYTES);
+
+	for (int i = 0; i < 5; i++) {
+		struct gm_launch_result r =
+			launched("touch_write",
+				 (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = 64});
+		cr_expect_geq(r.modelled_ns, BYTES, "launch %d", i);
+		cr_expect_leq(r.modelled_ns, BYTES * 115 / 100, "launch %d", i);
+		cr_expect_leq(r.basis, GM_TIME_SAMPLED);
+	}
+	cr_expect_eq(stats()->bus_bytes, 5 * BYTES);
+	cr_expect_eq(stats()->unmodelled, 0);
+	cr_expect_eq(stats()->modelled_ns,
+		     stats()->kernel_ns + stats()->bus_ns + stats()->fault_ns + stats()->link_ns);
+}
+
+Test(cost, what_is_touched_in_part_costs_that_part)
+{
+	sim = open_device(LINK ",placement=remote");
+	char *p = filled(BYTES);
+
+	launched("touch_write", (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = 64});
+	uint64_t before = stats()->bus_bytes;
+	gmi_opt.sample = true;
+	struct gm_launch_result r = launched(
+		"memset", (struct ds_mem_args){.dst = p + MIB, .bytes = 2 * MIB, .value = 3});
+	cr_expect_eq(stats()->bus_bytes - before, 2 * MIB);
+	cr_expect_eq(r.basis, GM_TIME_COUNTED);
+	cr_expect_geq(r.modelled_ns, 2 * MIB);
+}
+
+/* The ranking that the whole thing is for: over a slow link, read once: the same; read again and again: moving wins. */
+Test(cost, moving_wins_when_pages_are_used_again)
+{
+	uint64_t total[2];
+
+	for (int remote = 0; remote < 2; remote++) {
+		sim = open_device(remote ? LINK ",placement=remote" : LINK ",placement=migrate");
+		char *p = filled(BYTES);
+		uint64_t before = stats()->modelled_ns;
+		for (int i = 0; i < 10; i++)
+			launched("touch_write",
+				 (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = 64});
+		total[remote] = stats()->modelled_ns - before;
+		if (!remote)
+			cr_assert_eq(gm_sim_close(sim), 0);
+	}
+	cr_expect_gt(total[1], 10 * BYTES);
+	cr_expect_lt(total[0], 3 * BYTES);
+}
+
+Test(cost, what_the_cpu_reaches_over_the_bus_is_charged)
+{
+	sim = open_device(LINK ",placement=first-use,cbw=500M,clatency=1us");
+	volatile char *p = filled(BYTES);
+
+	launched("touch_write",
+		 (struct ds_mem_args){.dst = (void *)p, .bytes = BYTES, .stride = 64});
+	for (size_t i = 0; i < BYTES; i += 64)
+		p[i] = 5;
+	uint64_t before = stats()->modelled_ns;
+	launched("spin", (struct ds_mem_args){.value = 1});
+	cr_expect_eq(stats()->cpu_bus_bytes, BYTES);
+	cr_expect_geq(stats()->cpu_bus_ns, 2 * BYTES);
+	cr_expect_geq(stats()->modelled_ns - before, 2 * BYTES);
+	before = stats()->cpu_bus_bytes;
+	launched("spin", (struct ds_mem_args){.value = 1});
+	cr_expect_eq(stats()->cpu_bus_bytes, before, "it is charged once");
+	p[0] = 1; /* the way home counts what was reached before it */
+	cr_assert_eq(hmadvise(-1, (void *)p, BYTES, MADV_PREFETCH), 0);
+	cr_expect_eq(stats()->cpu_bus_bytes, before + PAGE);
+}
+
+Test(cost, a_kernel_that_counts_nothing_has_no_time)
+{
+	sim = open_device(LINK);
+	struct gm_launch_result r;
+	int module;
+	_Atomic uint32_t *counts = managed(PAGE);
+	struct count_args a = {counts, counts + 1};
+
+	cr_assert_eq(gm_sim_load(sim, beside_program("kernels.so"), &module), 0);
+	cr_assert_eq(gm_sim_launch(sim, module, "count_blocks", 1, &a, sizeof a, &r), 0);
+	cr_expect_eq(r.basis, GM_TIME_NOT_MODELLED);
+	cr_expect_eq(stats()->unmodelled, 1);
+}
+
+Test(cost, without_sampling_the_bus_is_not_modelled)
+{
+	gmi_opt.sample = false;
+	sim = open_device(LINK ",placement=remote");
+	char *p = filled(MIB);
+	struct gm_launch_result r =
+		launched("touch_write", (struct ds_mem_args){.dst = p, .bytes = MIB, .stride = 64});
+
+	cr_expect_eq(r.basis, GM_TIME_NOT_MODELLED);
+	cr_expect_eq(stats()->unmodelled, 1);
+	cr_expect_eq(stats()->bus_bytes, 0);
+}
+
+Test(cost, throttled_runs_wait_for_the_bus)
+{
+	gmi_opt.throttle = true;
+	sim = open_device(LINK ",placement=remote");
+	char *p = filled(BYTES);
+	struct timespec a, b;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	launched("touch_write", (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = 64});
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	cr_expect_geq((b.tv_sec - a.tv_sec) * 1000000000l + (b.tv_nsec - a.tv_nsec), (long)BYTES);
+}
+
+/* Pages that are taken away in the midst of a launch were touched by it all the same, each once. */
+Test(cost, pages_that_were_evicted_meanwhile_count_as_touched)
+{
+	sim = open_device("pcie4-gpu,mem=4M,page=64K,workers=1");
+	char *p = filled(BYTES);
+
+	launched("touch_write", (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = 4096});
+	cr_expect_geq(stats()->touched_bytes, BYTES);
+	cr_expect_leq(stats()->touched_bytes, BYTES + MIB);
+}
