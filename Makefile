@@ -51,11 +51,11 @@ PRELOAD_SRC = $(wildcard preload/*.c preload/*/*.c preload/*/*.S)
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
-all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile
+all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile $(BUILD)/python/__main__.py
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
-	@scripts/deps.sh build run test check omp
+	@scripts/deps.sh build run test check omp page
 deps-build deps-run deps-test deps-check deps-omp: deps-%:
 	@scripts/deps.sh $*
 .PHONY: deps deps-build deps-run deps-test deps-check deps-omp
@@ -111,6 +111,13 @@ $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
 	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
+
+# What of the tools is Python, with all that it needs beside it: the schema of reports, and d3, which goes into every page.
+D3 = /usr/share/nodejs/d3/dist/d3.min.js
+PYTHON_SRC = $(shell find tools/python -name '*.py' -o -name 'page.*')
+$(BUILD)/python/__main__.py: $(PYTHON_SRC) $(BUILD)/docs/report.schema.json $(wildcard $(D3)) | $(need_build)
+	$(call Q,GEN)rm -rf $(@D) && mkdir -p $(@D)/gmem_tools && cp tools/python/*.py $(@D) && \
+	    cp $(filter tools/python/gmem_tools/%,$^) $(BUILD)/docs/report.schema.json $(wildcard $(D3)) $(@D)/gmem_tools
 
 # What names the version is made anew with it.
 $(call obj,$(shell grep -rlw GMEM_VERSION core tools --include=*.c)) $(BUILD)/docs/man3.made $(BUILD)/docs/man/run-with-gmem.1: $(BUILD)/version
@@ -225,6 +232,8 @@ install: all
 	@$(call put_link,libgmem.so.$(ABI),$(LIBDIR)/libgmem.so)
 	@$(call put,755,$(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile \
 	    scripts/run-with-gmem.sh,$(LIBDIR)/gmem)
+	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)
+	@$(call put,644,$(wildcard $(BUILD)/python/gmem_tools/*.*),$(LIBDIR)/gmem/python/gmem_tools)
 	@$(call put,755,$(OMP_PLUGIN) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
 	@$(foreach t,gmem-report gmem-profile,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
 	@$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/run-with-gmem.sh,$(PREFIX)/bin/run-with-gmem)

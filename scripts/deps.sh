@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp check apps; -n: only list)
+# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp check page apps; -n: only list)
 # One table says what shows that a package is there, so that nothing is asked of apt when nothing is missing (a few ms).
 # As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
 set -u
 
-# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, sbin:NAME, py:MODULE, py3:FILE of the standard library, omp:HEADER of clang 14 | package
+# set | what must exist: cmd:NAME on PATH, hdr:FILE under an include folder, lib:FILE in a library folder, sbin:NAME, file:PATH, py:MODULE, py3:FILE of the standard library, omp:HEADER of clang 14 | package
 table='
 build cmd:gcc                        gcc
 build cmd:objcopy                    binutils
@@ -13,7 +13,9 @@ build lib:libjemalloc_pic.a          libjemalloc-dev
 build hdr:jansson.h                  libjansson-dev
 build cmd:g++                        g++
 build hdr:toml++/toml.h              libtomlplusplus-dev
+build file:/usr/share/nodejs/d3/dist/d3.min.js node-d3
 run   cmd:python3                    python3
+run   py:jinja2                      python3-jinja2
 run   py:numpy                       python3-numpy
 run   lib:libopenblas.so.0           libopenblas0-pthread
 test  hdr:criterion/criterion.h      libcriterion-dev
@@ -23,6 +25,7 @@ test  py:scipy                       python3-scipy
 test  cmd:redis-server               redis-server
 test  cmd:redis-benchmark            redis-tools
 test  cmd:jq                         jq
+page  cmd:chromium                   chromium
 test  py:jsonschema                  python3-jsonschema
 test  cmd:pkg-config                 pkg-config
 test  cmd:cmake                      cmake
@@ -70,6 +73,7 @@ there() {
 	hdr:*) any /usr/include/"${1#hdr:}" /usr/include/*-linux-gnu/"${1#hdr:}" /usr/local/include/"${1#hdr:}" ;;
 	lib:*) any /usr/lib/*-linux-gnu/"${1#lib:}" /usr/lib/"${1#lib:}" /usr/lib64/"${1#lib:}" \
 		/usr/local/lib/"${1#lib:}" ;;
+	file:*) any "${1#file:}" ;;
 	py3:*) any /usr/lib/python3.*/"${1#py3:}" ;;
 	omp:*) any /usr/lib/llvm-14/lib/clang/14*/include/"${1#omp:}" ;;
 	py:*) any /usr/lib/python3/dist-packages/"${1#py:}" /usr/local/lib/python3*/dist-packages/"${1#py:}" \
@@ -79,7 +83,7 @@ there() {
 
 list_only=
 [ "${1-}" = -n ] && { list_only=1; shift; }
-[ $# -gt 0 ] || set -- build run test check omp
+[ $# -gt 0 ] || set -- build run test check omp page
 
 missing=$(echo "$table" | while read -r set probe package; do
 	case " $* " in

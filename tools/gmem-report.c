@@ -12,9 +12,9 @@
 
 struct verb {
 	const char *name;
-	int nargs; /* at least */
-	int (*run)(int n, char **args);
-	const char *help; /* NULL: internal */
+	int nargs;			/* at least */
+	int (*run)(int n, char **args); /* NULL: in_python() */
+	const char *help;		/* NULL: internal */
 };
 
 static void put(const char *line)
@@ -52,18 +52,46 @@ static int show_profiles(int n, char **args)
 	return 0;
 }
 
-/* gmem-profile, which is beside this program, does the work. */
+/* What lies beside this program; NULL: it does not say where it is. */
+static char *beside(const char *name, char *path, size_t bytes)
+{
+	ssize_t len = readlink("/proc/self/exe", path, bytes - strlen(name) - 1);
+	char *slash = len > 0 ? memrchr(path, '/', (size_t)len) : NULL;
+
+	return slash ? strcpy(slash + 1, name), path : NULL;
+}
+
+/* gmem-profile does the work. */
 static int profile_from(int n, char **args)
 {
 	char tool[4096];
-	ssize_t len = readlink("/proc/self/exe", tool, sizeof tool - sizeof "gmem-profile");
-	char *slash = len > 0 ? memrchr(tool, '/', (size_t)len) : NULL;
 
-	if (!slash)
+	if (!beside("gmem-profile", tool, sizeof tool))
 		return 1;
-	strcpy(slash + 1, "gmem-profile");
 	execl(tool, tool, "--from", args[0], (char *)NULL);
 	perror(tool);
+	return 1;
+}
+
+/*
+ * The part of the tools that is written in Python, tools/python. The system's interpreter first: it has
+ * the distribution's modules, which one that the user has installed elsewhere may lack.
+ */
+static int in_python(const char *verb, char **args)
+{
+	char folder[4096];
+	int n = 0;
+
+	while (args[n])
+		n++;
+	char **argv = calloc((size_t)n + 6, sizeof *argv);
+	if (!argv || !beside("python", folder, sizeof folder))
+		return 1;
+	memcpy(argv, (char *[]){"python3", "-I", "-B", folder, (char *)verb}, 5 * sizeof *argv);
+	memcpy(argv + 5, args, (size_t)n * sizeof *argv);
+	execv("/usr/bin/python3", argv);
+	execvp("python3", argv);
+	fprintf(stderr, "gmem-report: %s needs python3: %m\n", verb);
 	return 1;
 }
 
@@ -100,6 +128,8 @@ static int do_run(int n, char **args)
 static int show_help(int n, char **args);
 
 static const struct verb verbs[] = {
+	{"diff", 0, NULL, "A.json B.json: in what two reports differ"},
+	{"html", 0, NULL, "A.json [B.json ...] -o FILE.html: a page for the browser, in one file"},
 	{"--options", 0, show_options, "the options of run-with-gmem.sh and their GMEM_ variables"},
 	{"--options-markdown", 0, show_options_markdown, "the same for docs/options.md"},
 	{"--schema", 0, show_schema, "the JSON Schema of the reports"},
@@ -148,7 +178,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < GM_ARRAY_LEN(verbs); i++)
 		if (!strcmp(argv[1], verbs[i].name)) {
 			if (argc - 2 >= verbs[i].nargs)
-				return verbs[i].run(argc - 2, argv + 2);
+				return verbs[i].run ? verbs[i].run(argc - 2, argv + 2)
+						    : in_python(verbs[i].name, argv + 2);
 			fprintf(stderr, "gmem-report: %s needs %d arguments\n", argv[1],
 				verbs[i].nargs);
 			return 2;

@@ -1,0 +1,219 @@
+// The drawings of the page of gmem-report html. Colours: Okabe and Ito's, which colour-blind people tell apart.
+'use strict';
+(() => {
+const data = JSON.parse(document.getElementById('data').textContent);
+const runs = data.runs;
+const COLORS = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442', '#999999'];
+const WIDTH = 1200;
+const color = i => COLORS[i % COLORS.length];
+const dark = c => d3.lab(c).l < 62;
+
+// ---- numbers, as gmem_tools/show.py writes them ------------------------------------------------------------------------
+function scaled(v, units) {
+	const [size, name] = units.find(([s]) => Math.abs(v) >= s * 0.9995) || units[units.length - 1];
+	const x = v / size;
+	return (Number.isInteger(x) ? x : x.toFixed(x < 9.995 ? 2 : x < 99.95 ? 1 : 0)) + ' ' + name;
+}
+const bytes = v => scaled(v, [[2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [1024, 'KiB'], [1, 'B']]);
+const seconds = v => v ? scaled(v, [[1, 's'], [1e-3, 'ms'], [1e-6, 'us'], [1e-9, 'ns']]) : '0 s';
+const count = d3.format(',');
+const show = {'bytes': bytes, '4 KiB': v => `${count(v)} pages`, 's': seconds, 'ns': v => seconds(v / 1e9), '': count};
+const percent = (part, whole) => (whole ? 100 * part / whole : 0).toFixed(1) + ' %';
+
+// ---- tips: with the mouse and with the keyboard ------------------------------------------------------------------------
+const tip = document.getElementById('tip');
+function tipAt(text, x, y) {
+	tip.textContent = text;
+	tip.hidden = !text;
+	if (!text)
+		return;
+	tip.style.left = Math.max(4, Math.min(x + 12, innerWidth - tip.offsetWidth - 8)) + 'px';
+	tip.style.top = (y + 18 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 8 : y + 18) + 'px';
+}
+function tips(selection, text) {
+	selection
+		.on('mousemove', function (d) { tipAt(text(d), d3.event.clientX, d3.event.clientY); })
+		.on('mouseleave.tip blur.tip', () => tipAt('', 0, 0))
+		.on('focus.tip', function (d) {
+			const box = this.getBoundingClientRect();
+			if (this.matches(':focus-visible'))
+				tipAt(text(d), box.left, box.bottom - 12);
+		});
+}
+function svg(where, height, what) {
+	return d3.select(where).append('svg').attr('viewBox', `0 0 ${WIDTH} ${height}`).attr('width', WIDTH)
+		.attr('role', 'img').attr('aria-label', what);
+}
+const nothing = (where, text) => d3.select(where).append('p').attr('class', 'note').text(text);
+
+// ---- tables: a click on a column's name sorts by it --------------------------------------------------------------------
+function table(where, caption, columns, rows) {
+	const t = d3.select(where).append('table');
+	t.append('caption').text(caption);
+	const body = t.append('tbody');
+	const draw = () => {
+		const tr = body.selectAll('tr').data(rows).join('tr');
+		tr.selectAll('td').data(r => columns.map(c => c.show ? c.show(c.get(r)) : c.get(r))).join('td').text(v => v);
+	};
+	const heads = t.insert('thead', 'tbody').append('tr').selectAll('th').data(columns).join('th').attr('scope', 'col');
+	heads.append('button').text(c => c.name).attr('data-mark', '').on('click', function (c) {
+		const up = this.dataset.mark === ' ▾';
+		heads.select('button').attr('data-mark', '');
+		this.dataset.mark = up ? ' ▴' : ' ▾';
+		rows.sort((a, b) => (up ? 1 : -1) * d3.ascending(c.get(a), c.get(b)));
+		heads.attr('aria-sort', d => d !== c ? null : up ? 'ascending' : 'descending');
+		draw();
+	});
+	draw();
+}
+
+// ---- allocations: what moved, by run, call site and direction ------------------------------------------------------------
+const moved = s => (s.h2d_bytes || 0) + (s.d2h_bytes || 0);
+
+// Outermost caller first; a report without stacks has one frame for each site.
+function frames(site) {
+	const stack = site.frames && site.frames.length ? site.frames.slice().reverse() : [site.where];
+	return stack.map(f => f === 'other' ? 'small blocks and all others' : f);
+}
+function tree() {
+	const root = {name: runs.length > 1 ? 'all runs' : 'all bytes moved', children: []};
+	for (const run of runs) {
+		let top = root;
+		if (runs.length > 1)
+			root.children.push(top = {name: run.name, children: []});
+		for (const site of run.report.sites || []) {
+			let at = top;
+			for (const name of frames(site)) {
+				let next = at.children.find(c => c.name === name && c.children);
+				if (!next)
+					at.children.push(next = {name, children: []});
+				at = next;
+			}
+			for (const [key, name, i] of [['h2d_bytes', 'to device', 1], ['d2h_bytes', 'home', 4]])
+				if (site[key]) {
+					const same = at.children.find(c => c.name === name);
+					if (same)
+						same.bytes += site[key];
+					else
+						at.children.push({name, bytes: site[key], way: i, site});
+				}
+		}
+	}
+	return root;
+}
+function flame() {
+	const root = d3.hierarchy(tree()).sum(d => d.bytes || 0).sort((a, b) => b.value - a.value);
+	if (!root.value)
+		return nothing('#flame', 'Nothing moved.');
+	const ROW = 26, depth = root.height + 1;
+	d3.partition().size([WIDTH, depth * ROW])(root);
+	const g = svg('#flame', depth * ROW, 'Bytes moved by call site').attr('role', 'group');
+	const sites = new Map();
+	root.eachBefore(n => {
+		if (n.children && n.depth && !sites.has(n.data.name))
+			sites.set(n.data.name, sites.size);
+	});
+	const fill = n => !n.depth ? '#dde3e8' : n.children ? color(sites.get(n.data.name)) : n.data.way === 1 ? '#f2d59b' : '#bfe0f5';
+	const nodes = root.descendants();
+	const box = g.selectAll('g').data(nodes).join('g').attr('class', 'box').attr('tabindex', 0).attr('role', 'button')
+		.attr('aria-label', n => `${n.data.name}: ${bytes(n.value)}, ${percent(n.value, root.value)}`);
+	box.append('rect').attr('height', ROW - 1).attr('fill', fill).attr('rx', 2);
+	box.append('text').attr('x', 5).attr('y', 17).style('fill', n => dark(fill(n)) ? '#fff' : '#1b2733').style('pointer-events', 'none');
+	tips(box, n => `${n.data.name}\n${bytes(n.value)}, ${percent(n.value, root.value)} of all` +
+		(n.data.site ? `\nfaults: ${count(n.data.site.device_faults || 0)} of devices, ${count(n.data.site.cpu_faults || 0)} of the CPU` : ''));
+	const chars = 6.6; // a character's width: text that does not fit is cut
+	let focus = root;
+	function zoom(to) {
+		focus = to;
+		const scale = WIDTH / (to.x1 - to.x0);
+		const x = v => Math.max(0, Math.min(WIDTH, (v - to.x0) * scale));
+		box.attr('transform', n => `translate(${x(n.x0)},${n.y0})`)
+			.style('display', n => x(n.x1) - x(n.x0) < 0.3 ? 'none' : null);
+		box.select('rect').attr('width', n => x(n.x1) - x(n.x0));
+		box.select('text').text(n => {
+			const room = Math.floor((x(n.x1) - x(n.x0) - 8) / chars);
+			const text = `${n.data.name}  ${bytes(n.value)}`;
+			return room < 3 ? '' : text.length <= room ? text : text.slice(0, room - 1) + '…';
+		});
+	}
+	function go(n) {
+		const next = n && nodes.indexOf(n);
+		if (n && box.nodes()[next].style.display !== 'none')
+			box.nodes()[next].focus();
+	}
+	const beside = (n, by) => { const row = nodes.filter(m => m.depth === n.depth); return row[row.indexOf(n) + by]; };
+	box.on('click', n => zoom(n.children ? n : n.parent)).on('keydown', n => {
+		const act = {Enter: () => zoom(n.children ? n : n.parent), Escape: () => zoom(focus.parent || root), ArrowUp: () => go(n.parent),
+			ArrowDown: () => go(n.children && n.children[0]), ArrowLeft: () => go(beside(n, -1)), ArrowRight: () => go(beside(n, 1))}[d3.event.key];
+		if (act) {
+			d3.event.preventDefault();
+			act();
+		}
+	});
+	zoom(root);
+}
+function sites() {
+	for (const run of runs) {
+		const rows = (run.report.sites || []).slice();
+		if (rows.length)
+			table('#sites', runs.length > 1 ? run.name : 'By the allocations of (blocks of 2 MiB and more)', [
+				{name: 'asked for by', get: s => s.where}, {name: 'to device', get: s => s.h2d_bytes || 0, show: bytes},
+				{name: 'home', get: s => s.d2h_bytes || 0, show: bytes},
+				{name: 'faults of devices', get: s => s.device_faults || 0, show: count},
+				{name: 'faults of the CPU', get: s => s.cpu_faults || 0, show: count}], rows);
+	}
+}
+
+// ---- bars ----------------------------------------------------------------------------------------------------------------
+function bars(where, what, items, text) { // items: {name, value, color}
+	d3.select(where).selectAll('svg').remove();
+	const ROW = 24, LABEL = 330, VALUE = 110;
+	const g = svg(where, items.length * ROW, what);
+	const x = d3.scaleLinear().domain([0, d3.max(items, d => d.value) || 1]).range([0, WIDTH - LABEL - VALUE]);
+	const row = g.selectAll('g').data(items).join('g').attr('transform', (d, i) => `translate(0,${i * ROW})`);
+	row.append('text').attr('x', LABEL - 8).attr('y', 16).attr('text-anchor', 'end')
+		.text(d => d.name.length > 46 ? '…' + d.name.slice(-45) : d.name);
+	row.append('rect').attr('x', LABEL).attr('y', 3).attr('height', ROW - 7).attr('width', d => x(d.value)).attr('fill', d => d.color);
+	row.append('text').attr('x', d => LABEL + x(d.value) + 6).attr('y', 16).text(d => text(d.value));
+	tips(row, d => `${d.name}: ${text(d.value)}`);
+}
+function kernels() {
+	const all = [].concat(...runs.map((run, i) => (run.report.kernels || []).map(k => Object.assign({run: run.name, index: i}, k))));
+	if (!all.length)
+		return nothing('#kernel-bars', 'No kernel ran on a device.');
+	nothing('#kernel-bars', 'Time measured in the device process, by kernel' + (runs.length > 1 ? ' and run:' : ':'));
+	const longest = all.slice().sort((a, b) => b.wall_s - a.wall_s).slice(0, 20);
+	bars('#kernel-bars', 'Time by kernel', longest.map(k => ({name: runs.length > 1 ? `${k.name}, ${k.run}` : k.name, value: k.wall_s,
+		color: color(k.index)})), seconds);
+	table('#kernel-table', 'All kernels', [
+		{name: 'kernel', get: k => k.name}].concat(runs.length > 1 ? [{name: 'run', get: k => k.run}] : [], [
+		{name: 'device', get: k => k.device || 0}, {name: 'launches', get: k => k.launches || 0, show: count},
+		{name: 'failed', get: k => k.failed || 0, show: count}, {name: 'measured', get: k => k.wall_s || 0, show: seconds},
+		{name: 'modelled', get: k => k.modelled_s || 0, show: seconds}, {name: 'faults', get: k => k.faults || 0, show: count},
+		{name: 'moved to device', get: k => k.h2d_bytes || 0, show: bytes}]), all);
+}
+
+// ---- comparison: one number of all runs ------------------------------------------------------------------------------------
+function comparison() {
+	const select = d3.select('#compare-field');
+	if (select.empty())
+		return;
+	const first = key => r => d3.sum(r.devices || [], d => d[key] || 0);
+	const choices = [
+		['bytes moved to devices', 'bytes', r => (r.migrated || {}).h2d_bytes || 0], ['bytes moved home', 'bytes', r => (r.migrated || {}).d2h_bytes || 0],
+		['page faults of devices', '', first('faults')], ['page faults of the CPU', '', r => (r.cpu_faults || {}).count || 0],
+		['bytes evicted', 'bytes', first('evicted_bytes')], ['time measured', 's', r => r.wall_s || 0], ['time modelled, all devices', 's', first('modelled_s')]];
+	select.selectAll('option').data(choices).join('option').text(c => c[0]);
+	const draw = () => {
+		const [name, unit, get] = choices[select.property('selectedIndex')];
+		bars('#compare-bars', name, runs.map((run, i) => ({name: run.name, value: get(run.report), color: color(i)})), show[unit]);
+	};
+	select.on('change', draw);
+	draw();
+}
+
+flame();
+sites();
+kernels();
+comparison();
+})();

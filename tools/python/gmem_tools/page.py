@@ -1,0 +1,102 @@
+"""gmem-report html: one or several reports as a page for the browser. One file: the styles, the scripts (d3) and the data are in it."""
+import argparse
+import json
+import os
+import sys
+import jinja2
+from . import report, show
+
+HERE = os.path.dirname(__file__)
+D3 = ('d3.min.js', '/usr/share/nodejs/d3/dist/d3.min.js')  # as the build has put it beside this file, or Debian's
+
+
+def _d3():
+    for place in D3:
+        path = os.path.join(HERE, place)
+        if os.path.exists(path):
+            return _file(path)
+    sys.exit('gmem-report html: d3.min.js is missing (Debian: node-d3; `make deps`)')
+
+
+def _file(name):
+    with open(os.path.join(HERE, name), encoding='utf-8') as file:
+        return file.read()
+
+
+def names(paths):
+    """Short names of the runs: what of the files' names tells them apart."""
+    stems = [os.path.basename(p).removesuffix('.json') for p in paths]
+    return stems if len(set(stems)) == len(stems) else [p.removesuffix('.json') for p in paths]
+
+
+def sentences(r):
+    """What a run's counters say, in words. Only what was counted."""
+    devices = [d for d in r['devices'] if d.get('kernels') or d.get('faults') or d.get('resident_peak_bytes')]
+    if not devices:
+        yield 'No device was used.'
+    for d in devices:
+        evicted, mem = d.get('evicted_bytes', 0), d.get('mem_bytes', 0)
+        if not evicted:
+            yield f'{d["name"]}: all that it needed fitted; {show.size(d.get("resident_peak_bytes", 0))} at the peak.'
+        else:
+            yield (f'{d["name"]}: too small: {show.size(evicted)} were sent home to make room'
+                   + (f', {evicted / mem:.3g} times its memory of {show.size(mem)}.' if mem else '.'))
+    site = max(r.get('sites', []), key=report.moved, default=None)
+    everything = sum(map(report.moved, r.get('sites', [])))
+    if site and everything:
+        yield (f'{100 * report.moved(site) / everything:.0f} % of all bytes moved were of '
+               + ('small blocks.' if site['where'] == 'other' else f'memory asked for by {site["where"]}.'))
+
+
+def _cells(fields, items):
+    """For each field that some run has: its name, meaning, unit, and its value in each run."""
+    for f in fields:
+        values = [f.get(item or {}) for item in items]
+        if any(values):
+            yield {'name': f.name, 'meaning': f.meaning, 'unit': f.unit, 'values': [v or 0 for v in values]}
+
+
+def compare(reports):
+    """Number by number, all runs: the report itself, then each device, kernel and site by name."""
+    yield {'title': 'All devices and the CPU', 'rows': list(_cells(report.fields(), reports))}
+    for name in ('devices', 'kernels', 'sites'):
+        fields = [f for f in report.item_fields(name) if f.name != 'device']
+        runs = [report.keyed(r, name) for r in reports]
+        for called in dict.fromkeys(k for run in runs for k in run):
+            rows = list(_cells(fields, [run.get(called) for run in runs]))
+            if rows:
+                yield {'title': f'{name[:-1].capitalize()} {called}', 'rows': rows}
+
+
+def make(reports, titles):
+    """The text of the page."""
+    env = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                             undefined=jinja2.StrictUndefined)
+    env.filters.update(quantity=show.quantity, size=show.size, seconds=show.seconds, count=show.count, change=show.change)
+    runs = [{'name': name, 'label': report.label(r), 'report': r, 'sentences': list(sentences(r))} for name, r in zip(titles, reports)]
+    data = {'runs': [{'name': run['name'], 'report': run['report']} for run in runs]}
+    # '<' only in strings: no end of a script can stand in the data
+    return env.get_template('page.html').render(
+        title=', '.join(dict.fromkeys(run['label'] for run in runs)), runs=runs,
+        comparison=list(compare(reports)) if len(runs) > 1 else [], data=json.dumps(data).replace('<', '\\u003c'), d3=_d3(),
+        script=_file('page.js'), style=_file('page.css'))
+
+
+def main(args):
+    parser = argparse.ArgumentParser(prog='gmem-report html', description='Makes a page for the browser of one or several reports: one file, '
+                                     'which needs no network.')
+    parser.add_argument('reports', metavar='FILE.json', nargs='+')
+    parser.add_argument('-o', '--output', metavar='FILE.html', help='default: the first report, with .html; "-": standard output')
+    options = parser.parse_args(args)
+    text = make(report.load_all(options.reports), names(options.reports))
+    output = options.output or options.reports[0].removesuffix('.json') + '.html'
+    if output == '-':
+        sys.stdout.write(text)
+        return 0
+    try:
+        with open(output, 'w', encoding='utf-8') as file:
+            file.write(text)
+    except OSError as error:
+        sys.exit(f'gmem-report: {output}: {error.strerror}')
+    print(output)
+    return 0

@@ -1,0 +1,86 @@
+"""Reads saved reports. What their fields mean and in which units they are stands in the schema, which is made from tools/view_fields.c."""
+import collections
+import json
+import os
+import sys
+
+SCHEMA = json.load(open(os.path.join(os.path.dirname(__file__), 'report.schema.json'), encoding='utf-8'))
+NEWEST = SCHEMA['properties']['schema']['const']
+
+Field = collections.namedtuple('Field', 'name unit meaning get')
+Field.__doc__ = "One number: its name as in docs/report.md, the schema's unit, its meaning, and get(object): the number, None if it is not there"
+
+
+class BadReport(Exception):
+    pass
+
+
+def load(path):
+    """A report as a dict, as it stands in the file."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            report = json.load(file)
+    except OSError as error:
+        raise BadReport(f'{path}: {error.strerror}') from error
+    except ValueError as error:
+        raise BadReport(f'{path}: {error}') from error
+    if not isinstance(report, dict) or not isinstance(report.get('program'), str) or not isinstance(report.get('devices'), list):
+        raise BadReport(f'{path} is not a report of gmem')
+    schema = report.get('schema', NEWEST)
+    if not isinstance(schema, int) or schema > NEWEST:
+        raise BadReport(f'{path} has schema {json.dumps(schema)}; this gmem-report reads up to {NEWEST}')
+    return report
+
+
+def load_all(paths):
+    """As load, for a tool: says what is wrong with the first bad one and ends."""
+    try:
+        return [load(path) for path in paths]
+    except BadReport as error:
+        sys.exit(f'gmem-report: {error}')
+
+
+def _at(*keys):
+    def get(item):
+        for key in keys:
+            item = item.get(key) if isinstance(item, dict) else None
+        return item
+    return get
+
+
+def fields(schema=None, keys=()):
+    """The numbers of an object of the schema (default: the report itself), those of lists left out."""
+    for key, sub in (schema or SCHEMA)['properties'].items():
+        path = keys + (key,)
+        if sub['type'] == 'object':
+            yield from fields(sub, path)
+        elif sub['type'] in ('integer', 'number') and path not in (('schema',), ('pid',), ('signal',)):
+            yield Field('.'.join(path), sub.get('x-unit', ''), sub.get('description', ''), _at(*path))
+
+
+def item_fields(name):
+    """The numbers of the items of a list: devices, kernels, sites."""
+    return list(fields(SCHEMA['properties'][name]['items']))
+
+
+def label(report):
+    """What tells a run from another one: its command, for people."""
+    return report.get('command') or report['program']
+
+
+def moved(site):
+    return site.get('h2d_bytes', 0) + site.get('d2h_bytes', 0)
+
+
+def keyed(report, name):
+    """The items of a list by what they are called; those of the same name (a kernel on two devices) are told apart."""
+    key = {'devices': 'name', 'kernels': 'name', 'sites': 'where'}[name]
+    items = {}
+    for index, item in enumerate(report.get(name, [])):
+        called = str(item.get(key, '?'))
+        if name == 'devices' and len(report['devices']) > 1:
+            called = f'{index}: {called}'
+        elif name == 'kernels' and len(report['devices']) > 1:
+            called = f'{called} (device {item.get("device", 0)})'
+        items.setdefault(called, item)
+    return items
