@@ -59,9 +59,7 @@ static bool reclaim_some(uint64_t now, bool *pressed)
 		int err = -ENOSPC;
 		if (below(dev, gmi_opt.reclaim_percent * 2))
 			err = gmc_evict(dev, NULL, gm_bm_zero());
-		dev->reclaiming =
-			!err ||
-			err == -EAGAIN; /* every candidate is locked: not at the next tick */
+		dev->reclaiming = err != -ENOSPC; /* locked, or it failed: again at the next tick */
 		any |= !err;
 	}
 	return any;

@@ -34,7 +34,7 @@ static bool read_one(struct gm_block *b, struct gm_block_dev *bd, struct gm_ctx 
 		return true;
 	gm_bm rw = gm_bm_and(hot, b->prog_w), ro = gm_bm_andnot(hot, rw);
 	/* Refused (no frame, no memory): they stay where they are, and hot. */
-	if (!gmc_migrate_hot(b, ctx, rw, true) && !gmc_migrate_hot(b, ctx, ro, false))
+	if (!gmc_migrate_asked(b, ctx, rw, true) && !gmc_migrate_asked(b, ctx, ro, false))
 		GM_COUNT(counted_pages, gm_bm_count(hot));
 	return true;
 }

@@ -46,25 +46,48 @@ int gmc_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create
 	return err;
 }
 
+struct prefetch {
+	struct gm_ctx *ctx;
+	unsigned stayed; /* pages that are not there, though the program may read them */
+};
+
 static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 {
-	struct gm_ctx *ctx = arg;
+	struct prefetch *q = arg;
+	struct gm_ctx *ctx = q->ctx;
 	gm_bm old = b->dev[ctx->dev->index] ? b->dev[ctx->dev->index]->valid : gm_bm_zero();
-	gm_bm todo = gm_bm_andnot(gm_bm_andnot(gm_bm_and(set, b->prog_r), old), b->pinned);
-
-	if (gm_bm_empty(todo))
-		return 0;
+	gm_bm wanted = gm_bm_andnot(gm_bm_and(set, b->prog_r), old),
+	      todo = gm_bm_andnot(wanted, b->pinned);
 	/* What the program may write arrives writable; read-only pages in a second step. */
 	gm_bm rw = gm_bm_and(todo, b->prog_w), ro = gm_bm_andnot(todo, rw);
-	int err = gm_bm_empty(rw) ? 0
-				  : gmc_migrate_to_dev(b, ctx, rw,
-						       gm_bm_empty(b->read_mostly) &&
-							       ctx->mode != GM_MMU_MODE_REPLICATE);
-	if (!err && !gm_bm_empty(ro))
-		err = gmc_migrate_to_dev(b, ctx, ro, false);
+	bool copies = !gm_bm_empty(b->read_mostly) || ctx->mode == GM_MMU_MODE_REPLICATE;
+	int err = gmc_migrate_asked(b, ctx, rw, !copies);
+
 	if (!err)
-		GM_COUNT(prefetched_pages, gm_bm_count(todo));
-	return err;
+		err = gmc_migrate_asked(b, ctx, ro, false);
+	if (err)
+		return err;
+	const struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	if (bd && ctx->mode == GM_MMU_MODE_SHARE) /* mapped is all that there is */
+		wanted = gm_bm_andnot(wanted, bd->remote);
+	else if (bd)
+		wanted = gm_bm_andnot(wanted, bd->valid);
+	q->stayed += gm_bm_count(wanted);
+	GM_COUNT(prefetched_pages, gm_bm_count(gm_bm_andnot(todo, wanted)));
+	gmc_hint_follow(b, set);
+	return 0;
+}
+
+static int prefetch_to(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_dev *dev)
+{
+	struct prefetch q = {.ctx = as->ctx[dev->index]};
+
+	if (!q.ctx)
+		return -ENODEV;
+	int err = gmi_activate();
+	if (!err)
+		err = gmc_each_block(as, lo, hi, true, do_prefetch, &q);
+	return !err && q.stayed ? -EBUSY : err;
 }
 
 static int do_home(struct gm_block *b, gm_bm set, void *arg)
@@ -91,7 +114,7 @@ static int do_unpin(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
 	gmc_block_pin(b, set, false);
-	return 0;
+	return gmc_hint_release(b, set);
 }
 
 static int do_discard(struct gm_block *b, gm_bm set, void *arg)
@@ -148,13 +171,8 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 		return err;
 	if (behavior == MADV_PREFETCH && hnid == -1)
 		return gmc_each_block(as, lo, hi, false, do_home, NULL);
-	if (behavior == MADV_PREFETCH) {
-		if (!as->ctx[dev->index])
-			return -ENODEV;
-		err = gmi_activate();
-		return err ? err
-			   : gmc_each_block(as, lo, hi, true, do_prefetch, as->ctx[dev->index]);
-	}
+	if (behavior == MADV_PREFETCH)
+		return prefetch_to(as, lo, hi, dev);
 	for (unsigned i = 0; i < GM_ARRAY_LEN(advices); i++) {
 		const struct advice *a = &advices[i];
 		if (a->behavior != behavior)

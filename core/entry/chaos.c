@@ -134,7 +134,7 @@ static int place(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_whe
 		return gmc_map_remote(b, ctx, set, write);
 	gm_bm hint = b->read_mostly;
 	b->read_mostly = where == GM_DUP ? gm_bm_or(hint, set) : gm_bm_andnot(hint, set);
-	int err = gmc_migrate_hot(b, ctx, set, write);
+	int err = gmc_migrate_asked(b, ctx, set, write);
 	b->read_mostly = hint;
 	return err;
 }

@@ -94,7 +94,9 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 		GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 		GM_COUNT_SITE(b->site, cpu_faults, 1);
 		bool away = !gm_bm_test(&b->host, i);
-		int err = away && gmc_bus_map(b, i, granule(b, i)) ? 0 : bring_home(b, i, write);
+		if (away)
+			gmc_bus_map(b, granule(b, i));
+		int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
 		away = away && gm_bm_test(&b->host, i);
 		if (!err && away)
 			gmc_thrash_moved(b, gm_bm_range(i, i + 1), GM_THRASH_CPU);
@@ -240,6 +242,8 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 		bool write = hint == GM_HINT_WRITE ||
 			     (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
 		err = serve(b, ctx, i, write, &merged);
+		if (!err && gm_unlikely(b->hints))
+			gmc_hint_follow(b, gm_bm_range(0, GM_PAGES_PER_BLOCK));
 		/* while the lock keeps the device attached */
 		if (!err && !merged && dev->mmu->account)
 			dev->mmu->account(ctx->pmap, 0, 0, 1);

@@ -3,20 +3,28 @@
 #include "core/page/cpu_mmu.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
+#include "core/space/hint.h"
 #include <sys/mman.h>
 
-/* The device that has page i to itself, and keeps it; NULL: none. */
-static struct gm_dev *keeper(const struct gm_block *b, unsigned i)
+gm_bm gmc_bus_stays(const struct gm_block *b)
 {
+	gm_bm stays = gm_bm_zero(), any = gm_bm_zero(), no = b->host;
+
 	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!b->dev[d] || !gm_bm_test(&b->dev[d]->valid, i))
-			continue;
+		const struct gm_block_dev *bd = b->dev[d];
 		const struct gm_ctx *ctx = b->as->ctx[d];
-		bool stays =
-			ctx->dev->aperture && gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays;
-		return stays && !gm_bm_test(&b->host, i) ? ctx->dev : NULL;
+		if (!bd)
+			continue;
+		no = gm_bm_or(no, gm_bm_and(any, bd->valid));
+		any = gm_bm_or(any, bd->valid);
+		if (!ctx->dev->aperture)
+			continue;
+		if (gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays)
+			stays = gm_bm_or(stays, bd->valid);
+		else if (b->hints)
+			stays = gm_bm_or(stays, gm_bm_and(bd->valid, b->hints->accessed_by_cpu));
 	}
-	return NULL;
+	return gm_bm_andnot(stays, no);
 }
 
 /* ---- what the CPU reached ---- */
@@ -61,7 +69,8 @@ void gmi_bus_settle(void)
 
 /* ---- mappings ---- */
 
-static int map_run(struct gm_block *b, struct gm_dev *dev, unsigned first, unsigned end)
+/* A run of frames side by side. */
+static int bus_map_run(struct gm_block *b, const struct gm_dev *dev, unsigned first, unsigned end)
 {
 	uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[dev->index], first) * GM_PAGE_BYTES;
 
@@ -69,31 +78,39 @@ static int map_run(struct gm_block *b, struct gm_dev *dev, unsigned first, unsig
 			       (end - first) * GM_PAGE_BYTES);
 }
 
-bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around)
+static gm_bm bus_map_device(struct gm_block *b, const struct gm_dev *dev, gm_bm set)
 {
-	struct gm_dev *dev = keeper(b, i);
+	const struct gm_block_dev *bd = b->dev[dev->index];
 	gm_bm done = gm_bm_zero();
 
-	if (!dev)
-		return false;
-	atomic_store_explicit(&used, true, memory_order_relaxed);
-	struct gm_block_dev *bd = b->dev[dev->index];
-	around = gm_bm_and(gm_bm_andnot(around, gm_bm_or(b->host, b->cpu_bus)),
-			   gm_bm_and(bd->valid, b->adopted));
-	gm_bm_for_each_run (&around, first, end)
+	gm_bm_for_each_run (&set, first, end)
 		for (unsigned j = first, k; j < end; j = k) {
 			for (k = j + 1;
 			     k < end && gm_frame_of(bd, k) == gm_frame_of(bd, j) + (k - j); k++)
 				;
-			if (map_run(b, dev, j, k))
+			if (bus_map_run(b, dev, j, k))
 				break;
 			done = gm_bm_or(done, gm_bm_range(j, k));
 		}
+	return done;
+}
+
+void gmc_bus_map(struct gm_block *b, gm_bm set)
+{
+	gm_bm done = gm_bm_zero();
+
+	set = gm_bm_and(gm_bm_andnot(set, b->cpu_bus), gm_bm_and(gmc_bus_stays(b), b->adopted));
+	for (int d = 0; d < GM_MAX_DEV; d++)
+		if (b->dev[d])
+			done = gm_bm_or(done, bus_map_device(b, b->as->ctx[d]->dev,
+							     gm_bm_and(set, b->dev[d]->valid)));
+	if (gm_bm_empty(done))
+		return;
+	atomic_store_explicit(&used, true, memory_order_relaxed);
 	b->cpu_bus = gm_bm_or(b->cpu_bus, done);
 	if (gmc_protect_runs(b, done, b->prog_r, b->prog_w))
 		gmc_bus_unmap(b, done);
 	gmc_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());
-	return gm_bm_test(&b->cpu_bus, i);
 }
 
 int gmc_bus_unmap(struct gm_block *b, gm_bm set)

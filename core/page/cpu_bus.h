@@ -1,6 +1,6 @@
 /*
- * cpu_bus.h - placement `first-use`: the CPU reaches pages in a device's memory where they are,
- * over the bus.
+ * cpu_bus.h - placement `first-use`, and ACCESSED_BY of the CPU: it reaches pages in a device's
+ * memory where they are, over the bus.
  *
  * The VA gets a mapping of the device's memory itself (its aperture, cloned as the store's mold
  * is), with the program's rights. The page stays DEVICE, exclusive; bus coherence is real shared
@@ -14,12 +14,19 @@
 #include "core/space/as.h"
 
 /*
- * Page i, which the CPU touches, and its neighbours `around` that lie on the same device. False:
- * it does not stay there by policy, or the device's memory cannot be mapped: bring it home.
+ * Pages that one device has to itself and keeps when the CPU touches them: by its placement, or by
+ * hint.
  */
-bool gmc_bus_map(struct gm_block *b, unsigned i, gm_bm around);
-/* The CPU's mappings of `set` over the bus end: out of reach, as any page on a device. 0 or
- * -ENOMEM. */
+gm_bm gmc_bus_stays(const struct gm_block *b);
+/*
+ * The CPU's mappings of those of `set`. What has none afterwards (its memory cannot be mapped,
+ * say) comes home at a touch.
+ */
+void gmc_bus_map(struct gm_block *b, gm_bm set);
+/*
+ * The CPU's mappings of `set` over the bus end: out of reach, as any page on a device. 0 or
+ * -ENOMEM.
+ */
 int gmc_bus_unmap(struct gm_block *b, gm_bm set);
 /*
  * Tells the drivers what the CPU has reached over their buses since the last time: pages of which

@@ -225,6 +225,12 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 		err = gmc_migrate_to_cpu(b, set, true);
 		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
 			err = -ENOSPC;
+		if (err && b != own) { /* others first, the next time */
+			gmi_lock(&dev->lock);
+			if (bd->on_lru)
+				to_tail(dev, bd);
+			gmi_unlock(&dev->lock);
+		}
 		if (!err)
 			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 						  gm_bm_count(set) * GM_PAGE_BYTES,

@@ -501,26 +501,30 @@ bool gmc_vmas_short(struct gm_as *as)
 	return atomic_load_explicit(&as->vma_estimate, memory_order_relaxed) > VMA_BUDGET;
 }
 
-int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+/* Pages that the device's touch leaves on the host by its placement policy. */
+static gm_bm stays_by_policy(const struct gm_block *b, const struct gm_ctx *ctx)
+{
+	const struct gm_policy_def *placement = gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def;
+
+	if (placement->touch != GM_POLICY_REMOTE)
+		return gm_bm_zero();
+	return gm_bm_not(
+		gm_bm_or(gmc_hint_comes(b, ctx->dev->index), b->dev[ctx->dev->index]->valid));
+}
+
+static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, bool asked)
 {
 	gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r), pinned = b->pinned;
-	const struct gm_policy_def *placement = gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def;
 	int refused = gm_ctx_refuses(ctx);
 
 	if (refused)
 		return refused;
-	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
-	if (!bd)
+	if (!gmc_block_dev_get(b, ctx))
 		return -ENOMEM;
-	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) { /* works on the host's memory */
+	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) /* works on the host's memory */
 		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
-	} else if (placement->touch ==
-		   GM_POLICY_REMOTE) { /* so it does, but for pages that are to be here */
-		gm_bm here = gmc_hint_comes(b, ctx->dev->index);
-		if (placement->counted) /* found hot */
-			here = gm_bm_or(here, bd->valid);
-		pinned = gm_bm_or(pinned, gm_bm_not(here));
-	}
+	else if (!asked)
+		pinned = gm_bm_or(pinned, stays_by_policy(b, ctx));
 	set = gm_bm_and(gmc_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
 	int err = to_device(b, ctx, set, write, pinned);
 	/* out of VMAs in spite of the budget: a uniform block needs the fewest */
@@ -529,10 +533,14 @@ int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool w
 	return err;
 }
 
-int gmc_migrate_hot(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 {
-	return gm_bm_empty(set) ? 0
-				: to_device(b, ctx, gm_bm_and(set, b->managed), write, b->pinned);
+	return migrate_to_dev(b, ctx, set, write, false);
+}
+
+int gmc_migrate_asked(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+{
+	return gm_bm_empty(set) ? 0 : migrate_to_dev(b, ctx, set, write, true);
 }
 
 int gmc_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)

@@ -20,9 +20,11 @@ int gmc_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write);
  * or no VMAs left.
  */
 int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
-/* Moves what the device reaches over the bus, whatever its placement policy says. The same
- * errors. */
-int gmc_migrate_hot(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/*
+ * The same, whatever the device's placement policy says: pages that were found hot, or that the
+ * program asked for.
+ */
+int gmc_migrate_asked(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 /* The same, but what the device does not hold yet stays on the host and is mapped over the bus. */
 int gmc_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 /* Near the kernel's limit of VMAs: whole blocks should move, so that rights do not alternate

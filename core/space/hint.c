@@ -4,15 +4,17 @@
 #include "core/space/hint.h"
 #include "core/entry/cpu.h"
 #include "core/page/migrate.h"
+#include "core/page/cpu_bus.h"
 #include "core/page/plan.h"
 #include "core/page/rights.h"
 #include "core/space/vm_int.h"
 #include <errno.h>
 
 /* A range's hints: the words of its value. All zero: none, and not in the map. */
-/* flag; 0 none, 1 host, 2 + device; a bit for each device */
+/* flag; 0 none, 1 host, 2 + device; BY() of devices and the CPU */
 enum { READ_MOSTLY, PREFERRED, ACCESSED_BY };
 #define HOST	  1
+#define BY(d)	  (1ull << ((d) < 0 ? GM_MAX_DEV : (d)))
 #define DEVICE(d) (2 + (uint64_t)(d))
 
 static bool is_none(const struct gm_range_value *v)
@@ -59,6 +61,7 @@ static void blank(struct gm_block *b, gm_bm set)
 	if (!h)
 		return;
 	h->prefer_host = gm_bm_andnot(h->prefer_host, set);
+	h->accessed_by_cpu = gm_bm_andnot(h->accessed_by_cpu, set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		h->prefer_dev[d] = gm_bm_andnot(h->prefer_dev[d], set);
 		h->accessed_by[d] = gm_bm_andnot(h->accessed_by[d], set);
@@ -79,10 +82,12 @@ static int note(struct gm_block *b, gm_bm set, const struct gm_range_value *v)
 		return -ENOMEM;
 	if (v->v[PREFERRED] == HOST)
 		h->prefer_host = gm_bm_or(h->prefer_host, set);
+	if (v->v[ACCESSED_BY] & BY(-1))
+		h->accessed_by_cpu = gm_bm_or(h->accessed_by_cpu, set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		if (v->v[PREFERRED] == DEVICE(d))
 			h->prefer_dev[d] = gm_bm_or(h->prefer_dev[d], set);
-		if (v->v[ACCESSED_BY] >> d & 1)
+		if (v->v[ACCESSED_BY] & BY((int)d))
 			h->accessed_by[d] = gm_bm_or(h->accessed_by[d], set);
 	}
 	return 0;
@@ -183,11 +188,11 @@ static void prefer_nothing(struct gm_range_value *v, int d)
 }
 static void accessed_by(struct gm_range_value *v, int d)
 {
-	v->v[ACCESSED_BY] |= 1ull << d;
+	v->v[ACCESSED_BY] |= BY(d);
 }
 static void not_accessed_by(struct gm_range_value *v, int d)
 {
-	v->v[ACCESSED_BY] &= ~(1ull << d);
+	v->v[ACCESSED_BY] &= ~BY(d);
 }
 static void forget_device(struct gm_range_value *v, int d)
 {
@@ -198,15 +203,15 @@ static void forget_device(struct gm_range_value *v, int d)
 
 static const struct hint {
 	int behavior;
-	enum { NOBODY, ANYBODY, A_DEVICE } names;
+	enum { NOBODY, SOMEBODY } names;
 	void (*change)(struct gm_range_value *v, int d);
 } kept[] = {
 	{GM_MADV_READ_MOSTLY, NOBODY, read_mostly},
 	{GM_MADV_UNSET_READ_MOSTLY, NOBODY, not_read_mostly},
-	{GM_MADV_PREFERRED_LOCATION, ANYBODY, prefer},
+	{GM_MADV_PREFERRED_LOCATION, SOMEBODY, prefer},
 	{GM_MADV_UNSET_PREFERRED_LOCATION, NOBODY, prefer_nothing},
-	{GM_MADV_ACCESSED_BY, A_DEVICE, accessed_by},
-	{GM_MADV_UNSET_ACCESSED_BY, A_DEVICE, not_accessed_by},
+	{GM_MADV_ACCESSED_BY, SOMEBODY, accessed_by},
+	{GM_MADV_UNSET_ACCESSED_BY, SOMEBODY, not_accessed_by},
 };
 
 /* Every value in [lo, hi) is changed; where there is none it starts from nothing. Region locked. */
@@ -233,6 +238,11 @@ static int change_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 	return err;
 }
 
+static int release_one(struct gm_block *b, gm_bm set, void *arg)
+{
+	return gmc_hint_release(b, set);
+}
+
 static int follow_one(struct gm_block *b, gm_bm set, void *arg)
 {
 	gmc_hint_follow(b, set);
@@ -254,13 +264,11 @@ int gmc_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, str
 			h = &kept[i];
 	if (!h)
 		return -ENOENT;
-	if (h->names == A_DEVICE && !dev)
-		return -EINVAL;
 	gm_sigmask mask = gmc_vm_enter(as);
 	bool attached = h->names == NOBODY || !dev || as->ctx[dev->index];
 	int err =
 		attached ? change_all(as, lo, hi, h->change, dev ? (int)dev->index : -1) : -ENODEV;
-	int mirrored = attached ? refresh_all(as, lo, hi, NULL, NULL) : 0;
+	int mirrored = attached ? refresh_all(as, lo, hi, release_one, NULL) : 0;
 	gmc_vm_leave(as, mask);
 	err = err ? err : mirrored;
 	if (!err && behavior == GM_MADV_ACCESSED_BY) {
@@ -282,11 +290,12 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 	gm_sigmask mask = gmc_vm_enter(as);
 	if (gmi_rangemap_find(&as->hints, (uintptr_t)addr, &r)) {
 		info->read_mostly = r.val.v[READ_MOSTLY] != 0;
+		info->accessed_by_cpu = (r.val.v[ACCESSED_BY] & BY(-1)) != 0;
 		info->has_preferred = r.val.v[PREFERRED] != 0;
 		if (r.val.v[PREFERRED] > HOST)
 			info->preferred = as->ctx[r.val.v[PREFERRED] - DEVICE(0)]->dev->hnid;
 		for (unsigned d = 0; d < GM_MAX_DEV; d++)
-			if (r.val.v[ACCESSED_BY] >> d & 1)
+			if (r.val.v[ACCESSED_BY] & BY((int)d))
 				info->accessed_hnid[info->accessed_by++] = as->ctx[d]->dev->hnid;
 	}
 	gmc_vm_leave(as, mask);
@@ -329,6 +338,22 @@ void gmc_hint_follow(struct gm_block *b, gm_bm set)
 		if (!gm_bm_empty(r))
 			gmc_map_remote(b, ctx, r, false);
 	}
+	gm_bm away = gm_bm_and(set, gm_bm_and(at.in[GM_DEVICE], b->hints->accessed_by_cpu));
+	if (!gm_bm_empty(away))
+		gmc_bus_map(b, away);
+}
+
+int gmc_hint_release(struct gm_block *b, gm_bm set)
+{
+	int err = gmc_bus_unmap(b, gm_bm_andnot(gm_bm_and(set, b->cpu_bus), gmc_bus_stays(b)));
+
+	set = gm_bm_andnot(set, b->pinned); /* gm_as_map pins, too */
+	for (unsigned d = 0; d < GM_MAX_DEV && !err; d++)
+		if (b->dev[d])
+			err = gmc_dev_unmap(b, b->as->ctx[d],
+					    gm_bm_andnot(gm_bm_and(set, b->dev[d]->remote),
+							 gmc_hint_stays(b, d)));
+	return err;
 }
 
 /* ---- attributes ---- */

@@ -13,7 +13,7 @@
 
 /* The mirror; read_mostly has a place of its own in the block. */
 struct gm_hints {
-	gm_bm prefer_host;
+	gm_bm prefer_host, accessed_by_cpu;
 	gm_bm prefer_dev[GM_MAX_DEV], accessed_by[GM_MAX_DEV];
 	uint64_t *attr[GM_MAX_DEV]; /* by page; NULL: all 0 */
 };
@@ -42,9 +42,17 @@ void gmc_hints_free_mirror(struct gm_block *b);
  * whatever the policy says. */
 gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d);
 gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d);
-/* Pages of `set` that are on the host get entries on the devices of ACCESSED_BY. What fails, a
- * fault makes up for. */
+/*
+ * Pages of `set` have moved: those on the host get entries on the devices of ACCESSED_BY, those on
+ * a device are mapped by the CPU where it is named. What fails, a fault makes up for.
+ */
 void gmc_hint_follow(struct gm_block *b, gm_bm set);
+/*
+ * A hint, or a pin, of `set` was taken back: entries over the bus that nothing keeps any more go,
+ * so that the next touch faults and places the page as if nothing had been said. Errors of the
+ * driver: those stay as they are.
+ */
+int gmc_hint_release(struct gm_block *b, gm_bm set);
 static inline uint64_t gm_attr_of(const struct gm_block *b, unsigned d, unsigned i)
 {
 	return b->hints && b->hints->attr[d] ? b->hints->attr[d][i] : 0;

@@ -141,7 +141,9 @@ static int run_launch(struct gm_stream *st, struct work *w)
 
 static int run_prefetch(struct gm_stream *st, struct work *w)
 {
-	return hmadvise(w->transfer.hnid, w->transfer.dest, w->transfer.bytes, MADV_PREFETCH);
+	int err = hmadvise(w->transfer.hnid, w->transfer.dest, w->transfer.bytes, MADV_PREFETCH);
+
+	return err == -EBUSY ? 0 : err; /* pages that are in use where they are */
 }
 
 static int run_copy(struct gm_stream *st, struct work *w)

@@ -182,7 +182,8 @@ int gm_stream_launch(struct gm_stream *stream, int module, const char *kernel, u
  * @start: address, rounded down to a page
  * @len: bytes; the end is rounded up
  *
- * Return: 0 queued; -EINVAL; -ENOMEM. Errors of hmadvise() become the stream's.
+ * Return: 0 queued; -EINVAL; -ENOMEM. Errors of hmadvise() become the stream's, but for -EBUSY:
+ * what must stay where it is, stays.
  * Source: RFC hmadvise(MADV_PREFETCH), in stream order.
  */
 int gm_stream_prefetch(struct gm_stream *stream, int hnid, void *start, size_t len);

@@ -374,8 +374,10 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * @len: bytes; the end is rounded up, for MADV_DONTNEED and DISCARD down
  * @behavior: one of the following
  *
- * MADV_PREFETCH: the pages move to hnid now, whatever other hints say, and are mapped there;
- * returns when they are there.
+ * MADV_PREFETCH: the pages move to hnid now, whatever placement and other hints say, and are
+ * mapped there; returns when they are there. Pinned ones, and those that a system call uses at
+ * this moment, stay: -EBUSY says that some did, gm_query() which. What the program may not read,
+ * and what never migrates (executable, MADV_DONTFORK), is passed over.
  *
  * MADV_DONTNEED (4), GM_MADV_DISCARD: the contents are dropped wherever they are; later reads
  * see zeros.
@@ -389,9 +391,13 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * it over the bus. A device's hnode: that device's touch moves the page to it whatever the
  * placement policy says; others' touches move it as usual (there is no peer-to-peer mapping).
  *
- * GM_MADV_ACCESSED_BY, UNSET_: the device (not -1) has entries onto these pages before it asks,
- * and again after they came home by a touch of the CPU: over the bus, unless the device is their
- * preferred location too, when they move at its touch.
+ * GM_MADV_ACCESSED_BY, UNSET_: the device has entries onto these pages before it asks, and again
+ * after they came home by a touch of the CPU: over the bus, unless the device is their preferred
+ * location too, when they move at its touch. -1, the CPU: pages that move to a device whose memory
+ * the host can address stay there when the CPU touches them, over the bus.
+ *
+ * What UNPINNED and UNSET_ take back is gone for good: entries over the bus that only it kept are
+ * taken away, and the next touch places the page as if nothing had been said.
  *
  * Hints are kept by range: the last one set holds for each page, they survive mprotect, split
  * and merge, travel with mremap (pins do not), and end with munmap or when the device is
@@ -399,7 +405,8 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  *
  * Return: 0; -EINVAL bad arguments or behavior; -EFAULT not all of it is mapped; -ENODEV no such
  * node, or its device is not attached; -ENOMEM (part of it may be done); -ENOSPC the device's
- * memory is full of what must stay.
+ * memory is full of what must stay; -EBUSY PREFETCH moved all but some pages; errors of the
+ * driver.
  * Source: RFC hmadvise; the hints beyond it follow CUDA's cudaMemAdvise.
  */
 int hmadvise(int hnid, void *start, size_t len, int behavior);
@@ -448,6 +455,7 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info);
 struct gm_hints_info {
 	uint8_t read_mostly;
 	uint8_t has_preferred;
+	uint8_t accessed_by_cpu;
 	int preferred;	      /* with has_preferred: hnode, or -1: the host */
 	uint32_t accessed_by; /* number of devices, and */
 	int accessed_hnid[8]; /* their hnodes */

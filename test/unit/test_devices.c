@@ -514,7 +514,7 @@ Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
 	 * lost rights and back. */
 	cr_assert_eq(fake_write(&g, p, 6), 0);
 	cr_assert_eq(query(p).where, GM_REMOTE);
-	cr_assert_eq(hmadvise(gm_dev_hnid(g.dev), p, MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(gm_dev_hnid(g.dev), p, MIB, MADV_PREFETCH), -EBUSY);
 	cr_assert_eq(query(p + 5 * PAGE).where, GM_REMOTE);
 	pid_t child = fork();
 	if (child == 0)

@@ -178,7 +178,7 @@ Test(pin, what_the_kernel_may_write_stays_on_the_host)
 	unsigned token = gmi_pin(p + 5 * PAGE, PAGE, true);
 	cr_assert_neq(token, 0);
 	struct gm_page_info info[32];
-	cr_assert_eq(to_device(p, 2 * MIB), 0);
+	cr_assert_eq(to_device(p, 2 * MIB), -EBUSY);
 	for (int i = 0; i < 32; i++)
 		cr_assert_eq(fake_read(&dev, p + i * PAGE, &c), 0);
 	cr_assert_eq(gm_query(p, sizeof info / sizeof info[0] * PAGE, info), 0);

@@ -139,6 +139,149 @@ Test(hints, accessed_by_maps_before_the_touch)
 	cr_assert_eq(query(q).where, GM_REMOTE);
 }
 
+/* ---- taken back ---- */
+
+/* Where the device's next touch leaves a page that was reached over the bus until now. */
+static enum gm_where after_touch(unsigned char *p)
+{
+	cr_assert_eq(fake_write(&a, p, 9), 0);
+	return query(p).where;
+}
+
+Test(hints, what_is_taken_back_is_as_if_never_said)
+{
+	static const struct {
+		const char *name;
+		int set, unset;
+		bool device;
+	} hint[] = {{"PINNED", GM_MADV_PINNED, GM_MADV_UNPINNED, false},
+		    {"PREFERRED_LOCATION", GM_MADV_PREFERRED_LOCATION,
+		     GM_MADV_UNSET_PREFERRED_LOCATION, false},
+		    {"ACCESSED_BY", GM_MADV_ACCESSED_BY, GM_MADV_UNSET_ACCESSED_BY, true}};
+
+	for (size_t k = 0; k < sizeof hint / sizeof hint[0]; k++) {
+		unsigned char *p = map(2 * MIB);
+		int node = hint[k].device ? na : -1;
+		memset(p, 4, 2 * MIB);
+		cr_assert_eq(hmadvise(node, p, 2 * MIB, hint[k].set), 0);
+		cr_assert_eq(after_touch(p), GM_REMOTE, "%s", hint[k].name);
+		cr_assert_eq(after_touch(p + MIB), GM_REMOTE, "%s", hint[k].name);
+		cr_assert_eq(hmadvise(node, p, MIB, hint[k].unset), 0);
+		cr_expect_eq(after_touch(p), GM_DEVICE, "%s", hint[k].name);
+		cr_expect_eq(after_touch(p + MIB), GM_REMOTE, "%s still holds there", hint[k].name);
+		cr_expect_eq(p[0], 9);
+		cr_expect_eq(query(p).where, GM_HOST,
+			     "%s: home at the CPU's touch, not over the bus", hint[k].name);
+	}
+}
+
+/* Two reasons, of which one goes. */
+Test(hints, what_another_hint_or_pin_keeps_stays)
+{
+	unsigned char *p = map(MIB);
+
+	memset(p, 4, MIB);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PINNED), 0);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(gm_as_map(as, a.dev, p + MIB / 2, MIB / 2, GM_PROT_READ | GM_PROT_WRITE), 0);
+	cr_assert_eq(after_touch(p), GM_REMOTE);
+	unsigned faults = a.faults;
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_UNPINNED), 0);
+	cr_expect_eq(after_touch(p), GM_REMOTE, "preferred");
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_UNSET_PREFERRED_LOCATION), 0);
+	cr_expect_eq(after_touch(p + MIB / 2), GM_REMOTE, "mapped by gm_as_map");
+	cr_expect_eq(a.faults, faults, "no entry was taken away");
+	cr_expect_eq(after_touch(p), GM_DEVICE);
+}
+
+Test(hints, a_new_preferred_location_holds_at_once)
+{
+	unsigned char *p = map(MIB);
+
+	memset(p, 4, MIB);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(after_touch(p), GM_REMOTE);
+	cr_assert_eq(hmadvise(na, p, MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_expect_eq(after_touch(p), GM_DEVICE);
+}
+
+Test(hints, accessed_by_the_cpu)
+{
+	unsigned char *p = map(2 * MIB);
+	struct gm_counters before, now;
+
+	memset(p, 4, 2 * MIB);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_ACCESSED_BY), 0);
+	cr_expect_eq(hints(p).accessed_by_cpu, 1);
+	cr_expect_eq(hints(p).accessed_by, 0);
+	cr_assert_eq(fake_write(&a, p, 9), 0);
+	cr_assert_eq(fake_write(&a, p + MIB, 9), 0);
+	cr_expect_eq(query(p).cpu, GM_PROT_READ | GM_PROT_WRITE, "before it asks");
+	gm_query_counters(&before, sizeof before);
+	cr_expect_eq(p[0], 9);
+	p[1] = 8;
+	cr_expect_eq(query(p).where, GM_DEVICE, "it came to the page");
+	cr_expect_eq(device_read(&a, p + 1), 8);
+	gm_query_counters(&now, sizeof now);
+	cr_expect_eq(now.cpu_faults, before.cpu_faults);
+	cr_expect_eq(now.to_host_bytes, before.to_host_bytes);
+	p[MIB] = 1;
+	cr_expect_eq(query(p + MIB).where, GM_HOST, "nothing was said there");
+	/* Where the host cannot address the device's memory, pages come home. */
+	cr_assert_eq(fake_write(&b, p, 3), 0);
+	cr_expect_eq(p[0], 3);
+	cr_expect_eq(query(p).hnid, -1);
+	/* Taken back: the next touch brings it home. */
+	cr_assert_eq(fake_write(&a, p, 5), 0);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_UNSET_ACCESSED_BY), 0);
+	cr_expect_eq(hints(p).accessed_by_cpu, 0);
+	cr_expect_eq(query(p).cpu, 0);
+	cr_expect_eq(p[0], 5);
+	cr_expect_eq(query(p).where, GM_HOST);
+	cr_expect_eq(p[1], 8);
+}
+
+Test(hints, prefetch_says_what_did_not_move)
+{
+	unsigned char *p = map(4 * MIB);
+
+	memset(p, 4, 4 * MIB);
+	cr_assert_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(-1, p, 4 * MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(-1, p + 2 * MIB, variant_page, GM_MADV_PINNED), 0);
+	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), -EBUSY);
+	cr_expect_eq(query(p).where, GM_DEVICE, "the others are there");
+	cr_expect_eq(query(p + 2 * MIB).where, GM_HOST);
+	cr_assert_eq(hmadvise(-1, p + 2 * MIB, variant_page, GM_MADV_UNPINNED), 0);
+	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), 0);
+	cr_expect_eq(query(p + 2 * MIB).where, GM_DEVICE);
+	/* A system call's buffer. */
+	cr_assert_eq(hmadvise(-1, p, 4 * MIB, MADV_PREFETCH), 0);
+	unsigned pin = gmi_pin(p, 16, true);
+	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), -EBUSY);
+	gmi_unpin(pin);
+	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), 0);
+	/* Memory that it may not touch is no failure. */
+	cr_assert_eq(hmadvise(-1, p, 4 * MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(gm_mprotect(p, 2 * MIB, PROT_NONE), 0);
+	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), 0);
+}
+
+Test(hints, prefetch_moves_whatever_the_placement)
+{
+	unsigned char *p = map(MIB);
+
+	memset(p, 4, MIB);
+	cr_assert_eq(gm_policy_set(as, a.dev, GM_POLICY_PLACEMENT, "remote"), 0);
+	cr_assert_eq(hmadvise(na, p, MIB, MADV_PREFETCH), 0);
+	cr_expect_eq(query(p).where, GM_DEVICE);
+	cr_expect_eq(device_read(&a, p), 4);
+	cr_expect_eq(query(p).where, GM_DEVICE, "and it stays there");
+	p[0] = 5;
+	cr_expect_eq(device_read(&a, p), 5);
+	cr_expect_eq(query(p).where, GM_REMOTE);
+}
+
 /* The six ways in which a range can lie to another one, and each page has what was said last. */
 Test(hints, overlap)
 {
@@ -346,7 +489,7 @@ Test(hints, bad_arguments)
 	struct gm_hints_info h;
 	uint64_t attr;
 
-	cr_expect_eq(hmadvise(-1, p, MIB, GM_MADV_ACCESSED_BY), -EINVAL);
+	cr_expect_eq(hmadvise(-2, p, MIB, GM_MADV_ACCESSED_BY), -EINVAL);
 	cr_expect_eq(hmadvise(4711, p, MIB, GM_MADV_ACCESSED_BY), -ENODEV);
 	cr_expect_eq(hmadvise(-1, p, MIB, 0x109), -EINVAL);
 	cr_expect_eq(hmadvise(na, p + MIB, MIB, GM_MADV_PREFERRED_LOCATION), -EFAULT);

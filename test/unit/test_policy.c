@@ -418,6 +418,23 @@ Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
 	close_all();
 }
 
+/* A block that cannot go does not end it: the mark is reached by others. */
+Test(policy, reclaim_reaches_its_mark_past_a_failure)
+{
+	gmi_opt.reclaim_percent = 25;
+	open_all(32 * MIB, 65536);
+	unsigned char *p = map(48 * MIB);
+	touch(p, 32 * MIB, 65536);
+	dev.fail_kind = GM_OP_UNMAP;
+	dev.fail_after = 3; /* at 26 MiB: beyond the low watermark, before the high one */
+	cr_assert_eq(fake_write(&dev, p + 32 * MIB, 1), 0);
+	eventually(gmi_phys_used_bytes(dev.dev->phys) <= 24 * MIB);
+	cr_expect_lt(dev.fail_after, 0, "it did fail");
+	for (size_t i = 0; i < 32 * MIB; i += 65536)
+		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
+	close_all();
+}
+
 /* ---- more placements ---- */
 
 Test(policy, first_use_keeps_pages_on_the_device)
