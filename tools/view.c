@@ -34,6 +34,9 @@ static void device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->link_s = (double)get(&d->link_ns) / 1e9;
 	to->cpu_bus_s = (double)get(&d->cpu_bus_ns) / 1e9;
 	to->modelled_s = to->unmodelled ? NAN : to->known_s;
+	to->copies_s = get(&d->unseen) ? NAN : (double)get(&d->copies_ns) / 1e9;
+	to->h2d_bytes = get(&d->h2d_bytes);
+	to->refetched_bytes = get(&d->refetched_bytes);
 }
 
 /* ---- what modelled times are known from ---- */
@@ -66,6 +69,10 @@ static void device_basis(struct view_dev *to, const struct gm_stats *s, unsigned
 	for (unsigned i = 0; i < GM_KERNELS; i++)
 		if (get(&s->kernel[i].estimated) && get(&s->kernel[i].device) == d)
 			error += error_bytes(&s->kernel[i]);
+	uint64_t wall = 0, served = get(&s->dev[d].served_ns);
+	for (unsigned i = 0; i < GM_KERNELS; i++)
+		wall += get(&s->kernel[i].device) == d ? get(&s->kernel[i].wall_ns) : 0;
+	to->host_s = wall > served ? (double)(wall - served) / 1e9 : 0;
 	double bus = (double)to->bus_bytes, part = bus > 0 ? error / bus * to->bus_s : 0;
 	basis(to->basis, sizeof to->basis, to->unmodelled, get(&s->dev[d].estimated),
 	      to->known_s > 0 ? part / to->known_s : 0);
@@ -179,4 +186,5 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->chaos_refused = get(&s->chaos_refused);
 	sites(v, s);
 	kernels(v, s);
+	view_verdicts(v);
 }

@@ -19,6 +19,10 @@ struct view_dev {
 	uint64_t unmodelled, touched_bytes, bus_bytes, cpu_bus_bytes;
 	/* The known parts of the modelled time, and their sum: the whole only if nothing is unmodelled. */
 	double modelled_s, known_s, kernel_s, bus_s, fault_s, link_s, cpu_bus_s;
+	/* The same launches otherwise: with all that they touch copied in and back (NAN: not known), on the host (measured) */
+	double copies_s, host_s;
+	uint64_t h2d_bytes, refetched_bytes;
+	char verdict[320]; /* in words (verdict.c) */
 	char basis
 		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
 };
@@ -65,6 +69,9 @@ void view_text(const struct view *v, FILE *out);
 int view_write_json(const struct view *v, const char *file);
 /* 0, or -1 after a line to stderr. */
 int view_read_json(struct view *v, const char *file);
+
+/* verdict.c: what each device's run was bound by, in words. The rest of the view is filled in. */
+void view_verdicts(struct view *v);
 
 /* follow.c: the reporter process; file NULL: text to stderr. Returns the exit status. */
 int follow(int pid, const char *file);

@@ -87,6 +87,20 @@ static const struct view_field device_fields[] = {
 	{"modelled_parts", "cpu_bus_s", VIEW_SECONDS, AT(view_dev, cpu_bus_s),
 	 "the CPU's accesses to device memory"},
 	{"modelled_parts", "known_s", VIEW_SECONDS, AT(view_dev, known_s), "their sum"},
+	{"bottom_line", "unified_s", VIEW_KNOWN_SECONDS, AT(view_dev, modelled_s),
+	 "modelled: this run as it was (modelled_s)"},
+	{"bottom_line", "copies_s", VIEW_KNOWN_SECONDS, AT(view_dev, copies_s),
+	 "modelled: the same launches, all that each touches copied in before it and back after it "
+	 "(without "
+	 "the computing of those that are not modelled)"},
+	{"bottom_line", "host_s", VIEW_SECONDS, AT(view_dev, host_s),
+	 "measured: the same launches on this machine's CPUs (the workers' time, without the "
+	 "faults that were served)"},
+	{"bottom_line", "verdict", VIEW_TEXT, AT(view_dev, verdict),
+	 "what the run was bound by, in words"},
+	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_dev, h2d_bytes), "copied to it"},
+	{NULL, "refetched_bytes", VIEW_BYTES, AT(view_dev, refetched_bytes),
+	 "of these, what it had had to evict before"},
 	{NULL, "touched_bytes", VIEW_BYTES, AT(view_dev, touched_bytes),
 	 "pages that launches touched, each once a launch"},
 	{NULL, "bus_bytes", VIEW_BYTES, AT(view_dev, bus_bytes), "of these over the bus"},

@@ -149,6 +149,23 @@ static void modelled(const struct view_dev *d, FILE *out)
 	fputc('\n', out);
 }
 
+/* The same launches in three ways. Where computing is not known, what can be compared is the moving. */
+static void bottom_line(const struct view_dev *d, FILE *out)
+{
+	const char *copies = isnan(d->copies_s) ? "not known" : S(d->copies_s);
+
+	if (d->unmodelled)
+		row(out, "  bottom line", "not known",
+		    "moving data alone %s as it ran, %s with explicit copies", S(d->known_s),
+		    copies);
+	else
+		row(out, "  bottom line", S(d->modelled_s), "as it ran, %s with explicit copies",
+		    copies);
+	fprintf(out, "  %-30scomputing on this machine's CPUs took %s (measured)\n", "",
+		S(d->host_s));
+	fprintf(out, "  %-30s%s\n", "", d->verdict);
+}
+
 static void device(const struct view_dev *d, FILE *out)
 {
 	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name,
@@ -168,6 +185,8 @@ static void device(const struct view_dev *d, FILE *out)
 		row(out, "  remote", B(d->remote_bytes), "used over the bus instead of moved%s%s",
 		    d->bus_bytes ? "; by launches, each page once: " : "",
 		    d->bus_bytes ? B(d->bus_bytes) : "");
+	if (d->kernels && *d->verdict)
+		bottom_line(d, out);
 	if (d->restarts)
 		row(out, "  restarts", N(d->restarts), "its process was lost");
 }

@@ -11,6 +11,12 @@
 static _Atomic uint32_t wanted; /* jobs; futex */
 static bool started;
 static struct gm_lock start_lock;
+static __thread bool in_background;
+
+bool gmi_in_background(void)
+{
+	return in_background;
+}
 
 void gmc_background_wake(enum gm_background_job job)
 {
@@ -115,6 +121,7 @@ static void *background(void *arg)
 {
 	uint32_t todo = 0;
 
+	in_background = true;
 	for (;;) {
 		uint32_t again = 0;
 		gm_sigmask mask = gmi_block_signals();

@@ -16,6 +16,8 @@ enum gm_background_job {
 	GM_BACKGROUND_UNPIN = 2,   /* a page was pinned for a while */
 	GM_BACKGROUND_COUNT = 4,   /* a device maps pages over the bus whose use is counted */
 };
+/* Is the calling thread the background? */
+GM_EXPORT bool gmi_in_background(void);
 void gmc_background_start(void); /* once per process; no locks held */
 /* From anywhere, also signal handlers and with locks held. */
 void gmc_background_wake(enum gm_background_job job);

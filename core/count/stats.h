@@ -39,6 +39,9 @@ struct gm_dev_stats {
 		copies_ns; /* the same launches with all that they touch copied in and back */
 	_Atomic uint64_t resident_bytes, resident_peak_bytes;
 	_Atomic uint64_t evicted_bytes;
+	_Atomic uint64_t h2d_bytes,
+		refetched_bytes;       /* moved to it; of these, what it had had to evict */
+	_Atomic uint64_t served_ns;    /* measured: its kernels' faults were being served */
 	_Atomic uint64_t restarts;     /* device processes lost */
 	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
 };

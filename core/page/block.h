@@ -31,6 +31,7 @@ struct gm_block_dev {
 	gm_bm valid; /* the device's memory holds the current bytes */
 	/* rights that the device was last given; it may have forgotten (a PTE cache) */
 	gm_bm map_r, map_w;
+	gm_bm evicted;	      /* sent home to make room, and not back since */
 	gm_bm remote;	      /* its PTE points into the host store */
 	struct gm_held *held; /* NULL: gm_as_map has mapped nothing of it (dma.h) */
 	struct gm_block *block;

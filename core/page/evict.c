@@ -232,6 +232,8 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 			gmi_unlock(&dev->lock);
 		}
 		if (!err)
+			bd->evicted = gm_bm_or(bd->evicted, set);
+		if (!err)
 			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 						  gm_bm_count(set) * GM_PAGE_BYTES,
 						  memory_order_relaxed);

@@ -452,6 +452,12 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	set_valid(b, ctx, gm_bm_or(bd->valid, gets));
 	unsigned pages = gm_bm_count(moved);
 	account(ctx, bytes_of(pages), 0);
+	atomic_fetch_add_explicit(&gmi_stats->dev[d].refetched_bytes,
+				  bytes_of(gm_bm_count(gm_bm_and(moved, bd->evicted))),
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&gmi_stats->dev[d].h2d_bytes, bytes_of(pages),
+				  memory_order_relaxed);
+	bd->evicted = gm_bm_andnot(bd->evicted, gets);
 	GM_COUNT(h2d_bytes, bytes_of(pages));
 	gmi_self()->h2d_bytes += bytes_of(pages);
 	GM_COUNT(h2d_pages, pages);

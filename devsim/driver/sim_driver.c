@@ -12,36 +12,7 @@
 
 #define SPIN_TURNS 200 /* of waiting for the device before sleeping: a few us */
 
-/* ---- virtual time ---- */
-
-static __thread uint64_t owed_ns; /* of the service thread: paid when no lock is held */
-
-static void pass(struct gm_sim *sim, uint64_t ns)
-{
-	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
-	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].modelled_ns, ns,
-				  memory_order_relaxed);
-}
-
-void sim_elapse(struct gm_sim *sim, uint64_t ns)
-{
-	pass(sim, ns);
-	if (!gmi_opt.throttle)
-		return;
-	if (sim_is_service_thread())
-		owed_ns += ns;
-	else
-		sim_wait_ns(ns);
-}
-
-void sim_pay(uint64_t since_ns)
-{
-	uint64_t spent = gmi_now_ns() - since_ns, owed = owed_ns;
-
-	owed_ns = 0;
-	if (owed > spent)
-		sim_wait_ns(owed - spent);
-}
+/* ---- what the model charges ---- */
 
 /*
  * What a fault moves goes in two transfers: first the page that the kernel waits for, then what
@@ -57,17 +28,18 @@ static uint64_t fault_transfer_ns(const struct sim_model *m, uint64_t bytes)
 static void account(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults)
 {
 	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
-	uint64_t ns = sim_is_service_thread() ? fault_transfer_ns(&sim->model, bytes_in)
-					      : sim_transfer_ns(&sim->model, bytes_in);
+	const struct sim_model *m = &sim->model;
 
-	ns += (uint64_t)((double)sim_transfer_ns(&sim->model, bytes_out) * sim->model.home_scale);
-	uint64_t fault_ns = (uint64_t)(faults * sim->model.fault_ns);
-	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
-	atomic_fetch_add_explicit(&s->link_ns, ns, memory_order_relaxed);
-	atomic_fetch_add_explicit(&s->fault_ns, fault_ns, memory_order_relaxed);
-	sim_elapse(sim, ns + fault_ns);
+	for (unsigned i = 0; i < faults; i++)
+		sim_time_fault(sim);
+	sim_time_transfer(sim, SIM_TO_DEVICE,
+			  sim_is_service_thread() ? fault_transfer_ns(m, bytes_in)
+						  : sim_transfer_ns(m, bytes_in));
+	sim_time_transfer(sim, SIM_HOME,
+			  (uint64_t)((double)sim_transfer_ns(m, bytes_out) * m->home_scale));
 }
 
+/* Locks are held: the launch that asked waits for it (GMEM_THROTTLE). */
 static void account_cpu(void *pmap, uint64_t bytes)
 {
 	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
@@ -76,7 +48,7 @@ static void account_cpu(void *pmap, uint64_t bytes)
 
 	atomic_fetch_add_explicit(&s->cpu_bus_bytes, bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->cpu_bus_ns, ns, memory_order_relaxed);
-	pass(sim, ns); /* locks are held: the launch that asked waits for it */
+	sim_time_cpu(sim, ns);
 }
 
 /* ---- the ring; cmd lock held ---- */

@@ -3,6 +3,7 @@
  *
  *	sim_profile, sim_model   what it is, how long things take on it
  *	sim_cost                 what a launch takes, and what that is known from
+ *	sim_time                 virtual time: what waits for what, what runs beside what
  *	sim_driver               struct gm_mmu: page-table changes into the command ring or a fault's reply
  *	sim_open                 opening, closing, fork
  *	sim_process              the process: start, loss, restart
@@ -39,6 +40,13 @@ struct sim_space {
 struct sim_seen {
 	_Atomic uint64_t samples, pages, remote; /* pages of 4 KiB: all, and over the bus */
 	_Atomic uint64_t mapped; /* the device's remote_bytes then, plus one; 0: never looked */
+};
+enum sim_direction { SIM_TO_DEVICE, SIM_HOME };
+struct sim_time { /* ns of virtual time; under the lock (sim_time.c) */
+	struct gm_lock lock;
+	uint64_t host, background, launch[DS_LAUNCHES]; /* lines; a stream's is its own */
+	uint64_t link[2], compute;			/* busy until */
+	uint64_t latest;
 };
 struct gm_sim {
 	unsigned number; /* "device N" in messages */
@@ -83,7 +91,7 @@ struct gm_sim {
 	bool foreign;		   /* gmi_sim_expect_foreign() */
 
 	_Atomic uint32_t service; /* futex, enum sim_service_state */
-	_Atomic uint64_t virtual_ns;
+	struct sim_time time;
 };
 enum { SIM_OWNER_NONE = 0, SIM_OWNER_GONE = -1 /* left by longjmp */, SIM_OWNER_JOURNAL = -2 };
 enum sim_service_state { SIM_SERVICE_NONE, SIM_SERVICE_RUNS, SIM_SERVICE_QUIT };
@@ -129,9 +137,22 @@ uint32_t sim_publish(struct gm_sim *sim);
 /* Queues a command; `wait`: the device has applied it on return, if it runs something. For
  * windows. */
 void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait);
-/* Virtual time passes; really waits with GMEM_THROTTLE unless the caller is the service thread
- * (it pays at the end). */
-void sim_elapse(struct gm_sim *sim, uint64_t ns);
+/* ---- sim_time.c ---- */
+/* A far fault; a transfer over the link; the CPU's accesses over the bus (it waits for them at its next launch). They
+ * really wait with GMEM_THROTTLE, the service thread in sim_pay(). */
+void sim_time_fault(struct gm_sim *sim);
+void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns);
+void sim_time_cpu(struct gm_sim *sim, uint64_t ns);
+/* The service thread looks for faults. */
+void sim_time_faults_seen(void);
+/* A launch is submitted; it has ended, and its kernel took so long. The caller's line waits for it. */
+void sim_time_launch(struct gm_sim *sim, unsigned slot);
+void sim_time_launched(struct gm_sim *sim, unsigned slot, uint64_t ns);
+/* The calling thread's line: where it is; it waits until then. */
+uint64_t sim_time_now(struct gm_sim *sim);
+void sim_time_join(struct gm_sim *sim, uint64_t when);
+/* The calling thread is a stream's. */
+void sim_time_stream(const struct gm_sim *sim, uint64_t *line);
 /* The service thread waits for what it owes, less the time since. */
 void sim_pay(uint64_t since_ns);
 

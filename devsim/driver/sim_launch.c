@@ -195,8 +195,7 @@ static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch
 
 	gmc_launch_done(sim->dev);
 	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&sim->virtual_ns, ns, memory_order_relaxed);
-	atomic_fetch_add_explicit(&s->modelled_ns, ns, memory_order_relaxed);
+	sim_time_launched(sim, slot, ns);
 	atomic_fetch_add_explicit(err ? &k->failed : &k->launches, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->wall_ns, wall, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->modelled_ns, ns, memory_order_relaxed);
@@ -227,13 +226,14 @@ static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result
 	if (err)
 		return err;
 
-	uint64_t wall = gmi_now_ns(), virtual = atomic_load(&sim->virtual_ns);
+	uint64_t wall = gmi_now_ns(), virtual = sim_time_now(sim);
 	gmi_bus_settle();
 	unsigned row =
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	*slot = claim(sim);
 	for (int i = 0; i <= MAX_RESUBMITS; i++) {
 		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
+		sim_time_launch(sim, *slot);
 		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
 		err = run_once(sim, *slot, r);
 		if (err != -EAGAIN)
@@ -244,7 +244,7 @@ static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result
 	err = err == -EAGAIN ? -EIO : err;
 	if (r->kernel[0]) /* else a module was loaded, no more */
 		account(sim, *slot, err, result);
-	virtual = atomic_load(&sim->virtual_ns) - virtual;
+	virtual = sim_time_now(sim) - virtual;
 	wall = gmi_now_ns() - wall;
 	if (gmi_opt.throttle && virtual > wall)
 		sim_wait_ns(virtual - wall);

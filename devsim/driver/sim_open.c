@@ -201,7 +201,7 @@ static void forget_device(struct gm_sim *sim)
 	sim->active = 0;
 	sim->pid = 0;
 	atomic_store(&sim->service, SIM_SERVICE_NONE);
-	atomic_store(&sim->virtual_ns, 0);
+	sim->time = (struct sim_time){0};
 }
 
 static void fork_child(void)

@@ -108,6 +108,7 @@ static uint64_t serve_all(struct gm_sim *sim, uint64_t bits)
 {
 	uint64_t again = 0;
 
+	sim_time_faults_seen();
 	for (; bits; bits &= bits - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(bits);
 		if (!serve(sim, &sim->ctl->fault[i]))
@@ -146,8 +147,11 @@ static void *service(void *arg)
 	while (atomic_load(&sim->service) == SIM_SERVICE_RUNS) {
 		uint64_t bits = again | atomic_exchange(&sim->ctl->posted, 0);
 		if (bits) {
+			uint64_t start = gmi_now_ns();
 			again = serve_all(sim, bits);
 			last_ns = gmi_now_ns();
+			atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].served_ns,
+						  last_ns - start, memory_order_relaxed);
 			if (again == bits)
 				gm_sys0(SYS_sched_yield); /* whoever holds the locks must get on */
 		} else {

@@ -20,6 +20,8 @@
 struct gm_fence {
 	_Atomic uint32_t done; /* futex */
 	_Atomic uint32_t users;
+	uint64_t when; /* virtual time of the stream's device; set before done */
+	struct gm_sim *sim;
 	int error; /* of the work before it; set before done */
 };
 
@@ -44,6 +46,7 @@ struct host_call {
 
 struct work {
 	struct work *next;
+	uint64_t queued_at; /* virtual time: it cannot begin before */
 	int (*run)(struct gm_stream *st, struct work *w);
 	bool always; /* also after an error */
 	union {
@@ -63,6 +66,7 @@ struct gm_stream {
 	struct work *head, *tail;
 	_Atomic uint32_t queued, finished; /* counts of work, wrapping; futexes */
 	int error;			   /* the first one since it was last reported */
+	uint64_t line;			   /* virtual time it has come to (sim_time.c) */
 	_Atomic uint32_t thread;	   /* futex, enum thread_state */
 };
 
@@ -118,6 +122,8 @@ int gm_fence_wait(struct gm_fence *f, int64_t timeout_ns)
 			return -ETIMEDOUT;
 		gmi_futex_wait(&f->done, 0, left);
 	}
+	if (f->sim)
+		sim_time_join(f->sim, f->when);
 	return f->error;
 }
 
@@ -159,6 +165,8 @@ static int run_call(struct gm_stream *st, struct work *w)
 
 static int run_record(struct gm_stream *st, struct work *w)
 {
+	w->fence->when = sim_time_now(st->sim);
+	w->fence->sim = st->sim;
 	fence_signal(w->fence, st->error);
 	return 0;
 }
@@ -201,9 +209,12 @@ static void *work_off(void *arg)
 {
 	struct gm_stream *st = arg;
 
+	sim_time_stream(st->sim, &st->line);
 	for (;;) {
 		uint32_t seen = atomic_load(&st->queued);
 		struct work *w = oldest(st);
+		if (w)
+			sim_time_join(st->sim, w->queued_at);
 		if (w)
 			finish(st, w, st->error && !w->always ? 0 : w->run(st, w));
 		else if (atomic_load(&st->thread) == THREAD_QUIT)
@@ -252,6 +263,7 @@ static int queue(struct gm_stream *st, struct work *w)
 	for (uint32_t done = atomic_load(&st->finished);
 	     atomic_load(&st->queued) - done >= QUEUE_MAX; done = atomic_load(&st->finished))
 		gmi_futex_wait(&st->finished, done, -1);
+	w->queued_at = st->sim->dev ? sim_time_now(st->sim) : 0;
 	lock(st, &mask);
 	*(st->head ? &st->tail->next : &st->head) = w;
 	st->tail = w;
@@ -373,6 +385,8 @@ int gm_stream_sync(struct gm_stream *st)
 		if (!reached(st, target))
 			gmi_futex_wait(&st->finished, seen, -1);
 	}
+	if (st->line)
+		sim_time_join(st->sim, st->line); /* idle: nobody else moves it */
 	lock(st, &mask);
 	int err = st->error;
 	st->error = 0;
