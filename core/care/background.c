@@ -3,10 +3,13 @@
 #include "core/care/counter.h"
 #include "core/entry/cpu.h"
 #include "core/care/thrash.h"
+#include "core/page/driver.h"
 #include <errno.h>
 
 #define PRESSURE_NS 100000000u	       /* how long a device that evicted is taken to need more */
 #define TICK_NS	    ((int64_t)5000000) /* while there are pins or counters to look after */
+
+#define WATCH_NS ((int64_t)1000000000) /* between two looks at who is in a driver */
 
 static _Atomic uint32_t wanted; /* jobs; futex */
 static bool started;
@@ -133,8 +136,9 @@ static void *background(void *arg)
 				again |= block_jobs[i].bit;
 		todo = again;
 		gmi_restore_signals(mask);
+		int64_t wait = gmc_driver_watch() ? gm_min(gmc_driver_limit_ns / 4, WATCH_NS) : -1;
 		if (!atomic_load(&wanted))
-			gmi_futex_wait(&wanted, 0, todo ? TICK_NS : -1);
+			gmi_futex_wait(&wanted, 0, todo ? TICK_NS : wait);
 	}
 	return arg;
 }

@@ -14,6 +14,7 @@
 enum gm_background_job {
 	GM_BACKGROUND_RECLAIM = 1, /* a device had to evict to serve a fault */
 	GM_BACKGROUND_UNPIN = 2,   /* a page was pinned for a while */
+	GM_BACKGROUND_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
 	GM_BACKGROUND_COUNT = 4,   /* a device maps pages over the bus whose use is counted */
 };
 /* Is the calling thread the background? */

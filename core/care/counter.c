@@ -1,5 +1,6 @@
 /* Access counters of pages over the bus. See counter.h. */
 #include "core/care/counter.h"
+#include "core/page/driver.h"
 #include "core/page/migrate.h"
 #include <errno.h>
 
@@ -27,7 +28,8 @@ static bool read_one(struct gm_block *b, struct gm_block_dev *bd, struct gm_ctx 
 	if (gm_bm_empty(bd->remote) || !mmu->accessed ||
 	    !gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
 		return false;
-	if (mmu->accessed(ctx->pmap, b->va, GM_BLOCK_BYTES, touched.w))
+	if (gmc_driver(ctx->dev, GM_CB_ACCESSED, (uintptr_t)ctx->pmap, b->va, GM_BLOCK_BYTES,
+		       (uintptr_t)touched.w))
 		return true;
 	gm_bm hot = gm_bm_andnot(count(bd, gm_bm_and(touched, bd->remote)), b->pinned);
 	if (gm_bm_empty(hot))

@@ -2,6 +2,7 @@
  * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says
  * what each means).
  */
+#include "core/page/driver.h"
 #include "core/space/as.h"
 #include "core/page/dma.h"
 #include "core/space/hint.h"
@@ -157,6 +158,8 @@ int gmc_check_range(const void *start, size_t len, struct gm_as **as)
 
 int hmadvise(int hnid, void *start, size_t len, int behavior)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_as *as;
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
 	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
@@ -222,6 +225,8 @@ static void describe(const struct gm_block *b, const struct gm_places *at, const
 
 int gm_query(const void *start, size_t len, struct gm_page_info *info)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_as *as = gm_as_of(start);
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
 
@@ -256,6 +261,10 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 
 void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
+	if (gmc_called_back(__func__)) {
+		errno = EDEADLK;
+		return MAP_FAILED;
+	}
 	void *p;
 
 	as = as ? as : gm_as_default();
@@ -277,6 +286,8 @@ void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int
 
 int gm_munmap(void *addr, size_t len)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_as *as = gm_as_of(addr);
 
 	return as ? gmi_vm_unmap(as, addr, len) : -EINVAL;
@@ -284,6 +295,8 @@ int gm_munmap(void *addr, size_t len)
 
 int gm_mprotect(void *addr, size_t len, int prot)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_as *as = gm_as_of(addr);
 
 	return as ? gmi_vm_protect(as, addr, len, prot) : -EINVAL;
@@ -291,6 +304,10 @@ int gm_mprotect(void *addr, size_t len, int prot)
 
 void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
 {
+	if (gmc_called_back(__func__)) {
+		errno = EDEADLK;
+		return MAP_FAILED;
+	}
 	struct gm_as *as = gm_as_of(old);
 	void *p = as ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr)
 		     : (void *)(intptr_t)-EINVAL;

@@ -6,6 +6,7 @@
  * source does not move: a copy costs two copies of a cached buffer, and never a migration that
  * nobody asked for. Only the destination goes to its node.
  */
+#include "core/page/driver.h"
 #include "core/space/as.h"
 #include "core/entry/cpu.h"
 #include "core/page/migrate.h"
@@ -141,6 +142,8 @@ static bool leaves_space(const struct gm_as *as, const void *p, size_t bytes)
 
 int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_as *das = gm_as_of(dest), *sas = gm_as_of(src);
 	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
 

@@ -31,6 +31,8 @@ static void raise_bus_error(void *addr)
 
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
+	if (gmi_leave_driver(info, context))
+		return;
 	ucontext_t *uc = context;
 	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;
 	enum gm_cpu_fault_result got = info->si_code > 0
@@ -60,7 +62,8 @@ static int plain_activate(void)
 {
 	struct kernel_sigaction sa = {
 		.handler = (void *)on_segv,
-		.flags = SA_SIGINFO | SA_ONSTACK | KERNEL_SA_RESTORER,
+		/* NODEFER: a driver may touch memory while a fault is served (driver.h) */
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | KERNEL_SA_RESTORER,
 		.restorer = gmc_sigreturn,
 		.mask = ~(uint64_t)(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) |
 				    1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |

@@ -17,6 +17,12 @@ enum gm_cpu_fault_result {
  * Takes the block's lock, touches no managed memory, calls no libc.
  */
 GM_EXPORT enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write);
+/*
+ * The first thing that a SIGSEGV handler asks, with its siginfo_t and ucontext_t. True: the thread
+ * was in a driver's function that broke a rule (driver.h), and goes on behind it when the handler
+ * returns.
+ */
+GM_EXPORT bool gmi_leave_driver(const void *info, void *context);
 /* Makes the whole range accessible to the CPU (write: for writing). For gmi_pin and the driver.
  * Signals blocked. */
 GM_EXPORT int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write);

@@ -4,6 +4,7 @@
 #include "core/entry/cpu.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/dma.h"
+#include "core/page/driver.h"
 #include "core/space/hint.h"
 #include "core/page/migrate.h"
 #include "core/space/sparse.h"
@@ -120,6 +121,8 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 
 	if (!as || !len)
 		return 0;
+	if (gmc_called_back("a system call with managed memory"))
+		return -EDEADLK;
 	uintptr_t end = gm_min(addr + len, as->base + as->bytes);
 	for (uintptr_t va = gm_align_down(addr, GM_PAGE_BYTES); va < end && !err;
 	     va += GM_PAGE_BYTES) {
@@ -216,6 +219,8 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!as || !dev)
 		return -EINVAL;
 	struct gm_ctx *ctx = as->ctx[dev->index];
@@ -245,8 +250,8 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 		if (!err && gm_unlikely(b->hints))
 			gmc_hint_follow(b, gm_bm_range(0, GM_PAGES_PER_BLOCK));
 		/* while the lock keeps the device attached */
-		if (!err && !merged && dev->mmu->account)
-			dev->mmu->account(ctx->pmap, 0, 0, 1);
+		if (!err && !merged)
+			gmc_driver(dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, 0, 0, 1);
 		gmi_unlock(&b->lock);
 	}
 	if (!err) {

@@ -1,6 +1,7 @@
 /* The CPU's mappings of device memory. See cpu_bus.h. */
 #include "core/page/cpu_bus.h"
 #include "core/page/cpu_mmu.h"
+#include "core/page/driver.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
 #include "core/space/hint.h"
@@ -38,8 +39,9 @@ static void settle(struct gm_block *b, gm_bm set)
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_ctx *ctx = b->dev[d] ? b->as->ctx[d] : NULL;
 		gm_bm on = ctx ? gm_bm_and(touched, b->dev[d]->valid) : gm_bm_zero();
-		if (!gm_bm_empty(on) && ctx->dev->mmu->account_cpu)
-			ctx->dev->mmu->account_cpu(ctx->pmap, gm_bm_count(on) * GM_PAGE_BYTES);
+		if (!gm_bm_empty(on))
+			gmc_driver(ctx->dev, GM_CB_ACCOUNT_CPU, (uintptr_t)ctx->pmap,
+				   gm_bm_count(on) * GM_PAGE_BYTES);
 	}
 	gm_bm_for_each_run (&touched, first, end)
 		gm_sys3(SYS_madvise, b->va + first * GM_PAGE_BYTES, (end - first) * GM_PAGE_BYTES,

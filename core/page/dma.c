@@ -5,6 +5,7 @@
  * What a device holds (struct gm_held) is the truth; its entries (map_r, map_w) may be taken
  * away and made again.
  */
+#include "core/page/driver.h"
 #include "core/page/dma.h"
 #include "core/entry/cpu.h"
 #include "core/page/migrate.h"
@@ -190,6 +191,8 @@ static int check(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t 
 
 int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct request q;
 	int err = check(as, dev, addr, len, &q);
 
@@ -202,6 +205,8 @@ int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len)
 
 int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int prot)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct request q;
 	struct gm_as *in;
 	int err = check(as, dev, addr, len, &q);

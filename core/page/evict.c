@@ -7,6 +7,7 @@
  * them must not wait for each other.
  */
 #include "core/care/background.h"
+#include "core/page/driver.h"
 #include "core/page/frames.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
@@ -149,8 +150,8 @@ static bool in_use(struct gm_dev *dev, struct gm_block_dev *bd)
 	struct gm_ctx *ctx = bd->block->as->ctx[dev->index];
 	gm_bm touched = gm_bm_zero();
 
-	if (!dev->mmu->accessed ||
-	    dev->mmu->accessed(ctx->pmap, bd->block->va, GM_BLOCK_BYTES, touched.w))
+	if (!dev->mmu->accessed || gmc_driver(dev, GM_CB_ACCESSED, (uintptr_t)ctx->pmap,
+					      bd->block->va, GM_BLOCK_BYTES, (uintptr_t)touched.w))
 		return false;
 	bool used = !gm_bm_empty(touched);
 	if (used)

@@ -11,6 +11,7 @@
 #include "core/entry/cpu.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/dma.h"
+#include "core/page/driver.h"
 #include "core/space/hint.h"
 #include "core/page/frames.h"
 #include "core/sys/inject.h"
@@ -31,8 +32,7 @@ static struct gm_ctx *ctx_of(struct gm_block *b, int d)
 
 static void account(struct gm_ctx *ctx, uint64_t in, uint64_t out)
 {
-	if (ctx->dev->mmu->account)
-		ctx->dev->mmu->account(ctx->pmap, in, out, 0);
+	gmc_driver(ctx->dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, in, out);
 }
 
 /* ---- frames ---- */

@@ -8,6 +8,7 @@
  */
 #include "core/page/rights.h"
 #include "core/page/cpu_mmu.h"
+#include "core/page/driver.h"
 #include "core/space/hint.h"
 #include "core/sys/inject.h"
 #include "core/rules/state.h"
@@ -130,40 +131,33 @@ int gmc_cpu_thaw(struct gm_block *b, gm_bm set, gm_bm w)
 
 /* ---- devices ---- */
 
-static int (*small_step(const struct gm_mmu *mmu, unsigned kind))(void *, const struct gm_op *)
-{
-	switch (kind) {
-	case GM_OP_MAP:
-		return mmu->pmap_enter;
-	case GM_OP_UNMAP:
-		return mmu->pmap_release;
-	case GM_OP_PROTECT:
-		return mmu->pmap_protect;
-	default:
-		return mmu->peer_hmemcpy;
-	}
-}
+static const enum gm_callback small_step[] = {
+	[GM_OP_MAP] = GM_CB_MAP,	  [GM_OP_UNMAP] = GM_CB_UNMAP,
+	[GM_OP_PROTECT] = GM_CB_PROTECT,  [GM_OP_COPY_IN] = GM_CB_HMEMCPY,
+	[GM_OP_COPY_OUT] = GM_CB_HMEMCPY, [GM_OP_ZERO] = GM_CB_HMEMCPY,
+};
 
 /* By the small callbacks. What lost rights leaves the TLB too, also when a later step failed. */
 static int walk(struct gm_ctx *ctx, const struct gm_op *ops, unsigned count)
 {
-	const struct gm_mmu *mmu = ctx->dev->mmu;
+	struct gm_dev *dev = ctx->dev;
+	uintptr_t pmap = (uintptr_t)ctx->pmap;
 	struct gm_va_range lost[GM_OPS_MAX];
 	unsigned n = 0;
 	int err = 0, late = 0;
 
 	for (unsigned i = 0; i < count && !err; i++) {
 		const struct gm_op *op = &ops[i];
-		err = small_step(mmu, op->kind)(ctx->pmap, op);
+		err = gmc_driver(dev, small_step[op->kind], pmap, (uintptr_t)op);
 		if (err || (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT &&
 			    !(op->flags & GM_OP_REPLACE)))
 			continue;
 		lost[n++] = (struct gm_va_range){op->va, op->len};
-		if (mmu->tlb_invl && !mmu->tlb_invl_coalesced)
-			err = mmu->tlb_invl(ctx->pmap, op->va, op->len);
+		if (!dev->mmu->tlb_invl_coalesced)
+			err = gmc_driver(dev, GM_CB_TLB_INVL, pmap, op->va, op->len);
 	}
-	if (n && mmu->tlb_invl_coalesced)
-		late = mmu->tlb_invl_coalesced(ctx->pmap, lost, n);
+	if (n)
+		late = gmc_driver(dev, GM_CB_TLB_INVL_COALESCED, pmap, (uintptr_t)lost, n);
 	return err ? err : late;
 }
 
@@ -172,7 +166,9 @@ int gmc_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
 	int err = 0;
 
 	if (ctx->dev->mmu->batch)
-		return n ? ctx->dev->mmu->batch(ctx->pmap, ops, n) : 0;
+		return n ? gmc_driver(ctx->dev, GM_CB_BATCH, (uintptr_t)ctx->pmap, (uintptr_t)ops,
+				      n)
+			 : 0;
 	for (unsigned i = 0; i < n && !err; i += GM_OPS_MAX)
 		err = walk(ctx, ops + i, gm_min(n - i, GM_OPS_MAX));
 	return err;

@@ -33,6 +33,9 @@ struct gm_thread {
 	uint8_t in_core;    /* depth of gm_enter; debug */
 	uint8_t lock_rank;  /* debug: highest lock held */
 	void *preload;	    /* preload's part (altstack, ...) */
+	/* The driver's function that it is in, since when (0: none), for the watch (driver.h) */
+	_Atomic uint64_t driver_ns;
+	char *last_error; /* gm_last_error(); NULL: none yet */
 };
 
 /* This thread's record, made on first use. Never NULL. */

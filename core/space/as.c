@@ -1,6 +1,8 @@
 /*
  * as.c - address spaces, devices, and their attachment (the RFC's gm_as_* and gm_dev_*).
  */
+#include "core/page/driver.h"
+#include "core/space/setup.h"
 #include "core/space/as.h"
 #include "core/care/background.h"
 #include "core/entry/cpu.h"
@@ -76,6 +78,8 @@ static int as_make(uintptr_t base, size_t bytes, struct gm_as **out)
 
 int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **out)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!out || end <= begin || (begin | end) % GM_BLOCK_BYTES)
 		return -EINVAL;
 	size_t bytes = end - begin, span = begin ? bytes : bytes + GM_BLOCK_BYTES;
@@ -133,6 +137,8 @@ static void free_blocks(struct gm_as *as)
 
 int gm_as_destroy(struct gm_as *as)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!as || as == default_as)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
@@ -163,20 +169,16 @@ int gm_as_destroy(struct gm_as *as)
 
 /* ---- devices ---- */
 
-static bool mmu_ok(const struct gm_mmu *mmu)
-{
-	bool copies = mmu && (mmu->aperture || mmu->peer_hmemcpy || mmu->batch);
-	return copies && mmu->page_bytes >= GM_PAGE_BYTES && mmu->page_bytes <= GM_BLOCK_BYTES &&
-	       !(mmu->page_bytes & (mmu->page_bytes - 1)) &&
-	       (mmu->batch || (mmu->pmap_enter && mmu->pmap_release && mmu->pmap_protect));
-}
-
 int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct gm_dev **out)
 {
-	if (!out || !mmu_ok(mmu) || cap & ~(uint64_t)(GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER))
-		return -EINVAL;
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	int err = gmc_check_dev(mmu, cap, out);
+
+	if (err)
+		return err;
 	gm_sigmask mask = gmi_block_signals();
-	int err = -ENOSPC;
+	err = -ENOSPC;
 	gmi_lock(&gmc_registry_lock);
 	for (unsigned i = 0; i < GM_MAX_DEV && err == -ENOSPC; i++) {
 		if (gmc_devs[i])
@@ -192,11 +194,18 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 		dev->cap = cap;
 		dev->hnid = -1;
 		dev->page_order = (unsigned)__builtin_ctzll(mmu->page_bytes) - GM_PAGE_SHIFT;
-		dev->aperture = mmu->aperture ? mmu->aperture(dev_data) : NULL;
+		dev->aperture = gmc_driver_aperture(dev);
+		err = gmc_check_aperture(dev);
+		if (err) {
+			gmi_free(dev, sizeof *dev);
+			break;
+		}
 		gmc_devs[i] = *out = dev;
 	}
 	gmi_unlock(&gmc_registry_lock);
 	gmi_restore_signals(mask);
+	if (err == -ENOSPC)
+		gmc_fail(err, "there are %d devices already, which is the most", GM_MAX_DEV);
 	return err;
 }
 
@@ -216,6 +225,8 @@ static void forget_physmem(struct gm_dev *dev)
 
 int gm_dev_destroy(struct gm_dev *dev)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!dev)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
@@ -234,9 +245,12 @@ int gm_dev_destroy(struct gm_dev *dev)
 
 int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
 {
-	if (!dev || end <= begin || (begin | end) % GM_BLOCK_BYTES || dev->phys ||
-	    !(dev->cap & GM_DEV_CAP_PEER))
-		return -EINVAL;
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	int err = gmc_check_physmem(dev, begin, end);
+
+	if (err)
+		return err;
 	gm_sigmask mask = gmi_block_signals();
 	struct gm_phys *phys = gmi_phys_create(end - begin);
 	uint64_t *backed = gmi_alloc(backed_bytes(dev, end - begin));
@@ -312,6 +326,8 @@ void gmc_launch_done(struct gm_dev *dev)
 
 int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!dev || dev->hnid < 0 || dev->hnid != hnid)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();
@@ -351,8 +367,11 @@ static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
 	if (!ctx)
 		return -ENOMEM;
 	*ctx = (struct gm_ctx){.as = as, .dev = dev, .mode = mode};
-	if (dev->mmu->pmap_create)
-		err = dev->mmu->pmap_create(dev->data, as, &ctx->pmap);
+	err = gmc_driver(dev, GM_CB_PMAP_CREATE, (uintptr_t)dev->data, (uintptr_t)as,
+			 (uintptr_t)&ctx->pmap);
+	if (err && !dev->broken)
+		gmc_fail(err, "pmap_create() of driver \"%s\" returned error %d", gmc_dev_name(dev),
+			 -err);
 	if (err)
 		return err;
 	gmi_lock(&as->region_lock);
@@ -362,19 +381,28 @@ static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
 	gmi_unlock(&as->region_lock);
 	if (!err)
 		dev->attached++;
-	else if (dev->mmu->pmap_destroy)
-		dev->mmu->pmap_destroy(ctx->pmap);
+	else
+		gmc_driver(dev, GM_CB_PMAP_DESTROY, (uintptr_t)ctx->pmap);
 	return err;
 }
 
 int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, int activate,
 		 struct gm_ctx **out)
 {
-	if (!as || !dev || (unsigned)mode > GM_MMU_MODE_REPLICATE)
-		return -EINVAL;
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	int err = gmc_check_attach(as, dev, mode);
+
+	if (err)
+		return err;
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&gmc_registry_lock);
-	int err = as->ctx[dev->index] ? -EEXIST : gmc_store_open(as);
+	if (as->ctx[dev->index])
+		err = gmc_fail(-EEXIST, "driver \"%s\" is attached to this space already",
+			       gmc_dev_name(dev));
+	else if ((err = gmc_store_open(as)))
+		gmc_fail(err, "the host has no room for a store of %lu GiB: error %d",
+			 as->bytes >> 30, -err);
 	if (!err)
 		err = attach(as, dev, mode);
 	if (!err && out)
@@ -385,6 +413,8 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 		gmc_cpu_start();
 	if (!err)
 		gmc_background_start();
+	if (!err && !dev->patient)
+		gmc_background_wake(GM_BACKGROUND_WATCH);
 	/* spaces are always active: the flag selects a context on hardware that switches them */
 	(void)activate;
 	return err;
@@ -400,13 +430,14 @@ static void leave(struct gm_as *as, struct gm_ctx *ctx)
 	gmc_hints_forget_device(as, dev->index);
 	as->ctx[dev->index] = NULL;
 	gmi_unlock(&as->region_lock);
-	if (dev->mmu->pmap_destroy)
-		dev->mmu->pmap_destroy(ctx->pmap);
+	gmc_driver(dev, GM_CB_PMAP_DESTROY, (uintptr_t)ctx->pmap);
 	dev->attached--;
 }
 
 int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!as || !dev)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();

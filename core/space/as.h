@@ -9,6 +9,7 @@
 #define GM_CORE_AS_H
 
 #include <gmem/gmem.h>
+#include <errno.h>
 #include "core/page/block.h"
 #include "core/sys/phys.h"
 #include "core/rules/policy.h"
@@ -77,6 +78,8 @@ struct gm_dev {
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached, nbos;		  /* registry lock */
+	bool broken; /* its driver broke a rule (driver.h): out of use; atomic */
+	bool patient; /* our own simulated one: its functions wait for its process as long as it takes */
 };
 struct gm_ctx {
 	struct gm_as *as;
@@ -90,10 +93,17 @@ struct gm_ctx {
 	unsigned nsparse;
 };
 
-/* May the device get anything there? 0, -EAGAIN, -ENODEV. Whoever asks holds the block's lock. */
+/*
+ * May the device get anything there? 0, -EAGAIN, -ENODEV, -EIO. Whoever asks holds the block's
+ * lock.
+ */
 static inline int gm_ctx_refuses(const struct gm_ctx *ctx)
 {
-	return atomic_load_explicit(&ctx->refuse, memory_order_acquire);
+	int refuse = atomic_load_explicit(&ctx->refuse, memory_order_acquire);
+
+	if (gm_unlikely(__atomic_load_n(&ctx->dev->broken, __ATOMIC_ACQUIRE)))
+		refuse = refuse ? refuse : -EIO;
+	return refuse;
 }
 
 extern struct gm_as *_Atomic gmc_spaces[GM_MAX_AS];

@@ -2,6 +2,7 @@
  * bo.c - buffer objects: pages of a device's memory that the program itself gives addresses to
  * (sparse.c). They are on no list of what can be evicted.
  */
+#include "core/page/driver.h"
 #include "core/space/sparse.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
@@ -127,11 +128,15 @@ static int copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *hos
 
 int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	return copy(bo, GM_OP_COPY_IN, offset, (void *)(uintptr_t)src, bytes);
 }
 
 int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	return copy(bo, GM_OP_COPY_OUT, offset, dest, bytes);
 }
 
@@ -187,6 +192,8 @@ static int take_frame(struct gm_bo *bo, uint64_t n)
 
 int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!dev || !out || !bytes || bytes % page_bytes(dev))
 		return -EINVAL;
 	int err = keep(dev, 1);
@@ -214,6 +221,8 @@ int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
 
 int gm_bo_destroy(struct gm_bo *bo)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!bo)
 		return -EINVAL;
 	if (gmc_bo_alive(bo) && atomic_load(&bo->bound))

@@ -1,6 +1,7 @@
 /*
  * hint.c - hints and attributes by range, and their mirrors in the blocks. See hint.h.
  */
+#include "core/page/driver.h"
 #include "core/space/hint.h"
 #include "core/entry/cpu.h"
 #include "core/page/migrate.h"
@@ -281,6 +282,8 @@ int gmc_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, str
 
 int gm_query_hints(const void *addr, struct gm_hints_info *info)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_as *as = gm_as_of(addr);
 	struct gm_range r;
 
@@ -378,6 +381,8 @@ static int enter_again(struct gm_block *b, gm_bm set, void *arg)
 
 int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, uint64_t attr)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	uintptr_t lo = (uintptr_t)addr, hi = lo + len;
 	struct gm_range_value v = {{attr}};
 	int err = 0;
@@ -403,6 +408,8 @@ int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, ui
 
 int gm_get_attr(struct gm_as *as, struct gm_dev *dev, const void *addr, uint64_t *attr)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_range r;
 
 	if (!as || !dev || !attr || gm_as_of(addr) != as)

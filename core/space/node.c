@@ -2,6 +2,7 @@
  * node.c - questions about devices' memories and about the whole process: what gmem.h calls
  * hnodes and counters.
  */
+#include "core/page/driver.h"
 #include "core/space/as.h"
 #include <errno.h>
 
@@ -30,6 +31,8 @@ struct gm_dev *gm_get_hnode(int hnid)
 
 int gm_query_hnode(int hnid, struct gm_hnode_info *info)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!info)
 		return -EINVAL;
 	gm_sigmask mask = gmi_block_signals();

@@ -2,6 +2,7 @@
  * sparse.c - sparse ranges: tables from device pages of addresses to pages of buffer objects.
  * The table is the truth, the device's entries are a cache of it, as everywhere. See sparse.h.
  */
+#include "core/page/driver.h"
 #include "core/space/sparse.h"
 #include "core/sys/inject.h"
 #include "core/page/rights.h"
@@ -187,6 +188,8 @@ static bool bind_ok(const struct gm_sparse *s, const struct gm_bind *b)
 
 int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!s || (n && !bind))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
@@ -205,6 +208,8 @@ int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
 
 int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!s || !bind || offset >= bytes_of(s))
 		return -EINVAL;
 	const size_t page = page_bytes(s->dev);
@@ -309,6 +314,8 @@ static int unreserve(struct gm_sparse *s)
 
 int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct gm_sparse **out)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	if (!as || !dev || !out || !bytes || bytes % page_bytes(dev))
 		return -EINVAL;
 	struct gm_sparse *s = gmi_alloc(sizeof *s);
@@ -333,6 +340,8 @@ int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct 
 
 int gm_sparse_destroy(struct gm_sparse *s)
 {
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
 	struct gm_bind nothing = {0};
 
 	if (!s)

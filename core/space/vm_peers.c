@@ -5,22 +5,18 @@
  *
  * What is mapped in the region map is reserved on every device that cares; nothing else is.
  */
+#include "core/page/driver.h"
 #include "core/space/vm_int.h"
 
 static int reserve(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi, int rights)
 {
-	const struct gm_mmu *mmu = ctx->dev->mmu;
-
-	return mmu->peer_va_alloc_fixed ? mmu->peer_va_alloc_fixed(ctx->pmap, lo, hi - lo, rights)
-					: 0;
+	return gmc_driver(ctx->dev, GM_CB_VA_ALLOC, (uintptr_t)ctx->pmap, lo, hi - lo,
+			  (uintptr_t)rights);
 }
 
 static void release(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi)
 {
-	const struct gm_mmu *mmu = ctx->dev->mmu;
-
-	if (mmu->peer_va_free)
-		mmu->peer_va_free(ctx->pmap, lo, hi - lo);
+	gmc_driver(ctx->dev, GM_CB_VA_FREE, (uintptr_t)ctx->pmap, lo, hi - lo);
 }
 
 static bool nobody_cares(const struct gm_as *as)
@@ -111,6 +107,12 @@ int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx)
 			continue;
 		gm_vm_for_each_range (as, as->base, r.start, &back)
 			release(ctx, back.start, back.end);
+		if (!ctx->dev->broken)
+			gmc_fail(err,
+				 "peer_va_alloc_fixed() refused %lx..%lx, where the space has "
+				 "memory: "
+				 "error %d",
+				 r.start, r.end, -err);
 		return err;
 	}
 	return 0;

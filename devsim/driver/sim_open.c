@@ -5,6 +5,7 @@
 #include "devsim/driver/sim_int.h"
 #include "core/sys/inject.h"
 #include "core/entry/cpu.h"
+#include "core/page/driver.h"
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -128,6 +129,9 @@ static int meet_core(struct gm_sim *sim)
 	if (!sim->model.reserve_bytes)
 		sim->mmu.peer_va_alloc_fixed = NULL;
 	int err = gm_dev_create(&sim->mmu, sim, cap, &dev);
+
+	if (!err)
+		gmc_dev_patient(dev);
 	if (err)
 		return err;
 	if (sim->model.mem_bytes)

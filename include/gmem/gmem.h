@@ -110,9 +110,15 @@ struct gm_mmu {
 	 * served. Optional.
 	 */
 	void (*account)(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults);
-	/* For a model of time: the CPU has reached so many bytes of the device's memory in place. Optional. */
+	/*
+	 * For a model of time: the CPU has reached so many bytes of the device's memory in place.
+	 * Optional.
+	 */
 	void (*account_cpu)(void *pmap, uint64_t bytes);
-	/* Instead of tlb_invl: once after the last step of a batch, with all that lost rights in it. Optional. */
+	/*
+	 * Instead of tlb_invl: once after the last step of a batch, with all that lost rights in
+	 * it. Optional.
+	 */
 	int (*tlb_invl_coalesced)(void *pmap, const struct gm_va_range *ranges, unsigned n);
 };
 
@@ -591,6 +597,18 @@ struct gm_as *gm_as_of(const void *addr);
  * Source: ours.
  */
 struct gm_as *gm_as_default(void);
+
+/**
+ * gm_last_error - what was wrong with a set-up
+ *
+ * Why gm_dev_create(), gm_dev_register_physmem() or gm_as_attach() failed in this thread the last
+ * time, in one line with the value and the valid ones; or which rule of docs/drivers.md a driver's
+ * function has broken in it. Valid until the thread's next such failure.
+ *
+ * Return: the line; "" nothing has failed.
+ * Source: ours; as dlerror(3).
+ */
+const char *gm_last_error(void);
 
 /**
  * gm_version - the version of the library

@@ -222,6 +222,8 @@ static void on_segv(int sig, siginfo_t *info, void *ctx)
 	greg_t *g = uc->uc_mcontext.gregs;
 	bool fault = info->si_code > 0;
 
+	if (gm_unlikely(gmi_leave_driver(info, ctx)))
+		return;
 	if (gm_likely(fault && info->si_code != SI_KERNEL)) {
 		enum gm_cpu_fault_result r =
 			gmi_cpu_fault((uintptr_t)info->si_addr, g[REG_ERR] & 2);

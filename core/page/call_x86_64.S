@@ -1,0 +1,61 @@
+/*
+ * call_x86_64.S - calling a driver's function so that a signal handler can end it.
+ *
+ * long gmc_guarded_call(void *fn, const uintptr_t args[4], void **sp): calls fn with four words. Meanwhile
+ * *sp is the stack as it is here.
+ * gmc_guarded_leave: where a handler sends a thread that is inside, with that value in rdi: the call
+ * returns -EIO, as if fn had returned.
+ */
+#include <asm/errno.h>
+	.text
+	.globl	gmc_guarded_call
+	.hidden	gmc_guarded_call
+	.type	gmc_guarded_call, @function
+	.p2align 4
+gmc_guarded_call:
+	.cfi_startproc
+	push	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset %rbp, -16
+	mov	%rsp, %rbp
+	.cfi_def_cfa_register %rbp
+	push	%rbx
+	.cfi_offset %rbx, -24
+	push	%r12
+	.cfi_offset %r12, -32
+	push	%r13
+	.cfi_offset %r13, -40
+	push	%r14
+	.cfi_offset %r14, -48
+	push	%r15
+	.cfi_offset %r15, -56
+	sub	$8, %rsp
+	mov	%rsp, (%rdx)
+	mov	%rdi, %r11
+	mov	%rsi, %rax
+	mov	(%rax), %rdi
+	mov	8(%rax), %rsi
+	mov	16(%rax), %rdx
+	mov	24(%rax), %rcx
+	call	*%r11
+.Lout:
+	lea	-40(%rbp), %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	.cfi_def_cfa %rsp, 8
+	ret
+	.globl	gmc_guarded_leave
+	.hidden	gmc_guarded_leave
+gmc_guarded_leave:
+	.cfi_def_cfa %rbp, 16
+	mov	%rdi, %rsp
+	lea	48(%rsp), %rbp
+	mov	$-EIO, %rax
+	jmp	.Lout
+	.cfi_endproc
+	.size	gmc_guarded_call, .-gmc_guarded_call
+	.section .note.GNU-stack,"",@progbits

@@ -1,0 +1,259 @@
+/* Calls of a driver's functions. See driver.h; the rules by name are in docs/drivers.md. */
+#include "core/page/driver.h"
+#include "core/entry/cpu.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/ucontext.h>
+
+static const struct {
+	const char *name;
+	size_t at; /* in struct gm_mmu */
+} callbacks[] = {
+#define CALLBACK(field)                                                                            \
+	{                                                                                          \
+#field, offsetof(struct gm_mmu, field)                                             \
+	}
+	[GM_CB_APERTURE] = CALLBACK(aperture),
+	[GM_CB_VA_ALLOC] = CALLBACK(peer_va_alloc_fixed),
+	[GM_CB_VA_FREE] = CALLBACK(peer_va_free),
+	[GM_CB_PMAP_CREATE] = CALLBACK(pmap_create),
+	[GM_CB_PMAP_DESTROY] = CALLBACK(pmap_destroy),
+	[GM_CB_MAP] = CALLBACK(pmap_enter),
+	[GM_CB_UNMAP] = CALLBACK(pmap_release),
+	[GM_CB_PROTECT] = CALLBACK(pmap_protect),
+	[GM_CB_HMEMCPY] = CALLBACK(peer_hmemcpy),
+	[GM_CB_TLB_INVL] = CALLBACK(tlb_invl),
+	[GM_CB_BATCH] = CALLBACK(batch),
+	[GM_CB_ACCESSED] = CALLBACK(accessed),
+	[GM_CB_ACCOUNT] = CALLBACK(account),
+	[GM_CB_TLB_INVL_COALESCED] = CALLBACK(tlb_invl_coalesced),
+	[GM_CB_ACCOUNT_CPU] = CALLBACK(account_cpu),
+#undef CALLBACK
+};
+_Static_assert(GM_ARRAY_LEN(callbacks) == GM_CALLBACKS, "each has a name");
+
+#define MAX_ERRNO 4095
+
+long gmc_guarded_call(void *fn, const uintptr_t args[4], void **sp); /* call_x86_64.S */
+extern void gmc_guarded_leave(void);
+
+/* The callback that this thread is in. */
+struct in_driver {
+	struct gm_dev *dev;
+	enum gm_callback cb;
+	void *sp;
+};
+static __thread struct in_driver *volatile in_driver;
+
+int64_t gmc_driver_limit_ns = 10000000000;
+
+/* ---- what is wrong ---- */
+
+#define ERROR_ROOM 320
+
+static char *error_text(void)
+{
+	struct gm_thread *t = gmi_self();
+
+	if (!t->last_error)
+		t->last_error = gmi_alloc(ERROR_ROOM);
+	return t->last_error;
+}
+
+int gmc_fail(int err, const char *fmt, ...)
+{
+	char *text = error_text();
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (text)
+		gmi_vsnprintf(text, ERROR_ROOM, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+const char *gm_last_error(void)
+{
+	const char *text = gmi_self()->last_error;
+
+	return text ? text : "";
+}
+
+/* The device is out of use; once is enough to say so. */
+static void broken(struct gm_dev *dev, enum gm_callback cb, const char *rule, const char *what,
+		   unsigned long value)
+{
+	if (__atomic_exchange_n(&dev->broken, true, __ATOMIC_ACQ_REL))
+		return;
+	char line[ERROR_ROOM];
+	int n = gmi_snprintf(line, sizeof line, "driver \"%s\" breaks the rule %s: %s() ",
+			     dev->mmu->name ? dev->mmu->name : "", rule, callbacks[cb].name);
+
+	gmi_snprintf(line + n, sizeof line - (size_t)n, what, value);
+	gmc_fail(0, "%s", line);
+	gm_log(GM_LOG_ERROR, "%s; the device is out of use, its pages come home (docs/drivers.md)",
+	       line);
+}
+
+/* ---- the call ---- */
+
+static void *function(const struct gm_mmu *mmu, enum gm_callback cb)
+{
+	return *(void *const *)((const char *)mmu + callbacks[cb].at);
+}
+
+static void watch_from(uint64_t ns)
+{
+	atomic_store_explicit(&gmi_self()->driver_ns, ns, memory_order_release);
+}
+
+static long call(struct gm_dev *dev, enum gm_callback cb, void *fn, const uintptr_t args[4])
+{
+	struct in_driver in = {.dev = dev, .cb = cb}, *outer = in_driver;
+	bool watched = !dev->patient && !outer;
+
+	if (watched)
+		watch_from(gmi_now_ns());
+	in_driver = &in;
+	long r = gmc_guarded_call(fn, args, &in.sp);
+	in_driver = outer;
+	if (watched)
+		watch_from(0);
+	return r;
+}
+
+/* Of a device that is out of use: only bytes may still be wanted from it. */
+static bool still_asked(enum gm_callback cb, const uintptr_t args[4])
+{
+	if (cb == GM_CB_HMEMCPY)
+		return ((const struct gm_op *)args[1])->kind == GM_OP_COPY_OUT;
+	if (cb != GM_CB_BATCH)
+		return false;
+	const struct gm_op *ops = (const struct gm_op *)args[1];
+	for (unsigned i = 0; i < args[2]; i++)
+		if (ops[i].kind != GM_OP_COPY_OUT)
+			return false;
+	return true;
+}
+
+/*
+ * What core can rely on is that nothing is entered any more; that entries are gone must be hoped.
+ */
+static int stand_in(enum gm_callback cb, const uintptr_t args[4])
+{
+	bool fails = cb == GM_CB_MAP || cb == GM_CB_HMEMCPY || cb == GM_CB_ACCESSED ||
+		     cb == GM_CB_PMAP_CREATE;
+
+	for (unsigned i = 0; cb == GM_CB_BATCH && i < args[2]; i++) {
+		uint8_t kind = ((const struct gm_op *)args[1])[i].kind;
+		fails |= kind != GM_OP_UNMAP && kind != GM_OP_PROTECT;
+	}
+	return fails ? -EIO : 0;
+}
+
+static bool is_broken(const struct gm_dev *dev)
+{
+	return __atomic_load_n(&dev->broken, __ATOMIC_ACQUIRE);
+}
+
+int gmc_driver_call(struct gm_dev *dev, enum gm_callback cb, const uintptr_t args[4])
+{
+	void *fn = function(dev->mmu, cb);
+	bool was = gm_unlikely(is_broken(dev));
+
+	if (!fn)
+		return 0;
+	if (was && !still_asked(cb, args))
+		return stand_in(cb, args);
+	int r = (int)call(dev, cb, fn, args);
+	if (cb == GM_CB_ACCOUNT || cb == GM_CB_ACCOUNT_CPU)
+		return 0;
+	if (gm_unlikely(r > 0 || r < -MAX_ERRNO)) {
+		broken(dev, cb, "result", "returned %ld, which is neither 0 nor -errno",
+		       (unsigned long)(long)r);
+		r = -EIO;
+	}
+	return gm_unlikely(is_broken(dev)) && !was ? stand_in(cb, args) : r;
+}
+
+void *gmc_driver_aperture(struct gm_dev *dev)
+{
+	void *fn = function(dev->mmu, GM_CB_APERTURE);
+	const uintptr_t args[4] = {(uintptr_t)dev->data};
+	long r = fn ? call(dev, GM_CB_APERTURE, fn, args) : 0;
+
+	return dev->broken ? NULL : (void *)r;
+}
+
+/* ---- the rules ---- */
+
+int gmc_called_back(const char *name)
+{
+	const struct in_driver *in = in_driver;
+	char what[96];
+
+	if (gm_likely(!in))
+		return 0;
+	gmi_snprintf(what, sizeof what, "called %s", name);
+	broken(in->dev, in->cb, "no-call", what, 0);
+	return -EDEADLK;
+}
+
+void gmc_dev_patient(struct gm_dev *dev)
+{
+	dev->patient = true;
+}
+
+static const char watch_mark;
+
+bool gmi_leave_driver(const void *info, void *context)
+{
+	const struct in_driver *in = in_driver;
+	const siginfo_t *si = info;
+	greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	if (gm_likely(!in)) /* or no longer: then nothing is wrong with it */
+		return si->si_code == SI_QUEUE && si->si_value.sival_ptr == (void *)&watch_mark;
+	if (si->si_code == SI_QUEUE && si->si_value.sival_ptr == (void *)&watch_mark)
+		broken(in->dev, in->cb, "no-wait",
+		       "has not returned for %lu ms: does a caller of gm_dev_fault() hold a lock "
+		       "that it "
+		       "takes?",
+		       (unsigned long)(gmc_driver_limit_ns / 1000000));
+	else if (si->si_code > 0 && gmc_as_find((uintptr_t)si->si_addr))
+		broken(in->dev, in->cb, "no-touch", "touched managed memory at %lx",
+		       (unsigned long)si->si_addr);
+	else
+		return false;
+	g[REG_RIP] = (greg_t)(uintptr_t)gmc_guarded_leave;
+	g[REG_RDI] = (greg_t)(uintptr_t)in->sp;
+	return true;
+}
+
+static bool may_hang(void)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		const struct gm_dev *dev = __atomic_load_n(&gmc_devs[d], __ATOMIC_ACQUIRE);
+		if (dev && !dev->patient)
+			return true;
+	}
+	return false;
+}
+
+bool gmc_driver_watch(void)
+{
+	struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire);
+
+	for (; t; t = t->next) {
+		uint64_t since = atomic_load_explicit(&t->driver_ns, memory_order_acquire);
+		int tid = atomic_load_explicit(&t->tid, memory_order_relaxed);
+		if (!since || !tid || (int64_t)(gmi_now_ns() - since) < gmc_driver_limit_ns)
+			continue;
+		siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_QUEUE};
+		info.si_value.sival_ptr = (void *)&watch_mark;
+		gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), tid, SIGSEGV, &info);
+	}
+	return may_hang();
+}

@@ -1,0 +1,110 @@
+/* What is wrong with a set-up. See setup.h. */
+#include "core/space/setup.h"
+#include "core/page/driver.h"
+#include <errno.h>
+
+#define CAPS ((uint64_t)(GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER))
+
+const char *gmc_dev_name(const struct gm_dev *dev)
+{
+	return dev->mmu->name ? dev->mmu->name : "";
+}
+
+static bool page_ok(uint64_t bytes)
+{
+	return bytes >= GM_PAGE_BYTES && bytes <= GM_BLOCK_BYTES && !(bytes & (bytes - 1));
+}
+
+int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out)
+{
+	const char *name = mmu && mmu->name ? mmu->name : "";
+
+	if (!mmu)
+		return gmc_fail(-EINVAL, "mmu is NULL");
+	if (!out)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": dev is NULL: there is nowhere to put the device",
+				name);
+	if (!page_ok(mmu->page_bytes))
+		return gmc_fail(
+			-EINVAL,
+			"driver \"%s\": page_bytes is %lu; valid: a power of two, 4096 to 2097152",
+			name, mmu->page_bytes);
+	if (cap & ~CAPS)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": unknown capability 0x%lx; valid: "
+				"GM_DEV_CAP_REPLAYABLE 0x1, "
+				"GM_DEV_CAP_PEER 0x10",
+				name, cap & ~CAPS);
+	if (mmu->batch)
+		return 0;
+	const struct {
+		const char *what;
+		bool there;
+	} needed[] = {{"pmap_enter", mmu->pmap_enter},
+		      {"pmap_release", mmu->pmap_release},
+		      {"pmap_protect", mmu->pmap_protect},
+		      {"aperture or peer_hmemcpy", mmu->aperture || mmu->peer_hmemcpy}};
+	for (unsigned i = 0; i < GM_ARRAY_LEN(needed); i++)
+		if (!needed[i].there)
+			return gmc_fail(-EINVAL, "driver \"%s\" has neither %s nor batch", name,
+					needed[i].what);
+	return 0;
+}
+
+int gmc_check_aperture(const struct gm_dev *dev)
+{
+	const struct gm_mmu *mmu = dev->mmu;
+
+	if (dev->broken) /* said */
+		return -EINVAL;
+	if (mmu->aperture && !dev->aperture && !mmu->batch && !mmu->peer_hmemcpy)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": aperture() returned NULL, and there is neither "
+				"peer_hmemcpy nor "
+				"batch to copy by",
+				gmc_dev_name(dev));
+	if ((uintptr_t)dev->aperture % GM_PAGE_BYTES)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": aperture() returned %p; valid: a multiple of %u",
+				gmc_dev_name(dev), (void *)dev->aperture, (unsigned)GM_PAGE_BYTES);
+	return 0;
+}
+
+int gmc_check_physmem(const struct gm_dev *dev, uint64_t begin, uint64_t end)
+{
+	if (!dev)
+		return gmc_fail(-EINVAL, "dev is NULL");
+	if (end <= begin)
+		return gmc_fail(-EINVAL, "driver \"%s\": memory from 0x%lx to 0x%lx is empty",
+				gmc_dev_name(dev), begin, end);
+	if ((begin | end) % GM_BLOCK_BYTES)
+		return gmc_fail(
+			-EINVAL,
+			"driver \"%s\": memory from 0x%lx to 0x%lx; valid: multiples of 2 MiB",
+			gmc_dev_name(dev), begin, end);
+	if (!(dev->cap & GM_DEV_CAP_PEER))
+		return gmc_fail(
+			-EINVAL,
+			"driver \"%s\" was created without GM_DEV_CAP_PEER: it has no memory",
+			gmc_dev_name(dev));
+	if (dev->phys)
+		return gmc_fail(-EINVAL, "driver \"%s\" has registered memory already",
+				gmc_dev_name(dev));
+	return 0;
+}
+
+int gmc_check_attach(const struct gm_as *as, const struct gm_dev *dev, int mode)
+{
+	if (!as)
+		return gmc_fail(-EINVAL, "as is NULL: there is no such space");
+	if (!dev)
+		return gmc_fail(-EINVAL, "dev is NULL");
+	if ((unsigned)mode > GM_MMU_MODE_REPLICATE)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": mode is %d; valid: GM_MMU_MODE_SHARE 0, "
+				"_COHERENT_EXCLUSIVE 1, "
+				"_REPLICATE 2",
+				gmc_dev_name(dev), mode);
+	return 0;
+}

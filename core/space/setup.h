@@ -1,0 +1,17 @@
+/*
+ * setup.h - is what a driver or a program brings to gm_dev_create, gm_dev_register_physmem and
+ * gm_as_attach right? Each thing that can be wrong has its own message (gm_last_error()).
+ */
+#ifndef GM_CORE_SETUP_H
+#define GM_CORE_SETUP_H
+
+#include "core/space/as.h"
+
+/* 0, or -EINVAL and the message */
+int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out);
+int gmc_check_aperture(const struct gm_dev *dev);
+int gmc_check_physmem(const struct gm_dev *dev, uint64_t begin, uint64_t end);
+int gmc_check_attach(const struct gm_as *as, const struct gm_dev *dev, int mode);
+const char *gmc_dev_name(const struct gm_dev *dev);
+
+#endif
