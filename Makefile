@@ -133,7 +133,7 @@ DEVICE_TESTS = $(patsubst test/device/%.c,$(BUILD)/test/device/%,$(wildcard test
 E2E = $(wildcard test/e2e/run.sh test/e2e/*_test.sh)
 SHARED_GMEM = -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/../..'
 
-$(BUILD)/test/unit/%: TEST_LIBS = $(BUILD)/libgmem_core.a
+$(BUILD)/test/unit/%: TEST_LIBS = $(BUILD)/libgmem_core.a -Wl,-u,gmc_offer
 $(BUILD)/test/unit/test_report: TEST_LIBS = $(SHARED_GMEM) # starts the reporter, which is found beside the library
 $(BUILD)/test/unit/test_report: $(BUILD)/libgmem.so $(BUILD)/gmem-report
 $(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a | $(need_test)
@@ -170,6 +170,7 @@ SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.s
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
+	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 check-scripts:
@@ -180,8 +181,11 @@ check-cpp:
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory -s CC=$* BUILD=build-$* all compile-tests
 	@echo "$*: no warnings"
+# The order of the folders, by the objects' symbols and the includes: scripts/rooms.txt.
+check-rooms: all
+	@scripts/check-rooms $(BUILD)
 compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/reproduce
-.PHONY: check check-format check-scripts check-cpp check-gcc check-clang compile-tests
+.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.

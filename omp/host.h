@@ -12,7 +12,7 @@
 #define GM_OMP_HOST_H
 
 #include "omp/region.h"
-#include "core/space/as.h"
+#include "core/page/registry.h"
 #include "devsim/driver/sim.h"
 #include <pthread.h>
 

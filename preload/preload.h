@@ -17,12 +17,16 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "core/entry/cpu.h"
+#include "core/page/activate.h"
 #include "core/rules/opt.h"
 #include "core/count/stats.h"
 #include "core/sys/sys.h"
 #include "core/page/thread.h"
 #include "core/space/vm.h"
+#include "core/entry/fault.h"
+#include "core/entry/fork.h"
+#include "core/entry/pin.h"
+#include "core/sys/own_thread.h"
 
 #define GMP_HOOK   __attribute__((visibility("default")))
 #define GMP_NSIG   64

@@ -9,7 +9,7 @@
  * during launches.
  */
 #include "reproduce.h"
-#include "core/space/as.h"
+#include "core/page/registry.h"
 #include <gmem/device.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -57,6 +57,8 @@ check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
 check cmd:shellcheck                 shellcheck
+check cmd:python3                    python3
+check cmd:nm                         binutils
 '
 
 any() { # does one of the files exist?

@@ -1,8 +1,11 @@
 /* The background thread. See background.h. */
 #include "core/care/background.h"
 #include "core/care/counter.h"
-#include "core/entry/cpu.h"
+#include "core/page/evict.h"
+#include "core/sys/at_fork.h"
+#include "core/sys/own_thread.h"
 #include "core/care/thrash.h"
+#include "core/page/jobs.h"
 #include "core/page/driver.h"
 #include <errno.h>
 
@@ -11,7 +14,6 @@
 
 #define WATCH_NS ((int64_t)1000000000) /* between two looks at who is in a driver */
 
-static _Atomic uint32_t wanted; /* jobs; futex */
 static bool started;
 static struct gm_lock start_lock;
 static __thread bool in_background;
@@ -21,23 +23,7 @@ bool gmi_in_background(void)
 	return in_background;
 }
 
-void gmc_background_wake(enum gm_background_job job)
-{
-	if (atomic_load_explicit(&wanted, memory_order_relaxed) & job)
-		return;
-	atomic_fetch_or(&wanted, job);
-	gmi_futex_wake(&wanted, 1);
-}
-
 /* ---- reclaim ---- */
-
-void gmc_reclaim_pressure(struct gm_dev *dev)
-{
-	if (!gmi_opt.reclaim_percent)
-		return;
-	__atomic_store_n(&dev->pressed, true, __ATOMIC_RELEASE);
-	gmc_background_wake(GM_BACKGROUND_RECLAIM);
-}
 
 static bool below(const struct gm_dev *dev, unsigned percent_x2)
 {
@@ -113,11 +99,11 @@ static bool each_block(bool (*fn)(struct gm_block *b))
 }
 
 static const struct job {
-	enum gm_background_job bit;
+	enum gm_job bit;
 	bool (*fn)(struct gm_block *b);
 } block_jobs[] = {
-	{GM_BACKGROUND_UNPIN, gmc_thrash_unpin_due},
-	{GM_BACKGROUND_COUNT, gmc_counter_read},
+	{GM_JOB_UNPIN, gmc_thrash_unpin_due},
+	{GM_JOB_COUNT, gmc_counter_read},
 };
 
 static void *background(void *arg)
@@ -128,17 +114,16 @@ static void *background(void *arg)
 	for (;;) {
 		uint32_t again = 0;
 		gm_sigmask mask = gmi_block_signals();
-		todo |= atomic_exchange(&wanted, 0);
-		if (todo & GM_BACKGROUND_RECLAIM && reclaim())
-			again |= GM_BACKGROUND_RECLAIM;
+		todo |= gmc_jobs_take();
+		if (todo & GM_JOB_RECLAIM && reclaim())
+			again |= GM_JOB_RECLAIM;
 		for (unsigned i = 0; i < GM_ARRAY_LEN(block_jobs); i++)
 			if (todo & block_jobs[i].bit && each_block(block_jobs[i].fn))
 				again |= block_jobs[i].bit;
 		todo = again;
 		gmi_restore_signals(mask);
 		int64_t wait = gmc_driver_watch() ? gm_min(gmc_driver_limit_ns / 4, WATCH_NS) : -1;
-		if (!atomic_load(&wanted))
-			gmi_futex_wait(&wanted, 0, todo ? TICK_NS : wait);
+		gmc_jobs_wait(todo ? TICK_NS : wait);
 	}
 	return arg;
 }
@@ -147,7 +132,7 @@ static void forked(void)
 {
 	started = false;
 	start_lock = (struct gm_lock){0};
-	atomic_store(&wanted, 0);
+	gmc_jobs_forked();
 }
 
 void gmc_background_start(void)

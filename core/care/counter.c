@@ -26,7 +26,7 @@ static bool read_one(struct gm_block *b, struct gm_block_dev *bd, struct gm_ctx 
 	gm_bm touched = gm_bm_zero();
 
 	if (gm_bm_empty(bd->remote) || !mmu->accessed ||
-	    !gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
+	    !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
 		return false;
 	if (gmc_driver(ctx->dev, GM_CB_ACCESSED, (uintptr_t)ctx->pmap, b->va, GM_BLOCK_BYTES,
 		       (uintptr_t)touched.w))

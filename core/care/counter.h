@@ -10,7 +10,7 @@
 #ifndef GM_CORE_COUNTER_H
 #define GM_CORE_COUNTER_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 #define GM_COUNTER_HOT 3 /* looks in a row */
 

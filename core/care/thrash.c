@@ -1,6 +1,6 @@
 /* Pages that go back and forth. See thrash.h. */
 #include "core/care/thrash.h"
-#include "core/care/background.h"
+#include "core/page/jobs.h"
 #include "core/page/rights.h"
 
 struct leaf {
@@ -29,7 +29,7 @@ static struct gm_choice policy(const struct gm_block *b)
 	for (int d = 0; d < GM_MAX_DEV; d++) {
 		if (!b->dev[d])
 			continue;
-		struct gm_choice one = gmc_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
+		struct gm_choice one = gm_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
 		if (!strictest.def || one.def > strictest.def)
 			strictest = one;
 	}
@@ -89,7 +89,7 @@ static void pin(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
 	t->npinned++;
 	atomic_fetch_add(&pins, 1);
 	GM_COUNT(thrash_pins, 1);
-	gmc_background_wake(GM_BACKGROUND_UNPIN);
+	gmc_job_wanted(GM_JOB_UNPIN);
 }
 
 static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)

@@ -17,7 +17,7 @@
 #ifndef GM_CORE_THRASH_H
 #define GM_CORE_THRASH_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 #define GM_THRASH_THRESHOLD    3
 #define GM_THRASH_PIN_EVENTS   10

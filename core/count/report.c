@@ -10,8 +10,6 @@
  */
 #include "core/count/report.h"
 #include "core/count/site.h"
-#include "core/page/cpu_bus.h"
-#include "core/page/thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,8 +22,9 @@
 #define FINISH_TIMEOUT_MS 10000
 
 static struct gm_lock start_lock;
-static _Atomic int sock = -1;	/* our end; >= 0: this process has a reporter */
-static _Atomic bool tried;	/* started, or failed to: never again in this process */
+static _Atomic int sock = -1; /* our end; >= 0: this process has a reporter */
+static _Atomic bool tried;    /* started, or failed to: never again in this process */
+static void (*_Atomic collectors[4])(void);
 static struct gm_stats *shared; /* the mapping that gmi_stats points at, or NULL */
 
 /* ---- who this is ---- */
@@ -277,6 +276,16 @@ static void note_metadata(void)
 		      (int64_t)(now - before));
 }
 
+void gmc_report_collect(void (*fn)(void))
+{
+	for (unsigned i = 0; i < GM_ARRAY_LEN(collectors); i++) {
+		void (*was)(void) = NULL;
+		if (atomic_compare_exchange_strong(&collectors[i], &was, fn) || was == fn)
+			return;
+	}
+	gm_assert(!"too many collectors");
+}
+
 void gmi_report_finish(void)
 {
 	if (atomic_load(&gmi_stats->pid) != (int32_t)gm_sys0(SYS_getpid))
@@ -285,9 +294,9 @@ void gmi_report_finish(void)
 	if (fd < 0)
 		return;
 	gmc_stats_move(gmi_stats, &gmc_stats_private);
-	gmi_bus_settle();
+	for (unsigned i = 0; i < GM_ARRAY_LEN(collectors) && collectors[i]; i++)
+		collectors[i]();
 	note_metadata();
-	gmc_threads_count();
 	atomic_store(&gmi_stats->end_ns, gmi_now_ns());
 	atomic_store(&gmi_stats->final, 1);
 	gm_sigmask old = gmi_block_signals();

@@ -18,4 +18,8 @@ enum {
 };
 #define GM_REPORT_DONE 'd'
 
+/* fn adds what it has counted for itself, when the report is written. Once for each fn, however
+ * often it is given. Up to 4. Signal-safe. */
+void gmc_report_collect(void (*fn)(void));
+
 #endif

@@ -2,6 +2,8 @@
  * stats.c - where counts are kept, and how they move without losing one.
  */
 #include "core/count/stats.h"
+#include <errno.h>
+#include <gmem/gmem.h>
 
 struct gm_stats gmc_stats_private = {.magic = GM_STATS_MAGIC, .version = GM_STATS_VERSION};
 struct gm_stats *gmi_stats = &gmc_stats_private;
@@ -222,4 +224,23 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 __attribute__((constructor)) static void note_start(void)
 {
 	atomic_store(&gmc_stats_private.start_ns, gmi_now_ns());
+}
+
+/* ---- for programs ---- */
+
+int gm_query_counters(struct gm_counters *counters, size_t bytes)
+{
+	if (!counters || !bytes)
+		return -EINVAL;
+	struct gm_counters c = {
+		.to_device_bytes = atomic_load(&gmi_stats->h2d_bytes),
+		.to_host_bytes = atomic_load(&gmi_stats->d2h_bytes),
+		.zeroed_pages = atomic_load(&gmi_stats->zeroed_pages),
+		.prefetched_pages = atomic_load(&gmi_stats->prefetched_pages),
+		.cpu_faults = atomic_load(&gmi_stats->cpu_faults),
+		.managed_bytes = atomic_load(&gmi_stats->managed_bytes),
+		.metadata_bytes = gmi_private_bytes(),
+	};
+	gm_copy(counters, &c, gm_min(bytes, sizeof c));
+	return 0;
 }

@@ -2,50 +2,20 @@
  * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says
  * what each means).
  */
+#include "core/page/activate.h"
+#include "core/page/adopt.h"
 #include "core/page/driver.h"
-#include "core/space/as.h"
-#include "core/page/dma.h"
-#include "core/space/hint.h"
+#include "core/page/held.h"
+#include "core/page/hint_mirror.h"
+#include "core/page/mapping.h"
 #include "core/page/migrate.h"
-#include "core/entry/cpu.h"
 #include "core/page/plan.h"
+#include "core/page/store.h"
+#include "core/space/hint.h"
+#include "core/space/range.h"
 #include "core/space/vm.h"
 #include <errno.h>
 #include <sys/mman.h>
-
-/* The part of [start, end) in the block at `va`, as pages. */
-static gm_bm pages_of(uintptr_t va, uintptr_t start, uintptr_t end)
-{
-	unsigned first = start <= va ? 0 : (unsigned)((start - va) >> GM_PAGE_SHIFT);
-	unsigned last = end - va >= GM_BLOCK_BYTES
-				? GM_PAGES_PER_BLOCK
-				: (unsigned)((end - va + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT);
-	return gm_bm_range(first, last);
-}
-
-int gmc_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
-		   int (*fn)(struct gm_block *, gm_bm, void *), void *arg)
-{
-	int err = 0;
-
-	for (uintptr_t va = gm_align_down(start, GM_BLOCK_BYTES); va < end && !err;
-	     va += GM_BLOCK_BYTES) {
-		do {
-			gm_sigmask mask = gmi_block_signals();
-			struct gm_block *b = create ? gmc_block_get(as, va) : gm_block_find(as, va);
-			err = !b && create ? -ENOMEM : 0;
-			if (b) {
-				gmi_lock(&b->lock);
-				err = fn(b, gm_bm_and(pages_of(va, start, end), b->managed), arg);
-				gmi_unlock(&b->lock);
-			}
-			gmi_restore_signals(mask);
-			if (err == -EAGAIN)
-				gm_sys0(SYS_sched_yield);
-		} while (err == -EAGAIN);
-	}
-	return err;
-}
 
 struct prefetch {
 	struct gm_ctx *ctx;
@@ -122,7 +92,7 @@ static int do_discard(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
 	int err = gmc_block_discard(b, set);
-	return err ? err : gmc_dma_restore(b, set);
+	return err ? err : gmc_held_restore(b, set);
 }
 
 /* What is done at once. PREFETCH rounds outward, what drops contents inward. */
@@ -137,24 +107,6 @@ static const struct advice {
 	{GM_MADV_DISCARD, true, true, false, do_discard},
 	{MADV_DONTNEED, true, true, false, do_discard},
 };
-
-int gmc_check_range(const void *start, size_t len, struct gm_as **as)
-{
-	uintptr_t lo = (uintptr_t)start, hi = lo + len;
-
-	if (!start || hi < lo)
-		return -EINVAL;
-	*as = gmc_as_find(lo);
-	if (!*as || hi > (*as)->base + (*as)->bytes)
-		return -EFAULT;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&(*as)->region_lock);
-	bool mapped = !len || gmi_rangemap_covers(&(*as)->regions, gm_align_down(lo, GM_PAGE_BYTES),
-						  gm_align_up(hi, GM_PAGE_BYTES));
-	gmi_unlock(&(*as)->region_lock);
-	gmi_restore_signals(mask);
-	return mapped ? 0 : -EFAULT;
-}
 
 int hmadvise(int hnid, void *start, size_t len, int behavior)
 {
@@ -239,7 +191,7 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 			gmi_restore_signals(mask);
 			return -ENOMEM;
 		}
-		gm_bm set = pages_of(va, lo, hi);
+		gm_bm set = gm_block_pages(b, lo, hi);
 		struct gm_places at;
 		gmi_lock(&b->lock);
 		gmc_places(b, &at);
@@ -316,4 +268,9 @@ void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_
 		return p;
 	errno = -gm_err(p);
 	return MAP_FAILED;
+}
+
+const char *gm_version(void)
+{
+	return GMEM_VERSION;
 }

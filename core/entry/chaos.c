@@ -1,7 +1,8 @@
 /* Which page is taken away next, and its change of place. See chaos.h. */
 #include "core/entry/chaos.h"
-#include "core/entry/cpu.h"
+#include "core/page/activate.h"
 #include "core/page/migrate.h"
+#include "core/space/range.h"
 #include "core/space/vm_int.h"
 #include <errno.h>
 

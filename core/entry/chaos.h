@@ -8,7 +8,7 @@
 #ifndef GM_CORE_CHAOS_H
 #define GM_CORE_CHAOS_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 #define GM_CHAOS_REGIONS 512u
 

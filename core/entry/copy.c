@@ -6,11 +6,13 @@
  * source does not move: a copy costs two copies of a cached buffer, and never a migration that
  * nobody asked for. Only the destination goes to its node.
  */
+#include "core/page/activate.h"
 #include "core/page/driver.h"
-#include "core/space/as.h"
-#include "core/entry/cpu.h"
+#include "core/page/frame.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
+#include "core/page/store.h"
+#include "core/space/range.h"
 #include <errno.h>
 
 #define BOUNCE_BYTES 65536u

@@ -1,18 +1,22 @@
 /*
  * fault.c - faults: the CPU's (a SIGSEGV handler asks) and a device's (a driver reports).
  */
-#include "core/entry/cpu.h"
-#include "core/page/cpu_bus.h"
-#include "core/page/dma.h"
-#include "core/page/driver.h"
-#include "core/space/hint.h"
-#include "core/page/migrate.h"
-#include "core/space/sparse.h"
-#include "core/page/plan.h"
-#include "core/rules/prefetch.h"
-#include "core/page/rights.h"
+#include "core/entry/fault.h"
 #include "core/care/thrash.h"
 #include "core/count/site.h"
+#include "core/entry/fork.h"
+#include "core/page/activate.h"
+#include "core/page/cpu_bus.h"
+#include "core/page/driver.h"
+#include "core/page/held.h"
+#include "core/page/hint_mirror.h"
+#include "core/page/migrate.h"
+#include "core/page/plan.h"
+#include "core/page/rights.h"
+#include "core/rules/prefetch.h"
+#include "core/space/hint.h"
+#include "core/space/range.h"
+#include "core/space/sparse.h"
 #include <errno.h>
 
 /* The pages around page i that belong to the same device page of whoever holds it. */
@@ -168,7 +172,7 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	*merged = gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
 	if (!(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) && !(*merged && gm_bm_test(&bd->valid, i))) {
 		*merged = true; /* a walk of its page table, not a far fault */
-		return gmc_dma_walk(b, ctx, i, write);
+		return gmc_held_walk(b, ctx, i, write);
 	}
 	gm_bm stays = gm_bm_andnot(gmc_hint_stays(b, ctx->dev->index), bd->valid);
 	bool remote = gm_bm_test(&stays, i);
@@ -189,7 +193,9 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 				      .fault = page,
 				      .resident = have,
 				      .possible = possible};
-		set = gmc_policy_along(ctx, &in);
+		struct gm_choice prefetch = gm_policy_of(ctx, GM_POLICY_PREFETCH);
+		in.percent = prefetch.number;
+		set = prefetch.def->along(&in);
 	}
 	enum gm_thrash_answer turn = GM_THRASH_GO;
 	if (gm_unlikely(b->thrash) && !gm_bm_test(&bd->valid, i)) {

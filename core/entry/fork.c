@@ -13,14 +13,20 @@
  * child and our child part, libc and other handlers run: a fault of theirs runs the child part
  * at once (gmc_fork_lock_block).
  */
-#include "core/space/as.h"
+#include "core/entry/fork.h"
+#include "core/care/thrash.h"
+#include "core/page/activate.h"
+#include "core/page/adopt.h"
 #include "core/page/cpu_bus.h"
-#include "core/page/dma.h"
-#include "core/space/hint.h"
-#include "core/entry/cpu.h"
+#include "core/page/frame.h"
+#include "core/page/held.h"
+#include "core/page/mapping.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
-#include "core/care/thrash.h"
+#include "core/page/store.h"
+#include "core/page/thread.h"
+#include "core/space/hint.h"
+#include "core/sys/at_fork.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -35,21 +41,6 @@ static struct {
 	int pipe[2]; /* the child's copying ends when its end is closed */
 	uint64_t copied_bytes;
 } fork_state = {.pipe = {-1, -1}};
-
-static void (*child_hooks[8])(void);
-
-void gmi_at_fork_child(void (*fn)(void))
-{
-	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks); i++) {
-		if (child_hooks[i] == fn)
-			return;
-		if (!child_hooks[i]) {
-			child_hooks[i] = fn;
-			return;
-		}
-	}
-	gm_assert(!"too many fork hooks");
-}
 
 bool gmc_fork_lock_block(struct gm_block *b)
 {
@@ -210,7 +201,7 @@ static void thaw(struct gm_block *b)
 	gm_bm set = gm_bm_and(b->adopted, b->host);
 	gmc_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
 	stacks_return(b);
-	if (gmc_dma_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
+	if (gmc_held_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
 		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
 }
 
@@ -279,10 +270,10 @@ static void privatise_block(struct gm_block *b)
 			gm_sys1(SYS_exit_group, 127);
 		}
 	}
-	gmc_dma_drop(b, all);
+	gmc_held_drop(b, all);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_block_dev *bd = b->dev[d];
-		gmc_dma_forget(b, d);
+		gmc_held_forget(b, d);
 		b->dev[d] = NULL;
 		if (bd)
 			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) *
@@ -327,8 +318,7 @@ void gmi_fork_child(void)
 			forget_space(gmc_spaces[i]);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		gmc_devs[d] = NULL;
-	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks) && child_hooks[i]; i++)
-		child_hooks[i]();
+	gmc_at_fork_run();
 	unlock_all();
 	close_pipe_end(&fork_state.pipe[0]);
 	close_pipe_end(&fork_state.pipe[1]);

@@ -1,10 +1,7 @@
 /*
  * block.c - finding and making blocks; what must always be true of one.
  */
-#include "core/space/as.h"
-#include "core/space/hint.h"
-#include "core/space/vm.h"
-#include <errno.h>
+#include "core/page/registry.h"
 
 /* Metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is shared. */
 #ifndef GM_DEBUG
@@ -12,38 +9,6 @@ _Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + 32 * size
 		       GM_BLOCK_BYTES / 1000,
 	       "a block's metadata");
 #endif
-
-/* Made under the region lock, so that vm.c, which holds it, sees either no block or one that
- * knows its regions. */
-struct gm_block *gmc_block_get(struct gm_as *as, uintptr_t va)
-{
-	struct gm_block *b = gm_block_find(as, va);
-
-	if (b)
-		return b;
-	gmi_lock(&as->region_lock);
-	b = gm_block_find(as, va);
-	if (!b && (b = gmi_alloc(sizeof *b))) {
-		gm_lock_rank(&b->lock, GM_RANK_BLOCK);
-		b->as = as;
-		b->va = gm_align_down(va, GM_BLOCK_BYTES);
-		gmc_vm_fill_block(b);
-		if (!gmc_hints_fill(b)) {
-			gmi_free(b, sizeof *b);
-			gmi_unlock(&as->region_lock);
-			return NULL;
-		}
-		b->host = gm_bm_range(0, GM_PAGES_PER_BLOCK);
-		b->cpu_r = b->prog_r;
-		b->cpu_w = b->prog_w;
-		b->next = as->blocks;
-		atomic_store_explicit(&as->blocks, b, memory_order_release);
-		atomic_store_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT], b,
-				      memory_order_release);
-	}
-	gmi_unlock(&as->region_lock);
-	return b;
-}
 
 struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx)
 {

@@ -23,9 +23,7 @@ struct gm_as;
 struct gm_ctx;
 struct gm_hints;
 
-#define GM_NO_FRAME   UINT32_MAX
-#define GM_LEAF_PAGES 16u /* 64 KiB: what prefetching, eviction and thrashing count in */
-#define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
+#define GM_NO_FRAME UINT32_MAX
 
 struct gm_block_dev {
 	gm_bm valid; /* the device's memory holds the current bytes */
@@ -76,7 +74,16 @@ struct gm_block {
 	uint32_t splits;      /* VMA boundaries inside the block, part of as->vma_estimate */
 };
 
-struct gm_block *gmc_block_get(struct gm_as *as, uintptr_t va); /* makes it; NULL: out of memory */
+/* The block's pages that [lo, hi) touches; none when it lies elsewhere. */
+static inline gm_bm gm_block_pages(const struct gm_block *b, uintptr_t lo, uintptr_t hi)
+{
+	return gm_bm_of_range(b->va, lo, hi);
+}
+#define gm_bytes_of(pages) ((size_t)(pages)*GM_PAGE_BYTES)
+static inline uintptr_t gm_va_of(const struct gm_block *b, unsigned i)
+{
+	return b->va + gm_bytes_of(i);
+}
 /* Block locked, and the device was not refused (gm_ctx_refuses). NULL: no memory. */
 struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
 /* Debug: every invariant above, for every page of the block. Called after each transition. */

@@ -2,9 +2,11 @@
 #include "core/page/cpu_bus.h"
 #include "core/page/cpu_mmu.h"
 #include "core/page/driver.h"
-#include "core/page/migrate.h"
+#include "core/count/report.h"
+#include "core/page/frame.h"
+#include "core/page/hint_mirror.h"
 #include "core/page/rights.h"
-#include "core/space/hint.h"
+#include "core/page/store.h"
 #include <sys/mman.h>
 
 gm_bm gmc_bus_stays(const struct gm_block *b)
@@ -20,7 +22,7 @@ gm_bm gmc_bus_stays(const struct gm_block *b)
 		any = gm_bm_or(any, bd->valid);
 		if (!ctx->dev->aperture)
 			continue;
-		if (gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays)
+		if (gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays)
 			stays = gm_bm_or(stays, bd->valid);
 		else if (b->hints)
 			stays = gm_bm_or(stays, gm_bm_and(bd->valid, b->hints->accessed_by_cpu));
@@ -109,6 +111,7 @@ void gmc_bus_map(struct gm_block *b, gm_bm set)
 	if (gm_bm_empty(done))
 		return;
 	atomic_store_explicit(&used, true, memory_order_relaxed);
+	gmc_report_collect(gmi_bus_settle);
 	b->cpu_bus = gm_bm_or(b->cpu_bus, done);
 	if (gmc_protect_runs(b, done, b->prog_r, b->prog_w))
 		gmc_bus_unmap(b, done);

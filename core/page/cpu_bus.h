@@ -11,7 +11,7 @@
 #ifndef GM_CORE_CPU_BUS_H
 #define GM_CORE_CPU_BUS_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 /*
  * Pages that one device has to itself and keeps when the CPU touches them: by its placement, or by

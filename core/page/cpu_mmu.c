@@ -1,10 +1,10 @@
 /*
  * cpu_mmu.c - the back end sigsegv (rights are those of the VMAs), and which of the two is used.
  */
-#include "core/entry/cpu.h"
 #include "core/page/cpu_mmu.h"
+#include "core/page/store.h"
+#include "core/sys/at_fork.h"
 #include "core/sys/inject.h"
-#include "core/page/rights.h"
 #include <errno.h>
 #include <sys/mman.h>
 

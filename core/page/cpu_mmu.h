@@ -14,7 +14,7 @@
 #ifndef GM_CORE_CPU_MMU_H
 #define GM_CORE_CPU_MMU_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 struct gm_cpu_mmu {
 	const char *name;
@@ -51,6 +51,11 @@ void gmc_cpu_start(void);
 /* 0, or -errno: userfaultfd, with service of kernel-mode faults, is not to be had. */
 int gmc_uffd_start(void);
 void gmc_uffd_forked(void);
+/* What its thread runs (entry/uffd_thread.c offers it), with the descriptor. */
+extern void *(*gmc_uffd_service)(void *fd);
+
+/* The back end in use, "sigsegv" or "uffd"; chosen when the first device is attached. */
+GM_EXPORT const char *gmi_cpu_backend(void);
 
 /* mprotect of `set` to (r, w), on the largest uniform runs. */
 int gmc_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w);

@@ -5,9 +5,9 @@
  * answers EFAULT to system calls, where sigsegv with its pins does better. Linux 6.4:
  * UFFDIO_CONTINUE_MODE_WP.
  */
-#include "core/entry/cpu.h"
 #include "core/page/cpu_mmu.h"
-#include "core/page/rights.h"
+#include "core/page/store.h"
+#include "core/sys/own_thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -19,6 +19,7 @@
 #define FEATURES	 (UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM | FEATURE_WP_SHMEM)
 #define DONTNEED_LOCKED	 24
 
+void *(*gmc_uffd_service)(void *fd);
 static int uffd = -1;
 
 static int request(unsigned long what, void *arg)
@@ -191,39 +192,7 @@ const struct gm_cpu_mmu gmc_cpu_uffd = {
 	.thaw = thaw,
 };
 
-/* ---- the thread that serves ---- */
-
-static void serve(const struct uffd_msg *m)
-{
-	uintptr_t page = gm_align_down((uintptr_t)m->arg.pagefault.address, GM_PAGE_BYTES);
-	struct uffdio_range range = {page, GM_PAGE_BYTES};
-	bool write = m->arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
-
-	/* Not ours: the mapping has changed meanwhile, the touch finds what is there now. Lost:
-	 * it becomes a signal, whose handler asks once more and then says SIGBUS. */
-	if (gmi_cpu_fault(page, write) == GM_CPU_LOST)
-		gm_sys_mprotect((void *)page, GM_PAGE_BYTES, PROT_NONE);
-	request(UFFDIO_WAKE, &range);
-}
-
-static void *service(void *arg)
-{
-	int fd = (int)(intptr_t)arg;
-	struct uffd_msg m[16];
-
-	for (;;) {
-		long n = gm_sys3(SYS_read, fd, m, sizeof m);
-		if (n == -EINTR || n == -EAGAIN)
-			continue;
-		if (n <= 0)
-			return NULL;
-		gm_sigmask mask = gmi_block_signals();
-		for (size_t i = 0; i < (size_t)n / sizeof m[0]; i++)
-			if (m[i].event == UFFD_EVENT_PAGEFAULT)
-				serve(&m[i]);
-		gmi_restore_signals(mask);
-	}
-}
+/* ---- its descriptor ---- */
 
 int gmc_uffd_start(void)
 {
@@ -238,7 +207,7 @@ int gmc_uffd_start(void)
 	int err = (int)gm_sys3(SYS_ioctl, fd, UFFDIO_API, &api);
 	uffd = err ? -1 : fd;
 	if (!err)
-		err = gmi_thread_start(service, (void *)(intptr_t)fd);
+		err = gmi_thread_start(gmc_uffd_service, (void *)(intptr_t)fd);
 	if (err) {
 		gmi_fd_close(fd);
 		uffd = -1;

@@ -1,6 +1,6 @@
 /* Calls of a driver's functions. See driver.h; the rules by name are in docs/drivers.md. */
 #include "core/page/driver.h"
-#include "core/entry/cpu.h"
+#include "core/page/thread.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -14,7 +14,7 @@
 #ifndef GM_CORE_DRIVER_H
 #define GM_CORE_DRIVER_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 /* The functions of struct gm_mmu, by name in driver.c's table. */
 enum gm_callback {
@@ -55,6 +55,11 @@ int gmc_called_back(const char *name);
  * attached whose driver may hang. For the background thread. */
 bool gmc_driver_watch(void);
 extern int64_t gmc_driver_limit_ns; /* how long that is; tests shorten it */
+/*
+ * The first thing that a SIGSEGV handler asks, with its siginfo_t and ucontext_t. True: the thread
+ * was in a driver's function that broke a rule, and goes on behind it when the handler returns.
+ */
+GM_EXPORT bool gmi_leave_driver(const void *info, void *context);
 /* The driver's functions may take as long as they like. */
 void gmc_dev_patient(struct gm_dev *dev);
 

@@ -6,11 +6,12 @@
  * order. The victim's lock is only ever tried: whoever evicts holds a block already, and two of
  * them must not wait for each other.
  */
-#include "core/care/background.h"
-#include "core/page/driver.h"
-#include "core/page/frames.h"
+#include "core/page/evict.h"
+#include "core/page/frame_lru.h"
+#include "core/page/jobs.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
+#include "core/page/driver.h"
 #include <errno.h>
 
 /* blocks of which one eviction asks the device whether it uses them (by_access) */
@@ -39,7 +40,7 @@ static void to_tail(struct gm_dev *dev, struct gm_block_dev *bd)
 
 void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 {
-	bool by_page = gmc_policy_of_dev(dev, GM_POLICY_EVICT).def->by_page;
+	bool by_page = gm_policy_of_dev(dev, GM_POLICY_EVICT).def->by_page;
 
 	gmi_lock(&dev->lock);
 	to_tail(dev, bd);
@@ -48,7 +49,7 @@ void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true))
 		bd->used[i / GM_LEAF_PAGES] = bd->now;
 	if (gm_unlikely(by_page))
-		gmc_frames_touch(dev, bd, set);
+		gmc_frame_lru_touch(dev, bd, set);
 	gmi_unlock(&dev->lock);
 }
 
@@ -113,8 +114,8 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 {
 	unsigned n;
 
-	for (struct gm_block_dev *bd = gmc_frames_first(w->dev, &n); bd;
-	     bd = gmc_frames_next(w->dev, &n)) {
+	for (struct gm_block_dev *bd = gmc_frame_lru_first(w->dev, &n); bd;
+	     bd = gmc_frame_lru_next(w->dev, &n)) {
 		unsigned first = n << bd->order;
 		gm_bm page = gm_bm_range(first, first + (1u << bd->order));
 		if (bd->block == w->own && !gm_bm_empty(gm_bm_and(w->keep, page)))
@@ -205,7 +206,7 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 
 int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
-	struct gm_choice c = gmc_policy_of_dev(dev, GM_POLICY_EVICT);
+	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
 	struct wish w = {.dev = dev, .own = own, .keep = keep};
 	gm_bm set;
 
@@ -222,7 +223,15 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	int err = -ENOSPC;
 	if (!gm_bm_empty(set)) {
 		uint64_t before = gmi_phys_used_bytes(dev->phys);
-		set = c.def->victims(bd, set, c.number);
+		struct gm_victims in = {
+			.may = set,
+			.valid = bd->valid,
+			.part = gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed)),
+			.order = bd->order,
+			.percent = c.number,
+			.now = bd->now,
+			.used = bd->used};
+		set = c.def->victims(&in);
 		err = gmc_migrate_to_cpu(b, set, true);
 		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
 			err = -ENOSPC;

@@ -35,7 +35,7 @@ static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
 static bool replicates(const struct gm_ctx *ctx)
 {
 	return ctx->mode == GM_MMU_MODE_REPLICATE ||
-	       gmc_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
+	       gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
 }
 
 /* Pages whose readers get copies: by hint, or because a device is attached in the mode that

@@ -5,7 +5,7 @@
 #ifndef GM_CORE_PLAN_H
 #define GM_CORE_PLAN_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 #include "core/rules/state.h"
 
 struct gm_plan {

@@ -9,9 +9,12 @@
 #include "core/page/rights.h"
 #include "core/page/cpu_mmu.h"
 #include "core/page/driver.h"
-#include "core/space/hint.h"
-#include "core/sys/inject.h"
+#include "core/page/frame.h"
+#include "core/page/hint_mirror.h"
+#include "core/page/store.h"
+#include "core/page/thread.h"
 #include "core/rules/state.h"
+#include "core/sys/inject.h"
 #include <errno.h>
 #include <sys/mman.h>
 

@@ -5,7 +5,7 @@
 #ifndef GM_CORE_RIGHTS_H
 #define GM_CORE_RIGHTS_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 /*
  * Announces that the CPU will lose rights: clears the bits, fences, and returns the pages that
@@ -50,12 +50,5 @@ int gmc_ops_flush(struct gm_ops *o);
 int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
-
-/* Physical page number (4 KiB units, from phys_begin) of page i; its device page must have a
- * frame. */
-static inline uint64_t gm_frame_of(const struct gm_block_dev *bd, unsigned i)
-{
-	return (uint64_t)bd->frame[i >> bd->order] + (i & ((1u << bd->order) - 1));
-}
 
 #endif

@@ -6,8 +6,8 @@
  * alias with mremap(old_size 0): atomic, needs no descriptor (programs close those), and linear
  * offsets let neighbours merge again.
  */
-#include "core/space/as.h"
-#include "core/entry/cpu.h"
+#include "core/page/store.h"
+#include "core/sys/at_fork.h"
 #include "core/sys/inject.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,15 +1,8 @@
-/*
- * thread.c - thread records and the pins of system calls. The protocol is told in thread.h.
- */
+/* Thread records. The protocol of pins is told in thread.h. */
 #include "core/page/thread.h"
-#include "core/space/as.h"
-#include "core/entry/cpu.h"
-#include "core/page/dma.h"
-#include "core/page/migrate.h"
-#include <errno.h>
+#include "core/count/report.h"
 
 struct gm_thread *_Atomic gmi_threads;
-_Atomic uint8_t gmi_active;
 static __thread struct gm_thread *self;
 static struct gm_thread
 	spare; /* no memory for a record: pins of such threads share one that covers everything */
@@ -25,6 +18,7 @@ struct gm_thread *gmi_self(void)
 		none = 0;
 		t = t->next;
 	}
+	gmc_report_collect(gmc_threads_count);
 	if (!t && (t = gmi_alloc(sizeof *t))) {
 		atomic_store_explicit(&t->tid, tid, memory_order_relaxed);
 		t->next = atomic_load_explicit(&gmi_threads, memory_order_relaxed);
@@ -37,9 +31,7 @@ struct gm_thread *gmi_self(void)
 	return self;
 }
 
-#define PINNED_BATCH 64
-
-static void count_pinned(struct gm_thread *t)
+void gmc_thread_count(struct gm_thread *t)
 {
 	GM_COUNT(syscalls_pinned, t->pinned_calls);
 	t->pinned_calls = 0;
@@ -49,7 +41,7 @@ void gmc_threads_count(void)
 {
 	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t;
 	     t = t->next)
-		count_pinned(t);
+		gmc_thread_count(t);
 }
 
 void gmi_thread_exit(void)
@@ -59,7 +51,7 @@ void gmi_thread_exit(void)
 	if (!t || t == &spare)
 		return;
 	self = NULL;
-	count_pinned(t);
+	gmc_thread_count(t);
 	atomic_store_explicit(&t->npins, 0, memory_order_relaxed);
 	t->internal = false;
 	t->preload = NULL;
@@ -103,180 +95,4 @@ gm_bm gmc_pinned_by_threads(uintptr_t va)
 		}
 	}
 	return pinned;
-}
-
-/* Is every page of [lo, hi) in place for the kernel? A look without locks: right, or followed by
- * the slow way. */
-static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
-{
-	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
-		struct gm_block *b = gm_block_find(as, va);
-		unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
-		if (!b) {
-			if (write)
-				return false; /* to be adopted first */
-			va = gm_align_down(va, GM_BLOCK_BYTES) + GM_BLOCK_BYTES - GM_PAGE_BYTES;
-		} else if (!gm_bm_test_relaxed(write ? &b->cpu_w : &b->cpu_r, i) ||
-			   (write && !gm_bm_test_relaxed(&b->adopted, i))) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/*
- * Pages that the kernel will write go into the store first (migrate.h, gmc_block_adopt), in
- * steps of 64 KiB.
- */
-static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
-{
-	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi; va += GM_BLOCK_BYTES) {
-		struct gm_block *b = gmc_block_get(as, va);
-		if (!b)
-			return; /* no memory: the page is then only as safe as without adoption */
-		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT) & ~15u;
-		unsigned end =
-			hi - va >= GM_BLOCK_BYTES
-				? GM_PAGES_PER_BLOCK
-				: gm_min(((unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) | 15) + 1,
-					 GM_PAGES_PER_BLOCK);
-		bool locked = gmc_fork_lock_block(b);
-		gm_bm set = gm_bm_and(gm_bm_range(first, end), gm_bm_and(b->managed, b->prog_w));
-		set = gm_bm_andnot(gm_bm_and(set, b->host), b->adopted);
-		/* Never under another call's hands: what a thread has pinned for reading may be
-		 * anonymous still. */
-		set = gm_bm_and(set, b->cpu_w);
-		if (!gm_bm_empty(set))
-			gmc_block_adopt(b, set);
-		if (locked)
-			gmi_unlock(&b->lock);
-	}
-}
-
-__attribute__((noinline, cold)) static void make_ready(struct gm_as *as, uintptr_t lo, uintptr_t hi,
-						       bool write)
-{
-	/* Until every thread is ready, one may be in a call that writes to the same pages
-	 * without a pin. */
-	bool ready = !write || !gmi_activate();
-	gm_sigmask mask = gmi_block_signals();
-	if (write && ready)
-		adopt(as, lo, hi);
-	gmi_cpu_make_resident(lo, hi - lo, write);
-	gmi_restore_signals(mask);
-}
-
-unsigned gmi_pin(const void *p, size_t len, bool write)
-{
-	uintptr_t lo = (uintptr_t)p, hi = lo + len;
-
-	if (!len || hi < lo || !atomic_load_explicit(&gmi_active, memory_order_relaxed))
-		return 0;
-	struct gm_as *as = gmc_as_find(lo);
-	if (!as && !(as = gmc_as_find(hi - 1)))
-		return 0;
-	lo = gm_max(lo, as->base);
-	hi = gm_min(hi, as->base + as->bytes);
-	struct gm_thread *t = gmi_self();
-	unsigned n = atomic_load_explicit(&t->npins, memory_order_relaxed);
-	/* deeper than ever seen: the last pin widens, and stays until the call below it ends */
-	if (n == GM_MAX_PINS) {
-		lo = gm_min(lo, atomic_load_explicit(&t->pin[n - 1].lo, memory_order_relaxed));
-		hi = gm_max(hi, atomic_load_explicit(&t->pin[n - 1].hi, memory_order_relaxed));
-		n--;
-	}
-	atomic_store_explicit(&t->pin[n].lo, lo, memory_order_relaxed);
-	atomic_store_explicit(&t->pin[n].hi, hi, memory_order_relaxed);
-	atomic_exchange(
-		&t->npins,
-		n + 1); /* x86: a full fence. Who lowers rights sees the pin, or we see the new bits */
-	atomic_signal_fence(memory_order_seq_cst);
-	if (!in_place(as, lo, hi, write))
-		make_ready(as, lo, hi, write);
-	if (gm_unlikely(++t->pinned_calls == PINNED_BATCH))
-		count_pinned(t);
-	return n + 1;
-}
-
-void gmi_unpin(unsigned token)
-{
-	if (token)
-		atomic_store_explicit(&self->npins, token - 1, memory_order_release);
-}
-
-/* Is all of it pinned? A look without locks: pins are for good, but for unpin and unmap, which
- * are the caller's to order. */
-static bool all_pinned(struct gm_as *as, uintptr_t lo, uintptr_t hi)
-{
-	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
-		struct gm_block *b = gm_block_find(as, va);
-		if (!b ||
-		    !gm_bm_test_relaxed(&b->pinned, (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK))
-			return false;
-	}
-	return true;
-}
-
-/* Block locked. */
-static int pin_pages(struct gm_block *b, gm_bm set, bool pin)
-{
-	int err = pin ? gmc_migrate_to_cpu(b, set, true) : 0;
-
-	if (!err && pin && b->as->store.alias)
-		err = gmc_block_adopt(b, gm_bm_and(set, b->prog_w));
-	if (!err)
-		gmc_block_pin(b, set, pin);
-	return err;
-}
-
-int gmi_pin_range(const void *p, size_t len, bool pin)
-{
-	uintptr_t lo = (uintptr_t)p, hi = lo + len;
-	struct gm_as *as = gmc_as_find(lo);
-	int err = 0;
-
-	if (!as || !len || hi < lo)
-		return 0;
-	hi = gm_min(hi, as->base + as->bytes);
-	if (pin && all_pinned(as, lo, hi))
-		return 0;
-	gm_sigmask mask = gmi_block_signals();
-	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi && !err;
-	     va += GM_BLOCK_BYTES) {
-		struct gm_block *b = gmc_block_get(as, va);
-		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT);
-		unsigned end = hi - va >= GM_BLOCK_BYTES
-				       ? GM_PAGES_PER_BLOCK
-				       : (unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) + 1;
-		if (!b) {
-			err = -ENOMEM;
-			break;
-		}
-		bool locked = gmc_fork_lock_block(b);
-		err = pin_pages(b, gm_bm_and(gm_bm_range(first, end), b->managed), pin);
-		if (locked)
-			gmi_unlock(&b->lock);
-	}
-	gmi_restore_signals(mask);
-	return err;
-}
-
-void gmi_adopt_pinned(void)
-{
-	gm_sigmask mask = gmi_block_signals();
-
-	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gmc_spaces[i];
-		struct gm_block *b;
-		if (!as || !as->store.alias)
-			continue;
-		gm_for_each_block (as, b) {
-			bool locked = gmc_fork_lock_block(b);
-			gmc_block_adopt(b, gm_bm_and(gm_bm_and(b->pinned, b->managed),
-						     gm_bm_and(b->host, b->prog_w)));
-			if (locked)
-				gmi_unlock(&b->lock);
-		}
-	}
-	gmi_restore_signals(mask);
 }

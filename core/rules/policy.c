@@ -3,7 +3,6 @@
  * victims.c, state.c, thrash.c.
  */
 #include "core/rules/policy.h"
-#include "core/space/as.h"
 #include "core/rules/prefetch.h"
 #include "core/rules/victims.h"
 #include <errno.h>
@@ -174,6 +173,8 @@ unsigned gmc_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *
 
 /* ---- who follows what ---- */
 
+static _Atomic bool copies;
+
 static struct gm_choice from_options(enum gm_policy_kind kind)
 {
 	unsigned i = 0;
@@ -206,93 +207,27 @@ static struct gm_choice load(const struct gm_choice *c)
 	return r;
 }
 
-static void store(struct gm_choice *c, struct gm_choice v)
+struct gm_choice gmc_policy_choose(const struct gm_choice *first, const struct gm_choice *then,
+				   enum gm_policy_kind kind)
 {
-	__atomic_store_n(&c->number, v.number, __ATOMIC_RELAXED);
-	__atomic_store_n(&c->def, v.def, __ATOMIC_RELEASE);
-}
+	struct gm_choice c = first ? load(&first[kind]) : (struct gm_choice){0};
 
-struct gm_choice gmc_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind)
-{
-	struct gm_choice c = load(&dev->choice[kind]);
-
+	c = c.def ? c : load(&then[kind]);
 	return c.def ? c : from_options(kind);
 }
 
-struct gm_choice gmc_policy_of(const struct gm_ctx *ctx, enum gm_policy_kind kind)
+void gmc_policy_store(struct gm_choice *c, struct gm_choice v)
 {
-	struct gm_choice c = load(&ctx->choice[kind]);
-
-	return c.def ? c : gmc_policy_of_dev(ctx->dev, kind);
+	if (v.def && v.def->home_after_launch)
+		atomic_store(&copies, true);
+	__atomic_store_n(&c->number, v.number, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->def, v.def, __ATOMIC_RELEASE);
 }
-
-gm_bm gmc_policy_along(const struct gm_ctx *ctx, struct gm_along *in)
-{
-	struct gm_choice c = gmc_policy_of(ctx, GM_POLICY_PREFETCH);
-
-	in->percent = c.number;
-	return c.def->along(in);
-}
-
-/* ---- the public part ---- */
-
-static _Atomic bool copies;
 
 bool gmc_policy_copies(void)
 {
 	return placements[gmi_opt.placement].home_after_launch ||
 	       atomic_load_explicit(&copies, memory_order_relaxed);
-}
-
-/* Registry lock held: contexts stay. */
-static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind,
-		      struct gm_choice choice)
-{
-	if (as && !as->ctx[dev->index])
-		return -ENODEV;
-	if (choice.def && choice.def->home_after_launch)
-		atomic_store(&copies, true);
-	if (as) {
-		store(&as->ctx[dev->index]->choice[kind], choice);
-		return 0;
-	}
-	store(&dev->choice[kind], choice);
-	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
-			store(&gmc_spaces[i]->ctx[dev->index]->choice[kind], (struct gm_choice){0});
-	return 0;
-}
-
-int gm_policy_set(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind, const char *name)
-{
-	struct gm_choice choice = {0};
-
-	if (!dev || (unsigned)kind >= GM_POLICY_KINDS || (as && kind == GM_POLICY_EVICT) ||
-	    (name && gmi_policy_parse(kind, name, &choice)))
-		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
-	int err = set_locked(as, dev, kind, choice);
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
-	return err;
-}
-
-const char *gm_policy_get(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind)
-{
-	const char *name = NULL;
-
-	if (!dev || (unsigned)kind >= GM_POLICY_KINDS)
-		return NULL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
-	if (!as || as->ctx[dev->index])
-		name = (as ? gmc_policy_of(as->ctx[dev->index], kind)
-			   : gmc_policy_of_dev(dev, kind))
-			       .def->info.name;
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
-	return name;
 }
 
 int gm_policy_list(enum gm_policy_kind kind, unsigned i, struct gm_policy_info *info)

@@ -20,10 +20,6 @@
 #define GM_THRASH_LAPSE_US	500 /* the number of throttle and pin */
 #define GM_THRASH_LAPSE_MOST_US 100000
 
-struct gm_ctx;
-struct gm_dev;
-struct gm_block_dev;
-
 /* A device fault: which pages to move. Everything is of one block. */
 struct gm_along {
 	size_t page_bytes; /* the device's */
@@ -31,6 +27,16 @@ struct gm_along {
 	gm_bm resident;	   /* those that the device has */
 	gm_bm possible;	   /* those that may move */
 	unsigned percent;
+};
+
+/* A victim block: which of its pages go home. */
+struct gm_victims {
+	gm_bm may;   /* resident pages that may go, whole device pages; not empty */
+	gm_bm valid; /* all that are resident */
+	gm_bm part;  /* that take part at all: resident, or mapped by the program */
+	unsigned order, percent;
+	uint32_t now; /* the device's clock, and when it last used each 64 KiB */
+	const uint32_t *used;
 };
 
 struct gm_policy_def {
@@ -41,7 +47,7 @@ struct gm_policy_def {
 	gm_bm (*along)(const struct gm_along *in);
 	/* evict: pages of a victim's `may` that go home: whole device pages, at least one. Block
 	 * locked. */
-	gm_bm (*victims)(const struct gm_block_dev *bd, gm_bm may, unsigned percent);
+	gm_bm (*victims)(const struct gm_victims *in);
 	bool by_page;	/* victims in the order of single device pages, not of blocks */
 	bool by_access; /* a block that the device has used since it was last looked at is spared */
 	/* placement */
@@ -62,15 +68,17 @@ struct gm_choice {
 /* "name" or "name:number". 0 or -EINVAL (unchanged). Touches no memory but *choice. */
 GM_EXPORT int gmi_policy_parse(enum gm_policy_kind kind, const char *text,
 			       struct gm_choice *choice);
-struct gm_choice gmc_policy_of(const struct gm_ctx *ctx, enum gm_policy_kind kind);
-struct gm_choice gmc_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind);
+/*
+ * What is followed: the first table of choices (by kind; may be NULL), else the second, else the
+ * options.
+ */
+struct gm_choice gmc_policy_choose(const struct gm_choice *first, const struct gm_choice *then,
+				   enum gm_policy_kind kind);
+void gmc_policy_store(struct gm_choice *c, struct gm_choice v);
 /* The index in the kind's table: what gmi_opt holds. */
 unsigned gmc_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *def);
 
 /* Has anybody ever chosen a placement with home_after_launch? */
 bool gmc_policy_copies(void);
-
-/* What of a device page's surroundings comes along with it. */
-gm_bm gmc_policy_along(const struct gm_ctx *ctx, struct gm_along *in);
 
 #endif

@@ -2,11 +2,11 @@
  * bo.c - buffer objects: pages of a device's memory that the program itself gives addresses to
  * (sparse.c). They are on no list of what can be evicted.
  */
-#include "core/page/driver.h"
+#include "core/page/frame.h"
+#include "core/page/rights.h"
 #include "core/space/sparse.h"
 #include "core/sys/inject.h"
-#include "core/page/migrate.h"
-#include "core/page/rights.h"
+#include "core/page/driver.h"
 #include <errno.h>
 
 #define BOUNCE_BYTES ((size_t)64 << 10)

@@ -1,22 +1,14 @@
 /*
- * hint.c - hints and attributes by range, and their mirrors in the blocks. See hint.h.
+ * hint.c - hints and attributes by range. See hint.h.
  */
 #include "core/page/driver.h"
 #include "core/space/hint.h"
-#include "core/entry/cpu.h"
-#include "core/page/migrate.h"
-#include "core/page/cpu_bus.h"
-#include "core/page/plan.h"
+#include "core/page/activate.h"
+#include "core/page/hint_mirror.h"
 #include "core/page/rights.h"
+#include "core/space/range.h"
 #include "core/space/vm_int.h"
 #include <errno.h>
-
-/* A range's hints: the words of its value. All zero: none, and not in the map. */
-/* flag; 0 none, 1 host, 2 + device; BY() of devices and the CPU */
-enum { READ_MOSTLY, PREFERRED, ACCESSED_BY };
-#define HOST	  1
-#define BY(d)	  (1ull << ((d) < 0 ? GM_MAX_DEV : (d)))
-#define DEVICE(d) (2 + (uint64_t)(d))
 
 static bool is_none(const struct gm_range_value *v)
 {
@@ -30,12 +22,6 @@ static bool same(const struct gm_range_value *a, const struct gm_range_value *b)
 
 /* ---- mirrors; region and block locked ---- */
 
-static gm_bm part(const struct gm_block *b, uintptr_t lo, uintptr_t hi)
-{
-	return gm_bm_range((unsigned)((lo - b->va) >> GM_PAGE_SHIFT),
-			   (unsigned)((hi - b->va) >> GM_PAGE_SHIFT));
-}
-
 static bool next_in(const struct gm_rangemap *m, uintptr_t at, uintptr_t hi, struct gm_range *r)
 {
 	if (at >= hi || !gmi_rangemap_next(m, at, r) || r->start >= hi)
@@ -47,79 +33,20 @@ static bool next_in(const struct gm_rangemap *m, uintptr_t at, uintptr_t hi, str
 #define for_each_in(m, lo, hi, r)                                                                  \
 	for (uintptr_t at_ = (lo); next_in((m), at_, (hi), (r)); at_ = (r)->end)
 
-static struct gm_hints *mirror_of(struct gm_block *b)
-{
-	if (!b->hints)
-		b->hints = gmi_alloc(sizeof *b->hints);
-	return b->hints;
-}
-
-static void blank(struct gm_block *b, gm_bm set)
-{
-	struct gm_hints *h = b->hints;
-
-	b->read_mostly = gm_bm_andnot(b->read_mostly, set);
-	if (!h)
-		return;
-	h->prefer_host = gm_bm_andnot(h->prefer_host, set);
-	h->accessed_by_cpu = gm_bm_andnot(h->accessed_by_cpu, set);
-	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
-		h->prefer_dev[d] = gm_bm_andnot(h->prefer_dev[d], set);
-		h->accessed_by[d] = gm_bm_andnot(h->accessed_by[d], set);
-		for (unsigned i = gm_bm_next(&set, 0, true); h->attr[d] && i < GM_PAGES_PER_BLOCK;
-		     i = gm_bm_next(&set, i + 1, true))
-			h->attr[d][i] = 0;
-	}
-}
-
-static int note(struct gm_block *b, gm_bm set, const struct gm_range_value *v)
-{
-	if (v->v[READ_MOSTLY])
-		b->read_mostly = gm_bm_or(b->read_mostly, set);
-	if (!v->v[PREFERRED] && !v->v[ACCESSED_BY])
-		return 0;
-	struct gm_hints *h = mirror_of(b);
-	if (!h)
-		return -ENOMEM;
-	if (v->v[PREFERRED] == HOST)
-		h->prefer_host = gm_bm_or(h->prefer_host, set);
-	if (v->v[ACCESSED_BY] & BY(-1))
-		h->accessed_by_cpu = gm_bm_or(h->accessed_by_cpu, set);
-	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
-		if (v->v[PREFERRED] == DEVICE(d))
-			h->prefer_dev[d] = gm_bm_or(h->prefer_dev[d], set);
-		if (v->v[ACCESSED_BY] & BY((int)d))
-			h->accessed_by[d] = gm_bm_or(h->accessed_by[d], set);
-	}
-	return 0;
-}
-
-static int note_attr(struct gm_block *b, unsigned d, gm_bm set, uint64_t attr)
-{
-	struct gm_hints *h = mirror_of(b);
-
-	if (h && !h->attr[d])
-		h->attr[d] = gmi_alloc(GM_PAGES_PER_BLOCK * sizeof *h->attr[d]);
-	if (!h || !h->attr[d])
-		return -ENOMEM;
-	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
-	     i = gm_bm_next(&set, i + 1, true))
-		h->attr[d][i] = attr;
-	return 0;
-}
-
 /* The part of the block in [lo, hi) as the maps have it. */
 static int refresh(struct gm_block *b, uintptr_t lo, uintptr_t hi)
 {
 	struct gm_range r;
 	int err = 0;
 
-	blank(b, part(b, lo, hi));
+	gmc_mirror_blank(b, gm_block_pages(b, lo, hi));
 	for_each_in (&b->as->hints, lo, hi, &r)
-		err = err ? err : note(b, part(b, r.start, r.end), &r.val);
+		err = err ? err : gmc_mirror_note(b, gm_block_pages(b, r.start, r.end), &r.val);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
 		for_each_in (&b->as->attrs[d], lo, hi, &r)
-			err = err ? err : note_attr(b, d, part(b, r.start, r.end), r.val.v[0]);
+			err = err ? err
+				  : gmc_mirror_note_attr(b, d, gm_block_pages(b, r.start, r.end),
+							 r.val.v[0]);
 	return err;
 }
 
@@ -136,16 +63,8 @@ bool gmc_hints_fill(struct gm_block *b)
 {
 	if (nothing_said(b->as) || !refresh(b, b->va, b->va + GM_BLOCK_BYTES))
 		return true;
-	gmc_hints_free_mirror(b);
+	gmc_mirror_free(b);
 	return false;
-}
-
-void gmc_hints_free_mirror(struct gm_block *b)
-{
-	for (unsigned d = 0; b->hints && d < GM_MAX_DEV; d++)
-		gmi_free(b->hints->attr[d], GM_PAGES_PER_BLOCK * sizeof *b->hints->attr[d]);
-	gmi_free(b->hints, sizeof *b->hints);
-	b->hints = NULL;
 }
 
 /* Region locked: every block of [lo, hi) follows the maps; fn, if any, on each of them while it
@@ -173,32 +92,32 @@ static int refresh_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 
 static void read_mostly(struct gm_range_value *v, int d)
 {
-	v->v[READ_MOSTLY] = 1;
+	v->v[GM_SAID_READ_MOSTLY] = 1;
 }
 static void not_read_mostly(struct gm_range_value *v, int d)
 {
-	v->v[READ_MOSTLY] = 0;
+	v->v[GM_SAID_READ_MOSTLY] = 0;
 }
 static void prefer(struct gm_range_value *v, int d)
 {
-	v->v[PREFERRED] = d < 0 ? HOST : DEVICE(d);
+	v->v[GM_SAID_PREFERRED] = d < 0 ? GM_SAID_HOST : GM_SAID_DEVICE(d);
 }
 static void prefer_nothing(struct gm_range_value *v, int d)
 {
-	v->v[PREFERRED] = 0;
+	v->v[GM_SAID_PREFERRED] = 0;
 }
 static void accessed_by(struct gm_range_value *v, int d)
 {
-	v->v[ACCESSED_BY] |= BY(d);
+	v->v[GM_SAID_ACCESSED_BY] |= GM_SAID_BY(d);
 }
 static void not_accessed_by(struct gm_range_value *v, int d)
 {
-	v->v[ACCESSED_BY] &= ~BY(d);
+	v->v[GM_SAID_ACCESSED_BY] &= ~GM_SAID_BY(d);
 }
 static void forget_device(struct gm_range_value *v, int d)
 {
-	if (v->v[PREFERRED] == DEVICE(d))
-		v->v[PREFERRED] = 0;
+	if (v->v[GM_SAID_PREFERRED] == GM_SAID_DEVICE(d))
+		v->v[GM_SAID_PREFERRED] = 0;
 	not_accessed_by(v, d);
 }
 
@@ -292,71 +211,18 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 	*info = (struct gm_hints_info){.preferred = -1};
 	gm_sigmask mask = gmc_vm_enter(as);
 	if (gmi_rangemap_find(&as->hints, (uintptr_t)addr, &r)) {
-		info->read_mostly = r.val.v[READ_MOSTLY] != 0;
-		info->accessed_by_cpu = (r.val.v[ACCESSED_BY] & BY(-1)) != 0;
-		info->has_preferred = r.val.v[PREFERRED] != 0;
-		if (r.val.v[PREFERRED] > HOST)
-			info->preferred = as->ctx[r.val.v[PREFERRED] - DEVICE(0)]->dev->hnid;
+		info->read_mostly = r.val.v[GM_SAID_READ_MOSTLY] != 0;
+		info->accessed_by_cpu = (r.val.v[GM_SAID_ACCESSED_BY] & GM_SAID_BY(-1)) != 0;
+		info->has_preferred = r.val.v[GM_SAID_PREFERRED] != 0;
+		if (r.val.v[GM_SAID_PREFERRED] > GM_SAID_HOST)
+			info->preferred =
+				as->ctx[r.val.v[GM_SAID_PREFERRED] - GM_SAID_DEVICE(0)]->dev->hnid;
 		for (unsigned d = 0; d < GM_MAX_DEV; d++)
-			if (r.val.v[ACCESSED_BY] & BY((int)d))
+			if (r.val.v[GM_SAID_ACCESSED_BY] & GM_SAID_BY((int)d))
 				info->accessed_hnid[info->accessed_by++] = as->ctx[d]->dev->hnid;
 	}
 	gmc_vm_leave(as, mask);
 	return 0;
-}
-
-gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
-{
-	const struct gm_hints *h = b->hints;
-
-	return h ? gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d])
-		 : gm_bm_zero();
-}
-
-gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d)
-{
-	return b->hints ? b->hints->prefer_dev[d] : gm_bm_zero();
-}
-
-void gmc_hint_follow(struct gm_block *b, gm_bm set)
-{
-	if (!b->hints)
-		return;
-	struct gm_places at;
-	gmc_places(b, &at);
-	gm_bm here =
-		gm_bm_and(set, gm_bm_and(b->managed, gm_bm_or(at.in[GM_HOST], at.in[GM_REMOTE])));
-	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
-		struct gm_ctx *ctx = b->as->ctx[d];
-		gm_bm want =
-			gm_bm_and(here, gm_bm_and(b->hints->accessed_by[d], gmc_hint_stays(b, d)));
-		if (!ctx || gm_bm_empty(want))
-			continue;
-		if (b->dev[d])
-			want = gm_bm_andnot(want, b->dev[d]->map_r);
-		gm_bm w = gm_bm_and(want, b->prog_w),
-		      r = gm_bm_and(gm_bm_andnot(want, w), b->prog_r);
-		if (!gm_bm_empty(w))
-			gmc_map_remote(b, ctx, w, true);
-		if (!gm_bm_empty(r))
-			gmc_map_remote(b, ctx, r, false);
-	}
-	gm_bm away = gm_bm_and(set, gm_bm_and(at.in[GM_DEVICE], b->hints->accessed_by_cpu));
-	if (!gm_bm_empty(away))
-		gmc_bus_map(b, away);
-}
-
-int gmc_hint_release(struct gm_block *b, gm_bm set)
-{
-	int err = gmc_bus_unmap(b, gm_bm_andnot(gm_bm_and(set, b->cpu_bus), gmc_bus_stays(b)));
-
-	set = gm_bm_andnot(set, b->pinned); /* gm_as_map pins, too */
-	for (unsigned d = 0; d < GM_MAX_DEV && !err; d++)
-		if (b->dev[d])
-			err = gmc_dev_unmap(b, b->as->ctx[d],
-					    gm_bm_andnot(gm_bm_and(set, b->dev[d]->remote),
-							 gmc_hint_stays(b, d)));
-	return err;
 }
 
 /* ---- attributes ---- */

@@ -5,7 +5,7 @@
 #ifndef GM_CORE_SETUP_H
 #define GM_CORE_SETUP_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 /* 0, or -EINVAL and the message */
 int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out);

@@ -4,9 +4,10 @@
  */
 #include "core/page/driver.h"
 #include "core/space/sparse.h"
-#include "core/sys/inject.h"
 #include "core/page/rights.h"
+#include "core/space/vm.h"
 #include "core/space/vm_int.h"
+#include "core/sys/inject.h"
 #include <errno.h>
 #include <sys/mman.h>
 

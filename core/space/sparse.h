@@ -7,7 +7,7 @@
 #ifndef GM_CORE_SPARSE_H
 #define GM_CORE_SPARSE_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 #include <gmem/sparse.h>
 
 /* The device's memory that a buffer object has. */

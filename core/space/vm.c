@@ -7,11 +7,13 @@
  * between. Where a block exists the change is made under its lock, 2 MiB at a time, because
  * faults only take that lock.
  */
-#include "core/space/vm_int.h"
-#include "core/page/dma.h"
-#include "core/space/hint.h"
+#include "core/space/vm.h"
 #include "core/count/site.h"
+#include "core/page/held.h"
+#include "core/page/mapping.h"
+#include "core/space/hint.h"
 #include "core/space/sparse.h"
+#include "core/space/vm_int.h"
 
 #define RESERVATION    (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 #define PLACEMENT      (MAP_FIXED | MAP_FIXED_NOREPLACE)
@@ -447,7 +449,7 @@ static int protect_piece(const struct gm_vm_piece *p, const struct gm_range_valu
 	if (gm_vm_managed(was) && gm_vm_managed(v)) {
 		err = gmc_block_set_prog(p->b, p->set, rights, true, false);
 		if (!err)
-			err = gmc_dma_restore(p->b, p->set);
+			err = gmc_held_restore(p->b, p->set);
 	} else { /* becomes or was memory that never leaves: its VMAs are the kernel's own */
 		if (gm_vm_managed(was))
 			err = gmc_block_privatise(p->b, p->set);

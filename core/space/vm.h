@@ -70,12 +70,4 @@ int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx);
 struct gm_block;
 void gmc_vm_fill_block(struct gm_block *b);
 
-/* window.c: finds and reserves the default window: 4 TiB at 0x200000000000, or what there is,
- * down to 64 GiB. 0 or -ENOMEM */
-int gmc_window_reserve(uintptr_t *base, size_t *bytes);
-/* A new block learns prog_r, prog_w and managed of its pages from the region map. Region lock
- * held; called by block.c. */
-struct gm_block;
-void gmc_vm_fill_block(struct gm_block *b);
-
 #endif

@@ -5,6 +5,8 @@
  * adopted pages (the host store's, perhaps on a device) it would mean something else or nothing;
  * the table says what is done instead.
  */
+#include "core/page/mapping.h"
+#include "core/page/migrate.h"
 #include "core/space/vm_int.h"
 
 enum adopted {

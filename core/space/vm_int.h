@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "core/space/as.h"
 #include "core/page/migrate.h"
+#include "core/page/registry.h"
 #include "core/space/vm.h"
 
 /* A region's value: what the program asked for. v[0] as below, v[1] the call site's index

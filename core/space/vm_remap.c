@@ -3,6 +3,7 @@
  * tail; moving lets the kernel move its own anonymous pages, which is why they are brought home
  * first.
  */
+#include "core/page/mapping.h"
 #include "core/space/hint.h"
 #include "core/space/vm_int.h"
 

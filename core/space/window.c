@@ -2,6 +2,8 @@
  * window.c - where the default space lies. Every device process must reserve the same addresses,
  * so places are tried that neither programs, libraries, stacks nor sanitizers use.
  */
+#include "core/space/window.h"
+#include "core/space/vm.h"
 #include "core/space/vm_int.h"
 
 #include <sys/resource.h>

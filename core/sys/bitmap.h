@@ -9,6 +9,9 @@
 
 #include "core/sys/sys.h"
 
+#define GM_LEAF_PAGES 16u /* 64 KiB: what prefetching, eviction and thrashing count in */
+#define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
+
 typedef struct {
 	uint64_t w[8];
 } gm_bm;
@@ -62,6 +65,16 @@ static inline gm_bm gm_bm_range(unsigned first, unsigned end)
 		b.w[i] = lo >= hi ? 0 : (~0ull >> (64 - (hi - lo))) << (lo - i * 64);
 	}
 	return b;
+}
+/* The pages that [lo, hi) touches of the block at va; none when it lies elsewhere. */
+static inline gm_bm gm_bm_of_range(uintptr_t va, uintptr_t lo, uintptr_t hi)
+{
+	lo = gm_max(lo, va);
+	hi = gm_min(hi, va + GM_BLOCK_BYTES);
+	if (lo >= hi)
+		return gm_bm_range(0, 0);
+	return gm_bm_range((unsigned)((lo - va) >> GM_PAGE_SHIFT),
+			   (unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) + 1);
 }
 static inline gm_bm gm_bm_not(gm_bm a)
 {

@@ -9,7 +9,9 @@
 #include "devsim/mem_wire.h"
 #include "devsim/driver/sim_int.h"
 #include "core/entry/chaos.h"
-#include "core/entry/cpu.h"
+#include "core/page/activate.h"
+#include "core/sys/at_fork.h"
+#include "core/sys/own_thread.h"
 #include <errno.h>
 #include <time.h>
 

@@ -22,7 +22,7 @@ static uint64_t get(const _Atomic uint64_t *c)
 
 static bool counts_accesses(const struct gm_sim *sim)
 {
-	return gmc_policy_of_dev(sim->dev, GM_POLICY_PLACEMENT).def->counted;
+	return gm_policy_of_dev(sim->dev, GM_POLICY_PLACEMENT).def->counted;
 }
 
 /* What was seen before the device came to map more over the bus tells nothing any more. */

@@ -27,7 +27,7 @@
 #include "devsim/driver/sim.h"
 #include "devsim/driver/sim_model.h"
 #include "devsim/wire.h"
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 /* whoever waits for the device looks so often whether it lives */
 #define SIM_TICK_NS ((int64_t)20000000)

@@ -5,8 +5,9 @@
  * other threads fault and are served. If it leaves by longjmp its slot is taken back later.
  */
 #include "devsim/driver/sim_int.h"
-#include "core/entry/cpu.h"
+#include "core/page/activate.h"
 #include "core/page/cpu_bus.h"
+#include "core/space/attach.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

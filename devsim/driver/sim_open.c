@@ -4,7 +4,8 @@
  */
 #include "devsim/driver/sim_int.h"
 #include "core/sys/inject.h"
-#include "core/entry/cpu.h"
+#include "core/page/registry.h"
+#include "core/sys/at_fork.h"
 #include "core/page/driver.h"
 #include <errno.h>
 #include <sys/mman.h>

@@ -6,7 +6,8 @@
  * stays awake for a moment, as faults come in crowds; then it sleeps until the device rings.
  */
 #include "devsim/driver/sim_int.h"
-#include "core/entry/cpu.h"
+#include "core/page/thread.h"
+#include "core/sys/own_thread.h"
 #include <errno.h>
 
 #define SPIN_NS 50000

@@ -12,7 +12,7 @@
  * while holding it.
  */
 #include "devsim/driver/sim_int.h"
-#include "core/entry/cpu.h"
+#include "core/sys/own_thread.h"
 #include <errno.h>
 
 #define QUEUE_MAX 1024 /* then whoever queues waits: memory for entries is bounded */

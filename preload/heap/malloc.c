@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/page/activate.h"
 #include "core/page/thread.h"
 #include "core/space/vm.h"
 

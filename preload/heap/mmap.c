@@ -17,7 +17,9 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
-#include "core/entry/cpu.h"
+#include "core/entry/fault.h"
+#include "core/entry/pin.h"
+#include "core/page/activate.h"
 #include "core/space/vm.h"
 #include "preload/dispatch/uring.h"
 

@@ -22,6 +22,7 @@
 #include <ucontext.h>
 
 #include "preload/preload.h"
+#include "core/page/driver.h"
 
 #define UC_BYTES     304 /* the kernel's struct ucontext; glibc's is longer */
 #define FP_MAGIC     0x46505853u

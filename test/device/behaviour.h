@@ -9,7 +9,7 @@
 #include "device.h"
 #include "kernels.h"
 #include "../variant.h"
-#include "core/entry/cpu.h"
+#include "core/page/cpu_mmu.h"
 #include "core/space/vm.h"
 #include <sys/wait.h>
 

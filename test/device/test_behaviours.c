@@ -1,5 +1,6 @@
 /* A device works on the program's memory: access, migration, residence, eviction. */
 #include "behaviour.h"
+#include "core/entry/pin.h"
 
 Behaviour(anon_read)
 {

@@ -1,6 +1,6 @@
 /* Policies on a real device: its own choices, its access counters. */
 #include "device.h"
-#include "core/space/as.h"
+#include "core/page/registry.h"
 #include <gmem/policy.h>
 
 Test(policy, a_device_string_chooses)

@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/entry/cpu.h"
+#include "core/page/activate.h"
+#include "core/sys/own_thread.h"
 #include "core/count/stats.h"
 #include "core/space/vm.h"
 #include <gmem/gmem.h>

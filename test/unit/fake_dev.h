@@ -6,7 +6,7 @@
 #ifndef TEST_FAKE_DEV_H
 #define TEST_FAKE_DEV_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 #include "../variant.h"
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -2,7 +2,8 @@
  * and without a trace. */
 #include "fake_dev.h"
 #include "core/entry/chaos.h"
-#include "core/entry/cpu.h"
+#include "core/entry/pin.h"
+#include "core/page/activate.h"
 #include "core/page/thread.h"
 #include "core/space/vm.h"
 

@@ -3,7 +3,7 @@
  * three modes of attachment.
  */
 #include "core/space/vm.h"
-#include "core/entry/cpu.h"
+#include "core/page/activate.h"
 #include "fake_dev.h"
 #include <sched.h>
 #include <sys/wait.h>

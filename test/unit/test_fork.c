@@ -3,7 +3,8 @@
  * notices nothing. And pins: what a system call is using does not move, and its thread never
  * waits for a device.
  */
-#include "core/entry/cpu.h"
+#include "core/entry/pin.h"
+#include "core/page/thread.h"
 #include "core/space/vm.h"
 #include "fake_dev.h"
 #include <pthread.h>

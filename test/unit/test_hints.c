@@ -2,6 +2,7 @@
  * What is said about ranges: hints and PTE attributes by range, what they make devices do, and
  * that they survive whatever happens to the range.
  */
+#include "core/entry/pin.h"
 #include "core/space/vm.h"
 #include "fake_dev.h"
 #include "random.h"

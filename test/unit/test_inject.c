@@ -3,7 +3,7 @@
  * operation then reports an error, or has done its work; and the data is right in either case.
  */
 #include "fake_dev.h"
-#include "core/entry/cpu.h"
+#include "core/entry/fault.h"
 #include "core/sys/inject.h"
 #include "core/space/vm.h"
 #include "random.h"

@@ -8,7 +8,7 @@
  * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every
  * step.
  */
-#include "core/entry/cpu.h"
+#include "core/entry/pin.h"
 #include "core/space/vm.h"
 #include "fake_dev.h"
 #include "random.h"

@@ -5,6 +5,7 @@
  */
 #include "fake_dev.h"
 #include "core/space/vm.h"
+#include "core/page/activate.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* The list of a device's frames. See frames.h. */
-#include "core/page/frames.h"
+/* The list of a device's frames. See frame_lru.h. */
+#include "core/page/frame_lru.h"
 
 #define NONE UINT32_MAX
 
@@ -49,7 +49,7 @@ static void append(struct gm_frames *t, uint32_t i, struct gm_block_dev *owner)
 	t->tail = i;
 }
 
-void gmc_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
+void gmc_frame_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 {
 	struct gm_frames *t = table(dev);
 
@@ -65,7 +65,7 @@ void gmc_frames_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	}
 }
 
-void gmc_frames_gone(struct gm_dev *dev, uint32_t frame)
+void gmc_frame_lru_gone(struct gm_dev *dev, uint32_t frame)
 {
 	struct gm_frames *t = __atomic_load_n(&dev->frames, __ATOMIC_ACQUIRE);
 
@@ -92,7 +92,7 @@ static struct gm_block_dev *found(struct gm_frames *t, unsigned *n)
 	return bd;
 }
 
-struct gm_block_dev *gmc_frames_first(struct gm_dev *dev, unsigned *n)
+struct gm_block_dev *gmc_frame_lru_first(struct gm_dev *dev, unsigned *n)
 {
 	struct gm_frames *t = dev->frames;
 
@@ -102,7 +102,7 @@ struct gm_block_dev *gmc_frames_first(struct gm_dev *dev, unsigned *n)
 	return found(t, n);
 }
 
-struct gm_block_dev *gmc_frames_next(struct gm_dev *dev, unsigned *n)
+struct gm_block_dev *gmc_frame_lru_next(struct gm_dev *dev, unsigned *n)
 {
 	struct gm_frames *t = dev->frames;
 
@@ -110,7 +110,7 @@ struct gm_block_dev *gmc_frames_next(struct gm_dev *dev, unsigned *n)
 	return found(t, n);
 }
 
-void gmc_frames_free(struct gm_dev *dev)
+void gmc_frame_lru_free(struct gm_dev *dev)
 {
 	if (dev->frames)
 		gmi_free(dev->frames, table_bytes(dev->frames->n));

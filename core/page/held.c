@@ -1,13 +1,8 @@
 /*
- * dma.c - gm_as_map and gm_as_unmap: explicit mappings, for devices that cannot fault and for
- * programs that want no faults. See dma.h.
- *
- * What a device holds (struct gm_held) is the truth; its entries (map_r, map_w) may be taken
- * away and made again.
+ * held.c - see held.h. What a device holds (struct gm_held) is the truth; its entries (map_r,
+ * map_w) may be taken away and made again.
  */
-#include "core/page/driver.h"
-#include "core/page/dma.h"
-#include "core/entry/cpu.h"
+#include "core/page/held.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
 #include <errno.h>
@@ -54,7 +49,7 @@ static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 	b->pinned = gm_bm_andnot(b->pinned, loose);
 }
 
-void gmc_dma_drop(struct gm_block *b, gm_bm set)
+void gmc_held_drop(struct gm_block *b, gm_bm set)
 {
 	for_each_held (b, h)
 		let_go(b, h, set);
@@ -73,7 +68,7 @@ static int enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	return err;
 }
 
-gm_bm gmc_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
+gm_bm gmc_held_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
 {
 	const struct gm_held *h = held_by(b, ctx->dev->index);
 
@@ -81,7 +76,7 @@ gm_bm gmc_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
 							     : gm_bm_zero();
 }
 
-void gmc_dma_forget(struct gm_block *b, unsigned d)
+void gmc_held_forget(struct gm_block *b, unsigned d)
 {
 	struct gm_held *h = held_by(b, d);
 
@@ -92,7 +87,7 @@ void gmc_dma_forget(struct gm_block *b, unsigned d)
 	gmi_free(h, sizeof *h);
 }
 
-int gmc_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
+int gmc_held_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 {
 	const struct gm_held *h = held_by(b, ctx->dev->index);
 
@@ -104,7 +99,7 @@ int gmc_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 	return enter(b, ctx, gm_bm_range(first, first + (1u << order)));
 }
 
-int gmc_dma_restore(struct gm_block *b, gm_bm set)
+int gmc_held_restore(struct gm_block *b, gm_bm set)
 {
 	int err = 0;
 
@@ -117,34 +112,16 @@ int gmc_dma_restore(struct gm_block *b, gm_bm set)
 	return err;
 }
 
-/* ---- the calls ---- */
+/* ---- made and ended ---- */
 
-struct request {
-	struct gm_ctx *ctx;
-	uintptr_t lo, hi;
-	int prot;
-};
-
-static gm_bm pages_of(const struct request *q, const struct gm_block *b)
+int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 {
-	uintptr_t lo = gm_max(q->lo, b->va), hi = gm_min(q->hi, b->va + GM_BLOCK_BYTES);
-
-	return gm_bm_range((unsigned)((lo - b->va) >> GM_PAGE_SHIFT),
-			   (unsigned)((hi - b->va) >> GM_PAGE_SHIFT));
-}
-
-static int map_block(struct gm_block *b, gm_bm unused, void *arg)
-{
-	struct request *q = arg;
-	gm_bm set = pages_of(q, b);
-	bool write = q->prot & GM_PROT_WRITE;
-
 	if (!gm_bm_empty(gm_bm_andnot(set, gm_bm_and(b->prog_r, b->managed))))
 		return -EFAULT;
 	if (write && !gm_bm_empty(gm_bm_andnot(set, b->prog_w)))
 		return -EPERM;
-	int err = gm_ctx_refuses(q->ctx);
-	struct gm_block_dev *bd = err ? NULL : gmc_block_dev_get(b, q->ctx);
+	int err = gm_ctx_refuses(ctx);
+	struct gm_block_dev *bd = err ? NULL : gmc_block_dev_get(b, ctx);
 	if (!bd || (!bd->held && !(bd->held = gmi_alloc(sizeof *bd->held))))
 		return err ? err : -ENOMEM;
 	err = gmc_migrate_to_cpu(b, set, true);
@@ -156,74 +133,23 @@ static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 	h->w = write ? gm_bm_or(h->w, set) : gm_bm_andnot(h->w, set);
 	b->pinned = gm_bm_or(b->pinned, set);
 	if (!write)
-		err = gmc_dev_write_protect(b, q->ctx, set);
+		err = gmc_dev_write_protect(b, ctx, set);
 	if (!err)
-		err = enter(b, q->ctx, set);
-	if (err && !gmc_dev_unmap(b, q->ctx, set))
+		err = enter(b, ctx, set);
+	if (err && !gmc_dev_unmap(b, ctx, set))
 		let_go(b, h, set);
 	return err;
 }
 
-static int unmap_block(struct gm_block *b, gm_bm unused, void *arg)
+int gmc_held_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
-	struct request *q = arg;
-	struct gm_held *h = held_by(b, q->ctx->dev->index);
+	struct gm_held *h = held_by(b, ctx->dev->index);
 
 	if (!h)
 		return 0;
-	gm_bm set = gm_bm_and(pages_of(q, b), h->r);
-	int err = gmc_dev_unmap(b, q->ctx, set);
+	set = gm_bm_and(set, h->r);
+	int err = gmc_dev_unmap(b, ctx, set);
 	if (!err)
 		let_go(b, h, set);
-	return err;
-}
-
-static int check(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t len,
-		 struct request *q)
-{
-	uintptr_t lo = (uintptr_t)addr;
-
-	if (!as || !dev || !addr || (lo | len) % GM_PAGE_BYTES || lo + len < lo)
-		return -EINVAL;
-	*q = (struct request){.ctx = as->ctx[dev->index], .lo = lo, .hi = lo + len};
-	return q->ctx && q->ctx->dev == dev ? 0 : -EINVAL;
-}
-
-int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len)
-{
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	struct request q;
-	int err = check(as, dev, addr, len, &q);
-
-	if (err || !len)
-		return err;
-	if (q.lo < as->base || q.hi > as->base + as->bytes)
-		return -EINVAL;
-	return gmc_each_block(as, q.lo, q.hi, false, unmap_block, &q);
-}
-
-int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int prot)
-{
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	struct request q;
-	struct gm_as *in;
-	int err = check(as, dev, addr, len, &q);
-
-	if (err || !(prot & GM_PROT_READ) || prot & ~(GM_PROT_READ | GM_PROT_WRITE))
-		return -EINVAL;
-	if (!len)
-		return 0;
-	err = gmc_check_range(addr, len, &in);
-	if (!err && in != as)
-		err = -EFAULT;
-	q.prot = prot;
-	if (!err)
-		err = gmi_activate();
-	if (!err)
-		err = gmc_each_block(as, q.lo, q.hi, true, map_block, &q);
-	if (err)
-		gm_as_unmap(as, dev, addr, len);
 	return err;
 }

@@ -1,13 +1,13 @@
 /*
- * dma.h - memory mapped on devices ahead of their touch and kept there (gm_as_map), and whose
- * pins are whose.
+ * held.h - what a device holds: memory that gm_as_map mapped there ahead of its touch, to stay;
+ * and whose pins are whose.
  *
  * Pages so held are pinned on the host and mapped remotely. Block locked throughout.
  */
-#ifndef GM_CORE_DMA_H
-#define GM_CORE_DMA_H
+#ifndef GM_CORE_HELD_H
+#define GM_CORE_HELD_H
 
-#include "core/space/as.h"
+#include "core/page/registry.h"
 
 /* What one device holds of a block: made by the first gm_as_map there. */
 struct gm_held {
@@ -18,17 +18,25 @@ struct gm_held {
 /* The program pins or unpins `set`. Pages that a device holds stay pinned until it lets go. */
 void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin);
 /* The mapping of `set` is gone: nobody holds it. */
-void gmc_dma_drop(struct gm_block *b, gm_bm set);
+void gmc_held_drop(struct gm_block *b, gm_bm set);
 /* Device d's part of the block goes. */
-void gmc_dma_forget(struct gm_block *b, unsigned d);
+void gmc_held_forget(struct gm_block *b, unsigned d);
 /* Entries of held pages that were taken away (fork, rights, dropped contents) come back, as far
  * as rights allow. */
-int gmc_dma_restore(struct gm_block *b, gm_bm set);
+int gmc_held_restore(struct gm_block *b, gm_bm set);
 /* What the device may only read although the program may write: held so by one that cannot fault
  * to be given more. */
-gm_bm gmc_dma_readonly(const struct gm_block *b, const struct gm_ctx *ctx);
+gm_bm gmc_held_readonly(const struct gm_block *b, const struct gm_ctx *ctx);
 /* A device that cannot wait for faults misses the entry of page i: it gets what it holds.
  * -EFAULT: nothing; -EPERM: only the right to read. */
-int gmc_dma_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);
+int gmc_held_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);
+
+/*
+ * The device holds `set` from now on, and has its entries. 0, -EFAULT (not mapped, or nothing that
+ * can be pinned), -EPERM, -ENOMEM, -EAGAIN, the driver's error.
+ */
+int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/* It holds none of `set`. 0 or the driver's error */
+int gmc_held_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * cpu.c - starting the machinery: the moment before the first page leaves the CPU. Programs
- * without the preload get a plain SIGSEGV handler that chains to whatever was there before.
+ * segv.c - the SIGSEGV handler of programs without the preload: asks core, and chains to whatever
+ * was there before.
  */
-#include "core/entry/cpu.h"
-#include "core/space/as.h"
-#include <errno.h>
+#include "core/entry/fault.h"
+#include "core/entry/fork.h"
+#include "core/entry/offer.h"
+#include "core/page/driver.h"
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ucontext.h>
@@ -58,7 +59,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	}
 }
 
-static int plain_activate(void)
+int gmc_segv_install(void)
 {
 	struct kernel_sigaction sa = {
 		.handler = (void *)on_segv,
@@ -75,67 +76,3 @@ static int plain_activate(void)
 		err = -pthread_atfork(gmi_fork_prepare, gmi_fork_parent, gmi_fork_child);
 	return err;
 }
-
-int (*gmi_activate_hook)(void) = plain_activate;
-
-bool gmc_cpu_ready(void)
-{
-	return atomic_load(&gmi_active) == GM_ACTIVE || gmi_activate_hook != plain_activate;
-}
-
-static struct {
-	struct gm_lock lock;
-	_Atomic int tid; /* of the thread in the hook */
-	bool done;	 /* also in a fork child: the handler and the hooks are inherited */
-} activation;
-
-int gmi_activate(void)
-{
-	int err = 0;
-
-	if (gm_likely(atomic_load_explicit(&gmi_active, memory_order_acquire) == GM_ACTIVE))
-		return 0;
-	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
-		return 0;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&activation.lock);
-	if (atomic_load(&gmi_active) == GM_INACTIVE) {
-		/* Calls that start from now on pin; the hook deals with earlier ones. */
-		atomic_store(&gmi_active, GM_ACTIVATING);
-		atomic_store(&activation.tid, gmi_gettid());
-		if (!activation.done || gmi_activate_hook != plain_activate)
-			err = gmi_activate_hook();
-		activation.done |= !err;
-		atomic_store(&activation.tid, 0);
-		atomic_store(&gmi_active, err ? GM_INACTIVE : GM_ACTIVE);
-	}
-	gmi_unlock(&activation.lock);
-	gmi_restore_signals(mask);
-	return err;
-}
-
-/* The parent's thread that held the lock is not here. */
-void gmc_activation_forked(void)
-{
-	activation.lock = (struct gm_lock){0};
-	atomic_store(&activation.tid, 0);
-	atomic_store(&gmi_active, GM_INACTIVE);
-}
-
-static int plain_thread_start(void *(*fn)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int err;
-
-	gm_sigmask mask = gmi_block_signals();
-	gmi_thread_signals(); /* inherited */
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, fn, arg);
-	pthread_attr_destroy(&attr);
-	gmi_restore_signals(mask);
-	return -err;
-}
-
-int (*gmi_thread_start)(void *(*fn)(void *), void *arg) = plain_thread_start;

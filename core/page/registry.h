@@ -1,21 +1,21 @@
 /*
- * as.h - internals of address spaces, devices and their attachments. Only core includes this.
+ * registry.h - the records that everything hangs from (spaces, devices, their attachments) and
+ * the tables of them.
  *
- * Lock order: region (as->region_lock) < block (one at a time; eviction only trylocks a second)
- * < device (dev->lock) < phys (inside phys.c). The as, dev and ctx tables change under
- * gmc_registry_lock, taken before all of them.
+ * Lock order: registry < region (as->region_lock) < block (one at a time; eviction only trylocks a
+ * second) < device (dev->lock) < phys (inside phys.c). The tables of spaces, devices and
+ * attachments change under the registry's lock.
  */
-#ifndef GM_CORE_AS_H
-#define GM_CORE_AS_H
+#ifndef GM_CORE_REGISTRY_H
+#define GM_CORE_REGISTRY_H
 
-#include <gmem/gmem.h>
 #include <errno.h>
-#include "core/page/block.h"
+#include <gmem/gmem.h>
 #include "core/sys/phys.h"
-#include "core/rules/policy.h"
 #include "core/sys/rangemap.h"
+#include "core/rules/policy.h"
 #include "core/count/stats.h"
-#include "core/page/thread.h"
+#include "core/page/block.h"
 
 #define GM_MAX_AS 16
 
@@ -106,68 +106,28 @@ static inline int gm_ctx_refuses(const struct gm_ctx *ctx)
 	return refuse;
 }
 
+/* What a device follows in the space, or by itself. */
+static inline struct gm_choice gm_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind)
+{
+	return gmc_policy_choose(NULL, dev->choice, kind);
+}
+static inline struct gm_choice gm_policy_of(const struct gm_ctx *ctx, enum gm_policy_kind kind)
+{
+	return gmc_policy_choose(ctx->choice, ctx->dev->choice, kind);
+}
+
+/* Signals blocked, and the registry's lock: spaces, devices and attachments stay as they are. */
+gm_sigmask gmc_registry_enter(void);
+void gmc_registry_leave(gm_sigmask mask);
+extern struct gm_lock gmc_registry_lock; /* for those who have signals blocked */
 extern struct gm_as *_Atomic gmc_spaces[GM_MAX_AS];
 extern struct gm_dev *gmc_devs[GM_MAX_DEV];
 struct gm_as *gmc_as_find(uintptr_t va); /* lock-free, signal-safe */
 struct gm_dev *gmc_dev_by_hnid(int hnid);
+/* Registry locked: a free slot, or -1; the space is in the table from now on. */
+int gmc_registry_slot(void);
+void gmc_registry_add(struct gm_as *as, unsigned slot);
 
-/* ---- store.c: how a page's VA is backed. Block locked. ---- */
-int gmc_store_open(struct gm_as *as); /* memfd, alias, mold; idempotent, under the registry lock */
-void gmc_store_close(struct gm_as *as);
-#define gm_alias(as, va) ((as)->store.alias + ((uintptr_t)(va) - (as)->base))
-/* Puts the store under [va, va+len) in one step, inaccessible (to a device's memory) or writable
- * (stays on the host). */
-int gmc_store_map_none(struct gm_as *as, uintptr_t va, size_t len);
-int gmc_store_map_rw(struct gm_as *as, uintptr_t va, size_t len);
-/*
- * Memory behind [va, va+len) of the store (or behind p, of any shared mapping of ours) now, so
- * that writing there cannot fail later. 0, or -ENOMEM: the host has none.
- */
-int gmc_store_populate(struct gm_as *as, uintptr_t va, size_t len);
-int gmc_populate(void *p, size_t len);
-/* A second mapping of `len` bytes of ours (the device's aperture) at va, readable and writable.
- * 0 or -errno */
-int gmc_store_clone(char *of, uintptr_t va, size_t len);
-/* Gives the store's memory there back to the host. */
-void gmc_store_punch(struct gm_as *as, uintptr_t va, size_t len);
-/* Puts private anonymous memory under [va, va+len): filled from the store (copy) or fresh zeros,
- * with prot. 0 or -errno */
-int gmc_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy);
-/* Which pages of an unadopted run the program ever touched (present or swapped). All of them
- * when that cannot be known. */
-gm_bm gmc_touched(struct gm_block *b, unsigned first, unsigned end);
-/* b's pages moved: stale host copies are retained, the oldest of the space punched beyond
- * GMEM_RETAIN. */
-void gmc_retain(struct gm_block *b);
-
-/*
- * For drivers: a kernel has ended on the device. Where placement is `copy` everything that it
- * touched goes home. No locks held, any thread.
- */
-void gmc_launch_done(struct gm_dev *dev);
-
-/* window.c: reserves the default space's window (bases, halving). 0 or -ENOMEM. */
-int gmc_window_reserve(uintptr_t *base, size_t *bytes);
-
-/* ---- evict.c ---- */
-/* Frees device memory by sending a cold block home. `own`: the block that the caller has locked;
- * `keep`: its pages that must stay. 0 freed something; -EAGAIN every candidate was locked;
- * -ENOSPC nothing to evict. */
-int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
-/* The device asked for `set` of the block just now. */
-void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
-void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);
-
-/*
- * api.c: fn for each block of [start, end), locked, with its managed pages of the range; again
- * while it says -EAGAIN. create: also where there is no block yet. The first error ends it.
- */
-int gmc_each_block(struct gm_as *as, uintptr_t start, uintptr_t end, bool create,
-		   int (*fn)(struct gm_block *, gm_bm, void *), void *arg);
-/* The space of a whole range, with every page mapped. 0, -EINVAL, -EFAULT */
-int gmc_check_range(const void *start, size_t len, struct gm_as **as);
-
-extern struct gm_lock gmc_registry_lock;
 /* Every block that exists, newest first. The list only grows (under the region lock): safe to
  * walk without it. */
 #define gm_for_each_block(as, b)                                                                   \

@@ -1,0 +1,24 @@
+/*
+ * fault.h - the CPU as one more MMU: what a SIGSEGV handler asks core. (A device's driver asks by
+ * gm_dev_fault, gmem/gmem.h.)
+ */
+#ifndef GM_CORE_FAULT_H
+#define GM_CORE_FAULT_H
+
+#include "core/sys/sys.h"
+
+enum gm_cpu_fault_result {
+	GM_CPU_NOT_OURS, /* a fault of the program's own: forward it */
+	GM_CPU_RESOLVED, /* return from the handler, the access is tried again */
+	GM_CPU_LOST,	 /* ours, but the bytes cannot be brought home: SIGBUS with this address */
+};
+/*
+ * Serves a CPU fault. Called in a SIGSEGV handler with every signal blocked. write: REG_ERR & 2.
+ * Takes the block's lock, touches no managed memory, calls no libc.
+ */
+GM_EXPORT enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write);
+/* Makes the whole range accessible to the CPU (write: for writing). For gmi_pin and the driver.
+ * Signals blocked. */
+GM_EXPORT int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write);
+
+#endif

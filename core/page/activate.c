@@ -1,0 +1,55 @@
+/* Starting the machinery, once. See activate.h. */
+#include "core/page/activate.h"
+
+_Atomic uint8_t gmi_active;
+int (*gmi_activate_hook)(void);
+
+static struct {
+	int (*plain)(void); /* when there is no hook */
+	struct gm_lock lock;
+	_Atomic int tid; /* of the thread in the hook */
+	bool done;	 /* also in a fork child: the handler and the hooks are inherited */
+} activation;
+
+void gmc_activate_by_default(int (*plain)(void))
+{
+	activation.plain = plain;
+}
+
+bool gmc_cpu_ready(void)
+{
+	return atomic_load(&gmi_active) == GM_ACTIVE || gmi_activate_hook;
+}
+
+int gmi_activate(void)
+{
+	int err = 0;
+
+	if (gm_likely(atomic_load_explicit(&gmi_active, memory_order_acquire) == GM_ACTIVE))
+		return 0;
+	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
+		return 0;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&activation.lock);
+	if (atomic_load(&gmi_active) == GM_INACTIVE) {
+		/* Calls that start from now on pin; the hook deals with earlier ones. */
+		atomic_store(&gmi_active, GM_ACTIVATING);
+		atomic_store(&activation.tid, gmi_gettid());
+		if (!activation.done || gmi_activate_hook)
+			err = gmi_activate_hook ? gmi_activate_hook() : activation.plain();
+		activation.done |= !err;
+		atomic_store(&activation.tid, 0);
+		atomic_store(&gmi_active, err ? GM_INACTIVE : GM_ACTIVE);
+	}
+	gmi_unlock(&activation.lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* The parent's thread that held the lock is not here. */
+void gmc_activation_forked(void)
+{
+	activation.lock = (struct gm_lock){0};
+	atomic_store(&activation.tid, 0);
+	atomic_store(&gmi_active, GM_INACTIVE);
+}

@@ -1,0 +1,104 @@
+/* Copying between the store and devices. See bytes.h. */
+#include "core/page/bytes.h"
+#include "core/page/driver.h"
+#include "core/count/site.h"
+#include "core/page/frame.h"
+#include "core/page/rights.h"
+#include "core/page/store.h"
+#include "core/sys/inject.h"
+#include <errno.h>
+
+void gmc_account(struct gm_ctx *ctx, uint64_t in, uint64_t out)
+{
+	gmc_driver(ctx->dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, in, out);
+}
+
+/* Calls fn for runs of `set` that lie side by side in the device's memory. */
+#define for_each_frame_run(set, bd, first, end)                                                    \
+	for (unsigned first = gm_bm_next((set), 0, true), end;                                     \
+	     first < GM_PAGES_PER_BLOCK && ((end) = frame_run_end((set), (bd), first), true);      \
+	     first = gm_bm_next((set), end, true))
+
+static unsigned frame_run_end(const gm_bm *set, const struct gm_block_dev *bd, unsigned i)
+{
+	unsigned j = i + 1;
+	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(set, j) &&
+	       gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i))
+		j++;
+	return j;
+}
+
+int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len)
+{
+	struct gm_dev *dev = ctx->dev;
+
+	if (gm_inject(kind == GM_OP_ZERO      ? GM_INJ_ZERO
+		      : kind == GM_OP_COPY_IN ? GM_INJ_COPYIN
+					      : GM_INJ_COPYOUT))
+		return -EIO;
+	if (dev->aperture) {
+		if (kind == GM_OP_ZERO)
+			gm_zero(dev->aperture + pa, len);
+		else if (kind == GM_OP_COPY_IN)
+			gm_copy(dev->aperture + pa, host, len);
+		else
+			gm_copy(host, dev->aperture + pa, len);
+		return 0;
+	}
+	struct gm_ops o = {.ctx = ctx};
+	gmc_ops_add(&o, (struct gm_op){.kind = (uint8_t)kind, .host = host, .pa = pa, .len = len});
+	return gmc_ops_flush(&o);
+}
+
+int gmc_copy_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, gm_bm set,
+		 bool from_va)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+
+	for_each_frame_run (&set, bd, first, end) {
+		char *host =
+			from_va ? (char *)gm_va_of(b, first) : gm_alias(b->as, gm_va_of(b, first));
+		int err = gmc_copy_bytes(ctx, kind, host,
+					 ctx->dev->phys_begin + gm_bytes_of(gm_frame_of(bd, first)),
+					 gm_bytes_of(end - first));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int gmc_store_back(struct gm_block *b, gm_bm set)
+{
+	int err = 0;
+
+	set = gm_bm_andnot(set, b->backed);
+	gm_bm_for_each_run (&set, first, end)
+		err = err ? err
+			  : gmc_store_populate(b->as, gm_va_of(b, first), gm_bytes_of(end - first));
+	return err;
+}
+
+int gmc_fetch_home(struct gm_block *b, gm_bm set)
+{
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		if (!b->dev[d])
+			continue;
+		gm_bm here = gm_bm_and(set, b->dev[d]->valid);
+		if (gm_bm_empty(here))
+			continue;
+		int err = gmc_store_back(b, here);
+		if (!err)
+			err = gmc_copy_set(b, b->as->ctx[d], GM_OP_COPY_OUT, here, false);
+		if (err)
+			return err;
+		unsigned pages = gm_bm_count(here);
+		gmc_account(b->as->ctx[d], 0, gm_bytes_of(pages));
+		GM_COUNT(d2h_bytes, gm_bytes_of(pages));
+		GM_COUNT(d2h_pages, pages);
+		GM_COUNT_SITE(b->site, d2h_bytes, gm_bytes_of(pages));
+		b->backed = gm_bm_or(b->backed, here);
+		b->host = gm_bm_or(b->host, here);
+		set = gm_bm_andnot(set, here);
+	}
+	return 0;
+}

@@ -1,0 +1,25 @@
+/*
+ * bytes.h - the bytes of pages between the host store and devices, by the aperture or the driver.
+ * Block locked throughout: nobody can write what is copied.
+ */
+#ifndef GM_CORE_BYTES_H
+#define GM_CORE_BYTES_H
+
+#include "core/page/registry.h"
+
+/* One copy to or from physical address pa of the device, or zeros there. 0, -EIO, the driver's */
+int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len);
+/* The same for pages that have frames. from_va: the host's side is the VA, else the store. */
+int gmc_copy_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, gm_bm set,
+		 bool from_va);
+/* The store has memory for `set`. 0 or -ENOMEM */
+int gmc_store_back(struct gm_block *b, gm_bm set);
+/*
+ * `set` from whichever device has it into the host store. The pages are adopted; nobody can
+ * write them now.
+ */
+int gmc_fetch_home(struct gm_block *b, gm_bm set);
+/* The driver hears of bytes that moved by faults. */
+void gmc_account(struct gm_ctx *ctx, uint64_t in, uint64_t out);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * evict.h - a device's memory is full: which pages go home. No device locked by the caller.
+ */
+#ifndef GM_CORE_EVICT_H
+#define GM_CORE_EVICT_H
+
+#include "core/page/registry.h"
+
+/* Frees device memory by sending a cold block home. `own`: the block that the caller has locked;
+ * `keep`: its pages that must stay. 0 freed something; -EAGAIN every candidate was locked;
+ * -ENOSPC nothing to evict. */
+int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
+/* The device asked for `set` of the block just now. */
+void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
+void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);
+
+#endif

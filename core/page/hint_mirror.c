@@ -1,0 +1,130 @@
+/* What faults know of hints and attributes. See hint_mirror.h. */
+#include "core/page/hint_mirror.h"
+#include "core/page/cpu_bus.h"
+#include "core/page/migrate.h"
+#include "core/page/plan.h"
+#include "core/page/rights.h"
+#include <errno.h>
+
+static struct gm_hints *mirror_of(struct gm_block *b)
+{
+	if (!b->hints)
+		b->hints = gmi_alloc(sizeof *b->hints);
+	return b->hints;
+}
+
+void gmc_mirror_blank(struct gm_block *b, gm_bm set)
+{
+	struct gm_hints *h = b->hints;
+
+	b->read_mostly = gm_bm_andnot(b->read_mostly, set);
+	if (!h)
+		return;
+	h->prefer_host = gm_bm_andnot(h->prefer_host, set);
+	h->accessed_by_cpu = gm_bm_andnot(h->accessed_by_cpu, set);
+	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
+		h->prefer_dev[d] = gm_bm_andnot(h->prefer_dev[d], set);
+		h->accessed_by[d] = gm_bm_andnot(h->accessed_by[d], set);
+		for (unsigned i = gm_bm_next(&set, 0, true); h->attr[d] && i < GM_PAGES_PER_BLOCK;
+		     i = gm_bm_next(&set, i + 1, true))
+			h->attr[d][i] = 0;
+	}
+}
+
+int gmc_mirror_note(struct gm_block *b, gm_bm set, const struct gm_range_value *v)
+{
+	if (v->v[GM_SAID_READ_MOSTLY])
+		b->read_mostly = gm_bm_or(b->read_mostly, set);
+	if (!v->v[GM_SAID_PREFERRED] && !v->v[GM_SAID_ACCESSED_BY])
+		return 0;
+	struct gm_hints *h = mirror_of(b);
+	if (!h)
+		return -ENOMEM;
+	if (v->v[GM_SAID_PREFERRED] == GM_SAID_HOST)
+		h->prefer_host = gm_bm_or(h->prefer_host, set);
+	if (v->v[GM_SAID_ACCESSED_BY] & GM_SAID_BY(-1))
+		h->accessed_by_cpu = gm_bm_or(h->accessed_by_cpu, set);
+	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
+		if (v->v[GM_SAID_PREFERRED] == GM_SAID_DEVICE(d))
+			h->prefer_dev[d] = gm_bm_or(h->prefer_dev[d], set);
+		if (v->v[GM_SAID_ACCESSED_BY] & GM_SAID_BY((int)d))
+			h->accessed_by[d] = gm_bm_or(h->accessed_by[d], set);
+	}
+	return 0;
+}
+
+int gmc_mirror_note_attr(struct gm_block *b, unsigned d, gm_bm set, uint64_t attr)
+{
+	struct gm_hints *h = mirror_of(b);
+
+	if (h && !h->attr[d])
+		h->attr[d] = gmi_alloc(GM_PAGES_PER_BLOCK * sizeof *h->attr[d]);
+	if (!h || !h->attr[d])
+		return -ENOMEM;
+	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
+	     i = gm_bm_next(&set, i + 1, true))
+		h->attr[d][i] = attr;
+	return 0;
+}
+
+void gmc_mirror_free(struct gm_block *b)
+{
+	for (unsigned d = 0; b->hints && d < GM_MAX_DEV; d++)
+		gmi_free(b->hints->attr[d], GM_PAGES_PER_BLOCK * sizeof *b->hints->attr[d]);
+	gmi_free(b->hints, sizeof *b->hints);
+	b->hints = NULL;
+}
+
+gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
+{
+	const struct gm_hints *h = b->hints;
+
+	return h ? gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d])
+		 : gm_bm_zero();
+}
+
+gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d)
+{
+	return b->hints ? b->hints->prefer_dev[d] : gm_bm_zero();
+}
+
+void gmc_hint_follow(struct gm_block *b, gm_bm set)
+{
+	if (!b->hints)
+		return;
+	struct gm_places at;
+	gmc_places(b, &at);
+	gm_bm here =
+		gm_bm_and(set, gm_bm_and(b->managed, gm_bm_or(at.in[GM_HOST], at.in[GM_REMOTE])));
+	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
+		struct gm_ctx *ctx = b->as->ctx[d];
+		gm_bm want =
+			gm_bm_and(here, gm_bm_and(b->hints->accessed_by[d], gmc_hint_stays(b, d)));
+		if (!ctx || gm_bm_empty(want))
+			continue;
+		if (b->dev[d])
+			want = gm_bm_andnot(want, b->dev[d]->map_r);
+		gm_bm w = gm_bm_and(want, b->prog_w),
+		      r = gm_bm_and(gm_bm_andnot(want, w), b->prog_r);
+		if (!gm_bm_empty(w))
+			gmc_map_remote(b, ctx, w, true);
+		if (!gm_bm_empty(r))
+			gmc_map_remote(b, ctx, r, false);
+	}
+	gm_bm away = gm_bm_and(set, gm_bm_and(at.in[GM_DEVICE], b->hints->accessed_by_cpu));
+	if (!gm_bm_empty(away))
+		gmc_bus_map(b, away);
+}
+
+int gmc_hint_release(struct gm_block *b, gm_bm set)
+{
+	int err = gmc_bus_unmap(b, gm_bm_andnot(gm_bm_and(set, b->cpu_bus), gmc_bus_stays(b)));
+
+	set = gm_bm_andnot(set, b->pinned); /* gm_as_map pins, too */
+	for (unsigned d = 0; d < GM_MAX_DEV && !err; d++)
+		if (b->dev[d])
+			err = gmc_dev_unmap(b, b->as->ctx[d],
+					    gm_bm_andnot(gm_bm_and(set, b->dev[d]->remote),
+							 gmc_hint_stays(b, d)));
+	return err;
+}

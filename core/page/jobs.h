@@ -1,0 +1,31 @@
+/*
+ * jobs.h - what may happen a little later: asked for here, done by the background thread (care/).
+ */
+#ifndef GM_CORE_JOBS_H
+#define GM_CORE_JOBS_H
+
+#include "core/page/registry.h"
+
+enum gm_job {
+	GM_JOB_RECLAIM = 1, /* a device had to evict to serve a fault */
+	GM_JOB_UNPIN = 2,   /* a page was pinned for a while */
+	GM_JOB_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
+	GM_JOB_COUNT = 4,   /* a device maps pages over the bus whose use is counted */
+};
+/* From anywhere, also signal handlers and with locks held. */
+void gmc_job_wanted(enum gm_job job);
+
+/*
+ * Reclaim: of GMEM_RECLAIM percent of a device's memory, half is the low and all of it the high
+ * watermark. Only a device that has had to evict within the last 100 ms is looked at: one whose
+ * memory is merely full is left alone.
+ */
+void gmc_reclaim_pressure(struct gm_dev *dev);
+
+/* For the background thread: what is wanted now, which is wanted no longer; sleeps until
+ * something is, or so long (< 0: for ever). */
+uint32_t gmc_jobs_take(void);
+void gmc_jobs_wait(int64_t timeout_ns);
+void gmc_jobs_forked(void);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * device.c - devices and their memory (the RFC's gm_dev_* and hnodes).
+ */
+#include "core/page/frame_lru.h"
+#include "core/page/registry.h"
+#include "core/space/attach.h"
+#include "core/space/setup.h"
+#include "core/page/driver.h"
+#include <errno.h>
+
+static int next_hnid = 1024; /* above any NUMA node id of a host */
+
+int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct gm_dev **out)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	int err = gmc_check_dev(mmu, cap, out);
+
+	if (err)
+		return err;
+	gm_sigmask mask = gmi_block_signals();
+	err = -ENOSPC;
+	gmi_lock(&gmc_registry_lock);
+	for (unsigned i = 0; i < GM_MAX_DEV && err == -ENOSPC; i++) {
+		if (gmc_devs[i])
+			continue;
+		struct gm_dev *dev = gmi_alloc(sizeof *dev);
+		err = dev ? 0 : -ENOMEM;
+		if (err)
+			break;
+		dev->index = i;
+		gm_lock_rank(&dev->lock, GM_RANK_DEVICE);
+		dev->mmu = mmu;
+		dev->data = dev_data;
+		dev->cap = cap;
+		dev->hnid = -1;
+		dev->page_order = (unsigned)__builtin_ctzll(mmu->page_bytes) - GM_PAGE_SHIFT;
+		dev->aperture = gmc_driver_aperture(dev);
+		err = gmc_check_aperture(dev);
+		if (err) {
+			gmi_free(dev, sizeof *dev);
+			break;
+		}
+		gmc_devs[i] = *out = dev;
+	}
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+	if (err == -ENOSPC)
+		gmc_fail(err, "there are %d devices already, which is the most", GM_MAX_DEV);
+	return err;
+}
+
+static size_t backed_bytes(const struct gm_dev *dev, uint64_t mem_bytes)
+{
+	return (mem_bytes >> (GM_PAGE_SHIFT + dev->page_order)) / 8 + sizeof(uint64_t);
+}
+
+static void forget_physmem(struct gm_dev *dev)
+{
+	gmc_frame_lru_free(dev);
+	if (dev->phys)
+		gmi_free(dev->backed, backed_bytes(dev, gmi_phys_total_bytes(dev->phys)));
+	gmi_phys_destroy(dev->phys);
+	dev->phys = NULL;
+}
+
+int gm_dev_destroy(struct gm_dev *dev)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!dev)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	int err = -EBUSY;
+	gmi_lock(&gmc_registry_lock);
+	if (!dev->attached && !dev->nbos) {
+		err = 0;
+		gmc_devs[dev->index] = NULL;
+		forget_physmem(dev);
+		gmi_free(dev, sizeof *dev);
+	}
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	int err = gmc_check_physmem(dev, begin, end);
+
+	if (err)
+		return err;
+	gm_sigmask mask = gmi_block_signals();
+	struct gm_phys *phys = gmi_phys_create(end - begin);
+	uint64_t *backed = gmi_alloc(backed_bytes(dev, end - begin));
+	if (!phys || !backed) {
+		gmi_phys_destroy(phys);
+		gmi_free(backed, backed_bytes(dev, end - begin));
+		phys = NULL;
+	}
+	if (phys) {
+		gmi_lock(&gmc_registry_lock);
+		dev->phys_begin = begin;
+		dev->hnid = next_hnid++;
+		dev->phys = phys;
+		dev->backed = backed;
+		gmi_unlock(&gmc_registry_lock);
+	}
+	gmi_restore_signals(mask);
+	return phys ? 0 : -ENOMEM;
+}
+
+int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!dev || dev->hnid < 0 || dev->hnid != hnid)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gmc_registry_lock);
+	int err = dev->nbos ? -EBUSY : 0;
+	for (int i = 0; i < GM_MAX_AS && !err; i++)
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			err = gmc_ctx_bring_home(gmc_spaces[i]->ctx[dev->index]);
+	if (!err) {
+		forget_physmem(dev);
+		dev->hnid = -1;
+	}
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			atomic_store(&gmc_spaces[i]->ctx[dev->index]->refuse, 0);
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+/* ---- questions ---- */
+
+int gm_dev_hnid(const struct gm_dev *dev)
+{
+	return dev && dev->hnid >= 0 ? dev->hnid : -ENODEV;
+}
+
+int gm_is_hnode(int hnid)
+{
+	return gmc_dev_by_hnid(hnid) != NULL;
+}
+
+struct gm_dev *gm_get_hnode(int hnid)
+{
+	return gmc_dev_by_hnid(hnid);
+}
+
+int gm_query_hnode(int hnid, struct gm_hnode_info *info)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!info)
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gmc_registry_lock);
+	const struct gm_dev *dev = gmc_dev_by_hnid(hnid);
+	if (dev) {
+		const struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
+		*info = (struct gm_hnode_info){
+			.total_bytes = gmi_phys_total_bytes(dev->phys),
+			.used_bytes = gmi_phys_used_bytes(dev->phys),
+			.page_bytes = dev->mmu->page_bytes,
+			.faults = atomic_load(&s->faults),
+			.faults_merged = atomic_load(&s->faults_merged),
+			.evicted_bytes = atomic_load(&s->evicted_bytes),
+			.modelled_ns = atomic_load(&s->modelled_ns),
+			.attached = dev->attached,
+		};
+	}
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+	return dev ? 0 : -ENODEV;
+}

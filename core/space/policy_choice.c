@@ -1,0 +1,52 @@
+/* gm_policy_set and gm_policy_get: who follows which policy. */
+#include "core/page/registry.h"
+#include <errno.h>
+
+/* Registry lock held: contexts stay. */
+static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind,
+		      struct gm_choice choice)
+{
+	if (as && !as->ctx[dev->index])
+		return -ENODEV;
+	if (as) {
+		gmc_policy_store(&as->ctx[dev->index]->choice[kind], choice);
+		return 0;
+	}
+	gmc_policy_store(&dev->choice[kind], choice);
+	for (int i = 0; i < GM_MAX_AS; i++)
+		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
+			gmc_policy_store(&gmc_spaces[i]->ctx[dev->index]->choice[kind],
+					 (struct gm_choice){0});
+	return 0;
+}
+
+int gm_policy_set(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind, const char *name)
+{
+	struct gm_choice choice = {0};
+
+	if (!dev || (unsigned)kind >= GM_POLICY_KINDS || (as && kind == GM_POLICY_EVICT) ||
+	    (name && gmi_policy_parse(kind, name, &choice)))
+		return -EINVAL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gmc_registry_lock);
+	int err = set_locked(as, dev, kind, choice);
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+	return err;
+}
+
+const char *gm_policy_get(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind)
+{
+	const char *name = NULL;
+
+	if (!dev || (unsigned)kind >= GM_POLICY_KINDS)
+		return NULL;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&gmc_registry_lock);
+	if (!as || as->ctx[dev->index])
+		name = (as ? gm_policy_of(as->ctx[dev->index], kind) : gm_policy_of_dev(dev, kind))
+			       .def->info.name;
+	gmi_unlock(&gmc_registry_lock);
+	gmi_restore_signals(mask);
+	return name;
+}
