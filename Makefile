@@ -51,7 +51,7 @@ PRELOAD_SRC = $(wildcard preload/*.c preload/*/*.c preload/*/*.S)
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
-all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile $(BUILD)/python/__main__.py
+all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile $(BUILD)/gmem-sweep $(BUILD)/python/__main__.py
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
@@ -111,6 +111,10 @@ $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
 	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
+
+# Other names of gmem-report, which starts the part written in Python.
+$(BUILD)/gmem-sweep: $(BUILD)/gmem-report
+	@ln -sf $(<F) $@
 
 # What of the tools is Python, with all that it needs beside it: the schema of reports, and d3, which goes into every page.
 D3 = /usr/share/nodejs/d3/dist/d3.min.js
@@ -236,10 +240,11 @@ install: all
 	@$(call put_link,libgmem.so.$(ABI),$(LIBDIR)/libgmem.so)
 	@$(call put,755,$(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile \
 	    scripts/run-with-gmem.sh,$(LIBDIR)/gmem)
+	@$(call put_link,gmem-report,$(LIBDIR)/gmem/gmem-sweep)
 	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)
 	@$(call put,644,$(wildcard $(BUILD)/python/gmem_tools/*.*),$(LIBDIR)/gmem/python/gmem_tools)
 	@$(call put,755,$(OMP_PLUGIN) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
-	@$(foreach t,gmem-report gmem-profile,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
+	@$(foreach t,gmem-report gmem-profile gmem-sweep,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
 	@$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/run-with-gmem.sh,$(PREFIX)/bin/run-with-gmem)
 	@$(call put_link,run-with-gmem,$(PREFIX)/bin/run-with-gmem.sh)
 	@$(call put,644,$(wildcard include/gmem/*.h),$(INCLUDEDIR)/gmem)

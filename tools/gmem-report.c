@@ -169,8 +169,16 @@ static int show_files(int n, char **files)
 	return status;
 }
 
+/* This program is also called by these names. */
+static const struct {
+	const char *name, *verb;
+} also[] = {{"gmem-sweep", "sweep"}};
+
 int main(int argc, char **argv)
 {
+	for (unsigned i = 0; i < GM_ARRAY_LEN(also) && argc; i++)
+		if (!strcmp(basename(argv[0]), also[i].name))
+			return in_python(also[i].verb, argv + 1);
 	if (argc < 2) {
 		fputs("gmem-report: no file given (see --help)\n", stderr);
 		return 2;

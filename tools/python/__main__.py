@@ -3,7 +3,7 @@ import importlib
 import signal
 import sys
 
-VERBS = {'diff': 'diff', 'html': 'page'}
+VERBS = {'diff': 'diff', 'html': 'page', 'sweep': 'sweep'}
 
 
 def main():
@@ -14,7 +14,7 @@ def main():
     try:
         tool = importlib.import_module('gmem_tools.' + VERBS[verb])
     except ModuleNotFoundError as error:
-        sys.exit(f'gmem-report {verb}: the Python module {error.name} is missing (Debian: python3-{error.name})')
+        sys.exit(f'gmem {verb}: the Python module {error.name} is missing (Debian: python3-{error.name})')
     sys.exit(tool.main(sys.argv[2:]))
 
 

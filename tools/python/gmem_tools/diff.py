@@ -6,11 +6,8 @@ from . import report, show
 
 def _rows(fields, a, b, everything):
     for f in fields:
-        x, y = f.get(a or {}), f.get(b or {})
-        if x is None and y is None:
-            continue
-        x, y = x or 0, y or 0
-        if x != y or (everything and (x or y)):
+        x, y = f.get(a), f.get(b)
+        if x != y or (everything and x != 0):
             yield f.name, show.quantity(x, f.unit), show.quantity(y, f.unit), show.change(x, y)
 
 

@@ -15,7 +15,7 @@ function scaled(v, units) {
 	return (Number.isInteger(x) ? x : x.toFixed(x < 9.995 ? 2 : x < 99.95 ? 1 : 0)) + ' ' + name;
 }
 const bytes = v => scaled(v, [[2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [1024, 'KiB'], [1, 'B']]);
-const seconds = v => v ? scaled(v, [[1, 's'], [1e-3, 'ms'], [1e-6, 'us'], [1e-9, 'ns']]) : '0 s';
+const seconds = v => v == null ? 'not known' : v ? scaled(v, [[1, 's'], [1e-3, 'ms'], [1e-6, 'us'], [1e-9, 'ns']]) : '0 s';
 const count = d3.format(',');
 const show = {'bytes': bytes, '4 KiB': v => `${count(v)} pages`, 's': seconds, 'ns': v => seconds(v / 1e9), '': count};
 const percent = (part, whole) => (whole ? 100 * part / whole : 0).toFixed(1) + ' %';
@@ -189,7 +189,7 @@ function kernels() {
 		{name: 'kernel', get: k => k.name}].concat(runs.length > 1 ? [{name: 'run', get: k => k.run}] : [], [
 		{name: 'device', get: k => k.device || 0}, {name: 'launches', get: k => k.launches || 0, show: count},
 		{name: 'failed', get: k => k.failed || 0, show: count}, {name: 'measured', get: k => k.wall_s || 0, show: seconds},
-		{name: 'modelled', get: k => k.modelled_s || 0, show: seconds}, {name: 'faults', get: k => k.faults || 0, show: count},
+		{name: 'modelled', get: k => k.modelled_s, show: seconds}, {name: 'faults', get: k => k.faults || 0, show: count},
 		{name: 'moved to device', get: k => k.h2d_bytes || 0, show: bytes}]), all);
 }
 
@@ -198,11 +198,13 @@ function comparison() {
 	const select = d3.select('#compare-field');
 	if (select.empty())
 		return;
+	const known = d => d.modelled_s == null ? (d.modelled_parts || {}).known_s || 0 : d.modelled_s;
 	const first = key => r => d3.sum(r.devices || [], d => d[key] || 0);
 	const choices = [
 		['bytes moved to devices', 'bytes', r => (r.migrated || {}).h2d_bytes || 0], ['bytes moved home', 'bytes', r => (r.migrated || {}).d2h_bytes || 0],
 		['page faults of devices', '', first('faults')], ['page faults of the CPU', '', r => (r.cpu_faults || {}).count || 0],
-		['bytes evicted', 'bytes', first('evicted_bytes')], ['time measured', 's', r => r.wall_s || 0], ['time modelled, all devices', 's', first('modelled_s')]];
+		['bytes evicted', 'bytes', first('evicted_bytes')], ['time measured', 's', r => r.wall_s || 0],
+		['time modelled, as far as known, all devices', 's', r => d3.sum(r.devices || [], known)]];
 	select.selectAll('option').data(choices).join('option').text(c => c[0]);
 	const draw = () => {
 		const [name, unit, get] = choices[select.property('selectedIndex')];
@@ -212,6 +214,63 @@ function comparison() {
 	draw();
 }
 
+// ---- sweeps: one curve for each policy, over the device's memory ---------------------------------------------------------------
+const DASHES = ['', '8 4', '2 4', '12 4 2 4'];
+const devices = key => r => d3.sum(r.report.devices, d => d[key] || 0);
+const SWEPT = [['time modelled', seconds, r => r.modelled_s], ['page faults of devices', count, devices('faults')],
+	['bytes moved to devices', bytes, r => r.report.migrated.h2d_bytes], ['bytes moved home', bytes, r => r.report.migrated.d2h_bytes],
+	['bytes evicted', bytes, devices('evicted_bytes')], ['time measured', seconds, r => r.wall_s]];
+function policies(runs) { // what tells the curves apart
+	const names = ['device', 'prefetch', 'evict', 'placement', 'thrash'], value = (r, n) => n === 'device' ? r.device : r.policies[n] || '';
+	const varied = names.filter(n => new Set(runs.map(r => value(r, n))).size > 1);
+	return r => varied.map(n => n === 'device' ? value(r, n) : `${n} ${value(r, n)}`).join(', ') || 'default policies';
+}
+function curves(where, runs, [what, form, get]) {
+	const HEIGHT = 380, LEFT = 90, RIGHT = 240, BOTTOM = 40, TOP = 12, name = policies(runs);
+	d3.select(where).selectAll('svg').remove();
+	const g = svg(where, HEIGHT, `${what} over the memory of the device`).attr('role', 'group');
+	const sizes = [...new Set(runs.map(r => r.mem_bytes))].sort(d3.ascending);
+	const x = d3.scalePoint().domain(sizes).range([LEFT, WIDTH - RIGHT]).padding(0.3);
+	const [low, high] = d3.extent(runs.filter(r => get(r) > 0), get), wide = high / low > 50;
+	const y = (wide ? d3.scaleLog().domain([low / 1.5, high * 1.5]) : d3.scaleLinear().domain([0, (high || 1) * 1.06])).range([HEIGHT - BOTTOM, TOP]);
+	const at = r => y(wide ? Math.max(get(r), low / 1.5) : get(r));
+	const round = v => [1, 2, 5].includes(Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9)));
+	const axis = d3.axisLeft(y).tickFormat(form).tickValues(wide ? y.ticks().filter(round) : y.ticks(6));
+	g.append('g').attr('class', 'axis grid').attr('transform', `translate(${LEFT},0)`).call(axis.tickSize(LEFT + RIGHT - WIDTH));
+	g.append('g').attr('class', 'axis').attr('transform', `translate(0,${HEIGHT - BOTTOM})`).call(d3.axisBottom(x).tickFormat(bytes));
+	g.append('text').attr('x', (LEFT + WIDTH - RIGHT) / 2).attr('y', HEIGHT - 4).attr('text-anchor', 'middle').text('memory of the device');
+	d3.nest().key(name).entries(runs).forEach(({key, values}, i) => {
+		values.sort((a, b) => a.mem_bytes - b.mem_bytes);
+		g.append('path').attr('class', 'line').attr('d', d3.line().x(r => x(r.mem_bytes)).y(at)(values)).style('stroke', color(i))
+			.style('stroke-dasharray', DASHES[i % DASHES.length]);
+		const mark = d3.symbol().type(d3.symbols[i % d3.symbols.length]).size(90);
+		const point = g.append('g').selectAll('g').data(values).join('g').attr('class', 'point').attr('tabindex', 0)
+			.attr('transform', r => `translate(${x(r.mem_bytes)},${at(r)})`)
+			.attr('aria-label', r => `${key}, ${bytes(r.mem_bytes)}: ${r.cut ? 'more than ' : ''}${form(get(r))}`);
+		point.append('path').attr('d', mark).style('fill', r => r.cut ? '#fff' : color(i)).style('stroke', color(i)).style('stroke-width', 2);
+		point.filter(r => r.cut).append('path').attr('d', 'M0,-8v-14m-5,5l5,-5l5,5').style('fill', 'none').style('stroke', color(i))
+			.style('stroke-width', 2);
+		tips(point, r => `${key}\n${bytes(r.mem_bytes)} of memory: ${r.cut ? 'more than ' : ''}${form(get(r))}` + (r.note ? `\n${r.note}` : ''));
+		const legend = g.append('g').attr('transform', `translate(${WIDTH - RIGHT + 24},${TOP + 14 + i * 22})`);
+		legend.append('path').attr('d', 'M0,0h34').attr('class', 'line').style('stroke', color(i)).style('stroke-dasharray', DASHES[i % DASHES.length]);
+		legend.append('path').attr('transform', 'translate(17,0)').attr('d', mark).style('fill', color(i));
+		legend.append('text').attr('x', 42).attr('y', 4).text(key);
+	});
+}
+function sweeps() {
+	data.sweeps.forEach((sweep, i) => {
+		const where = `#sweep${i} `, shown = sweep.runs.filter(r => r.report && !r.copies), name = policies(shown);
+		const select = d3.select(where + '.field');
+		select.selectAll('option').data(SWEPT).join('option').text(c => c[0]);
+		const draw = () => curves(where + '.curves', shown, SWEPT[select.property('selectedIndex')]);
+		select.on('change', draw);
+		draw();
+		table(where + '.table', 'Runs', [{name: 'policies', get: name}, {name: 'memory', get: r => r.mem_bytes, show: bytes}].concat(
+			SWEPT.map(([what, form, get]) => ({name: what, get, show: form})), [{name: '', get: r => r.note}]), shown.slice());
+	});
+}
+
+sweeps();
 flame();
 sites();
 kernels();

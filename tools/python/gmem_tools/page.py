@@ -51,9 +51,9 @@ def sentences(r):
 def _cells(fields, items):
     """For each field that some run has: its name, meaning, unit, and its value in each run."""
     for f in fields:
-        values = [f.get(item or {}) for item in items]
-        if any(values):
-            yield {'name': f.name, 'meaning': f.meaning, 'unit': f.unit, 'values': [v or 0 for v in values]}
+        values = [f.get(item) for item in items]
+        if any(v != 0 for v in values):
+            yield {'name': f.name, 'meaning': f.meaning, 'unit': f.unit, 'values': values}
 
 
 def compare(reports):
@@ -68,27 +68,38 @@ def compare(reports):
                 yield {'title': f'{name[:-1].capitalize()} {called}', 'rows': rows}
 
 
-def make(reports, titles):
-    """The text of the page."""
+def _runs(documents, titles):
+    """What is to be shown one by one: reports, and of a sweep the runs that tell something."""
+    for title, document in zip(titles, documents):
+        if 'sweep' not in document:
+            yield title, document
+        else:
+            yield from ((show.size(r['mem_bytes']), r['report']) for r in document['runs'] if r['telling'])
+
+
+def make(documents, titles):
+    """The text of the page. documents: reports, and sweeps (sweep.document)."""
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
                              undefined=jinja2.StrictUndefined)
-    env.filters.update(quantity=show.quantity, size=show.size, seconds=show.seconds, count=show.count, change=show.change)
-    runs = [{'name': name, 'label': report.label(r), 'report': r, 'sentences': list(sentences(r))} for name, r in zip(titles, reports)]
-    data = {'runs': [{'name': run['name'], 'report': run['report']} for run in runs]}
+    env.filters.update(quantity=show.quantity, size=show.size, seconds=show.seconds, count=show.count, change=show.change,
+                       modelled=report.modelled)
+    runs = [{'name': name, 'label': report.label(r), 'report': r, 'sentences': list(sentences(r))} for name, r in _runs(documents, titles)]
+    sweeps = [d for d in documents if 'sweep' in d]
+    data = {'runs': [{'name': run['name'], 'report': run['report']} for run in runs], 'sweeps': sweeps}
     # '<' only in strings: no end of a script can stand in the data
     return env.get_template('page.html').render(
-        title=', '.join(dict.fromkeys(run['label'] for run in runs)), runs=runs,
-        comparison=list(compare(reports)) if len(runs) > 1 else [], data=json.dumps(data).replace('<', '\\u003c'), d3=_d3(),
-        script=_file('page.js'), style=_file('page.css'))
+        title=', '.join(dict.fromkeys(run['label'] for run in runs)), runs=runs, sweeps=sweeps,
+        comparison=list(compare([run['report'] for run in runs])) if len(runs) > 1 else [],
+        data=json.dumps(data).replace('<', '\\u003c'), d3=_d3(), script=_file('page.js'), style=_file('page.css'))
 
 
 def main(args):
-    parser = argparse.ArgumentParser(prog='gmem-report html', description='Makes a page for the browser of one or several reports: one file, '
-                                     'which needs no network.')
+    parser = argparse.ArgumentParser(prog='gmem-report html', description='Makes a page for the browser of one or several reports, or of a '
+                                     'sweep (gmem-sweep --json): one file, which needs no network.')
     parser.add_argument('reports', metavar='FILE.json', nargs='+')
-    parser.add_argument('-o', '--output', metavar='FILE.html', help='default: the first report, with .html; "-": standard output')
+    parser.add_argument('-o', '--output', metavar='FILE.html', help='default: the first file, with .html; "-": standard output')
     options = parser.parse_args(args)
-    text = make(report.load_all(options.reports), names(options.reports))
+    text = make(report.load_all(options.reports, sweeps=True), names(options.reports))
     output = options.output or options.reports[0].removesuffix('.json') + '.html'
     if output == '-':
         sys.stdout.write(text)

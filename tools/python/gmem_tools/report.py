@@ -8,22 +8,29 @@ SCHEMA = json.load(open(os.path.join(os.path.dirname(__file__), 'report.schema.j
 NEWEST = SCHEMA['properties']['schema']['const']
 
 Field = collections.namedtuple('Field', 'name unit meaning get')
-Field.__doc__ = "One number: its name as in docs/report.md, the schema's unit, its meaning, and get(object): the number, None if it is not there"
+Field.__doc__ = """One number: its name as in docs/report.md, the schema's unit, its meaning, and get(object): the number, None if it is not
+known, 0 if the object has no such field (another build wrote it) or is None."""
 
 
 class BadReport(Exception):
     pass
 
 
-def load(path):
-    """A report as a dict, as it stands in the file."""
+def _json(path):
     try:
         with open(path, encoding='utf-8') as file:
-            report = json.load(file)
+            return json.load(file)
     except OSError as error:
         raise BadReport(f'{path}: {error.strerror}') from error
     except ValueError as error:
         raise BadReport(f'{path}: {error}') from error
+
+
+def load(path, sweeps=False):
+    """A report as a dict, as it stands in the file; if sweeps may be given: or the JSON of one."""
+    report = _json(path)
+    if sweeps and isinstance(report, dict) and report.get('sweep') == 1:
+        return report
     if not isinstance(report, dict) or not isinstance(report.get('program'), str) or not isinstance(report.get('devices'), list):
         raise BadReport(f'{path} is not a report of gmem')
     schema = report.get('schema', NEWEST)
@@ -32,10 +39,10 @@ def load(path):
     return report
 
 
-def load_all(paths):
+def load_all(paths, sweeps=False):
     """As load, for a tool: says what is wrong with the first bad one and ends."""
     try:
-        return [load(path) for path in paths]
+        return [load(path, sweeps) for path in paths]
     except BadReport as error:
         sys.exit(f'gmem-report: {error}')
 
@@ -43,7 +50,7 @@ def load_all(paths):
 def _at(*keys):
     def get(item):
         for key in keys:
-            item = item.get(key) if isinstance(item, dict) else None
+            item = item.get(key, 0) if isinstance(item, dict) else 0
         return item
     return get
 
@@ -54,7 +61,7 @@ def fields(schema=None, keys=()):
         path = keys + (key,)
         if sub['type'] == 'object':
             yield from fields(sub, path)
-        elif sub['type'] in ('integer', 'number') and path not in (('schema',), ('pid',), ('signal',)):
+        elif sub['type'] not in ('string', 'array') and path not in (('schema',), ('pid',), ('signal',)):
             yield Field('.'.join(path), sub.get('x-unit', ''), sub.get('description', ''), _at(*path))
 
 
@@ -84,3 +91,9 @@ def keyed(report, name):
             called = f'{called} (device {item.get("device", 0)})'
         items.setdefault(called, item)
     return items
+
+
+def modelled(device):
+    """Its modelled time in s, or those parts of it that are known."""
+    whole = device.get('modelled_s', 0)
+    return device.get('modelled_parts', {}).get('known_s', 0) if whole is None else whole

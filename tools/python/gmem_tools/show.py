@@ -17,6 +17,8 @@ def size(value):
 
 
 def seconds(value):
+    if value is None:
+        return 'not known'
     return _scaled(value, SECONDS) if value else '0 s'
 
 
@@ -25,12 +27,14 @@ def count(value):
 
 
 def quantity(value, unit):
-    """A field of the report in the unit that its schema names."""
+    """A field of the report in the unit that its schema names; None: what is not known."""
+    if value is None:
+        return 'not known'
     if unit == 'bytes':
         return size(value)
     if unit == '4 KiB':
         return f'{count(value)} pages'
-    if unit == 's':
+    if unit.startswith('s'):
         return seconds(value)
     if unit == 'ns':
         return seconds(value / 1e9)
@@ -38,8 +42,8 @@ def quantity(value, unit):
 
 
 def change(before, after):
-    """'+12 %', 'x3.4', 'new', 'gone', '' (the same)."""
-    if before == after:
+    """'+12 %', 'x3.4', 'new', 'gone', '' (the same, or not known)."""
+    if before == after or before is None or after is None:
         return ''
     if not before:
         return 'new'

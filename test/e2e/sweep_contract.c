@@ -1,0 +1,34 @@
+/* Products of matrices of 2 MiB, one after the other, the same five again and again: with less than five a device thrashes. */
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define N	 512 /* 2 MiB a matrix */
+#define MATRICES 5
+
+__attribute__((noinline)) static double *make_matrix(void)
+{
+	double *m = aligned_alloc(2 << 20, N * N * sizeof *m);
+
+	if (!m)
+		exit(1);
+	for (int i = 0; i < N * N; i++)
+		m[i] = i % 7 - 3;
+	return m;
+}
+
+int main(int argc, char **argv)
+{
+	double *m[MATRICES];
+
+	for (int i = 0; i < MATRICES; i++)
+		m[i] = make_matrix();
+	for (int i = 0; i < (argc > 1 ? atoi(argv[1]) : 12); i++)
+		cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, m[i % MATRICES],
+			    N, m[(i + 1) % MATRICES], N, 0, m[(i + 2) % MATRICES], N);
+	printf("%g\n", m[0][0]);
+	if (argc > 2) /* so long, or for ever */
+		sleep((unsigned)atoi(argv[2]));
+	return 0;
+}

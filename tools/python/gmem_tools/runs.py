@@ -1,0 +1,214 @@
+"""Running a program under one configuration, and what is left of it: a report for each process, made into one."""
+import collections
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from . import plan, report
+
+LIBRARY = 'libgmem_preload.so'
+LIMIT = 600  # seconds
+
+
+def beside(name):
+    """What lies beside the folder of these tools: in the build, or installed."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), name)
+
+
+class Sweep:
+    """The configurations, the program, and the folder in which the runs leave what they leave."""
+
+    def __init__(self, folder, program, limit, env, configs):
+        self.folder, self.program, self.limit, self.env, self.configs = folder, program, limit, env, configs
+
+    @classmethod
+    def new(cls, folder, options):
+        os.makedirs(folder, exist_ok=True)
+        if os.listdir(folder):
+            raise plan.Mistake(f'--keep {folder}: the folder is not empty')
+        for variable in options.set:
+            if '=' not in variable:
+                raise plan.Mistake(f'--set {variable}: not NAME=VALUE')
+        return cls(folder, options.program, options.limit or LIMIT, dict(v.split('=', 1) for v in options.set), [])
+
+    @classmethod
+    def load(cls, folder):
+        with open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
+            j = json.load(file)
+        return cls(folder, j['program'], j['limit'], j['env'], [plan.Config.of_json(c) for c in j['configs']])
+
+    def add(self, config):
+        self.configs.append(config)
+        with open(self.path('plan.json'), 'w', encoding='utf-8') as file:
+            json.dump({'program': self.program, 'limit': self.limit, 'env': self.env,
+                       'configs': [dict(c.as_json(), mem=c.mem) for c in self.configs]}, file, indent=1)
+        return len(self.configs) - 1
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def command(self, program):
+        return [beside('gmem-report'), '--run', beside('gmem-report'), beside(LIBRARY), '--'] + program
+
+    def environment(self, config):
+        plain = {k: v for k, v in os.environ.items() if not k.startswith('GMEM_')}
+        return {**plain, **self.env, **config.environment()}
+
+
+def check(sweep, configs):
+    """Every configuration is one that run-with-gmem takes; else its own words."""
+    for config in configs:
+        tried = subprocess.run(sweep.command(['/bin/true']), env={**sweep.environment(config), 'GMEM_REPORT': 'none'}, check=False,
+                               capture_output=True, text=True)
+        if tried.returncode:
+            raise plan.Mistake(tried.stderr.strip().removeprefix('run-with-gmem.sh: ') or f'{config.text()}: cannot be run')
+
+
+_running = set()
+_stopping = threading.Event()
+
+
+def _end(process):
+    """All that the run has started and that stayed in its session."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, kind)
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            pass
+        return
+
+
+def stop():
+    """Ends all runs, and none begins any more."""
+    _stopping.set()
+    for process in list(_running):
+        _end(process)
+
+
+def _wait(process, limit):
+    """How it ended; empty: well."""
+    try:
+        status = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return f'over the limit of {limit:.3g} s'
+    if not status:
+        return ''
+    return f'exit status {status}' if status > 0 else f'killed by {signal.Signals(-status).name}'
+
+
+def run(sweep, number):
+    """Runs one configuration; its result."""
+    if _stopping.is_set():
+        return result(sweep, number)
+    env = {**sweep.environment(sweep.configs[number]), 'GMEM_REPORT': sweep.path(f'{number}.json')}
+    start = time.monotonic()
+    with open(sweep.path(f'{number}.out'), 'wb') as out, \
+         subprocess.Popen(sweep.command(sweep.program), env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                          start_new_session=True) as process:
+        _running.add(process)
+        try:
+            note = _wait(process, sweep.limit)
+        finally:
+            _end(process)
+            _running.discard(process)
+    with open(sweep.path(f'{number}.run.json'), 'w', encoding='utf-8') as file:
+        json.dump({'note': note, 'wall_s': time.monotonic() - start}, file)
+    return result(sweep, number)
+
+
+# ---- what is left -------------------------------------------------------------------------------------------------------
+
+def _add(to, item):
+    """Numbers of the same name: counts are added up, times are those of the longest. With one that is not known (None) none is."""
+    for key, value in item.items():
+        if isinstance(value, dict):
+            _add(to.setdefault(key, {}), value)
+        elif value is None or to.get(key, 0) is None:
+            to[key] = None
+        elif isinstance(value, (int, float)):
+            longest = key.endswith(('_s', '_ns')) or key in ('schema', 'mem_bytes', 'page_bytes', 'pid', 'signal')
+            to[key] = max(to.get(key, 0), value) if longest else to.get(key, 0) + value
+        elif not isinstance(value, list):
+            to.setdefault(key, value)
+
+
+def merge(reports):
+    """One report of several processes'. Devices, kernels and sites of the same name are one."""
+    merged = {}
+    for r in reports:
+        _add(merged, r)
+    for name in ('devices', 'kernels', 'sites'):
+        items = {}
+        for r in reports:
+            for called, item in report.keyed(r, name).items():
+                _add(items.setdefault(called, {}), item)
+        merged[name] = list(items.values())
+    merged['kernels'].sort(key=lambda k: -k.get('wall_s', 0))
+    merged['sites'].sort(key=lambda s: -report.moved(s))
+    return merged
+
+
+def _reports(sweep, number):
+    """Of the main process, and of those beside it that used a device."""
+    found = [f for f in sorted(os.listdir(sweep.folder)) if re.fullmatch(rf'{number}(\.\d+)?\.json', f)]
+    return [report.load(sweep.path(f)) for f in found]
+
+
+class Result:
+    """A run as numbers: of all its processes and devices."""
+
+    def __init__(self, sweep, number, how, reports):
+        self.number, self.config, self.note, self.wall = number, sweep.configs[number], how['note'], how['wall_s']
+        self._output = sweep.path(f'{number}.out')
+        using = [r for r in reports if r['devices']]
+        self.report = merge(using or reports[:1]) if reports else None
+        self.processes = _spread(using) if len(using) > 1 else None
+        devices = self.report['devices'] if self.report else []
+        moved = (self.report or {}).get('migrated', {})
+        self.h2d, self.d2h = moved.get('h2d_bytes', 0), moved.get('d2h_bytes', 0)
+        self.faults, self.evicted = (sum(d.get(k, 0) for d in devices) for k in ('faults', 'evicted_bytes'))
+        self.modelled = sum(map(report.modelled, devices))  # as far as it is known
+        self.whole = all(d.get('modelled_s', 0) is not None for d in devices)
+        self.peak = max((d.get('resident_peak_bytes', 0) for d in devices), default=0)
+        self.mem = self.config.mem or max((d.get('mem_bytes', 0) for d in devices), default=0)
+        self.ok = self.report is not None and not self.note
+        self.cut = self.report is not None and self.note.startswith('over')  # its numbers are those of a part
+
+    def output_tail(self):
+        with open(self._output, encoding='utf-8', errors='replace') as file:
+            return ''.join(collections.deque(file, 10))
+
+
+def _spread(reports):
+    """Several processes (the ranks of an MPI program): least, middle, most."""
+    def of(get):
+        values = [get(r) for r in reports]
+        return {'min': min(values), 'median': statistics.median(values), 'max': max(values)}
+    return {'count': len(reports), 'faults': of(lambda r: sum(d.get('faults', 0) for d in r['devices'])),
+            'h2d_bytes': of(lambda r: r['migrated']['h2d_bytes']), 'd2h_bytes': of(lambda r: r['migrated']['d2h_bytes']),
+            'modelled_s': of(lambda r: sum(map(report.modelled, r['devices'])))}
+
+
+def result(sweep, number):
+    try:
+        with open(sweep.path(f'{number}.run.json'), encoding='utf-8') as file:
+            how = json.load(file)
+    except FileNotFoundError:
+        how = {'note': 'not run: more memory took too long', 'wall_s': 0}
+    try:
+        return Result(sweep, number, how, _reports(sweep, number))
+    except report.BadReport as error:
+        print(f'gmem-sweep: {error}', file=sys.stderr)
+        return Result(sweep, number, {**how, 'note': how['note'] or 'report damaged'}, [])
+
+
+def results(sweep):
+    return [result(sweep, n) for n in range(len(sweep.configs))]
