@@ -1,6 +1,5 @@
 /* The background thread. See background.h. */
 #include "core/care/background.h"
-#include "core/care/counter.h"
 #include "core/page/evict.h"
 #include "core/sys/at_fork.h"
 #include "core/sys/own_thread.h"
@@ -10,7 +9,7 @@
 #include <errno.h>
 
 #define PRESSURE_NS 100000000u	       /* how long a device that evicted is taken to need more */
-#define TICK_NS	    ((int64_t)5000000) /* while there are pins or counters to look after */
+#define TICK_NS	    ((int64_t)5000000) /* while there are pins to look after */
 
 #define WATCH_NS ((int64_t)1000000000) /* between two looks at who is in a driver */
 
@@ -103,7 +102,6 @@ static const struct job {
 	bool (*fn)(struct gm_block *b);
 } block_jobs[] = {
 	{GM_JOB_UNPIN, gmc_thrash_unpin_due},
-	{GM_JOB_COUNT, gmc_counter_read},
 };
 
 static void *background(void *arg)

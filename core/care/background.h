@@ -1,9 +1,9 @@
 /*
  * background.h - one thread of our own for what may happen a little later: keeping frames free,
- * ending pins, reading access counters.
+ * ending pins.
  *
  * Made when the first device is attached, with all signals blocked; it sleeps until it is woken,
- * and looks at the time only while there are pins or counters. Nothing waits for it: without it
+ * and looks at the time only while there are pins. Nothing waits for it: without it
  * everything is right, only later.
  */
 #ifndef GM_CORE_BACKGROUND_H

@@ -1,52 +1,58 @@
 /* Access counters of pages over the bus. See counter.h. */
 #include "core/care/counter.h"
-#include "core/page/driver.h"
 #include "core/page/migrate.h"
-#include <errno.h>
+#include "core/page/registry.h"
 
-/* Of the granules that were touched: those hot enough to move. */
-static gm_bm count(struct gm_block_dev *bd, gm_bm touched)
+/* Counts; the used leaves of the granules that are hot now. */
+static gm_bm count(struct gm_block_dev *bd, const uint16_t *accesses, struct gm_counting how)
 {
 	gm_bm hot = gm_bm_zero();
 
-	for (unsigned i = 0; i < GM_LEAVES; i++) {
-		gm_bm leaf = gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES);
-		if (gm_bm_empty(gm_bm_and(touched, leaf)))
+	for (unsigned g = 0; g < GM_LEAVES; g += how.granule_leaves) {
+		unsigned sum = 0;
+		for (unsigned i = g; i < g + how.granule_leaves; i++) {
+			bd->hits[i] = (uint16_t)gm_min(bd->hits[i] + accesses[i], UINT16_MAX);
+			sum += bd->hits[i];
+		}
+		for (unsigned i = g; sum >= how.threshold && i < g + how.granule_leaves; i++) {
+			if (bd->hits[i])
+				hot = gm_bm_or(hot, gm_bm_range(i * GM_LEAF_PAGES,
+								(i + 1) * GM_LEAF_PAGES));
 			bd->hits[i] = 0;
-		else if (++bd->hits[i] >= GM_COUNTER_HOT)
-			hot = gm_bm_or(hot, leaf);
+		}
 	}
 	return gm_bm_and(hot, bd->remote);
 }
 
-/* False: nothing of the block is over this bus, or nobody can tell. */
-static bool read_one(struct gm_block *b, struct gm_block_dev *bd, struct gm_ctx *ctx)
+/* Block locked. What is refused (no frame, no memory) stays where it is. */
+static void note(struct gm_block *b, struct gm_ctx *ctx, const uint16_t *accesses,
+		 struct gm_counting how)
 {
-	const struct gm_mmu *mmu = ctx->dev->mmu;
-	gm_bm touched = gm_bm_zero();
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 
-	if (gm_bm_empty(bd->remote) || !mmu->accessed ||
-	    !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
-		return false;
-	if (gmc_driver(ctx->dev, GM_CB_ACCESSED, (uintptr_t)ctx->pmap, b->va, GM_BLOCK_BYTES,
-		       (uintptr_t)touched.w))
-		return true;
-	gm_bm hot = gm_bm_andnot(count(bd, gm_bm_and(touched, bd->remote)), b->pinned);
-	if (gm_bm_empty(hot))
-		return true;
+	if (!bd || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
+		return;
+	gm_bm hot = gm_bm_andnot(count(bd, accesses, how), b->pinned), had = bd->valid;
 	gm_bm rw = gm_bm_and(hot, b->prog_w), ro = gm_bm_andnot(hot, rw);
-	/* Refused (no frame, no memory): they stay where they are, and hot. */
-	if (!gmc_migrate_asked(b, ctx, rw, true) && !gmc_migrate_asked(b, ctx, ro, false))
-		GM_COUNT(counted_pages, gm_bm_count(hot));
-	return true;
+	if (gm_bm_empty(hot))
+		return;
+	if (!gmc_migrate_asked(b, ctx, rw, true))
+		gmc_migrate_asked(b, ctx, ro, false);
+	GM_COUNT(counted_pages, gm_bm_count(gm_bm_andnot(bd->valid, had)));
 }
 
-bool gmc_counter_read(struct gm_block *b)
+void gmi_counter_note(uintptr_t va, struct gm_dev *dev, const uint16_t accesses[GM_LEAVES],
+		      struct gm_counting how)
 {
-	bool again = false;
+	struct gm_as *as = gmc_as_find(va);
+	struct gm_block *b = as ? gm_block_find(as, va) : NULL;
+	struct gm_ctx *ctx = b ? as->ctx[dev->index] : NULL;
 
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			again |= read_one(b, b->dev[d], b->as->ctx[d]);
-	return again;
+	if (!ctx)
+		return;
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&b->lock);
+	note(b, ctx, accesses, how);
+	gmi_unlock(&b->lock);
+	gmi_restore_signals(mask);
 }

@@ -1,21 +1,24 @@
 /*
- * counter.h - placement `counted`: pages that a device reaches over the bus, and uses often,
- * move to it.
+ * counter.h - placement `counted`: pages that a device reaches over the bus, and uses often, move to it.
  *
- * NVIDIA counts single accesses in hardware (uvm_gpu_access_counters.c: 64 KiB granules,
- * threshold 256). Here the driver says which pages were touched since it was last asked
- * (gm_mmu.accessed, emulated accessed bits), so a granule's counter is the number of looks, 5 ms
- * apart, in a row in which it was found touched.
+ * As NVIDIA's access counters (uvm_gpu_access_counters.c): a granule whose count reaches the threshold is hot, and those of
+ * its 64 KiB that were used move; then it is counted anew. The driver says how often what was used, when it knows:
+ * at the end of a launch. Nothing depends on the host's clock.
  */
 #ifndef GM_CORE_COUNTER_H
 #define GM_CORE_COUNTER_H
 
 #include "core/page/registry.h"
 
-#define GM_COUNTER_HOT 3 /* looks in a row */
-
-/* Reads the block's counters, moves what is hot. Block locked; for the background thread. True:
- * to be read again. */
-bool gmc_counter_read(struct gm_block *b);
+struct gm_counting {
+	unsigned threshold;	 /* accesses that make a granule hot */
+	unsigned granule_leaves; /* 64 KiB each: 1 .. GM_LEAVES, a power of two */
+};
+/*
+ * The device has reached the 2 MiB at va over the bus: accesses[i] times its i-th 64 KiB. Does nothing where the device
+ * follows another placement. No locks held.
+ */
+GM_EXPORT void gmi_counter_note(uintptr_t va, struct gm_dev *dev,
+				const uint16_t accesses[GM_LEAVES], struct gm_counting how);
 
 #endif

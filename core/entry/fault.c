@@ -169,7 +169,8 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 		return -EFAULT;
 	if (write && !gm_bm_test(&b->prog_w, i))
 		return -EPERM;
-	*merged = gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
+	/* a device that walks the CPU's page table has no faults of its own */
+	*merged = ctx->mode == GM_MMU_MODE_SHARE || gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
 	if (!(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) && !(*merged && gm_bm_test(&bd->valid, i))) {
 		*merged = true; /* a walk of its page table, not a far fault */
 		return gmc_held_walk(b, ctx, i, write);

@@ -22,7 +22,8 @@ gm_bm gmc_bus_stays(const struct gm_block *b)
 		any = gm_bm_or(any, bd->valid);
 		if (!ctx->dev->aperture)
 			continue;
-		if (gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays)
+		if ((ctx->mode == GM_MMU_MODE_SHARE ||
+		     gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays))
 			stays = gm_bm_or(stays, bd->valid);
 		else if (b->hints)
 			stays = gm_bm_or(stays, gm_bm_and(bd->valid, b->hints->accessed_by_cpu));

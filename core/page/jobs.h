@@ -10,7 +10,6 @@ enum gm_job {
 	GM_JOB_RECLAIM = 1, /* a device had to evict to serve a fault */
 	GM_JOB_UNPIN = 2,   /* a page was pinned for a while */
 	GM_JOB_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
-	GM_JOB_COUNT = 4,   /* a device maps pages over the bus whose use is counted */
 };
 /* From anywhere, also signal handlers and with locks held. */
 void gmc_job_wanted(enum gm_job job);

@@ -112,8 +112,6 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	if (!err)
 		err = gmc_dev_map(b, ctx, p->map_remote,
 				  gm_bm_andnot(b->prog_w, gmc_held_readonly(b, ctx)), true);
-	if (!err && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
-		gmc_job_wanted(GM_JOB_COUNT);
 	if (!err)
 		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
 					  gm_bytes_of(gm_bm_count(p->map_remote)),
@@ -229,7 +227,9 @@ static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, boo
 		return refused;
 	if (!gmc_block_dev_get(b, ctx))
 		return -ENOMEM;
-	if (!ctx->dev->phys || ctx->mode == GM_MMU_MODE_SHARE) /* works on the host's memory */
+	bool counted = asked && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted;
+	if (!ctx->dev->phys ||
+	    (ctx->mode == GM_MMU_MODE_SHARE && !counted)) /* works on the host's memory */
 		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
 	else if (!asked)
 		pinned = gm_bm_or(pinned, stays_by_policy(b, ctx));

@@ -7,6 +7,7 @@
  * the mean.
  */
 #include "devsim/driver/sim_int.h"
+#include "core/care/counter.h"
 #include <errno.h>
 
 #define SAMPLE_SHARE                                                                               \
@@ -37,6 +38,29 @@ bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 		atomic_store(&seen->samples, 0);
 	return gmi_opt.sample &&
 	       (counts_accesses(sim) || changed || spent * SAMPLE_SHARE <= get(&k->wall_ns));
+}
+
+/* What the device found touched over the bus, for the access counters: a page counts as read whole. */
+static void feed_counters(struct gm_sim *sim)
+{
+	const struct sim_model *m = &sim->model;
+	struct gm_counting how = {
+		m->counter_threshold,
+		(unsigned)(m->counter_granule_bytes / (GM_LEAF_PAGES * GM_PAGE_BYTES))};
+	unsigned each = GM_PAGE_BYTES / gm_min(m->remote.sector, (unsigned)GM_PAGE_BYTES);
+	struct ds_ctl *ctl = sim->ctl;
+
+	for (uint32_t at = atomic_load(&ctl->touched_tail);
+	     at != atomic_load(&ctl->touched_head);) {
+		struct ds_touched e = ctl->touched[at % DS_TOUCHED];
+		uint16_t accesses[DS_LEAVES];
+		if (!atomic_compare_exchange_strong(&ctl->touched_tail, &at, at + 1))
+			continue; /* another launch took it; `at` is where it is now */
+		at++;
+		for (unsigned i = 0; i < DS_LEAVES; i++)
+			accesses[i] = (uint16_t)(gm_min(e.pages[i], GM_LEAF_PAGES) * each);
+		gmi_counter_note(e.va, sim->dev, accesses, how);
+	}
 }
 
 /* Pages that the launch touched: seen, or the kernel's mean. False: nobody looked at any. */
@@ -102,5 +126,7 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	ADD(s->copies_ns, copies_ns(&sim->model, pages) + work);
 	ADD(k->unmodelled, *basis == GM_TIME_NOT_MODELLED);
 	ADD(k->estimated, *basis == GM_TIME_SAMPLED);
+	if (l->sample && l->remote_pages)
+		feed_counters(sim);
 	return ns;
 }

@@ -144,9 +144,18 @@ static int meet_core(struct gm_sim *sim)
 	for (unsigned k = 0; k < GM_POLICY_KINDS; k++)
 		if (sim->model.policy[k][0])
 			gm_policy_set(NULL, dev, k, sim->model.policy[k]);
+	if (sim->model.shared_table && !sim->model.policy[GM_POLICY_PLACEMENT][0] &&
+	    gmi_opt.placement ==
+		    GM_PLACE_MIGRATE) /* nothing faults: counters are what moves pages */
+		gm_policy_set(NULL, dev, GM_POLICY_PLACEMENT, "counted");
 	__atomic_store_n(&sim->dev, dev, __ATOMIC_RELEASE);
 	publish_stats(sim);
 	return 0;
+}
+
+static enum gm_mmu_mode mode_of(const struct gm_sim *sim)
+{
+	return sim->model.shared_table ? GM_MMU_MODE_SHARE : GM_MMU_MODE_COHERENT_EXCLUSIVE;
 }
 
 static int bring_up(struct gm_sim *sim)
@@ -337,7 +346,7 @@ int gm_sim_attach(struct gm_sim *sim, struct gm_as *as)
 	if (!sim || !as)
 		return -EINVAL;
 	int err = sim_up(sim);
-	return err ? err : gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+	return err ? err : gm_as_attach(as, sim->dev, mode_of(sim), 1, NULL);
 }
 
 /* sims lock held. NULL: it failed, and that was said. */
@@ -347,7 +356,7 @@ static struct gm_sim *open_default(int i, struct gm_as *as)
 
 	if (open_locked(gmi_opt.device[i], &sim))
 		return NULL;
-	int err = gm_as_attach(as, sim->dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL);
+	int err = gm_as_attach(as, sim->dev, mode_of(sim), 1, NULL);
 	if (!err)
 		return sim;
 	gm_log(GM_LOG_ERROR, "cannot attach device %s: error %d%s", gmi_opt.device[i], -err,

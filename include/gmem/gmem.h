@@ -240,9 +240,10 @@ int gm_as_destroy(struct gm_as *as);
  */
 uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd);
 
-/* What a device's touch does: SHARE: the page stays on the host, the device maps it there;
- * COHERENT_EXCLUSIVE: it moves to the device; REPLICATE: readers get copies, a writer becomes
- * exclusive. */
+/* What a device's touch does: SHARE: as with one page table for both (ATS): no fault, the page
+ * stays where it is, either side reaches it there, and access counters move what is used often
+ * (placement `counted`); COHERENT_EXCLUSIVE: it moves to the device; REPLICATE: readers get
+ * copies, a writer becomes exclusive. */
 enum gm_mmu_mode { GM_MMU_MODE_SHARE, GM_MMU_MODE_COHERENT_EXCLUSIVE, GM_MMU_MODE_REPLICATE };
 /**
  * gm_as_attach - lets a device work on a space

@@ -163,3 +163,73 @@ Test(cost, pages_that_were_evicted_meanwhile_count_as_touched)
 	cr_expect_geq(stats()->touched_bytes, BYTES);
 	cr_expect_leq(stats()->touched_bytes, BYTES + MIB);
 }
+
+/* ---- access counters, and devices with the CPU's page table ---- */
+
+/* Granules of 64 KiB, hot from 1000 accesses of 32 bytes on: 128 a page, so eight pages. */
+#define COUNTED LINK ",placement=counted,threshold=1000,granule=64K"
+
+Test(cost, counters_count_accesses_not_time)
+{
+	sim = open_device(COUNTED);
+	char *p = filled(BYTES);
+	struct ds_mem_args some = {.dst = p, .bytes = 7 * PAGE, .stride = PAGE},
+			   more = {.dst = p, .bytes = PAGE, .stride = PAGE};
+
+	launched("touch_write", some);
+	usleep(50000); /* however long it takes */
+	launched("spin", (struct ds_mem_args){.value = 30000});
+	cr_expect_eq(pages_in(p, BYTES, GM_DEVICE), 0, "896 of 1000");
+	launched("touch_write", more);
+	cr_expect_eq(pages_in(p, 65536, GM_DEVICE), 16, "1024: hot");
+	cr_expect_eq(pages_in(p + 65536, BYTES - 65536, GM_DEVICE), 0);
+	cr_expect_eq(gmi_stats->counted_pages, 16);
+}
+
+Test(cost, what_is_hot_costs_the_bus_once)
+{
+	sim = open_device(COUNTED);
+	char *p = filled(BYTES);
+	struct ds_mem_args all = {.dst = p, .bytes = BYTES, .stride = 64};
+
+	launched("touch_write", all);
+	cr_expect_eq(stats()->bus_bytes, BYTES);
+	cr_expect_eq(pages_in(p, BYTES, GM_DEVICE), BYTES / PAGE);
+	uint64_t link = stats()->link_ns;
+	cr_expect_geq(link, BYTES, "it moved over the link");
+	launched("touch_write", all);
+	cr_expect_eq(stats()->bus_bytes, BYTES);
+	cr_expect_eq(stats()->link_ns, link);
+}
+
+Test(cost, a_shared_page_table_has_no_faults)
+{
+	sim = open_device("gh200,mem=64M,workers=1,threshold=1000,granule=64K");
+	volatile char *p = filled(BYTES);
+
+	launched("touch_write", (struct ds_mem_args){.dst = (void *)p, .bytes = MIB, .stride = 64});
+	cr_expect_eq(stats()->faults, 0);
+	cr_expect_eq(stats()->fault_ns, 0);
+	cr_expect_eq(pages_in((void *)p, MIB, GM_DEVICE), MIB / PAGE, "moved by the counters");
+	uint64_t home = gmi_stats->d2h_bytes;
+	for (size_t i = 0; i < MIB; i += 64)
+		p[i] = 7;
+	cr_expect_eq(gmi_stats->d2h_bytes, home, "the CPU reaches it there");
+	cr_expect_eq(pages_in((void *)p, MIB, GM_DEVICE), MIB / PAGE);
+	launched("spin", (struct ds_mem_args){.value = 1});
+	cr_expect_eq(stats()->cpu_bus_bytes, MIB);
+}
+
+Test(cost, one_memory_moves_nothing)
+{
+	sim = open_device("mi300a,workers=1");
+	char *p = filled(BYTES);
+	uint64_t moved = gmi_stats->h2d_bytes + gmi_stats->d2h_bytes;
+
+	for (int i = 0; i < 3; i++)
+		launched("touch_write",
+			 (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = 64});
+	p[0] = 9;
+	cr_expect_eq(gmi_stats->h2d_bytes + gmi_stats->d2h_bytes, moved);
+	cr_expect_eq(stats()->faults, 0);
+}

@@ -1,5 +1,6 @@
 /* Policies by name: who follows which, and what each one moves. */
 #include "fake_dev.h"
+#include "core/care/counter.h"
 #include "core/page/thread.h"
 #include "core/rules/victims.h"
 #include "core/space/vm.h"
@@ -312,6 +313,25 @@ Test(policy, duplicate_placement_gives_readers_copies)
 		cr_assert(c);                                                                      \
 	} while (0)
 
+/* A granule of 2 MiB is hot by the sum; what of it was not used stays. */
+Test(policy, granules_of_counters_are_summed)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, "counted");
+	unsigned char *p = map(4 * MIB), c;
+	p = (unsigned char *)gm_align_up((uintptr_t)p, 2 * MIB);
+	memset(p, 4, 2 * MIB);
+	for (size_t at = 0; at < 2 * MIB; at += 65536)
+		cr_assert_eq(fake_read(&dev, p + at, &c), 0);
+	uint16_t accesses[GM_LEAVES] = {[3] = 128, [17] = 128};
+	gmi_counter_note((uintptr_t)p, dev.dev, accesses, (struct gm_counting){256, GM_LEAVES});
+	cr_expect_eq(where(p + 3 * 65536), GM_DEVICE);
+	cr_expect_eq(where(p + 17 * 65536), GM_DEVICE);
+	cr_expect_eq(where(p + 4 * 65536), GM_REMOTE);
+	cr_expect_eq(gmi_stats->counted_pages, 32);
+	close_all();
+}
+
 Test(policy, counted_placement_moves_pages_that_stay_hot)
 {
 	open_all(8 * MIB, 65536);
@@ -321,9 +341,18 @@ Test(policy, counted_placement_moves_pages_that_stay_hot)
 	cr_assert_eq(fake_read(&dev, p, &c), 0);
 	cr_assert_eq(fake_read(&dev, p + MIB, &c), 0);
 	cr_expect_eq(where(p), GM_REMOTE);
-	eventually(!fake_read(&dev, p, &c) && where(p) == GM_DEVICE);
+	uint16_t accesses[GM_LEAVES] = {100};
+	struct gm_counting how = {256, 1};
+	gmi_counter_note((uintptr_t)p, dev.dev, accesses, how);
+	gmi_counter_note((uintptr_t)p, dev.dev, accesses, how);
+	cr_expect_eq(where(p), GM_REMOTE, "200 of 256");
+	accesses[0] = 56;
+	accesses[16] = 255;
+	gmi_counter_note((uintptr_t)p, dev.dev, accesses, how);
+	cr_expect_eq(where(p), GM_DEVICE);
+	cr_assert_eq(fake_read(&dev, p, &c), 0);
 	cr_expect_eq(c, 4);
-	cr_expect_eq(where(p + MIB), GM_REMOTE, "touched once: not hot");
+	cr_expect_eq(where(p + MIB), GM_REMOTE, "one less than hot");
 	cr_expect_eq(gmi_stats->counted_pages, 16);
 	cr_expect_eq(*(volatile unsigned char *)p, 4);
 	cr_expect_eq(where(p), GM_HOST, "the CPU takes it back, and it is counted anew");
