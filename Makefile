@@ -86,7 +86,7 @@ $(call obj,$(filter devsim/%,$(CORE_SRC))): | $(BUILD)/gen/devices.inc
 
 $(BUILD)/libgmem.so: $(call obj,$(CORE_SRC) $(INIT_SRC)) core/libgmem.map
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,libgmem.so.$(ABI) -Wl,--version-script=core/libgmem.map \
-	    -Wl,-z,now,-Bsymbolic-functions -o $@ $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
+	    -Wl,-z,now,-Bsymbolic -o $@ $(call obj,$(CORE_SRC) $(INIT_SRC)) -lpthread
 	@ln -sf $(@F) $@.$(ABI) # what programs that were linked with it ask for
 
 # All of core with hidden symbols visible, for unit tests and the tool.
@@ -101,7 +101,7 @@ JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a
 $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so preload/libgmem_preload.map
 	@objcopy $(foreach f,memalign aligned_alloc valloc realloc,--redefine-sym $(f)=gmp_je_$(f)) \
 	    $$($(CC) -print-file-name=libjemalloc_pic.a) $(JEMALLOC_A)
-	$(call Q,LD )$(CC) $(LDFLAGS) -shared -static-libgcc -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs \
+	$(call Q,LD )$(CC) $(LDFLAGS) -shared -static-libgcc -Wl,-soname,libgmem_preload.so -Wl,--version-script=preload/libgmem_preload.map -Wl,-z,now,-z,defs,-Bsymbolic \
 	    $(WRAP) $(call runpath,$$ORIGIN:$$ORIGIN/..) -o $@ $(call obj,$(PRELOAD_SRC)) -L$(BUILD) -lgmem $(JEMALLOC_A) -lm -ldl -lpthread
 
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
@@ -174,7 +174,7 @@ SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.s
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
-	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms
+	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms check-relocations
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 check-scripts:
@@ -188,8 +188,10 @@ check-gcc check-clang: check-%:
 # The order of the folders, by the objects' symbols and the includes: scripts/rooms.txt.
 check-rooms: all
 	@scripts/check-rooms $(BUILD)
+check-relocations: all
+	@scripts/check-relocations.sh $(BUILD)/*.so $(BUILD)/omp/*.so
 compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/reproduce
-.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms compile-tests
+.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.

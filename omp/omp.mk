@@ -6,7 +6,7 @@ OMP_MODULE = $(BUILD)/omp/gmem-omp-device.so
 all: $(OMP_PLUGIN) $(OMP_MODULE)
 
 $(OMP_PLUGIN): $(call obj,$(OMP_SRC)) $(BUILD)/libgmem.so omp/plugin.map
-	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=omp/plugin.map -Wl,-z,now,-z,defs \
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=omp/plugin.map -Wl,-z,now,-z,defs,-Bsymbolic \
 	    $(call runpath,$$ORIGIN/..:$$ORIGIN/../..) -o $@ $(call obj,$(OMP_SRC)) -L$(BUILD) -lgmem -ldl -lpthread
 # What it calls of gmem-devsim (dev_region.h) is found when the device loads it.
 $(OMP_MODULE): $(BUILD)/omp/device.o $(BUILD)/omp/call_x86_64.o

@@ -31,14 +31,19 @@ void gmi_thread_signals(void)
 	gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
 }
 
-__thread bool gmi_signal_held;
+static __thread bool signal_held;
+
+void gmi_signal_hold(void)
+{
+	signal_held = true;
+}
 void (*gmi_release_hook)(void);
 
 void gmi_restore_signals(gm_sigmask old)
 {
 	gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
-	if (gm_unlikely(gmi_signal_held) && !(old & GMI_IN_CORE)) {
-		gmi_signal_held = false;
+	if (gm_unlikely(signal_held) && !(old & GMI_IN_CORE)) {
+		signal_held = false;
 		gmi_release_hook();
 	}
 }

@@ -181,11 +181,11 @@ GM_EXPORT void gmi_thread_signals(void);
 /*
  * SIGSEGV and its like stay open, so one that somebody sends may arrive while locks are held.
  * Whose mask has this bit (signal 33, which libc lets no program block) is inside core: the
- * handler keeps the signal, sets gmi_signal_held, and gmi_restore_signals() calls the hook when
+ * handler keeps the signal, calls gmi_signal_hold(), and gmi_restore_signals() calls the hook when
  * the thread is outside again.
  */
 #define GMI_IN_CORE (1ull << 32)
-GM_EXPORT extern __thread bool gmi_signal_held;
+GM_EXPORT void gmi_signal_hold(void);
 GM_EXPORT extern void (*gmi_release_hook)(void);
 /* for assertions: as gmi_block_signals() leaves it, or stricter */
 GM_EXPORT bool gmi_signals_blocked(void);

@@ -166,7 +166,8 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 	if (!synchronous && (blocked || in_core || gmi_self()->internal)) {
 		if (t->waiting & gmp_bit(sig))
 			gmp_leave_wait(t, uc->uc_mcontext.gregs);
-		gmi_signal_held |= in_core;
+		if (in_core)
+			gmi_signal_hold();
 		t->kept_out = true;
 		if (!nudge)
 			gmp_sig_hold(t, sig, info, in_core);

@@ -56,7 +56,8 @@ static inline int try_away(const void *p, size_t n)
 static inline void away(const void *p, size_t n)
 {
 	int r = try_away(p, n);
-	if (r && r != -ENODEV) { /* a fork child has no device until it asks for one */
+	/* a fork child has no device until it asks for one; what is pinned stays */
+	if (r && r != -ENODEV && r != -EBUSY) {
 		fprintf(stderr, "away(%p, %zu): %d\n", p, n, r);
 		exit(98);
 	}
