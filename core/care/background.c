@@ -80,11 +80,9 @@ static bool each_block(bool (*fn)(struct gm_block *b))
 	bool more = false;
 
 	gmi_lock(&gmc_registry_lock);
-	for (int i = 0; i < GM_MAX_AS; i++) {
+	gm_for_each_space (as) {
 		struct gm_block *b;
-		if (!gmc_spaces[i])
-			continue;
-		gm_for_each_block (gmc_spaces[i], b) {
+		gm_for_each_block (as, b) {
 			if (!gmi_trylock(&b->lock)) {
 				more = true;
 				continue;

@@ -16,8 +16,8 @@ static gm_bm count(struct gm_block_dev *bd, const uint16_t *accesses, struct gm_
 		}
 		for (unsigned i = g; sum >= how.threshold && i < g + how.granule_leaves; i++) {
 			if (bd->hits[i])
-				hot = gm_bm_or(hot, gm_bm_range(i * GM_LEAF_PAGES,
-								(i + 1) * GM_LEAF_PAGES));
+				gm_bm_add(&hot,
+					  gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
 			bd->hits[i] = 0;
 		}
 	}

@@ -26,9 +26,7 @@ static struct gm_choice policy(const struct gm_block *b)
 {
 	struct gm_choice strictest = {0};
 
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!b->dev[d])
-			continue;
+	gm_for_each_dev (b, d) {
 		struct gm_choice one = gm_policy_of(b->as->ctx[d], GM_POLICY_THRASH);
 		if (!strictest.def || one.def > strictest.def)
 			strictest = one;
@@ -40,9 +38,8 @@ static struct leaf *leaf_of(struct gm_block *b, unsigned i)
 {
 	unsigned order = 0;
 
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			order = gm_max(order, b->dev[d]->order);
+	gm_for_each_dev (b, d)
+		order = gm_max(order, b->dev[d]->order);
 	return &b->thrash->leaf[(i & ~0u << order) / GM_LEAF_PAGES];
 }
 
@@ -61,8 +58,7 @@ gm_bm gmc_thrash_kept(struct gm_block *b)
 
 	for (unsigned i = 0; i < GM_LEAVES; i++)
 		if (kept(leaf_of(b, i * GM_LEAF_PAGES), now, &left))
-			set = gm_bm_or(set,
-				       gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
+			gm_bm_add(&set, gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
 	return set;
 }
 
@@ -150,8 +146,8 @@ static void unpin(struct gm_block *b, struct leaf *l)
 	while (end < GM_LEAVES && !b->thrash->leaf[end].last_us)
 		end++; /* a larger granule has its record in its first leaf */
 	gm_bm set = gm_bm_andnot(gm_bm_range(n * GM_LEAF_PAGES, end * GM_LEAF_PAGES), b->pinned);
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && gmc_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))
+	gm_for_each_dev (b, d)
+		if (gmc_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))
 			return; /* the next time */
 	*l = (struct leaf){0};
 	b->thrash->npinned--;

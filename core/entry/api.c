@@ -40,9 +40,9 @@ static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 		return err;
 	const struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	if (bd && ctx->mode == GM_MMU_MODE_SHARE) /* mapped is all that there is */
-		wanted = gm_bm_andnot(wanted, bd->remote);
+		gm_bm_remove(&wanted, bd->remote);
 	else if (bd)
-		wanted = gm_bm_andnot(wanted, bd->valid);
+		gm_bm_remove(&wanted, bd->valid);
 	q->stayed += gm_bm_count(wanted);
 	GM_COUNT(prefetched_pages, gm_bm_count(gm_bm_andnot(todo, wanted)));
 	gmc_hint_follow(b, set);
@@ -198,8 +198,7 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 		gm_bm anon = gm_bm_andnot(set, b->adopted), untouched = gm_bm_zero();
 		gm_bm_for_each_run (&anon, first, end) {
 			gm_bm run = gm_bm_range(first, end);
-			untouched =
-				gm_bm_or(untouched, gm_bm_andnot(run, gmc_touched(b, first, end)));
+			gm_bm_add(&untouched, gm_bm_andnot(run, gmc_touched(b, first, end)));
 		}
 		for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 		     i = gm_bm_next(&set, i + 1, true))

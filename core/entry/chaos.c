@@ -1,6 +1,7 @@
 /* Which page is taken away next, and its change of place. See chaos.h. */
 #include "core/entry/chaos.h"
 #include "core/page/activate.h"
+#include "core/page/holders.h"
 #include "core/page/migrate.h"
 #include "core/space/range.h"
 #include "core/space/vm_int.h"
@@ -71,19 +72,16 @@ static gm_bm used(struct gm_as *as, uintptr_t va, unsigned first, unsigned end)
 {
 	const struct gm_block *b = gm_block_find(as, va);
 	unsigned char present[GM_PAGES_PER_BLOCK];
-	gm_bm set = gm_bm_zero(), ours = gm_bm_zero();
+	gm_bm set = gm_bm_zero();
 
 	if (!gm_sys3(SYS_mincore, va + (uintptr_t)first * GM_PAGE_BYTES,
 		     (size_t)(end - first) * GM_PAGE_BYTES, present))
 		for (unsigned i = first; i < end; i++)
 			if (present[i - first] & 1)
-				set = gm_bm_or(set, gm_bm_range(i, i + 1));
+				gm_bm_add(&set, gm_bm_page(i));
 	if (!b)
 		return set;
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			ours = gm_bm_or(ours, b->dev[d]->valid);
-	ours = gm_bm_or(ours, gm_bm_and(b->adopted, b->host));
+	gm_bm ours = gm_bm_or(gmc_on_devices(b), gm_bm_and(b->adopted, b->host));
 	return gm_bm_and(gm_bm_or(gm_bm_andnot(set, b->adopted), ours), gm_bm_range(first, end));
 }
 
@@ -129,8 +127,7 @@ static int place(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_whe
 		return -EFAULT;
 	bool write = where != GM_DUP && gm_bm_test(&b->prog_w, i);
 	unsigned first = i & ~((1u << bd->order) - 1);
-	gm_bm set = gm_bm_and(gm_bm_range(first, first + (1u << bd->order)),
-			      write ? b->prog_w : b->prog_r);
+	gm_bm set = gm_bm_and(gm_bm_page_of_order(first, bd->order), write ? b->prog_w : b->prog_r);
 	if (where == GM_REMOTE)
 		return gmc_map_remote(b, ctx, set, write);
 	gm_bm hint = b->read_mostly;

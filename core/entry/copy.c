@@ -24,18 +24,10 @@ struct piece {
 	size_t len;
 };
 
-static gm_bm pages_of(const struct piece *p)
-{
-	uintptr_t at = p->va % GM_BLOCK_BYTES;
-
-	return gm_bm_range((unsigned)(at >> GM_PAGE_SHIFT),
-			   (unsigned)((at + p->len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT));
-}
-
 static struct gm_ctx *holder(const struct gm_block *b, unsigned i)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && gm_bm_test(&b->dev[d]->valid, i))
+	gm_for_each_dev (b, d)
+		if (gm_bm_test(&b->dev[d]->valid, i))
 			return b->as->ctx[d];
 	return NULL;
 }
@@ -43,7 +35,7 @@ static struct gm_ctx *holder(const struct gm_block *b, unsigned i)
 /* Block locked: the part of one page, to or from `buf`, where its bytes are. */
 static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, bool write)
 {
-	unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+	unsigned i = gm_page_index(va);
 
 	if (gm_bm_test(&b->host, i)) {
 		/* Anonymous pages at their own VA: unadopted, so no device has taken them, and
@@ -85,7 +77,7 @@ static int place(struct gm_block *b, gm_bm set, struct gm_dev *dev)
 
 static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev *dev)
 {
-	gm_bm set = pages_of(p);
+	gm_bm set = gm_bm_of_range(gm_align_down(p->va, GM_BLOCK_BYTES), p->va, p->va + p->len);
 	int err;
 
 	do {

@@ -23,11 +23,11 @@
 static gm_bm granule(const struct gm_block *b, unsigned i)
 {
 	unsigned order = 0;
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && gm_bm_test(&b->dev[d]->valid, i))
+	gm_for_each_dev (b, d)
+		if (gm_bm_test(&b->dev[d]->valid, i))
 			order = gm_max(order, b->dev[d]->order);
 	unsigned first = i & ~((1u << order) - 1);
-	return gm_bm_range(first, first + (1u << order));
+	return gm_bm_page_of_order(first, order);
 }
 
 static bool allowed(const gm_bm *r, const gm_bm *w, unsigned i, bool write)
@@ -49,7 +49,7 @@ static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
 /* Block locked. Page i becomes accessible to the CPU. */
 static int bring_home(struct gm_block *b, unsigned i, bool write)
 {
-	gm_bm all = gm_bm_and(gm_bm_range(0, GM_PAGES_PER_BLOCK), b->managed);
+	gm_bm all = gm_bm_and(gm_bm_all(), b->managed);
 	gm_bm set = gmc_vmas_short(b->as) ? all
 					  : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
 	int err = gmc_migrate_to_cpu(b, set, write);
@@ -88,7 +88,7 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	if (!b)
 		return GM_CPU_NOT_OURS;
 	uint64_t start = gmi_now_ns();
-	unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+	unsigned i = gm_page_index(addr);
 	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
 	bool locked = lock_in_turn(b, i, write);
 	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
@@ -104,7 +104,7 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 		int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
 		away = away && gm_bm_test(&b->host, i);
 		if (!err && away)
-			gmc_thrash_moved(b, gm_bm_range(i, i + 1), GM_THRASH_CPU);
+			gmc_thrash_moved(b, gm_bm_page(i), GM_THRASH_CPU);
 		if (err)
 			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
@@ -131,7 +131,7 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 	for (uintptr_t va = gm_align_down(addr, GM_PAGE_BYTES); va < end && !err;
 	     va += GM_PAGE_BYTES) {
 		struct gm_block *b = gm_block_find(as, va);
-		unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+		unsigned i = gm_page_index(va);
 		if (!b) {
 			va = gm_align_down(va, GM_BLOCK_BYTES) + GM_BLOCK_BYTES - GM_PAGE_BYTES;
 			continue;
@@ -161,7 +161,7 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	if (refused)
 		return refused;
 	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
-	gm_bm page = gm_bm_range(i, i + 1);
+	gm_bm page = gm_bm_page(i);
 
 	if (!bd)
 		return -ENOMEM;
@@ -183,12 +183,11 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	/* its entry was forgotten, or it wants to write a copy: the whole device page again */
 	if (gm_bm_test(&have, i)) {
 		unsigned first = i & ~((1u << bd->order) - 1);
-		set = gm_bm_and(gm_bm_and(have, possible),
-				gm_bm_range(first, first + (1u << bd->order)));
+		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_page_of_order(first, bd->order));
 	} else {
 		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(b))
 						    : b->pinned;
-		possible = gm_bm_andnot(possible, gm_bm_andnot(kept, page));
+		gm_bm_remove(&possible, gm_bm_andnot(kept, page));
 		possible = remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
 		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << bd->order,
 				      .fault = page,
@@ -249,13 +248,13 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	bool merged = false;
 	err = -ENOMEM;
 	if (b) {
-		unsigned i = (addr >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+		unsigned i = gm_page_index(addr);
 		gmi_lock(&b->lock);
 		bool write = hint == GM_HINT_WRITE ||
 			     (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
 		err = serve(b, ctx, i, write, &merged);
 		if (!err && gm_unlikely(b->hints))
-			gmc_hint_follow(b, gm_bm_range(0, GM_PAGES_PER_BLOCK));
+			gmc_hint_follow(b, gm_bm_all());
 		/* while the lock keeps the device attached */
 		if (!err && !merged)
 			gmc_driver(dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, 0, 0, 1);

@@ -20,6 +20,7 @@
 #include "core/page/cpu_bus.h"
 #include "core/page/frame.h"
 #include "core/page/held.h"
+#include "core/page/holders.h"
 #include "core/page/mapping.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
@@ -59,9 +60,8 @@ bool gmc_fork_lock_block(struct gm_block *b)
 static gm_bm in_use(const struct gm_block *b)
 {
 	gm_bm s = b->adopted;
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			s = gm_bm_or(s, b->dev[d]->map_r);
+	gm_for_each_dev (b, d)
+		gm_bm_add(&s, b->dev[d]->map_r);
 	return s;
 }
 
@@ -69,8 +69,8 @@ static gm_bm in_use(const struct gm_block *b)
  * before. */
 static void bring_hidden_home(struct gm_block *b)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!b->dev[d] || b->as->ctx[d]->dev->aperture || gm_bm_empty(b->dev[d]->valid))
+	gm_for_each_dev (b, d) {
+		if (b->as->ctx[d]->dev->aperture || gm_bm_empty(b->dev[d]->valid))
 			continue;
 		int err = gmc_migrate_to_cpu(b, b->dev[d]->valid, true);
 		if (err)
@@ -83,12 +83,7 @@ static void bring_hidden_home(struct gm_block *b)
 
 static gm_bm span_in(const struct gm_block *b, const struct gm_span *s)
 {
-	if (s->lo >= b->va + GM_BLOCK_BYTES || s->hi <= b->va)
-		return gm_bm_zero();
-	unsigned first = s->lo <= b->va ? 0 : (unsigned)((s->lo - b->va) >> GM_PAGE_SHIFT);
-	unsigned end = (unsigned)gm_min((s->hi - b->va + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT,
-					(uintptr_t)GM_PAGES_PER_BLOCK);
-	return gm_bm_range(first, end);
+	return gm_block_pages(b, s->lo, s->hi);
 }
 
 static void stacks_leave_store(struct gm_block *b)
@@ -116,9 +111,8 @@ static void freeze(struct gm_block *b)
 {
 	stacks_leave_store(b);
 	bring_hidden_home(b);
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			gmc_dev_unmap(b, b->as->ctx[d], gm_bm_range(0, GM_PAGES_PER_BLOCK));
+	gm_for_each_dev (b, d)
+		gmc_dev_unmap(b, b->as->ctx[d], gm_bm_all());
 	gmc_bus_unmap(b, b->cpu_bus);
 	gmc_cpu_freeze(b);
 }
@@ -134,11 +128,8 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	bool any = false;
 
 	gmi_lock(&gmc_registry_lock);
-	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gmc_spaces[i];
+	gm_for_each_space (as) {
 		struct gm_block *b;
-		if (!as)
-			continue;
 		gmi_lock(&as->region_lock);
 		gm_for_each_block (as, b) {
 			/* Holders never wait for a second block, so any order will do: trylock,
@@ -158,11 +149,10 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	atomic_store_explicit(&fork_state.tid, gmi_gettid(), memory_order_relaxed);
 	__atomic_store_n(&fork_state.on, true, __ATOMIC_RELEASE);
 	if (any && !gm_sys2(SYS_pipe2, fork_state.pipe, O_CLOEXEC)) {
-		for (int i = 0; i < GM_MAX_AS; i++) {
+		gm_for_each_space (as) {
 			struct gm_block *b;
-			if (gmc_spaces[i])
-				gm_for_each_block (gmc_spaces[i], b)
-					freeze(b);
+			gm_for_each_block (as, b)
+				freeze(b);
 		}
 	}
 	GM_COUNT(forks, 1);
@@ -172,11 +162,8 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 static void unlock_all(void)
 {
 	__atomic_store_n(&fork_state.on, false, __ATOMIC_RELEASE);
-	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gmc_spaces[i];
+	gm_for_each_space (as) {
 		struct gm_block *b;
-		if (!as)
-			continue;
 		gmi_unlock(&as->sparse_lock);
 		gm_for_each_block (as, b)
 			gmi_unlock(&b->lock);
@@ -194,14 +181,10 @@ static void close_pipe_end(int *fd)
 
 static void thaw(struct gm_block *b)
 {
-	gm_bm any = gm_bm_zero();
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			any = gm_bm_or(any, b->dev[d]->valid);
 	gm_bm set = gm_bm_and(b->adopted, b->host);
-	gmc_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, any));
+	gmc_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, gmc_on_devices(b)));
 	stacks_return(b);
-	if (gmc_held_restore(b, gm_bm_range(0, GM_PAGES_PER_BLOCK)))
+	if (gmc_held_restore(b, gm_bm_all()))
 		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
 }
 
@@ -214,11 +197,10 @@ void gmi_fork_parent(void)
 		while (gm_sys3(SYS_read, fork_state.pipe[0], &c, 1) == -EINTR)
 			;
 		close_pipe_end(&fork_state.pipe[0]);
-		for (int i = 0; i < GM_MAX_AS; i++) {
+		gm_for_each_space (as) {
 			struct gm_block *b;
-			if (gmc_spaces[i])
-				gm_for_each_block (gmc_spaces[i], b)
-					thaw(b);
+			gm_for_each_block (as, b)
+				thaw(b);
 		}
 	}
 	gm_sigmask mask = fork_state.mask;
@@ -243,8 +225,8 @@ static int copy_run(struct gm_block *b, unsigned first, unsigned end)
 			gm_copy(to, gm_alias(b->as, b->va + i * GM_PAGE_BYTES), GM_PAGE_BYTES);
 			continue;
 		}
-		for (int d = 0; d < GM_MAX_DEV; d++) {
-			if (!b->dev[d] || !gm_bm_test(&b->dev[d]->valid, i))
+		gm_for_each_dev (b, d) {
+			if (!gm_bm_test(&b->dev[d]->valid, i))
 				continue;
 			struct gm_dev *dev = b->as->ctx[d]->dev;
 			uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[d], i) * GM_PAGE_BYTES;
@@ -259,7 +241,7 @@ static int copy_run(struct gm_block *b, unsigned first, unsigned end)
 
 static void privatise_block(struct gm_block *b)
 {
-	gm_bm all = gm_bm_range(0, GM_PAGES_PER_BLOCK);
+	gm_bm all = gm_bm_all();
 
 	gm_bm_for_each_run (&b->adopted, first, end) {
 		if (copy_run(b, first, end)) {
@@ -313,9 +295,8 @@ void gmi_fork_child(void)
 	fork_state.copied_bytes = 0;
 	gmc_activation_forked();
 	gmc_threads_forked();
-	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gmc_spaces[i])
-			forget_space(gmc_spaces[i]);
+	gm_for_each_space (as)
+		forget_space(as);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		gmc_devs[d] = NULL;
 	gmc_at_fork_run();

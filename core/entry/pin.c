@@ -16,7 +16,7 @@ static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
 {
 	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
 		struct gm_block *b = gm_block_find(as, va);
-		unsigned i = (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+		unsigned i = gm_page_index(va);
 		if (!b) {
 			if (write)
 				return false; /* to be adopted first */
@@ -39,14 +39,10 @@ static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 		struct gm_block *b = gmc_block_get(as, va);
 		if (!b)
 			return; /* no memory: the page is then only as safe as without adoption */
-		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT) & ~15u;
-		unsigned end =
-			hi - va >= GM_BLOCK_BYTES
-				? GM_PAGES_PER_BLOCK
-				: gm_min(((unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) | 15) + 1,
-					 GM_PAGES_PER_BLOCK);
 		bool locked = gmc_fork_lock_block(b);
-		gm_bm set = gm_bm_and(gm_bm_range(first, end), gm_bm_and(b->managed, b->prog_w));
+		gm_bm set = gm_block_pages(b, gm_align_down(lo, GM_LEAF_BYTES),
+					   gm_align_up(hi, GM_LEAF_BYTES));
+		set = gm_bm_and(set, gm_bm_and(b->managed, b->prog_w));
 		set = gm_bm_andnot(gm_bm_and(set, b->host), b->adopted);
 		/* Never under another call's hands: what a thread has pinned for reading may be
 		 * anonymous still. */
@@ -114,8 +110,7 @@ static bool all_pinned(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
 		struct gm_block *b = gm_block_find(as, va);
-		if (!b ||
-		    !gm_bm_test_relaxed(&b->pinned, (va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK))
+		if (!b || !gm_bm_test_relaxed(&b->pinned, gm_page_index(va)))
 			return false;
 	}
 	return true;
@@ -148,16 +143,12 @@ int gmi_pin_range(const void *p, size_t len, bool pin)
 	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi && !err;
 	     va += GM_BLOCK_BYTES) {
 		struct gm_block *b = gmc_block_get(as, va);
-		unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT);
-		unsigned end = hi - va >= GM_BLOCK_BYTES
-				       ? GM_PAGES_PER_BLOCK
-				       : (unsigned)((hi - 1 - va) >> GM_PAGE_SHIFT) + 1;
 		if (!b) {
 			err = -ENOMEM;
 			break;
 		}
 		bool locked = gmc_fork_lock_block(b);
-		err = pin_pages(b, gm_bm_and(gm_bm_range(first, end), b->managed), pin);
+		err = pin_pages(b, gm_bm_and(gm_block_pages(b, lo, hi), b->managed), pin);
 		if (locked)
 			gmi_unlock(&b->lock);
 	}
@@ -169,10 +160,9 @@ void gmi_adopt_pinned(void)
 {
 	gm_sigmask mask = gmi_block_signals();
 
-	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gmc_spaces[i];
+	gm_for_each_space (as) {
 		struct gm_block *b;
-		if (!as || !as->store.alias)
+		if (!as->store.alias)
 			continue;
 		gm_for_each_block (as, b) {
 			bool locked = gmc_fork_lock_block(b);

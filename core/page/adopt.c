@@ -9,7 +9,7 @@
 int gmc_adopt_on_host(struct gm_block *b, gm_bm set)
 {
 	gm_assert(gmc_cpu_ready());
-	set = gm_bm_andnot(set, b->adopted);
+	gm_bm_remove(&set, b->adopted);
 	gm_bm_for_each_run (&set, first, end) {
 		gm_bm run = gm_bm_range(first, end);
 		int err = gmc_protect_runs(b, run, run, gm_bm_zero());
@@ -23,7 +23,7 @@ int gmc_adopt_on_host(struct gm_block *b, gm_bm set)
 			err = gmc_cpu_adopt(b, first, end, true);
 		}
 		if (!err)
-			b->backed = gm_bm_or(b->backed, run);
+			gm_bm_add(&b->backed, run);
 		/* The hardware has READ (failed) or READ|WRITE (adopted) now; give it what the
 		 * program asked for. */
 		gm_bm_store(&b->cpu_r, gm_bm_andnot(b->cpu_r, run));

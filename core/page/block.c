@@ -57,14 +57,12 @@ void gm_block_check(struct gm_block *b)
 	gm_bm any = gm_bm_zero();
 
 	gm_assert(atomic_load_explicit(&b->lock.v, memory_order_relaxed) != 0);
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!b->dev[d])
-			continue;
+	gm_for_each_dev (b, d) {
 		gm_assert(gm_bm_empty(gm_bm_and(any, b->dev[d]->map_w)));
 		check_device(b, b->dev[d]);
 		gm_assert(
 			gm_bm_empty(gm_bm_and(any, gm_bm_and(b->dev[d]->valid, b->dev[d]->map_w))));
-		any = gm_bm_or(any, b->dev[d]->valid);
+		gm_bm_add(&any, b->dev[d]->valid);
 	}
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_r, b->prog_r)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_w, b->prog_w)));

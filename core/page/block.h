@@ -74,6 +74,16 @@ struct gm_block {
 	uint32_t splits;      /* VMA boundaries inside the block, part of as->vma_estimate */
 };
 
+/* The next device from d on that knows the block; GM_MAX_DEV: none. */
+static inline int gm_next_dev(const struct gm_block *b, int d)
+{
+	while (d < GM_MAX_DEV && !b->dev[d])
+		d++;
+	return d;
+}
+/* Each device that knows the block, by its index. */
+#define gm_for_each_dev(b, d)                                                                      \
+	for (int d = gm_next_dev((b), 0); d < GM_MAX_DEV; d = gm_next_dev((b), d + 1))
 /* The block's pages that [lo, hi) touches; none when it lies elsewhere. */
 static inline gm_bm gm_block_pages(const struct gm_block *b, uintptr_t lo, uintptr_t hi)
 {

@@ -71,7 +71,7 @@ int gmc_store_back(struct gm_block *b, gm_bm set)
 {
 	int err = 0;
 
-	set = gm_bm_andnot(set, b->backed);
+	gm_bm_remove(&set, b->backed);
 	gm_bm_for_each_run (&set, first, end)
 		err = err ? err
 			  : gmc_store_populate(b->as, gm_va_of(b, first), gm_bytes_of(end - first));
@@ -80,9 +80,7 @@ int gmc_store_back(struct gm_block *b, gm_bm set)
 
 int gmc_fetch_home(struct gm_block *b, gm_bm set)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!b->dev[d])
-			continue;
+	gm_for_each_dev (b, d) {
 		gm_bm here = gm_bm_and(set, b->dev[d]->valid);
 		if (gm_bm_empty(here))
 			continue;
@@ -96,9 +94,9 @@ int gmc_fetch_home(struct gm_block *b, gm_bm set)
 		GM_COUNT(d2h_bytes, gm_bytes_of(pages));
 		GM_COUNT(d2h_pages, pages);
 		GM_COUNT_SITE(b->site, d2h_bytes, gm_bytes_of(pages));
-		b->backed = gm_bm_or(b->backed, here);
-		b->host = gm_bm_or(b->host, here);
-		set = gm_bm_andnot(set, here);
+		gm_bm_add(&b->backed, here);
+		gm_bm_add(&b->host, here);
+		gm_bm_remove(&set, here);
 	}
 	return 0;
 }

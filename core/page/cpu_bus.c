@@ -13,20 +13,18 @@ gm_bm gmc_bus_stays(const struct gm_block *b)
 {
 	gm_bm stays = gm_bm_zero(), any = gm_bm_zero(), no = b->host;
 
-	for (int d = 0; d < GM_MAX_DEV; d++) {
+	gm_for_each_dev (b, d) {
 		const struct gm_block_dev *bd = b->dev[d];
 		const struct gm_ctx *ctx = b->as->ctx[d];
-		if (!bd)
-			continue;
-		no = gm_bm_or(no, gm_bm_and(any, bd->valid));
-		any = gm_bm_or(any, bd->valid);
+		gm_bm_add(&no, gm_bm_and(any, bd->valid));
+		gm_bm_add(&any, bd->valid);
 		if (!ctx->dev->aperture)
 			continue;
 		if ((ctx->mode == GM_MMU_MODE_SHARE ||
 		     gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->stays))
-			stays = gm_bm_or(stays, bd->valid);
+			gm_bm_add(&stays, bd->valid);
 		else if (b->hints)
-			stays = gm_bm_or(stays, gm_bm_and(bd->valid, b->hints->accessed_by_cpu));
+			gm_bm_add(&stays, gm_bm_and(bd->valid, b->hints->accessed_by_cpu));
 	}
 	return gm_bm_andnot(stays, no);
 }
@@ -55,21 +53,18 @@ void gmi_bus_settle(void)
 {
 	if (gm_likely(!atomic_load_explicit(&used, memory_order_relaxed)) || !gmi_opt.sample)
 		return;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
-	for (int i = 0; i < GM_MAX_AS; i++) {
+	gm_sigmask mask = gmc_registry_enter();
+
+	gm_for_each_space (as) {
 		struct gm_block *b;
-		if (!gmc_spaces[i])
-			continue;
-		gm_for_each_block (gmc_spaces[i], b) {
+		gm_for_each_block (as, b) {
 			gmi_lock(&b->lock);
 			if (!gm_bm_empty(b->cpu_bus))
 				settle(b, b->cpu_bus);
 			gmi_unlock(&b->lock);
 		}
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 }
 
 /* ---- mappings ---- */
@@ -95,7 +90,7 @@ static gm_bm bus_map_device(struct gm_block *b, const struct gm_dev *dev, gm_bm 
 				;
 			if (bus_map_run(b, dev, j, k))
 				break;
-			done = gm_bm_or(done, gm_bm_range(j, k));
+			gm_bm_add(&done, gm_bm_range(j, k));
 		}
 	return done;
 }
@@ -105,15 +100,14 @@ void gmc_bus_map(struct gm_block *b, gm_bm set)
 	gm_bm done = gm_bm_zero();
 
 	set = gm_bm_and(gm_bm_andnot(set, b->cpu_bus), gm_bm_and(gmc_bus_stays(b), b->adopted));
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			done = gm_bm_or(done, bus_map_device(b, b->as->ctx[d]->dev,
-							     gm_bm_and(set, b->dev[d]->valid)));
+	gm_for_each_dev (b, d)
+		gm_bm_add(&done,
+			  bus_map_device(b, b->as->ctx[d]->dev, gm_bm_and(set, b->dev[d]->valid)));
 	if (gm_bm_empty(done))
 		return;
 	atomic_store_explicit(&used, true, memory_order_relaxed);
 	gmc_report_collect(gmi_bus_settle);
-	b->cpu_bus = gm_bm_or(b->cpu_bus, done);
+	gm_bm_add(&b->cpu_bus, done);
 	if (gmc_protect_runs(b, done, b->prog_r, b->prog_w))
 		gmc_bus_unmap(b, done);
 	gmc_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());
@@ -128,7 +122,7 @@ int gmc_bus_unmap(struct gm_block *b, gm_bm set)
 		int err = gmc_cpu->adopt(b, first, end, false);
 		if (err)
 			return err;
-		b->cpu_bus = gm_bm_andnot(b->cpu_bus, gm_bm_range(first, end));
+		gm_bm_remove(&b->cpu_bus, gm_bm_range(first, end));
 	}
 	if (!gm_bm_empty(set))
 		gmc_cpu_note(b, gm_bm_zero(), gm_bm_zero(), gm_bm_zero());

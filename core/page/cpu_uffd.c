@@ -140,7 +140,7 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 
 	if (err)
 		return err;
-	b->unwatched = gm_bm_andnot(b->unwatched, run);
+	gm_bm_remove(&b->unwatched, run);
 	if (!watch(b, first, end)) {
 		if (!gmc_protect_runs(b, run, b->prog_r, b->prog_w))
 			return 0;
@@ -149,7 +149,7 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 		if (!present) /* it may be half open */
 			gm_sys_mprotect(va_at(b, first), len, PROT_NONE);
 	}
-	b->unwatched = gm_bm_or(b->unwatched, run);
+	gm_bm_add(&b->unwatched, run);
 	return 0;
 }
 
@@ -160,7 +160,7 @@ static int prog(struct gm_block *b, gm_bm set)
 
 static void settle(struct gm_block *b, unsigned i)
 {
-	gm_bm page = gm_bm_range(i, i + 1);
+	gm_bm page = gm_bm_page(i);
 
 	if (gm_bm_empty(watched(b, page)) || !gm_bm_test(&b->cpu_r, i))
 		return;

@@ -77,9 +77,9 @@ static gm_bm may_go(const struct wish *w, const struct gm_block_dev *bd)
 	if (bd->block != w->own)
 		return set;
 	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK; i += 1u << bd->order) {
-		gm_bm page = gm_bm_range(i, i + (1u << bd->order));
+		gm_bm page = gm_bm_page_of_order(i, bd->order);
 		if (!gm_bm_empty(gm_bm_and(w->keep, page)))
-			set = gm_bm_andnot(set, page);
+			gm_bm_remove(&set, page);
 	}
 	return set;
 }
@@ -117,7 +117,7 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 	for (struct gm_block_dev *bd = gmc_frame_lru_first(w->dev, &n); bd;
 	     bd = gmc_frame_lru_next(w->dev, &n)) {
 		unsigned first = n << bd->order;
-		gm_bm page = gm_bm_range(first, first + (1u << bd->order));
+		gm_bm page = gm_bm_page_of_order(first, bd->order);
 		if (bd->block == w->own && !gm_bm_empty(gm_bm_and(w->keep, page)))
 			continue;
 		if (!take(w, bd))
@@ -242,7 +242,7 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 			gmi_unlock(&dev->lock);
 		}
 		if (!err)
-			bd->evicted = gm_bm_or(bd->evicted, set);
+			gm_bm_add(&bd->evicted, set);
 		if (!err)
 			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 						  gm_bm_count(set) * GM_PAGE_BYTES,

@@ -91,7 +91,7 @@ void gmc_frames_drop(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 	for_each_device_page (&set, bd->order, i) {
 		unsigned n = i >> bd->order;
 		if (bd->frame[n] == GM_NO_FRAME ||
-		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_range(i, i + (1u << bd->order)))))
+		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_page_of_order(i, bd->order))))
 			continue;
 		gmc_frame_lru_gone(dev, bd->frame[n]);
 		gmi_phys_free(dev->phys, gm_bytes_of(bd->frame[n]), bd->order);

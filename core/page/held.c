@@ -22,12 +22,12 @@ void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 
 	for_each_held (b, h) {
 		if (pin) {
-			h->pins = gm_bm_andnot(h->pins, set);
+			gm_bm_remove(&h->pins, set);
 			continue;
 		}
 		gm_bm its = gm_bm_andnot(gm_bm_and(set, h->r), held);
-		h->pins = gm_bm_or(h->pins, its);
-		held = gm_bm_or(held, its);
+		gm_bm_add(&h->pins, its);
+		gm_bm_add(&held, its);
 	}
 	b->pinned =
 		pin ? gm_bm_or(b->pinned, set) : gm_bm_andnot(b->pinned, gm_bm_andnot(set, held));
@@ -38,15 +38,15 @@ static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 {
 	gm_bm loose = gm_bm_and(h->pins, set);
 
-	h->r = gm_bm_andnot(h->r, set);
-	h->w = gm_bm_andnot(h->w, set);
-	h->pins = gm_bm_andnot(h->pins, set);
+	gm_bm_remove(&h->r, set);
+	gm_bm_remove(&h->w, set);
+	gm_bm_remove(&h->pins, set);
 	for_each_held (b, other) {
 		gm_bm its = gm_bm_and(loose, other->r);
-		other->pins = gm_bm_or(other->pins, its);
-		loose = gm_bm_andnot(loose, its);
+		gm_bm_add(&other->pins, its);
+		gm_bm_remove(&loose, its);
 	}
-	b->pinned = gm_bm_andnot(b->pinned, loose);
+	gm_bm_remove(&b->pinned, loose);
 }
 
 void gmc_held_drop(struct gm_block *b, gm_bm set)
@@ -96,7 +96,7 @@ int gmc_held_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write
 	if (write && !gm_bm_test(&h->w, i))
 		return -EPERM;
 	unsigned order = b->dev[ctx->dev->index]->order, first = i >> order << order;
-	return enter(b, ctx, gm_bm_range(first, first + (1u << order)));
+	return enter(b, ctx, gm_bm_page_of_order(first, order));
 }
 
 int gmc_held_restore(struct gm_block *b, gm_bm set)
@@ -105,7 +105,7 @@ int gmc_held_restore(struct gm_block *b, gm_bm set)
 
 	for_each_held (b, h) {
 		gm_bm lost = gm_bm_andnot(gm_bm_and(set, h->r), b->dev[d_]->map_r);
-		lost = gm_bm_or(lost, gm_bm_andnot(gm_bm_and(set, h->w), b->dev[d_]->map_w));
+		gm_bm_add(&lost, gm_bm_andnot(gm_bm_and(set, h->w), b->dev[d_]->map_w));
 		if (!err && !gm_bm_empty(lost))
 			err = enter(b, b->as->ctx[d_], lost);
 	}
@@ -128,10 +128,10 @@ int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 	if (err)
 		return err;
 	struct gm_held *h = bd->held;
-	h->pins = gm_bm_or(h->pins, gm_bm_andnot(set, b->pinned));
-	h->r = gm_bm_or(h->r, set);
-	h->w = write ? gm_bm_or(h->w, set) : gm_bm_andnot(h->w, set);
-	b->pinned = gm_bm_or(b->pinned, set);
+	gm_bm_add(&h->pins, gm_bm_andnot(set, b->pinned));
+	gm_bm_add(&h->r, set);
+	gm_bm_assign(&h->w, set, write);
+	gm_bm_add(&b->pinned, set);
 	if (!write)
 		err = gmc_dev_write_protect(b, ctx, set);
 	if (!err)

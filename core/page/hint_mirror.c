@@ -17,14 +17,14 @@ void gmc_mirror_blank(struct gm_block *b, gm_bm set)
 {
 	struct gm_hints *h = b->hints;
 
-	b->read_mostly = gm_bm_andnot(b->read_mostly, set);
+	gm_bm_remove(&b->read_mostly, set);
 	if (!h)
 		return;
-	h->prefer_host = gm_bm_andnot(h->prefer_host, set);
-	h->accessed_by_cpu = gm_bm_andnot(h->accessed_by_cpu, set);
+	gm_bm_remove(&h->prefer_host, set);
+	gm_bm_remove(&h->accessed_by_cpu, set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
-		h->prefer_dev[d] = gm_bm_andnot(h->prefer_dev[d], set);
-		h->accessed_by[d] = gm_bm_andnot(h->accessed_by[d], set);
+		gm_bm_remove(&h->prefer_dev[d], set);
+		gm_bm_remove(&h->accessed_by[d], set);
 		for (unsigned i = gm_bm_next(&set, 0, true); h->attr[d] && i < GM_PAGES_PER_BLOCK;
 		     i = gm_bm_next(&set, i + 1, true))
 			h->attr[d][i] = 0;
@@ -34,21 +34,21 @@ void gmc_mirror_blank(struct gm_block *b, gm_bm set)
 int gmc_mirror_note(struct gm_block *b, gm_bm set, const struct gm_range_value *v)
 {
 	if (v->v[GM_SAID_READ_MOSTLY])
-		b->read_mostly = gm_bm_or(b->read_mostly, set);
+		gm_bm_add(&b->read_mostly, set);
 	if (!v->v[GM_SAID_PREFERRED] && !v->v[GM_SAID_ACCESSED_BY])
 		return 0;
 	struct gm_hints *h = mirror_of(b);
 	if (!h)
 		return -ENOMEM;
 	if (v->v[GM_SAID_PREFERRED] == GM_SAID_HOST)
-		h->prefer_host = gm_bm_or(h->prefer_host, set);
+		gm_bm_add(&h->prefer_host, set);
 	if (v->v[GM_SAID_ACCESSED_BY] & GM_SAID_BY(-1))
-		h->accessed_by_cpu = gm_bm_or(h->accessed_by_cpu, set);
+		gm_bm_add(&h->accessed_by_cpu, set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		if (v->v[GM_SAID_PREFERRED] == GM_SAID_DEVICE(d))
-			h->prefer_dev[d] = gm_bm_or(h->prefer_dev[d], set);
+			gm_bm_add(&h->prefer_dev[d], set);
 		if (v->v[GM_SAID_ACCESSED_BY] & GM_SAID_BY((int)d))
-			h->accessed_by[d] = gm_bm_or(h->accessed_by[d], set);
+			gm_bm_add(&h->accessed_by[d], set);
 	}
 	return 0;
 }
@@ -103,7 +103,7 @@ void gmc_hint_follow(struct gm_block *b, gm_bm set)
 		if (!ctx || gm_bm_empty(want))
 			continue;
 		if (b->dev[d])
-			want = gm_bm_andnot(want, b->dev[d]->map_r);
+			gm_bm_remove(&want, b->dev[d]->map_r);
 		gm_bm w = gm_bm_and(want, b->prog_w),
 		      r = gm_bm_and(gm_bm_andnot(want, w), b->prog_r);
 		if (!gm_bm_empty(w))
@@ -120,7 +120,7 @@ int gmc_hint_release(struct gm_block *b, gm_bm set)
 {
 	int err = gmc_bus_unmap(b, gm_bm_andnot(gm_bm_and(set, b->cpu_bus), gmc_bus_stays(b)));
 
-	set = gm_bm_andnot(set, b->pinned); /* gm_as_map pins, too */
+	gm_bm_remove(&set, b->pinned); /* gm_as_map pins, too */
 	for (unsigned d = 0; d < GM_MAX_DEV && !err; d++)
 		if (b->dev[d])
 			err = gmc_dev_unmap(b, b->as->ctx[d],

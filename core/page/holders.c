@@ -9,16 +9,15 @@ gm_bm gmc_on_devices(const struct gm_block *b)
 {
 	gm_bm any = gm_bm_zero();
 
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			any = gm_bm_or(any, b->dev[d]->valid);
+	gm_for_each_dev (b, d)
+		gm_bm_add(&any, b->dev[d]->valid);
 	return any;
 }
 
 int gmc_quiet_devices(struct gm_block *b, int self, gm_bm gone, gm_bm readonly)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		if (!b->dev[d] || d == self)
+	gm_for_each_dev (b, d) {
+		if (d == self)
 			continue;
 		int err = 0;
 		if (!gm_bm_empty(gone) && gm_inject(GM_INJ_UNMAP))
@@ -37,8 +36,8 @@ int gmc_quiet_devices(struct gm_block *b, int self, gm_bm gone, gm_bm readonly)
 
 void gmc_drop_copies(struct gm_block *b, int self, gm_bm set)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && d != self && !gm_bm_empty(gm_bm_and(b->dev[d]->valid, set)))
+	gm_for_each_dev (b, d)
+		if (d != self && !gm_bm_empty(gm_bm_and(b->dev[d]->valid, set)))
 			gmc_set_valid(b, b->as->ctx[d], gm_bm_andnot(b->dev[d]->valid, set));
 }
 

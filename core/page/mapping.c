@@ -14,11 +14,11 @@
 /* Every trace of `set` outside the host goes. */
 static void forget_devices(struct gm_block *b, gm_bm set)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && gmc_dev_unmap(b, b->as->ctx[d], set))
+	gm_for_each_dev (b, d)
+		if (gmc_dev_unmap(b, b->as->ctx[d], set))
 			gm_log(GM_LOG_ERROR, "device %d cannot unmap memory that is gone, at %lx",
 			       d, b->va);
-	b->cpu_bus = gm_bm_andnot(b->cpu_bus, set); /* the VA has been mapped anew */
+	gm_bm_remove(&b->cpu_bus, set); /* the VA has been mapped anew */
 	gmc_drop_copies(b, -1, set);
 }
 
@@ -28,9 +28,9 @@ void gmc_block_drop(struct gm_block *b, gm_bm set)
 	gm_bm backed = gm_bm_and(b->backed, set);
 	gm_bm_for_each_run (&backed, first, end)
 		gmc_store_punch(b->as, gm_va_of(b, first), gm_bytes_of(end - first));
-	b->backed = gm_bm_andnot(b->backed, set);
-	b->adopted = gm_bm_andnot(b->adopted, set);
-	b->pinned = gm_bm_andnot(b->pinned, set);
+	gm_bm_remove(&b->backed, set);
+	gm_bm_remove(&b->adopted, set);
+	gm_bm_remove(&b->pinned, set);
 	gmc_held_drop(b, set);
 	gm_bm_store(&b->host, gm_bm_or(b->host, set));
 	gmc_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
@@ -64,9 +64,9 @@ static int leave_store(struct gm_block *b, gm_bm set, bool copy, gm_bm *done)
 			gm_bm run = gm_bm_range(i, j), backed = gm_bm_and(b->backed, run);
 			gm_bm_for_each_run (&backed, f, e)
 				gmc_store_punch(b->as, gm_va_of(b, f), gm_bytes_of(e - f));
-			b->backed = gm_bm_andnot(b->backed, run);
-			b->adopted = gm_bm_andnot(b->adopted, run);
-			*done = gm_bm_or(*done, run);
+			gm_bm_remove(&b->backed, run);
+			gm_bm_remove(&b->adopted, run);
+			gm_bm_add(done, run);
 			gmc_cpu_note(b, run, b->prog_r, b->prog_w);
 		}
 	}
@@ -76,7 +76,7 @@ static int leave_store(struct gm_block *b, gm_bm set, bool copy, gm_bm *done)
 int gmc_block_forget(struct gm_block *b, struct gm_ctx *ctx)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	int err = gmc_dev_unmap(b, ctx, gm_bm_range(0, GM_PAGES_PER_BLOCK));
+	int err = gmc_dev_unmap(b, ctx, gm_bm_all());
 
 	if (err)
 		return err;
@@ -131,16 +131,16 @@ int gmc_block_set_prog(struct gm_block *b, gm_bm set, int prot, bool managed, bo
 	if (err)
 		return err;
 	gm_bm old_r = b->prog_r, old_w = b->prog_w, old_managed = b->managed;
-	b->prog_r = r ? gm_bm_or(b->prog_r, set) : gm_bm_andnot(b->prog_r, set);
-	b->prog_w = w ? gm_bm_or(b->prog_w, set) : gm_bm_andnot(b->prog_w, set);
-	b->managed = managed ? gm_bm_or(b->managed, set) : gm_bm_andnot(b->managed, set);
+	gm_bm_assign(&b->prog_r, set, r);
+	gm_bm_assign(&b->prog_w, set, w);
+	gm_bm_assign(&b->managed, set, managed);
 	if (quiet) {
 		gmc_cpu_note(b, set, b->prog_r, b->prog_w);
 	} else {
 		struct gm_places at;
 		gmc_places(b, &at);
 		gm_bm can_r = gm_bm_and(b->prog_r, b->host), can_w = gm_bm_and(b->prog_w, b->host);
-		can_w = gm_bm_andnot(can_w, at.in[GM_DUP]);
+		gm_bm_remove(&can_w, at.in[GM_DUP]);
 		err = gmc_cpu_prog(b, set);
 		gm_bm lose = gm_bm_and(set, gm_bm_or(gm_bm_andnot(b->cpu_r, can_r),
 						     gm_bm_andnot(b->cpu_w, can_w)));

@@ -59,9 +59,9 @@ static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm *ze
 	gm_bm anon = gm_bm_and(gm_bm_andnot(copy, b->adopted), b->host);
 	gm_bm_for_each_run (&anon, first, end) {
 		gm_bm untouched = gm_bm_andnot(gm_bm_range(first, end), gmc_touched(b, first, end));
-		anon = gm_bm_andnot(anon, untouched);
-		copy = gm_bm_andnot(copy, untouched);
-		*zero = gm_bm_or(*zero, untouched);
+		gm_bm_remove(&anon, untouched);
+		gm_bm_remove(&copy, untouched);
+		gm_bm_add(zero, untouched);
 	}
 	/* What only another device has goes through the host store. */
 	int err = gmc_fetch_home(b, gm_bm_andnot(copy, b->host));
@@ -157,7 +157,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 				  memory_order_relaxed);
 	atomic_fetch_add_explicit(&gmi_stats->dev[d].h2d_bytes, gm_bytes_of(pages),
 				  memory_order_relaxed);
-	bd->evicted = gm_bm_andnot(bd->evicted, gets);
+	gm_bm_remove(&bd->evicted, gets);
 	GM_COUNT(h2d_bytes, gm_bytes_of(pages));
 	gmi_self()->h2d_bytes += gm_bytes_of(pages);
 	GM_COUNT(h2d_pages, pages);
@@ -189,7 +189,7 @@ static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool wri
 	err = gmc_bus_unmap(b, gm_bm_or(p.revoke, p.protect));
 	if (!err)
 		err = to_remote(b, ctx, &p);
-	p.revoke = gm_bm_andnot(p.revoke, p.map_remote); /* those are on the host now, and stay */
+	gm_bm_remove(&p.revoke, p.map_remote); /* those are on the host now, and stay */
 	if (err)
 		gmc_cpu_give_back(b, set);
 	else
@@ -230,9 +230,9 @@ static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, boo
 	bool counted = asked && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted;
 	if (!ctx->dev->phys ||
 	    (ctx->mode == GM_MMU_MODE_SHARE && !counted)) /* works on the host's memory */
-		pinned = gm_bm_range(0, GM_PAGES_PER_BLOCK);
+		pinned = gm_bm_all();
 	else if (!asked)
-		pinned = gm_bm_or(pinned, stays_by_policy(b, ctx));
+		gm_bm_add(&pinned, stays_by_policy(b, ctx));
 	set = gm_bm_and(gmc_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
 	int err = to_device(b, ctx, set, write, pinned);
 	/* out of VMAs in spite of the budget: a uniform block needs the fewest */

@@ -5,15 +5,13 @@ void gmc_places(const struct gm_block *b, struct gm_places *out)
 {
 	gm_bm any = gm_bm_zero(), several = gm_bm_zero(), remote = gm_bm_zero();
 
-	for (int d = 0; d < GM_MAX_DEV; d++) {
+	gm_for_each_dev (b, d) {
 		const struct gm_block_dev *bd = b->dev[d];
-		if (!bd)
-			continue;
-		several = gm_bm_or(several, gm_bm_and(any, bd->valid));
-		any = gm_bm_or(any, bd->valid);
-		remote = gm_bm_or(remote, bd->remote);
+		gm_bm_add(&several, gm_bm_and(any, bd->valid));
+		gm_bm_add(&any, bd->valid);
+		gm_bm_add(&remote, bd->remote);
 	}
-	remote = gm_bm_andnot(remote, any);
+	gm_bm_remove(&remote, any);
 	out->in[GM_DUP] = gm_bm_or(several, gm_bm_and(b->host, any));
 	out->in[GM_DEVICE] = gm_bm_andnot(any, out->in[GM_DUP]);
 	out->in[GM_REMOTE] = remote;
@@ -28,8 +26,8 @@ static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(by_action); i++)
 		if (t.act >> i & 1)
-			*by_action[i] = gm_bm_or(*by_action[i], s);
-	p->next[t.next] = gm_bm_or(p->next[t.next], s);
+			gm_bm_add(by_action[i], s);
+	gm_bm_add(&p->next[t.next], s);
 }
 
 static bool replicates(const struct gm_ctx *ctx)
@@ -44,10 +42,9 @@ static gm_bm duplicated(const struct gm_block *b, int dev)
 {
 	gm_bm dup = b->read_mostly;
 
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d] && replicates(b->as->ctx[d]))
-			dup = gm_bm_or(dup, d == dev ? gm_bm_range(0, GM_PAGES_PER_BLOCK)
-						     : b->dev[d]->valid);
+	gm_for_each_dev (b, d)
+		if (replicates(b->as->ctx[d]))
+			gm_bm_add(&dup, d == dev ? gm_bm_all() : b->dev[d]->valid);
 	return dup;
 }
 

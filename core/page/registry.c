@@ -20,6 +20,14 @@ void gmc_registry_leave(gm_sigmask mask)
 	gmi_restore_signals(mask);
 }
 
+struct gm_as *gmc_registry_next(unsigned slot)
+{
+	for (; slot < GM_MAX_AS; slot++)
+		if (gmc_spaces[slot])
+			return gmc_spaces[slot];
+	return NULL;
+}
+
 int gmc_registry_slot(void)
 {
 	for (int slot = 0; slot < GM_MAX_AS; slot++)

@@ -128,6 +128,12 @@ struct gm_dev *gmc_dev_by_hnid(int hnid);
 int gmc_registry_slot(void);
 void gmc_registry_add(struct gm_as *as, unsigned slot);
 
+/* The first space in slot `slot` or behind it; NULL: no more. */
+struct gm_as *gmc_registry_next(unsigned slot);
+/* Each space. Those without the registry's lock must know that none is destroyed meanwhile. */
+#define gm_for_each_space(as)                                                                      \
+	for (struct gm_as *as = gmc_registry_next(0); (as);                                        \
+	     (as) = gmc_registry_next((as)->slot + 1))
 /* Every block that exists, newest first. The list only grows (under the region lock): safe to
  * walk without it. */
 #define gm_for_each_block(as, b)                                                                   \

@@ -68,8 +68,8 @@ int gmc_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 	gm_bm have = gm_bm_not(gm_bm_or(gm_bm_andnot(r, b->cpu_r), gm_bm_andnot(w, b->cpu_w)));
 	int err = gmc_cpu->raise(b, gm_bm_andnot(set, have), r, w);
 	if (!err) {
-		gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
-		gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
+		gm_bm_store(&b->cpu_r, gm_bm_merge(b->cpu_r, set, r));
+		gm_bm_store(&b->cpu_w, gm_bm_merge(b->cpu_w, set, w));
 	}
 	recount_splits(b);
 	return err;
@@ -77,8 +77,8 @@ int gmc_cpu_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 
 void gmc_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
-	gm_bm_store(&b->cpu_r, gm_bm_or(gm_bm_andnot(b->cpu_r, set), gm_bm_and(r, set)));
-	gm_bm_store(&b->cpu_w, gm_bm_or(gm_bm_andnot(b->cpu_w, set), gm_bm_and(w, set)));
+	gm_bm_store(&b->cpu_r, gm_bm_merge(b->cpu_r, set, r));
+	gm_bm_store(&b->cpu_w, gm_bm_merge(b->cpu_w, set, w));
 	recount_splits(b);
 }
 
@@ -86,7 +86,7 @@ int gmc_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present
 {
 	int err = gmc_cpu->adopt(b, first, end, present);
 	if (!err)
-		b->adopted = gm_bm_or(b->adopted, gm_bm_range(first, end));
+		gm_bm_add(&b->adopted, gm_bm_range(first, end));
 	return err;
 }
 
@@ -206,9 +206,9 @@ int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 					       .len = (end - first) * GM_PAGE_BYTES});
 	int err = gmc_ops_flush(&o);
 	if (!err) {
-		bd->map_r = gm_bm_andnot(bd->map_r, set);
-		bd->map_w = gm_bm_andnot(bd->map_w, set);
-		bd->remote = gm_bm_andnot(bd->remote, set);
+		gm_bm_remove(&bd->map_r, set);
+		gm_bm_remove(&bd->map_w, set);
+		gm_bm_remove(&bd->remote, set);
 	}
 	return err;
 }
@@ -226,7 +226,7 @@ int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 					       .len = (end - first) * GM_PAGE_BYTES});
 	int err = gmc_ops_flush(&o);
 	if (!err)
-		bd->map_w = gm_bm_andnot(bd->map_w, set);
+		gm_bm_remove(&bd->map_w, set);
 	return err;
 }
 
@@ -270,13 +270,13 @@ int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool
 					   .attr = gm_attr_of(b, ctx->dev->index, i)});
 	}
 	int err = gmc_ops_flush(&o);
-	bd->map_r = gm_bm_or(bd->map_r, set);
+	gm_bm_add(&bd->map_r, set);
 	if (err) {
 		/* the driver may have entered some of them before it failed */
 		gmc_dev_unmap(b, ctx, set);
 		return err;
 	}
-	bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), gm_bm_and(w, set));
-	bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
+	bd->map_w = gm_bm_merge(bd->map_w, set, w);
+	gm_bm_assign(&bd->remote, set, host);
 	return 0;
 }

@@ -200,7 +200,7 @@ static void punch_stale(struct gm_block *b)
 	gm_bm_for_each_run (&stale, first, end)
 		gmc_store_punch(b->as, b->va + first * GM_PAGE_BYTES,
 				(end - first) * GM_PAGE_BYTES);
-	b->backed = gm_bm_andnot(b->backed, stale);
+	gm_bm_remove(&b->backed, stale);
 	recount(b);
 }
 

@@ -84,14 +84,7 @@ gm_bm gmc_pinned_by_threads(uintptr_t va)
 		for (unsigned i = 0; i < n; i++) {
 			uintptr_t lo = atomic_load_explicit(&t->pin[i].lo, memory_order_relaxed);
 			uintptr_t hi = atomic_load_explicit(&t->pin[i].hi, memory_order_relaxed);
-			if (hi <= va || lo >= va + GM_BLOCK_BYTES)
-				continue;
-			unsigned first = lo <= va ? 0 : (unsigned)((lo - va) >> GM_PAGE_SHIFT);
-			unsigned end = hi >= va + GM_BLOCK_BYTES
-					       ? GM_PAGES_PER_BLOCK
-					       : (unsigned)((hi - va + GM_PAGE_BYTES - 1) >>
-							    GM_PAGE_SHIFT);
-			pinned = gm_bm_or(pinned, gm_bm_range(first, end));
+			gm_bm_add(&pinned, gm_bm_of_range(va, lo, hi));
 		}
 	}
 	return pinned;

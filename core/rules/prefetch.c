@@ -17,7 +17,7 @@ static gm_bm grow(gm_bm set, unsigned pages)
 		return out;
 	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;) {
 		unsigned first = i / pages * pages;
-		out = gm_bm_or(out, gm_bm_range(first, first + pages));
+		gm_bm_add(&out, gm_bm_range(first, first + pages));
 		i = gm_bm_next(&set, first + pages, true);
 	}
 	return out;
@@ -65,7 +65,7 @@ static gm_bm dense_subtrees(gm_bm fault, gm_bm have, gm_bm all, unsigned percent
 		add_pairs(all_n, subtrees);
 		for (unsigned i = 0; i < subtrees; i++)
 			if (fault_n[i] && have_n[i] * 100 > all_n[i] * percent)
-				out = gm_bm_or(out, gm_bm_range(i * pages, (i + 1) * pages));
+				gm_bm_add(&out, gm_bm_range(i * pages, (i + 1) * pages));
 	}
 	return out;
 }
@@ -82,8 +82,7 @@ gm_bm gmi_prefetch(enum gm_prefetch_kind kind, unsigned percent, size_t page_byt
 	want = gm_bm_and(want, possible);
 	if (kind == GM_PREFETCH_TREE) {
 		gm_bm have = gm_bm_or(resident, want);
-		want = gm_bm_or(want,
-				dense_subtrees(fault, have, gm_bm_or(possible, have), percent));
+		gm_bm_add(&want, dense_subtrees(fault, have, gm_bm_or(possible, have), percent));
 	}
 	return gm_bm_or(fault, gm_bm_andnot(gm_bm_and(want, possible), resident));
 }

@@ -10,7 +10,7 @@ static gm_bm device_page(const struct gm_victims *in, unsigned i)
 {
 	unsigned first = i & ~0u << in->order;
 
-	return gm_bm_range(first, first + (1u << in->order));
+	return gm_bm_page_of_order(first, in->order);
 }
 
 gm_bm gmc_victims_one_page(const struct gm_victims *in)
@@ -48,7 +48,7 @@ gm_bm gmc_victims_tree(const struct gm_victims *in)
 		gm_bm tree = gm_bm_range(first, first + pages);
 		unsigned stay = gm_bm_count(gm_bm_and(tree, gm_bm_andnot(in->valid, out)));
 		if (stay * 100 < gm_bm_count(gm_bm_and(tree, in->part)) * in->percent)
-			out = gm_bm_or(out, gm_bm_and(tree, in->may));
+			gm_bm_add(&out, gm_bm_and(tree, in->may));
 	}
 	return out;
 }

@@ -52,8 +52,8 @@ int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **out)
 		return -EINVAL;
 	size_t bytes = end - begin, span = begin ? bytes : bytes + GM_BLOCK_BYTES;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (begin ? MAP_FIXED_NOREPLACE : 0);
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	char *p = gm_sys_mmap((void *)begin, span, PROT_NONE, flags, -1, 0);
 	int err = gm_is_err(p) ? gm_err(p) : 0;
 	if (!err) {
@@ -66,8 +66,7 @@ int gm_as_create(uint64_t begin, uint64_t end, struct gm_as **out)
 		if (err)
 			gm_sys_munmap((void *)base, bytes);
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }
 
@@ -75,8 +74,8 @@ struct gm_as *gm_as_default(void)
 {
 	if (default_as)
 		return default_as;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	uintptr_t base;
 	size_t bytes;
 	struct gm_as *as;
@@ -86,8 +85,7 @@ struct gm_as *gm_as_default(void)
 		else
 			__atomic_store_n(&default_as, as, __ATOMIC_RELEASE);
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return default_as;
 }
 
@@ -109,8 +107,8 @@ int gm_as_destroy(struct gm_as *as)
 		return -EDEADLK;
 	if (!as || as == default_as)
 		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	int err = as->sparse ? -EBUSY : 0; /* in a fork child, where no device is attached */
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (as->ctx[d])
@@ -130,8 +128,7 @@ int gm_as_destroy(struct gm_as *as)
 			gmi_free(as->ctx_room[d], sizeof *as->ctx_room[d]);
 		gmi_free(as, sizeof *as);
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }
 

@@ -38,12 +38,10 @@ void gmc_launch_done(struct gm_dev *dev)
 {
 	if (gm_likely(!gmc_policy_copies()))
 		return;
-	gm_sigmask mask = gmi_block_signals();
+	gm_sigmask mask = gmc_registry_enter();
 
-	gmi_lock(&gmc_registry_lock);
-	for (int i = 0; i < GM_MAX_AS; i++) {
-		struct gm_as *as = gmc_spaces[i];
-		struct gm_ctx *ctx = as ? as->ctx[dev->index] : NULL;
+	gm_for_each_space (as) {
+		struct gm_ctx *ctx = as->ctx[dev->index];
 		struct gm_block *b;
 		if (!ctx || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->home_after_launch)
 			continue;
@@ -58,8 +56,7 @@ void gmc_launch_done(struct gm_dev *dev)
 				       -err);
 		}
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 }
 
 /* Contexts are never freed before their space is: a fault that comes too late still finds one
@@ -109,8 +106,8 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 
 	if (err)
 		return err;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	if (as->ctx[dev->index])
 		err = gmc_fail(-EEXIST, "driver \"%s\" is attached to this space already",
 			       gmc_dev_name(dev));
@@ -121,8 +118,7 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 		err = attach(as, dev, mode);
 	if (!err && out)
 		*out = as->ctx[dev->index];
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	if (!err)
 		gmc_cpu_start();
 	if (!err)
@@ -154,15 +150,14 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 		return -EDEADLK;
 	if (!as || !dev)
 		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	struct gm_ctx *ctx = as->ctx[dev->index];
 	int err = !ctx ? -ENOENT : ctx->nsparse ? -EBUSY : gmc_ctx_bring_home(ctx);
 	if (!err)
 		leave(as, ctx);
 	else if (ctx)
 		atomic_store(&ctx->refuse, 0);
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }

@@ -45,22 +45,20 @@ bool gmc_bo_alive(const struct gm_bo *bo)
 /* Some space that the device is attached to: drivers copy by it. Registry lock held. */
 static struct gm_ctx *any_ctx(const struct gm_dev *dev)
 {
-	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
-			return gmc_spaces[i]->ctx[dev->index];
+	gm_for_each_space (each)
+		if (each->ctx[dev->index])
+			return each->ctx[dev->index];
 	return NULL;
 }
 
 static int by_driver(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void *host, size_t len)
 {
-	gm_sigmask mask = gmi_block_signals();
+	gm_sigmask mask = gmc_registry_enter();
 
-	gmi_lock(&gmc_registry_lock);
 	struct gm_ctx *ctx = any_ctx(dev);
 	struct gm_op op = {.kind = (uint8_t)kind, .pa = pa, .host = host, .len = len};
 	int err = ctx ? gmc_ops_send(ctx, &op, 1) : -ENODEV;
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }
 
@@ -145,14 +143,12 @@ int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes)
 /* The device keeps its memory (n 1) or may lose it again (-1). 0, -ENODEV */
 static int keep(struct gm_dev *dev, int n)
 {
-	gm_sigmask mask = gmi_block_signals();
+	gm_sigmask mask = gmc_registry_enter();
 
-	gmi_lock(&gmc_registry_lock);
 	int err = dev->phys ? 0 : -ENODEV;
 	if (!err)
 		dev->nbos += (unsigned)n;
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }
 

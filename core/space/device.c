@@ -18,9 +18,9 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 
 	if (err)
 		return err;
-	gm_sigmask mask = gmi_block_signals();
+	gm_sigmask mask = gmc_registry_enter();
 	err = -ENOSPC;
-	gmi_lock(&gmc_registry_lock);
+
 	for (unsigned i = 0; i < GM_MAX_DEV && err == -ENOSPC; i++) {
 		if (gmc_devs[i])
 			continue;
@@ -43,8 +43,7 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 		}
 		gmc_devs[i] = *out = dev;
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	if (err == -ENOSPC)
 		gmc_fail(err, "there are %d devices already, which is the most", GM_MAX_DEV);
 	return err;
@@ -70,17 +69,16 @@ int gm_dev_destroy(struct gm_dev *dev)
 		return -EDEADLK;
 	if (!dev)
 		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
+	gm_sigmask mask = gmc_registry_enter();
 	int err = -EBUSY;
-	gmi_lock(&gmc_registry_lock);
+
 	if (!dev->attached && !dev->nbos) {
 		err = 0;
 		gmc_devs[dev->index] = NULL;
 		forget_physmem(dev);
 		gmi_free(dev, sizeof *dev);
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }
 
@@ -118,21 +116,20 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid)
 		return -EDEADLK;
 	if (!dev || dev->hnid < 0 || dev->hnid != hnid)
 		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	int err = dev->nbos ? -EBUSY : 0;
-	for (int i = 0; i < GM_MAX_AS && !err; i++)
-		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
-			err = gmc_ctx_bring_home(gmc_spaces[i]->ctx[dev->index]);
+	gm_for_each_space (each)
+		if (!err && each->ctx[dev->index])
+			err = gmc_ctx_bring_home(each->ctx[dev->index]);
 	if (!err) {
 		forget_physmem(dev);
 		dev->hnid = -1;
 	}
-	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
-			atomic_store(&gmc_spaces[i]->ctx[dev->index]->refuse, 0);
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gm_for_each_space (each)
+		if (each->ctx[dev->index])
+			atomic_store(&each->ctx[dev->index]->refuse, 0);
+	gmc_registry_leave(mask);
 	return err;
 }
 
@@ -159,8 +156,8 @@ int gm_query_hnode(int hnid, struct gm_hnode_info *info)
 		return -EDEADLK;
 	if (!info)
 		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	const struct gm_dev *dev = gmc_dev_by_hnid(hnid);
 	if (dev) {
 		const struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
@@ -175,7 +172,6 @@ int gm_query_hnode(int hnid, struct gm_hnode_info *info)
 			.attached = dev->attached,
 		};
 	}
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return dev ? 0 : -ENODEV;
 }

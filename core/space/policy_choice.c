@@ -13,9 +13,9 @@ static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind 
 		return 0;
 	}
 	gmc_policy_store(&dev->choice[kind], choice);
-	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
-			gmc_policy_store(&gmc_spaces[i]->ctx[dev->index]->choice[kind],
+	gm_for_each_space (each)
+		if (each->ctx[dev->index])
+			gmc_policy_store(&each->ctx[dev->index]->choice[kind],
 					 (struct gm_choice){0});
 	return 0;
 }
@@ -27,11 +27,10 @@ int gm_policy_set(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind kind
 	if (!dev || (unsigned)kind >= GM_POLICY_KINDS || (as && kind == GM_POLICY_EVICT) ||
 	    (name && gmi_policy_parse(kind, name, &choice)))
 		return -EINVAL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	int err = set_locked(as, dev, kind, choice);
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return err;
 }
 
@@ -41,12 +40,11 @@ const char *gm_policy_get(struct gm_as *as, struct gm_dev *dev, enum gm_policy_k
 
 	if (!dev || (unsigned)kind >= GM_POLICY_KINDS)
 		return NULL;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	if (!as || as->ctx[dev->index])
 		name = (as ? gm_policy_of(as->ctx[dev->index], kind) : gm_policy_of_dev(dev, kind))
 			       .def->info.name;
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	return name;
 }

@@ -24,7 +24,7 @@ struct gm_block *gmc_block_get(struct gm_as *as, uintptr_t va)
 			gmi_unlock(&as->region_lock);
 			return NULL;
 		}
-		b->host = gm_bm_range(0, GM_PAGES_PER_BLOCK);
+		b->host = gm_bm_all();
 		b->cpu_r = b->prog_r;
 		b->cpu_w = b->prog_w;
 		b->next = as->blocks;

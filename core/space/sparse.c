@@ -325,13 +325,12 @@ int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct 
 	s->as = as;
 	s->dev = dev;
 	s->npages = bytes / page_bytes(dev);
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock); /* it stays attached meanwhile */
+	gm_sigmask mask = gmc_registry_enter();
+	/* it stays attached meanwhile */
 	int err = !ctx_of(s) ? -EINVAL : bytes > as->bytes ? -ENOMEM : reserve(s);
 	if (!err)
 		link_in(s);
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	if (err)
 		gmi_free(s, sizeof *s);
 	else
@@ -351,14 +350,13 @@ int gm_sparse_destroy(struct gm_sparse *s)
 	int err = gm_sparse_bind(s, &nothing, 1);
 	if (err && err != -ENODEV)
 		return err;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	unlink_from(s); /* faults look at the table no longer */
 	err = unreserve(s);
 	if (err)
 		link_in(s);
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gmc_registry_leave(mask);
 	if (!err)
 		gmi_free(s, sizeof *s);
 	return err;

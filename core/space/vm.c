@@ -49,8 +49,7 @@ bool gmc_vm_piece(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_vm_pie
 		end += GM_BLOCK_BYTES;
 	p->hi = gm_min(end, hi);
 	if (p->b)
-		p->set = gm_bm_range((unsigned)((p->lo - block) >> GM_PAGE_SHIFT),
-				     (unsigned)((p->hi - block) >> GM_PAGE_SHIFT));
+		p->set = gm_block_pages(p->b, p->lo, p->hi);
 	return true;
 }
 
@@ -164,15 +163,14 @@ void gmc_vm_fill_block(struct gm_block *b)
 	note_site(b);
 
 	gm_vm_for_each_range (b->as, b->va, b->va + GM_BLOCK_BYTES, &r) {
-		gm_bm set = gm_bm_range((unsigned)((r.start - b->va) >> GM_PAGE_SHIFT),
-					(unsigned)((r.end - b->va) >> GM_PAGE_SHIFT));
+		gm_bm set = gm_block_pages(b, r.start, r.end);
 		int rights = gm_vm_rights(gm_vm_prot(&r.val));
 		if (rights & PROT_READ)
-			b->prog_r = gm_bm_or(b->prog_r, set);
+			gm_bm_add(&b->prog_r, set);
 		if (rights & PROT_WRITE)
-			b->prog_w = gm_bm_or(b->prog_w, set);
+			gm_bm_add(&b->prog_w, set);
 		if (gm_vm_managed(&r.val))
-			b->managed = gm_bm_or(b->managed, set);
+			gm_bm_add(&b->managed, set);
 	}
 }
 

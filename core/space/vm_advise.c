@@ -59,9 +59,8 @@ static int advise_adopted(struct gm_block *b, gm_bm set, int advice, enum adopte
 static gm_bm on_devices(const struct gm_block *b)
 {
 	gm_bm set = gm_bm_zero();
-	for (int d = 0; d < GM_MAX_DEV; d++)
-		if (b->dev[d])
-			set = gm_bm_or(set, gm_bm_or(b->dev[d]->valid, b->dev[d]->remote));
+	gm_for_each_dev (b, d)
+		gm_bm_add(&set, gm_bm_or(b->dev[d]->valid, b->dev[d]->remote));
 	return set;
 }
 
@@ -90,7 +89,7 @@ static int advise_block(const struct gm_vm_piece *p, int advice, enum adopted wh
 				    p->b->va + end * GM_PAGE_BYTES, advice);
 	}
 	if (!err && what == STAY) {
-		p->b->managed = gm_bm_andnot(p->b->managed, p->set);
+		gm_bm_remove(&p->b->managed, p->set);
 		gm_block_check(p->b);
 	}
 	return err;

@@ -10,6 +10,7 @@
 #include "core/sys/sys.h"
 
 #define GM_LEAF_PAGES 16u /* 64 KiB: what prefetching, eviction and thrashing count in */
+#define GM_LEAF_BYTES (GM_LEAF_PAGES * GM_PAGE_BYTES)
 #define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
 
 typedef struct {
@@ -66,6 +67,24 @@ static inline gm_bm gm_bm_range(unsigned first, unsigned end)
 	}
 	return b;
 }
+static inline gm_bm gm_bm_all(void)
+{
+	return gm_bm_range(0, GM_PAGES_PER_BLOCK);
+}
+static inline gm_bm gm_bm_page(unsigned i)
+{
+	return gm_bm_range(i, i + 1);
+}
+/* A page of 4 KiB << order that begins with page `first`. */
+static inline gm_bm gm_bm_page_of_order(unsigned first, unsigned order)
+{
+	return gm_bm_range(first, first + (1u << order));
+}
+/* The page at va, within its block. */
+static inline unsigned gm_page_index(uintptr_t va)
+{
+	return (unsigned)(va >> GM_PAGE_SHIFT) % GM_PAGES_PER_BLOCK;
+}
 /* The pages that [lo, hi) touches of the block at va; none when it lies elsewhere. */
 static inline gm_bm gm_bm_of_range(uintptr_t va, uintptr_t lo, uintptr_t hi)
 {
@@ -81,6 +100,24 @@ static inline gm_bm gm_bm_not(gm_bm a)
 	for (int i = 0; i < 8; i++)
 		a.w[i] = ~a.w[i];
 	return a;
+}
+static inline void gm_bm_add(gm_bm *b, gm_bm set)
+{
+	*b = gm_bm_or(*b, set);
+}
+static inline void gm_bm_remove(gm_bm *b, gm_bm set)
+{
+	*b = gm_bm_andnot(*b, set);
+}
+/* `set` is in b from now on, or is not. */
+static inline void gm_bm_assign(gm_bm *b, gm_bm set, bool in)
+{
+	*b = in ? gm_bm_or(*b, set) : gm_bm_andnot(*b, set);
+}
+/* `old`, but for `set`, where it is as in `new`. */
+static inline gm_bm gm_bm_merge(gm_bm old, gm_bm set, gm_bm new)
+{
+	return gm_bm_or(gm_bm_andnot(old, set), gm_bm_and(new, set));
 }
 /* Publishes a new value to readers without the lock, word by word. */
 static inline void gm_bm_store(gm_bm *b, gm_bm v)

@@ -127,7 +127,7 @@ static gm_bm bits_of(uint64_t frame, unsigned order)
 {
 	unsigned page = frame >> GM_PAGE_SHIFT & (GM_PAGES_PER_BLOCK - 1);
 
-	return gm_bm_range(page, page + (1u << order));
+	return gm_bm_page_of_order(page, order);
 }
 
 /* ---- lists of chunks ---- */
@@ -206,7 +206,7 @@ uint64_t gmi_phys_alloc(struct gm_phys *p, unsigned order, uint64_t prefer)
 		uint32_t i = (uint32_t)(frame >> GM_BLOCK_SHIFT);
 		gm_bm *used = &p->chunk[i].used, bits = bits_of(frame, order);
 		gm_assert(gm_bm_empty(gm_bm_and(*used, bits)));
-		*used = gm_bm_or(*used, bits);
+		gm_bm_add(used, bits);
 		relist(p, i);
 		atomic_fetch_add_explicit(&p->used_bytes, GM_PAGE_BYTES << order,
 					  memory_order_relaxed);
@@ -224,7 +224,7 @@ void gmi_phys_free(struct gm_phys *p, uint64_t frame, unsigned order)
 	gm_bm bits = bits_of(frame, order);
 	gmi_lock(&p->lock);
 	gm_assert(gm_bm_empty(gm_bm_andnot(bits, p->chunk[i].used))); /* else freed twice */
-	p->chunk[i].used = gm_bm_andnot(p->chunk[i].used, bits);
+	gm_bm_remove(&p->chunk[i].used, bits);
 	relist(p, (uint32_t)i);
 	atomic_fetch_sub_explicit(&p->used_bytes, GM_PAGE_BYTES << order, memory_order_relaxed);
 	gmi_unlock(&p->lock);

@@ -293,14 +293,13 @@ static int detach_all(struct gm_sim *sim)
 /* Buffer objects or sparse ranges? */
 static bool in_use(const struct gm_dev *dev)
 {
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&gmc_registry_lock);
+	gm_sigmask mask = gmc_registry_enter();
+
 	bool busy = dev->nbos;
-	for (int i = 0; i < GM_MAX_AS; i++)
-		if (gmc_spaces[i] && gmc_spaces[i]->ctx[dev->index])
-			busy |= gmc_spaces[i]->ctx[dev->index]->nsparse != 0;
-	gmi_unlock(&gmc_registry_lock);
-	gmi_restore_signals(mask);
+	gm_for_each_space (each)
+		if (each->ctx[dev->index])
+			busy |= each->ctx[dev->index]->nsparse != 0;
+	gmc_registry_leave(mask);
 	return busy;
 }
 
