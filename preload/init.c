@@ -8,13 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/count/stats.h"
+#include "core/rules/opt.h"
+#include "devsim/driver/sim.h"
+#include "preload/dispatch/dispatch.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
 #include "preload/heap/gmp_malloc.h"
 #include "preload/heap/gmp_mmap.h"
-#include "preload/preload.h"
-#include "preload/real.h"
-#include "devsim/driver/sim.h"
-
-bool gmp_on, gmp_armed;
+#include "preload/process/process.h"
+#include "preload/process/thread.h"
+#include "preload/signals/signals.h"
 
 /* Does a sanitizer's runtime or valgrind watch this process? Weak: bound by the loader, no
  * lookup of ours. */

@@ -6,19 +6,13 @@
 #include "core/entry/fork.h"
 #include "core/entry/offer.h"
 #include "core/page/driver.h"
+#include "core/sys/sigaction.h"
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ucontext.h>
 
-struct kernel_sigaction { /* the kernel's own layout: libc's sigaction() may be somebody's hook */
-	void *handler;
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-#define KERNEL_SA_RESTORER 0x04000000
 extern void gmc_sigreturn(void); /* gate_x86_64.S */
-static struct kernel_sigaction previous;
+static struct gm_ksigaction previous;
 
 /* The bytes are on a device and do not come home: the access fails; who handles that and returns
  * tries it again. */
@@ -49,8 +43,8 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 		return;
 	if (previous.handler == (void *)SIG_DFL || previous.handler == (void *)SIG_IGN) {
 		/* Not ours: the access is tried again without us and dies with its true address. */
-		struct kernel_sigaction dfl = {
-			.handler = NULL, .flags = KERNEL_SA_RESTORER, .restorer = gmc_sigreturn};
+		struct gm_ksigaction dfl = {
+			.handler = NULL, .flags = GM_SA_RESTORER, .restorer = gmc_sigreturn};
 		gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
 		if (sent)
 			gm_sys3(SYS_tgkill, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), sig);
@@ -61,10 +55,10 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 
 int gmc_segv_install(void)
 {
-	struct kernel_sigaction sa = {
+	struct gm_ksigaction sa = {
 		.handler = (void *)on_segv,
 		/* NODEFER: a driver may touch memory while a fault is served (driver.h) */
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | KERNEL_SA_RESTORER,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | GM_SA_RESTORER,
 		.restorer = gmc_sigreturn,
 		.mask = ~(uint64_t)(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) |
 				    1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |

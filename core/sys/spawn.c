@@ -10,6 +10,7 @@
  * waits: no page table is copied, and what they find out is written straight into struct spawn.
  */
 #include "core/sys/sys.h"
+#include "core/sys/sigaction.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -44,12 +45,7 @@ struct spawn {
  * not run in our memory. */
 static BORROWED_STACK void reset_signals(void)
 {
-	struct {
-		void *handler;
-		unsigned long flags;
-		void *restorer;
-		uint64_t mask;
-	} dfl = {NULL, 0, NULL, 0};
+	struct gm_ksigaction dfl = {0};
 	uint64_t none = 0;
 
 	for (int sig = 1; sig <= 64; sig++)

@@ -2,6 +2,7 @@
  * sys.c - signals, futex, time, thread id. The system call gate itself is gate_x86_64.S.
  */
 #include "core/sys/sys.h"
+#include "core/sys/sigaction.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -83,12 +84,7 @@ int gmi_gettid(void)
  * caller. */
 void gmi_assert_fail(const char *what, const char *file, int line)
 {
-	struct {
-		void *handler;
-		unsigned long flags;
-		void *restorer;
-		uint64_t mask;
-	} dfl = {NULL, 0, NULL, 0};
+	struct gm_ksigaction dfl = {0};
 	uint64_t abrt = BIT(SIGABRT);
 
 	gmi_log(GM_LOG_ERROR, "%s:%d: assertion failed: %s", file, line, what);

@@ -47,7 +47,7 @@ GM_EXPORT void gmi_assert_fail(const char *what, const char *file, int line)
  * The one way core and preload enter the kernel. Returns the result or -errno; never touches
  * errno. It jumps through gmi_gate ("syscall; ret"), so that Syscall User Dispatch can move all
  * of our own calls into its always-allowed range by changing this one pointer
- * (preload/dispatch/dispatch.c).
+ * (preload/ground/gate.S).
  */
 GM_EXPORT long gmi_syscall(long nr, ...); /* up to six arguments, each passed as a long */
 GM_EXPORT extern void *gmi_gate;

@@ -10,6 +10,9 @@
  */
 #include <string.h>
 
+#include "core/count/stats.h"
+#include "core/rules/opt.h"
+#include "core/space/vm.h"
 #include "devsim/driver/sim.h"
 #include "preload/blas/blas.h"
 

@@ -2,6 +2,12 @@
  * blas.h - offload of BLAS-3: nine routines in up to four types, by their Fortran and their
  * CBLAS names.
  *
+ *	What happens	a large call on managed matrices runs on the device, any other on the host
+ *	Who comes in	the program, by the BLAS names; nothing else of the preload
+ *	May touch	the matrices, read only; the loader (dlsym, dlopen); launches, by devsim/driver/sim.h
+ *	Must hold	same library, same bits; a call that fails on the device is made on the host
+ *	Stays outside	the kernels themselves (devsim/device/dev_kern_blas.c)
+ *
  *	blas_args.c  what the arguments mean: one table of the routines' shapes
  *	blas_host.c  which BLAS library the calling object is linked with
  *	blas.c       the hooks: on the device, or by that library with the very same arguments
@@ -21,7 +27,7 @@
 #define GMP_BLAS_H
 
 #include "devsim/blas_wire.h"
-#include "preload/preload.h"
+#include "preload/ground/ground.h"
 
 typedef uintptr_t gmp_word;
 #define GMP_BLAS_WORDS 15

@@ -19,52 +19,32 @@
 #include <time.h>
 #include <ucontext.h>
 
-#include "preload/preload.h"
+#include "core/entry/pin.h"
+#include "core/page/thread.h"
+#include "core/space/vm.h"
+#include "preload/dispatch/dispatch.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/thread.h"
+#include "preload/process/libc.h"
+#include "preload/process/thread.h"
+#include "preload/signals/altstack.h"
+#include "preload/signals/signals.h"
+#include "preload/syscalls/pinned.h"
 #include "preload/syscalls/syscall_table.h"
-#include "preload/dispatch/uring.h"
+#include "preload/syscalls/uring.h"
 
 #define KICK_SIGNAL 33
 #define STEP_NS	    50000
 #define MAX_STEPS   40000 /* 2 s: then somebody has blocked signal 33 by a raw call */
 
-static _Atomic uint32_t activating;
 static _Atomic int came_by; /* thread that has run the kick's handler */
-static struct gmp_ksigaction before_kick;
+static struct gm_ksigaction before_kick;
 
 static void step(void)
 {
 	struct timespec ts = {0, STEP_NS};
 	gm_sys2(SYS_nanosleep, &ts, NULL);
-}
-
-void gmp_libc_enter(void)
-{
-	if (!gmp_armed)
-		return;
-	struct gmp_thread *t = gmp_self();
-	while (!atomic_fetch_add(&t->in_libc, 1) && gm_unlikely(atomic_load(&activating))) {
-		atomic_fetch_sub(&t->in_libc, 1);
-		gmi_futex_wait(&activating, 1, -1);
-	}
-}
-
-void gmp_libc_leave(void)
-{
-	if (gmp_armed && atomic_load_explicit(&gmp_self()->in_libc, memory_order_relaxed))
-		atomic_fetch_sub(&gmp_self()->in_libc, 1);
-}
-
-static bool anyone_in_libc(void)
-{
-	bool any = false;
-
-	gmi_lock(&gmp_threads_lock);
-	for (struct gm_thread *t = gmi_threads; t && !any; t = t->next) {
-		struct gmp_thread *p = t->preload;
-		any = t != gmi_self() && p && atomic_load(&p->in_libc);
-	}
-	gmi_unlock(&gmp_threads_lock);
-	return any;
 }
 
 /* A thread that libc made for itself (timers, aio), which no hook saw and whose calls were not
@@ -92,10 +72,10 @@ static void on_kick(int sig, siginfo_t *info, void *ctx)
 
 static void install_kick(void)
 {
-	struct gmp_ksigaction k = {.handler = (void *)on_kick,
-				   .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | GMP_SA_RESTORER,
-				   .restorer = gmp_restore_own},
-			      old;
+	struct gm_ksigaction k = {.handler = (void *)on_kick,
+				  .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | GM_SA_RESTORER,
+				  .restorer = gmp_restore_own},
+			     old;
 
 	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &k, &old, 8);
 	if (old.handler != k.handler)
@@ -289,14 +269,13 @@ int gmp_activate(void)
 		return 0;
 	if (queue_is_polled())
 		return -EBUSY;
-	atomic_store(&activating, 1);
-	for (int i = 0; i < MAX_STEPS && anyone_in_libc(); i++)
+	gmp_libc_shut();
+	for (int i = 0; i < MAX_STEPS && gmp_libc_in_use(); i++)
 		step();
 	gmp_signals_reclaim();
 	gmp_selector = 1;
 	atomic_thread_fence(memory_order_seq_cst);
-	atomic_store(&activating, 0);
-	gmi_futex_wake(&activating, INT32_MAX);
+	gmp_libc_open();
 	install_kick();
 	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */
 	gm_sigmask mask = gmi_block_signals();
@@ -306,11 +285,4 @@ int gmp_activate(void)
 	gmi_restore_signals(mask);
 	gmp_off_stack(adopt_pinned, NULL);
 	return 0;
-}
-
-void gmp_activate_forked(void)
-{
-	atomic_store(&activating, 0);
-	gmp_threads_lock = (struct gm_lock){0};
-	gmp_self()->in_libc = 0;
 }

@@ -19,24 +19,31 @@
 #include <sys/ucontext.h>
 #include <ucontext.h>
 
+#include "core/count/stats.h"
+#include "core/entry/pin.h"
+#include "core/page/activate.h"
+#include "core/space/vm.h"
+#include "preload/dispatch/dispatch.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/thread.h"
 #include "preload/heap/gmp_mmap.h"
-#include "preload/preload.h"
+#include "preload/process/process.h"
+#include "preload/process/thread.h"
+#include "preload/signals/altstack.h"
+#include "preload/signals/hold.h"
+#include "preload/signals/inherit.h"
+#include "preload/signals/mask.h"
+#include "preload/signals/signals.h"
+#include "preload/signals/wait.h"
+#include "preload/syscalls/descriptors.h"
+#include "preload/syscalls/pinned.h"
 #include "preload/syscalls/syscall_table.h"
-#include "preload/dispatch/uring.h"
+#include "preload/syscalls/uring.h"
 
-#ifndef PR_SET_SYSCALL_USER_DISPATCH
-#define PR_SET_SYSCALL_USER_DISPATCH 59
-#define PR_SYS_DISPATCH_OFF	     0
-#define PR_SYS_DISPATCH_ON	     1
-#endif
 #define SYS_USER_DISPATCH_CODE 2    /* si_code */
 #define ROBUST_MAX	       2048 /* the kernel's limit */
 
-bool gmp_have_dispatch;
-volatile char gmp_selector;
-void *gmp_stub_back[GMP_NSTUBS];
-void *gmp_clone_back[GMP_NCLONE_STUBS];
-void *gmp_vfork_back[GMP_NVFORK_STUBS];
 static struct gm_lock stub_lock;
 
 static struct stubs {
@@ -238,7 +245,6 @@ static long do_execveat(struct call *c)
 			    (int)c->a[4]);
 }
 
-void gmp_sigreturn_plain(ucontext_t *uc);
 static long do_sigreturn(struct call *c)
 {
 	gmp_sigreturn_plain((ucontext_t *)c->g[REG_RSP]);
@@ -247,7 +253,7 @@ static long do_sigreturn(struct call *c)
 
 static long do_sigaction(struct call *c)
 {
-	struct gmp_ksigaction act, old;
+	struct gm_ksigaction act, old;
 
 	if (c->a[3] != 8)
 		return -EINVAL;
@@ -411,41 +417,6 @@ static long do_msync(struct call *c)
 
 /* ---- all other calls ---- */
 
-void gmp_keep(const void *p, size_t n, bool movable)
-{
-	if (movable)
-		gmi_pin_range(p, n, true);
-	else
-		gmi_vm_stay(gmi_vm_space(), (void *)p, n);
-}
-
-long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
-		     void *arg)
-{
-	unsigned token[GMP_RANGES];
-	struct gmp_ranges rs = {.hold = gmp_keep};
-
-	if (gmp_names_our_fd(nr, a[0]))
-		return -EBADF;
-	gmp_syscall_ranges(nr, a, &rs);
-	for (unsigned i = 0; i < rs.n; i++)
-		token[i] = gmi_pin((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
-	long r = make(nr, a, arg);
-	for (unsigned i = rs.n; i-- > 0;)
-		gmi_unpin(token[i]);
-	return r;
-}
-
-static long make_it(long nr, const long a[6], void *arg)
-{
-	return gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
-long gmp_pinned_syscall(long nr, const long a[6])
-{
-	return gmp_pinned_call(nr, a, make_it, NULL);
-}
-
 static long plain(struct call *c)
 {
 	const struct gmp_syscall *s =
@@ -567,55 +538,11 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 		g[REG_RAX] = r;
 }
 
-/* gate.S: a thread that libc or the program made by a call of its own is armed before it does
- * anything. */
-void gmp_thread_born(void);
-void gmp_thread_born(void)
-{
-	gmp_thread_arm(0);
-}
-
-/* A vfork child: dispatch ends with each clone, its parent's altstack stays. */
-void gmp_guest_born(void);
-void gmp_guest_born(void)
-{
-	gmp_dispatch_arm_thread();
-}
-
-/* ---- per thread ---- */
-
-static long set_dispatch(int on)
-{
-	return on ? gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
-			    gmp_gate_start, (uintptr_t)gmp_gate_end - (uintptr_t)gmp_gate_start,
-			    &gmp_selector)
-		  : gm_sys5(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
-}
-
-void gmp_dispatch_arm_thread(void)
-{
-	if (gmp_have_dispatch)
-		set_dispatch(1);
-}
-
-void gmp_dispatch_disarm_thread(void)
-{
-	if (gmp_have_dispatch)
-		set_dispatch(0);
-}
-
-void gmp_dispatch_forked(void)
-{
-	gmp_uring_forked();
-	gmp_selector = 0;
-	gmp_dispatch_arm_thread();
-}
-
 void gmp_dispatch_init(void)
 {
 	gmi_gate = gmp_gate;
 	gmi_activate_hook = gmp_activate;
-	gmp_have_dispatch = set_dispatch(1) == 0;
+	gmp_dispatch_try();
 	if (!gmp_have_dispatch)
 		gm_log(GM_LOG_WARN, "this kernel has no Syscall User Dispatch: only calls made "
 				    "through libc's exported "

@@ -6,24 +6,12 @@
  * gate, unpin. They stay cancellation points: as libc does, a cancel may strike while the call
  * blocks; the pin it leaves behind goes with the thread's record.
  */
-#include "preload/preload.h"
+#include "preload/ground/ground.h"
+
+#include "core/entry/pin.h"
+#include "preload/ground/real.h"
+#include "preload/syscalls/pinned.h"
 #include "preload/syscalls/syscall_table.h"
-#include "preload/real.h"
-
-int gmp_cancel_open(void)
-{
-	int type = PTHREAD_CANCEL_DEFERRED;
-
-	if (gmp_threaded)
-		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-	return type;
-}
-
-void gmp_cancel_close(int type)
-{
-	if (gmp_threaded)
-		pthread_setcanceltype(type, NULL);
-}
 
 /* Whatever the table says of the call (syscall_table.h). */
 static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a5)

@@ -7,7 +7,6 @@
  * than the block's first page faults. libgcc's unwinder takes no lock and no memory
  * (_dl_find_object); libunwind's would take the loader's (decisions.md).
  */
-#include "preload/preload.h"
 
 #include <dlfcn.h>
 #include <jemalloc/jemalloc.h>
@@ -15,6 +14,7 @@
 #include <string.h>
 #include <unwind.h>
 
+#include "core/rules/opt.h"
 #include "core/space/vm.h"
 #include "preload/heap/gmp_malloc.h"
 

@@ -12,7 +12,6 @@
  */
 #include "preload/heap/gmp_mmap.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/types.h>
@@ -21,7 +20,8 @@
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/space/vm.h"
-#include "preload/dispatch/uring.h"
+#include "preload/ground/ground.h"
+#include "preload/syscalls/uring.h"
 
 #define UNMANAGED_FLAGS (MAP_STACK | MAP_GROWSDOWN | MAP_32BIT | MAP_HUGETLB)
 
@@ -39,14 +39,6 @@ void gmp_mmap_init(void)
 static bool inside(const void *p, size_t len)
 {
 	return (uintptr_t)p < window_hi && (uintptr_t)p + len > window_lo;
-}
-
-static long result(long r)
-{
-	if ((unsigned long)r < (unsigned long)-4095)
-		return r;
-	errno = (int)-r;
-	return -1;
 }
 
 /* ---- mmap ---- */
@@ -90,13 +82,13 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 
 GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	return (void *)result(
+	return (void *)gmp_ret(
 		(long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
 }
 
 GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 {
-	return (void *)result(
+	return (void *)gmp_ret(
 		(long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
 }
 
@@ -105,14 +97,14 @@ GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 GM_EXPORT int munmap(void *addr, size_t len)
 {
 	gmp_uring_unmapped(addr, len);
-	return (int)result(inside(addr, len) ? gmi_vm_unmap(space, addr, len)
-					     : gm_sys_munmap(addr, len));
+	return (int)gmp_ret(inside(addr, len) ? gmi_vm_unmap(space, addr, len)
+					      : gm_sys_munmap(addr, len));
 }
 
 GM_EXPORT int mprotect(void *addr, size_t len, int prot)
 {
-	return (int)result(inside(addr, len) ? gmi_vm_protect(space, addr, len, prot)
-					     : gm_sys_mprotect(addr, len, prot));
+	return (int)gmp_ret(inside(addr, len) ? gmi_vm_protect(space, addr, len, prot)
+					      : gm_sys_mprotect(addr, len, prot));
 }
 
 GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
@@ -127,15 +119,15 @@ GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...
 	}
 	bool ours = inside(old, old_len ? old_len : 1) ||
 		    (flags & MREMAP_FIXED && inside(new_addr, new_len));
-	return (void *)result(
+	return (void *)gmp_ret(
 		ours ? (long)gmi_vm_remap(space, old, old_len, new_len, flags, new_addr)
 		     : gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr));
 }
 
 GM_EXPORT int madvise(void *addr, size_t len, int advice)
 {
-	return (int)result(inside(addr, len) ? gmi_vm_advise(space, addr, len, advice)
-					     : gm_sys3(SYS_madvise, addr, len, advice));
+	return (int)gmp_ret(inside(addr, len) ? gmi_vm_advise(space, addr, len, advice)
+					      : gm_sys3(SYS_madvise, addr, len, advice));
 }
 
 /* Returns the error instead of setting errno. POSIX_MADV_DONTNEED must not lose data: libc does
@@ -167,12 +159,12 @@ long gmp_mlock(long nr, const void *addr, size_t len, long flags)
 
 GM_EXPORT int mlock(const void *addr, size_t len)
 {
-	return (int)result(gmp_mlock(SYS_mlock, addr, len, 0));
+	return (int)gmp_ret(gmp_mlock(SYS_mlock, addr, len, 0));
 }
 
 GM_EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
 {
-	return (int)result(gmp_mlock(SYS_mlock2, addr, len, (long)flags));
+	return (int)gmp_ret(gmp_mlock(SYS_mlock2, addr, len, (long)flags));
 }
 
 static long unless_hole(const void *addr, size_t len, long r)
@@ -187,7 +179,7 @@ long gmp_munlock(const void *addr, size_t len)
 
 GM_EXPORT int munlock(const void *addr, size_t len)
 {
-	return (int)result(gmp_munlock(addr, len));
+	return (int)gmp_ret(gmp_munlock(addr, len));
 }
 
 long gmp_msync(void *addr, size_t len, int flags)
@@ -197,7 +189,7 @@ long gmp_msync(void *addr, size_t len, int flags)
 
 GM_EXPORT int msync(void *addr, size_t len, int flags)
 {
-	return (int)result(gmp_msync(addr, len, flags));
+	return (int)gmp_ret(gmp_msync(addr, len, flags));
 }
 
 long gmp_mincore(void *addr, size_t len, unsigned char *vec)
@@ -211,7 +203,7 @@ GM_EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
 	unsigned pin = gmi_pin(vec, (len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
 	long r = gmp_mincore(addr, len, vec);
 	gmi_unpin(pin);
-	return (int)result(r);
+	return (int)gmp_ret(r);
 }
 
 /* ---- jemalloc's own calls (see WRAP in the Makefile): never managed, and errno is nobody's

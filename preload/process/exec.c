@@ -11,9 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/entry/pin.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
+#include "preload/ground/thread.h"
+#include "preload/process/libc.h"
+#include "preload/process/process.h"
+#include "preload/signals/inherit.h"
 #include "preload/syscalls/execcopy.h"
-#include "preload/preload.h"
-#include "preload/real.h"
 
 /*
  * The memory of an attempt is kept until the thread's next one: in a vfork child the parent

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "preload/preload.h"
-#include "preload/real.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
 
 #define SHELL "/bin/sh"
 

@@ -13,36 +13,20 @@
 #include <string.h>
 #include <threads.h>
 
+#include "core/entry/pin.h"
+#include "core/page/thread.h"
+#include "core/sys/own_thread.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
 #include "preload/heap/gmp_malloc.h"
-#include "preload/preload.h"
-#include "preload/real.h"
+#include "preload/process/libc.h"
+#include "preload/process/thread.h"
+#include "preload/signals/altstack.h"
+#include "preload/signals/mask.h"
 
-__thread struct gmp_thread *gmp_tls;
-bool gmp_threaded;
-struct gm_lock gmp_threads_lock;
 static pthread_key_t end_key;
 static __thread int end_round;
-__thread bool gmp_making_own;
-
-struct gmp_thread *gmp_self(void)
-{
-	if (gm_likely(gmp_tls != NULL))
-		return gmp_tls;
-	struct gm_thread *self = gmi_self();
-	struct gmp_thread *t = self->preload;
-	if (!t) {
-		t = gmi_alloc(sizeof(*t) + 32768);
-		if (!t) {
-			gmi_log(GM_LOG_ERROR, "out of memory for a thread's record");
-			gm_sys1(SYS_exit_group, 127);
-			__builtin_unreachable();
-		}
-		t->scratch = (char *)gm_align_up((uintptr_t)(t + 1), 64);
-	}
-	self->preload = t;
-	gmp_tls = t;
-	return t;
-}
 
 /* The dead thread's record may be taken by another thread as soon as gmi_thread_exit() has
  * returned. */
@@ -64,7 +48,7 @@ void gmp_thread_end(void)
 	gmi_thread_exit();
 }
 
-/* Once calls are dispatched, exit(2) is the end (gmp_thread_exit_call): libc still frees memory
+/* Once calls are dispatched, exit(2) is the end (do_exit in dispatch.c): libc still frees memory
  * after this, with every signal blocked. */
 static void end_thread(void *arg)
 {
@@ -293,6 +277,12 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	else
 		gmi_free(s, sizeof(*s));
 	return -r;
+}
+
+/* No program's view of its mask is known of such a thread: nothing is blocked. */
+void gmp_thread_born(void)
+{
+	gmp_thread_arm(0);
 }
 
 void gmp_threads_init(void)

@@ -7,11 +7,16 @@
  * A thread's mapping: guard page, stack, two signal frames' worth of scratch, struct gmp_thread.
  * Private pages outside the window; only what is touched is paid for.
  */
+#include "preload/signals/altstack.h"
+
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "preload/preload.h"
+#include "core/entry/pin.h"
+#include "core/space/vm.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
 
 /* Programs that ask for SA_ONSTACK without setting an altstack run on ours: give them room. */
 #define ALT_BYTES ((size_t)256 << 10)

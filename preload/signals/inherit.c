@@ -5,9 +5,13 @@
  * A vfork child runs on its parent's memory: what it says of the two signals is its own, and
  * must not be written into the parent's view. It is kept in the thread's record, by process.
  */
+#include "preload/signals/inherit.h"
+
 #include <sys/mman.h>
 
-#include "preload/preload.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/signals/signals.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -47,7 +51,7 @@ struct gmp_guest *gmp_guest(struct gmp_thread *t)
 
 static uint64_t ignored(void)
 {
-	struct gmp_ksigaction act;
+	struct gm_ksigaction act;
 	uint64_t set = 0;
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++)
@@ -62,11 +66,11 @@ static uint64_t ignored(void)
  */
 static void ignore(uint64_t set, bool on)
 {
-	const struct gmp_ksigaction ign = {
-		.handler = (void *)SIG_IGN, .flags = GMP_SA_RESTORER, .restorer = gmp_restore_own};
+	const struct gm_ksigaction ign = {
+		.handler = (void *)SIG_IGN, .flags = GM_SA_RESTORER, .restorer = gmp_restore_own};
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
-		struct gmp_ksigaction own = gmp_own_action(sigs[i], false);
+		struct gm_ksigaction own = gmp_own_action(sigs[i], false);
 		if (set & gmp_bit(sigs[i]))
 			gm_sys4(SYS_rt_sigaction, sigs[i], on ? &ign : &own, NULL, 8);
 	}

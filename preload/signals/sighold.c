@@ -10,9 +10,11 @@
  * Lock: gmp_threads_lock for what is the process's. What is the thread's is changed by its own
  * handlers only, and by itself with signals blocked.
  */
+#include "preload/signals/hold.h"
+
 #include <string.h>
 
-#include "preload/preload.h"
+#include "core/page/thread.h"
 
 static _Atomic uint64_t process_pending;
 static siginfo_t process_held[2];

@@ -3,12 +3,18 @@
  * per thread, while the kernel's mask never has them. One that arrives meanwhile is held back; a
  * fault kills, as the kernel would have done.
  */
+#include "preload/signals/mask.h"
+
 #include <setjmp.h>
 #include <string.h>
 #include <ucontext.h>
 
-#include "preload/preload.h"
-#include "preload/real.h"
+#include "core/entry/pin.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
+#include "preload/ground/thread.h"
+#include "preload/signals/hold.h"
+#include "preload/signals/inherit.h"
 
 /* SIGCANCEL, SIGSETXID: libc never lets them be blocked */
 #define LIBC_OWN (gmp_bit(32) | gmp_bit(33))
@@ -208,9 +214,8 @@ GMP_HOOK int swapcontext(ucontext_t *old, const ucontext_t *uc)
 	return GMP_REAL(swapcontext)(old, uc);
 }
 
-/* gate.S, makecontext: where to go on. A stack in the heap stays on the host: signal frames are
+/* makecontext.S: where to go on. A stack in the heap stays on the host: signal frames are
  * pushed onto it. */
-void *gmp_before_makecontext(const ucontext_t *uc);
 void *gmp_before_makecontext(const ucontext_t *uc)
 {
 	if (gmp_armed && gmp_managed(uc->uc_stack.ss_sp, uc->uc_stack.ss_size))

@@ -17,12 +17,25 @@
  *      | padding, FP state|    64-byte aligned, as large as the interrupted one
  *      +------------------+ <- red zone of the interrupted code, or top of the altstack
  */
+#include "preload/signals/signals.h"
+
 #include <string.h>
 #include <sys/ucontext.h>
 #include <ucontext.h>
 
-#include "preload/preload.h"
+#include "core/entry/fault.h"
+#include "core/entry/pin.h"
 #include "core/page/driver.h"
+#include "core/page/thread.h"
+#include "core/space/vm.h"
+#include "preload/dispatch/dispatch.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/thread.h"
+#include "preload/signals/altstack.h"
+#include "preload/signals/hold.h"
+#include "preload/signals/mask.h"
+#include "preload/signals/wait.h"
 
 #define UC_BYTES     304 /* the kernel's struct ucontext; glibc's is longer */
 #define FP_MAGIC     0x46505853u
@@ -71,7 +84,7 @@ static void send_self(int sig, const siginfo_t *info)
  * again. */
 static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous)
 {
-	struct gmp_ksigaction dfl = {.flags = GMP_SA_RESTORER, .restorer = gmp_restore_own};
+	struct gm_ksigaction dfl = {.flags = GM_SA_RESTORER, .restorer = gmp_restore_own};
 
 	gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
 	if (synchronous && sig == SIGSEGV)
@@ -81,7 +94,7 @@ static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous
 }
 
 /* Go takes the altstack that it finds on a thread for its own: ours, then. */
-static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigaction *act,
+static uintptr_t frame_top(const struct gmp_thread *t, const struct gm_ksigaction *act,
 			   uintptr_t sp)
 {
 	const stack_t alt = gmp_altstack_in_use(t);
@@ -93,8 +106,7 @@ static uintptr_t frame_top(const struct gmp_thread *t, const struct gmp_ksigacti
 }
 
 /* Signals are blocked (scratch). Does not return. */
-static void deliver(int sig, const siginfo_t *info, ucontext_t *uc,
-		    const struct gmp_ksigaction *act)
+static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gm_ksigaction *act)
 {
 	struct gmp_thread *t = gmp_self();
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -146,7 +158,7 @@ static bool is_handler(const void *h)
 /* Signals blocked. */
 static void act_on(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous, bool blocked)
 {
-	struct gmp_ksigaction act = gmp_action_take(sig);
+	struct gm_ksigaction act = gmp_action_take(sig);
 
 	if (is_handler(act.handler) && !blocked)
 		deliver(sig, info, uc, &act);
@@ -253,14 +265,14 @@ static void on_segv(int sig, siginfo_t *info, void *ctx)
  */
 #define SYNCHRONOUS (gmp_bit(SIGILL) | gmp_bit(SIGTRAP) | gmp_bit(SIGBUS) | gmp_bit(SIGFPE))
 
-struct gmp_ksigaction gmp_own_action(int sig, unsigned long flags)
+struct gm_ksigaction gmp_own_action(int sig, unsigned long flags)
 {
-	struct gmp_ksigaction k = {.restorer = gmp_restore_own};
+	struct gm_ksigaction k = {.restorer = gmp_restore_own};
 
 	if (sig == SIGSEGV) {
 		k.handler = (void *)on_segv;
 		k.mask = ~SYNCHRONOUS;
-		k.flags = SA_SIGINFO | SA_ONSTACK | GMP_SA_RESTORER | (flags & SA_RESTART);
+		k.flags = SA_SIGINFO | SA_ONSTACK | GM_SA_RESTORER | (flags & SA_RESTART);
 	} else {
 		/*
 		 * On the interrupted stack: a dispatched call may block for ever, be interrupted
@@ -268,7 +280,7 @@ struct gmp_ksigaction gmp_own_action(int sig, unsigned long flags)
 		 * altstack.
 		 */
 		k.handler = (void *)gmp_on_sigsys;
-		k.flags = SA_SIGINFO | SA_NODEFER | GMP_SA_RESTORER |
+		k.flags = SA_SIGINFO | SA_NODEFER | GM_SA_RESTORER |
 			  (flags & (SA_RESTART | SA_ONSTACK));
 	}
 	return k;

@@ -10,15 +10,23 @@
  * Lock: one for the table, taken with all signals blocked; user memory is never touched under
  * it.
  */
+#include "preload/signals/signals.h"
+
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
 
-#include "preload/preload.h"
-#include "preload/real.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
+#include "preload/ground/thread.h"
+#include "preload/signals/hold.h"
+#include "preload/signals/inherit.h"
+#include "preload/signals/mask.h"
+#include "preload/signals/wait.h"
 
 static struct gm_lock lock;
-static struct gmp_ksigaction view[GMP_NSIG + 1];
+static struct gm_ksigaction view[GMP_NSIG + 1];
 static bool known[GMP_NSIG + 1];
 static uint64_t interrupts; /* siginterrupt(sig, 1): signal() must not set SA_RESTART */
 
@@ -31,7 +39,7 @@ static bool is_virtual(int sig)
 	return sig == SIGSEGV || sig == SIGSYS;
 }
 
-static long kernel_action(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+static long kernel_action(int sig, const struct gm_ksigaction *act, struct gm_ksigaction *old)
 {
 	return gm_sys4(SYS_rt_sigaction, sig, act, old, 8);
 }
@@ -42,7 +50,7 @@ static void claim(int sig)
 {
 	if (sig == SIGSYS)
 		gmp_small_stacks = view[sig].flags & SA_ONSTACK;
-	struct gmp_ksigaction own = gmp_own_action(sig, view[sig].flags);
+	struct gm_ksigaction own = gmp_own_action(sig, view[sig].flags);
 	kernel_action(sig, &own, NULL);
 }
 
@@ -53,7 +61,7 @@ void gmp_signals_reclaim(void)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
 	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
-		struct gmp_ksigaction now, own = gmp_own_action(sigs[i], 0);
+		struct gm_ksigaction now, own = gmp_own_action(sigs[i], 0);
 		if (!kernel_action(sigs[i], NULL, &now) && now.handler != own.handler) {
 			view[sigs[i]] = now;
 			claim(sigs[i]);
@@ -77,16 +85,16 @@ void gmp_signals_init(void)
 
 /* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw
  * call). */
-static struct gmp_ksigaction shown(int sig, struct gmp_ksigaction k)
+static struct gm_ksigaction shown(int sig, struct gm_ksigaction k)
 {
 	bool ours = k.handler == gmp_handler_enter || k.handler == view[sig].handler;
 
 	return known[sig] && ours ? view[sig] : k;
 }
 
-static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+static long set_kernel(int sig, const struct gm_ksigaction *act, struct gm_ksigaction *old)
 {
-	struct gmp_ksigaction k, was;
+	struct gm_ksigaction k, was;
 	bool handler = act && act->handler != (void *)SIG_DFL && act->handler != (void *)SIG_IGN;
 
 	if (act) {
@@ -96,7 +104,7 @@ static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksi
 			atomic_store(&handler_of[sig], act->handler);
 			atomic_store(&mask_of[sig], act->mask);
 			k.handler = gmp_handler_enter;
-			k.flags |= GMP_SA_RESTORER;
+			k.flags |= GM_SA_RESTORER;
 			k.restorer = gmp_restore_plain;
 		}
 	}
@@ -111,7 +119,7 @@ static long set_kernel(int sig, const struct gmp_ksigaction *act, struct gmp_ksi
 	return 0;
 }
 
-static void set_virtual(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+static void set_virtual(int sig, const struct gm_ksigaction *act, struct gm_ksigaction *old)
 {
 	*old = view[sig];
 	if (!act)
@@ -121,8 +129,6 @@ static void set_virtual(int sig, const struct gmp_ksigaction *act, struct gmp_ks
 	claim(sig);
 }
 
-/* gate.S: a handler of the program's is about to run. Gives its address. */
-void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc);
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	struct gmp_thread *t = gmp_self();
@@ -140,8 +146,8 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 }
 
 /* A vfork child: the kernel's actions are its own, our tables are its parent's. */
-static long guest_action(struct gmp_guest *g, int sig, const struct gmp_ksigaction *act,
-			 struct gmp_ksigaction *old)
+static long guest_action(struct gmp_guest *g, int sig, const struct gm_ksigaction *act,
+			 struct gm_ksigaction *old)
 {
 	const uint64_t bit = gmp_bit(sig);
 	long r = 0;
@@ -153,8 +159,8 @@ static long guest_action(struct gmp_guest *g, int sig, const struct gmp_ksigacti
 	}
 	*old = view[sig];
 	if (g->set & bit)
-		*old = (struct gmp_ksigaction){.handler = g->ignored & bit ? (void *)SIG_IGN
-									   : (void *)SIG_DFL};
+		*old = (struct gm_ksigaction){.handler = g->ignored & bit ? (void *)SIG_IGN
+									  : (void *)SIG_DFL};
 	if (act) {
 		g->set |= bit;
 		g->ignored = (g->ignored & ~bit) | (act->handler == (void *)SIG_IGN ? bit : 0);
@@ -162,9 +168,9 @@ static long guest_action(struct gmp_guest *g, int sig, const struct gmp_ksigacti
 	return 0;
 }
 
-int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigaction *old)
+int gmp_sigaction(int sig, const struct gm_ksigaction *act, struct gm_ksigaction *old)
 {
-	struct gmp_ksigaction set, was;
+	struct gm_ksigaction set, was;
 	struct gmp_guest *guest;
 	long r = 0;
 
@@ -191,9 +197,9 @@ int gmp_sigaction(int sig, const struct gmp_ksigaction *act, struct gmp_ksigacti
 	return (int)r;
 }
 
-struct gmp_ksigaction gmp_action_take(int sig)
+struct gm_ksigaction gmp_action_take(int sig)
 {
-	struct gmp_ksigaction act = {0};
+	struct gm_ksigaction act = {0};
 
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
@@ -202,7 +208,7 @@ struct gmp_ksigaction gmp_action_take(int sig)
 	else if (!kernel_action(sig, NULL, &act))
 		act = shown(sig, act);
 	if (act.flags & SA_RESETHAND) {
-		struct gmp_ksigaction dfl = act;
+		struct gm_ksigaction dfl = act;
 		dfl.handler = (void *)SIG_DFL;
 		if (is_virtual(sig))
 			view[sig] = dfl;
@@ -227,14 +233,14 @@ static bool is_known(int sig)
 
 GMP_HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	struct gmp_ksigaction set, was;
+	struct gm_ksigaction set, was;
 
 	if (!gmp_armed || LIBC_OWN(sig))
 		return GMP_REAL(sigaction)(sig, act, old);
 	if (act) {
-		set = (struct gmp_ksigaction){.handler = (void *)act->sa_handler,
-					      .flags = (unsigned)act->sa_flags | GMP_SA_RESTORER,
-					      .restorer = gmp_restore_plain};
+		set = (struct gm_ksigaction){.handler = (void *)act->sa_handler,
+					     .flags = (unsigned)act->sa_flags | GM_SA_RESTORER,
+					     .restorer = gmp_restore_plain};
 		memcpy(&set.mask, &act->sa_mask, sizeof(set.mask));
 	}
 	int r = gmp_sigaction(sig, act ? &set : NULL, &was);
@@ -258,10 +264,10 @@ GMP_HOOK int __sigaction(int sig, const struct sigaction *act, struct sigaction 
 static __sighandler_t set_simple(int sig, __sighandler_t handler, unsigned long flags,
 				 uint64_t mask)
 {
-	struct gmp_ksigaction set = {.handler = (void *)handler,
-				     .flags = flags | GMP_SA_RESTORER,
-				     .mask = mask},
-			      was;
+	struct gm_ksigaction set = {.handler = (void *)handler,
+				    .flags = flags | GM_SA_RESTORER,
+				    .mask = mask},
+			     was;
 
 	if (handler == SIG_ERR) {
 		errno = EINVAL;
@@ -308,7 +314,7 @@ GMP_HOOK __sighandler_t sigset(int sig, __sighandler_t handler)
 		return GMP_REAL(sigset)(sig, handler);
 	bit = gmp_bit(sig);
 	if (handler == (__sighandler_t)2) { /* SIG_HOLD */
-		struct gmp_ksigaction now;
+		struct gm_ksigaction now;
 		gmp_sigmask(SIG_BLOCK, &bit, &was, NULL);
 		gmp_sigaction(sig, NULL, &now);
 		return was & bit ? handler : (__sighandler_t)now.handler;
@@ -329,7 +335,7 @@ GMP_HOOK int sigignore(int sig)
 
 GMP_HOOK int siginterrupt(int sig, int on)
 {
-	struct gmp_ksigaction act;
+	struct gm_ksigaction act;
 
 	if (!gmp_armed || !is_known(sig))
 		return GMP_REAL(siginterrupt)(sig, on);

@@ -11,14 +11,17 @@
  * During the call thread.vmask is the call's; thread.after is what comes back, and what
  * handlers' frames show.
  */
+#include "preload/signals/wait.h"
+
 #include <string.h>
 #include <time.h>
 
-#include "preload/preload.h"
-#include "preload/real.h"
-
-extern char gmp_gate_if_look[], gmp_gate_if_end[], gmp_gate_if_out[];
-long gmp_gate_if(const volatile uint32_t *go, long nr, const long a[6]);
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
+#include "preload/ground/thread.h"
+#include "preload/signals/hold.h"
+#include "preload/syscalls/pinned.h"
 
 void gmp_leave_wait(struct gmp_thread *t, greg_t *g)
 {

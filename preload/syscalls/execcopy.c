@@ -1,7 +1,11 @@
 /* execcopy.c - see execcopy.h. */
 #include "preload/syscalls/execcopy.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "core/sys/sys.h"
+#include "preload/ground/gate.h"
 
 /* far above the kernel's MAX_ARG_STRLEN, which it checks itself */
 #define MAX_STRING ((size_t)1 << 21)

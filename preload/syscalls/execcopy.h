@@ -9,7 +9,7 @@
 #ifndef GMP_EXECCOPY_H
 #define GMP_EXECCOPY_H
 
-#include "preload/preload.h"
+#include <stddef.h>
 
 struct gmp_copier {
 	char *base; /* NULL: measure only */

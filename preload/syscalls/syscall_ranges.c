@@ -8,7 +8,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "preload/preload.h"
+#include "core/space/vm.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
 
 #define LAYOUT_MAX	128  /* bytes of the largest structure */
 #define LAYOUTS_MAX	4096 /* structures in an array */

@@ -6,7 +6,6 @@
  * (fcntl, prctl, futex) are listed as if always: no small integer lies in a managed window.
  */
 #include "preload/syscalls/syscall_args.h"
-#include "preload/syscalls/syscall_numbers.h"
 
 #include <linux/aio_abi.h>
 #include <mqueue.h>
@@ -30,6 +29,8 @@
 #include <time.h>
 #include <ucontext.h>
 #include <utime.h>
+
+#include "preload/syscalls/syscall_numbers.h"
 
 /* clang-format off */
 #define ROW(n, ...)	     [SYS_##n] = {.name = #n, .memory = true, .arg = {__VA_ARGS__}

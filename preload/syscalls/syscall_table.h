@@ -7,6 +7,12 @@
  * is not listed is one that nobody has looked at. Calls that are many in one (ioctl, prctl,
  * keyctl, ...) have a table of their commands; structures that hold pointers have a layout.
  *
+ *	What happens	a call's arguments become ranges of managed memory, those are pinned (pinned.h)
+ *	Who comes in	dispatch, signals, heap; exec and spawn, which copy instead (execcopy.h)
+ *	May touch	what arguments point to, by gmp_copy() only; the lists of rings (uring.h)
+ *	Must hold	a range may be too wide, never too narrow; signal-safe
+ *	Of its own	descriptors.h: ours among the program's; uring.h: memory in use after the call
+ *
  * The tables are constant. gmp_syscall_ranges() reads only what the arguments point to (iovecs,
  * message headers), by gmp_copy(): a bad pointer is left for the kernel to find. Signal-safe, no
  * locks.
@@ -21,8 +27,8 @@ enum gmp_arg_kind {
 	GMP_IN,	   /* the kernel reads the buffer */
 	GMP_OUT,   /* writes it */
 	GMP_INOUT,
-	GMP_CSTR, /* string, at most PATH_MAX bytes */
-	GMP_STRV, /* NULL-terminated vector of strings (execve): copied by process.c, never pinned */
+	GMP_CSTR,   /* string, at most PATH_MAX bytes */
+	GMP_STRV,   /* NULL-terminated vector of strings (execve): copied by exec.c, never pinned */
 	GMP_IOV_IN, /* array of struct iovec whose buffers are read */
 	GMP_IOV_OUT,
 	GMP_MSG_IN, /* struct msghdr */

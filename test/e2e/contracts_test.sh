@@ -27,7 +27,7 @@ fi
 $cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -O1 -o constructor.so "$top/test/e2e/malloc_constructor.c" || exit 1
 export CONSTRUCTOR_LIB=$work/constructor.so
 for program in "${programs[@]}"; do
-	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -rdynamic -o "$program" "$top/test/e2e/${program}_contract.c" -lpthread || exit 1
+	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -rdynamic -I"$top/include" -o "$program" "$top/test/e2e/${program}_contract.c" -lpthread || exit 1
 	if ! timeout -k 5 120 "./$program" >plain 2>&1 </dev/null; then
 		not_ok "$program, plain" <plain
 		continue

@@ -6,7 +6,8 @@
 #include <stdint.h>
 static uintptr_t window_lo, window_hi;
 #define gmi_vm_contains test_contains
-#include "preload/preload.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
 static inline bool test_in(const void *p)
 {
 	return (uintptr_t)p >= window_lo && (uintptr_t)p < window_hi;

@@ -13,19 +13,17 @@
 
 	.hidden gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.hidden gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded
-	.hidden gmp_sigreturn_plain, gmp_sigreturn_forwarded, gmp_sigreturn_with
+	.hidden gmp_sigreturn_forwarded, gmp_sigreturn_with
 	.hidden gmp_clone_stubs, gmp_clone_back, gmp_thread_born
 	.globl gmp_clone_stubs, gmp_clone_back
 	.hidden gmp_vfork_stubs, gmp_vfork_back, gmp_guest_born
 	.globl gmp_vfork_stubs, gmp_vfork_back
-	.hidden gmp_copy, gmp_copy_fail, gmp_copy_end
 	.hidden gmp_handler_enter, gmp_handler_begins
 	.globl gmp_handler_enter
 	.hidden gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
 	.globl gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
 	.globl gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.globl gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded, gmp_sigreturn_with
-	.globl gmp_copy, gmp_copy_fail, gmp_copy_end
 
 	.text
 	.balign 4096
@@ -215,64 +213,5 @@ gmp_stubs:
 	child_stubs gmp_vfork_stubs, GMP_NVFORK_STUBS, gmp_vfork_back, gmp_guest_child, gmp_guest_born
 	.balign 4096
 gmp_gate_end:
-
-/* gmp_call_on(stack, fn, arg): fn(arg), with the stack pointer at `stack` meanwhile. */
-	.globl gmp_call_on
-	.hidden gmp_call_on
-	.type gmp_call_on, @function
-gmp_call_on:
-	.cfi_startproc
-	push %rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset rbp, -16
-	mov %rsp, %rbp
-	.cfi_def_cfa_register rbp
-	mov %rdi, %rsp
-	mov %rdx, %rdi
-	call *%rsi
-	mov %rbp, %rsp
-	pop %rbp
-	.cfi_def_cfa rsp, 8
-	ret
-	.cfi_endproc
-	.size gmp_call_on, . - gmp_call_on
-
-/* int gmp_copy(dst, src, n): the SIGSEGV handler sends a fault inside it to gmp_copy_fail. */
-	.type gmp_copy, @function
-gmp_copy:
-	.cfi_startproc
-	mov %rdx, %rcx
-	cld
-	rep movsb
-	xor %eax, %eax
-	ret
-gmp_copy_end:
-gmp_copy_fail:
-	mov $-14, %eax
-	ret
-	.cfi_endproc
-	.size gmp_copy, . - gmp_copy
-
-/*
- * makecontext(uc, fn, argc, ...): the arguments go through untouched, wherever they are.
- */
-	.globl makecontext
-	.hidden gmp_before_makecontext
-	.type makecontext, @function
-makecontext:
-	.cfi_startproc
-	.irp reg, rdi, rsi, rdx, rcx, r8, r9, rax
-	push %\reg
-	.cfi_adjust_cfa_offset 8
-	.endr
-	call gmp_before_makecontext
-	mov %rax, %r11
-	.irp reg, rax, r9, r8, rcx, rdx, rsi, rdi
-	pop %\reg
-	.cfi_adjust_cfa_offset -8
-	.endr
-	jmp *%r11
-	.cfi_endproc
-	.size makecontext, . - makecontext
 
 	.section .note.GNU-stack, "", @progbits

@@ -13,15 +13,19 @@
  * made without the thread and its queue always says "wake me up": the program then calls for
  * each submission, as after an idle time.
  */
+#include "preload/syscalls/uring.h"
+
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
-#include "preload/preload.h"
+#include "preload/ground/gate.h"
+#include "preload/ground/ground.h"
+#include "preload/syscalls/descriptors.h"
+#include "preload/syscalls/pinned.h"
 #include "preload/syscalls/syscall_table.h"
-#include "preload/dispatch/uring.h"
 
 #ifndef IORING_SETUP_NO_MMAP
 #define IORING_SETUP_NO_MMAP (1u << 14)

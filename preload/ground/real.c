@@ -1,9 +1,10 @@
 /* real.c - looks libc's functions up, once. See real.h. */
-#include "preload/real.h"
+#include "preload/ground/real.h"
 
 #include <dlfcn.h>
+#include <stddef.h>
 
-#include "preload/preload.h"
+#include "core/sys/sys.h"
 
 struct gmp_real gmp_real;
 

@@ -1,0 +1,22 @@
+/*
+ * process.h - what makes threads and processes, and ends them: fork.c, exec.c, system.c,
+ * thread.h, libc.h.
+ *
+ *	What happens	a thread is armed at birth; a child gets a heap of its own; exec and spawn see copies
+ *	Who comes in	the program by libc's functions, dispatch by raw calls, libc by its fork handlers
+ *	May touch	libc's own functions, jemalloc's fork handlers, the order of locks around a fork
+ *	Must hold	between prepare and parent or child: all of core's locks, and no fault is taken
+ *	Stays outside	what a child finds of signals (signals/inherit.h), copying (syscalls/execcopy.h)
+ */
+#ifndef GMP_PROCESS_H
+#define GMP_PROCESS_H
+
+void gmp_process_init(void); /* atfork handlers: after malloc is up */
+/* The three parts of a fork, for libc's (atfork) and for raw calls. */
+void gmp_fork_prepare(void);
+void gmp_fork_parent(void);
+void gmp_fork_child(void);
+/* execve with path and vectors copied out of managed memory. -errno, or does not return. */
+long gmp_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * thread.h - the birth and the end of threads. Signals are blocked by the caller where it says so.
+ */
+#ifndef GMP_PROCESS_THREAD_H
+#define GMP_PROCESS_THREAD_H
+
+#include <stdint.h>
+
+#include "preload/ground/thread.h"
+
+/* Arms the calling thread: altstack, dispatch. Needs gmp_armed. vmask: inherited view of the
+ * mask. */
+void gmp_thread_arm(uint64_t vmask);
+void gmp_threads_init(void);
+/* The calling thread ends: its record and altstack go, its calls are no longer dispatched.
+ * Signals blocked. */
+void gmp_thread_end(void);
+
+#endif

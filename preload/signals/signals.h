@@ -1,0 +1,40 @@
+/*
+ * signals.h - SIGSEGV and SIGSYS are ours at kernel level; the program has its own view of them,
+ * of the actions (sigview.c), the masks (mask.h), the altstack (altstack.h).
+ *
+ *	What happens	faults go to core; what is not ours is delivered as the kernel would (signal.c)
+ *	Who comes in	the kernel by our two handlers, the program by libc's functions, dispatch by raw calls
+ *	May touch	the kernel's actions and masks, the thread's record, the table of actions
+ *	Must hold	nothing here touches managed memory under a lock; handlers take none of the program's
+ *	Of its own	hold.h: sent while blocked; wait.h: calls that wait; inherit.h: what children find
+ */
+#ifndef GMP_SIGNALS_H
+#define GMP_SIGNALS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <ucontext.h>
+
+#include "core/sys/sigaction.h"
+
+/* Our kernel-level action of SIGSEGV or SIGSYS; flags: of the program's action, some of which
+ * count for ours. */
+struct gm_ksigaction gmp_own_action(int sig, unsigned long flags);
+/* The program wants even SIGSYS on the altstack: it runs on stacks that have no room for a
+ * frame, as Go's goroutines do. */
+extern bool gmp_small_stacks;
+void gmp_signals_init(void);
+/* Takes SIGSEGV and SIGSYS back if somebody replaced our handlers by a raw system call. */
+void gmp_signals_reclaim(void);
+/* rt_sigaction as the program sees it: 0 or -errno. act, old must be accessible. */
+int gmp_sigaction(int sig, const struct gm_ksigaction *act, struct gm_ksigaction *old);
+/* The program's action for a forward; consumes it when SA_RESETHAND. */
+struct gm_ksigaction gmp_action_take(int sig);
+/* A signal that is not for us goes to the program, as the kernel would have delivered it. Does
+ * not always return. */
+void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous);
+
+/* In the way of the program's own rt_sigreturn: the frame may have the virtual bits. */
+void gmp_sigreturn_plain(ucontext_t *uc);
+
+#endif
