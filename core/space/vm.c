@@ -359,12 +359,17 @@ void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags
 	return (void *)va;
 }
 
-/* Memory that may migrate: private, anonymous, not a stack, ordinary pages, not executable. */
-static enum gm_region_kind kind_of(int prot, int flags)
+bool gmi_vm_may_migrate(int prot, int flags)
 {
 	const int odd = MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB | MAP_32BIT;
-	bool plain = (flags & MAP_TYPE) == MAP_PRIVATE && (flags & MAP_ANONYMOUS) && !(flags & odd);
-	return plain && !(prot & PROT_EXEC) ? GM_REGION_ANON : GM_REGION_FOREIGN;
+
+	return (flags & (MAP_TYPE | MAP_ANONYMOUS | odd)) == (MAP_PRIVATE | MAP_ANONYMOUS) &&
+	       !(prot & PROT_EXEC);
+}
+
+static enum gm_region_kind kind_of(int prot, int flags)
+{
+	return gmi_vm_may_migrate(prot, flags) ? GM_REGION_ANON : GM_REGION_FOREIGN;
 }
 
 /* The parts of a fixed mapping outside the window: the kernel's business, with the program's own

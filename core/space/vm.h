@@ -28,6 +28,10 @@ GM_EXPORT struct gm_as *gmi_vm_space(void);
 GM_EXPORT bool gmi_vm_contains(const void *p); /* in the default space's window: two comparisons */
 GM_EXPORT void gmi_vm_window(const struct gm_as *as, uintptr_t *lo, uintptr_t *hi); /* [lo, hi) */
 
+/* What a mapping must be to migrate: private, anonymous, not a stack, ordinary pages, not
+ * executable. */
+GM_EXPORT bool gmi_vm_may_migrate(int prot, int flags);
+
 /* New private anonymous memory anywhere in the window. align 0: 2 MiB when len >= 2 MiB, else a
  * page. Address or -errno. */
 GM_EXPORT void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags,

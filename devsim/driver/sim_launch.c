@@ -211,13 +211,37 @@ static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch
 	};
 }
 
+static bool is_valid(const struct request *r)
+{
+	return r->kernel && r->nblocks && r->args_bytes <= DS_ARGS_MAX &&
+	       (!r->args_bytes || r->args) && (unsigned)r->module < DS_MODULES &&
+	       sim_strlen(r->kernel) < sizeof((struct ds_launch *)0)->kernel;
+}
+
+/* Claims a slot and runs there; in another one when the process was gone before it began. */
+static int run_in_slot(struct gm_sim *sim, struct request *r, unsigned row, unsigned *slot)
+{
+	int err = -EAGAIN;
+
+	for (int i = 0; err == -EAGAIN; i++) {
+		*slot = claim(sim);
+		if (i > MAX_RESUBMITS)
+			return -EIO;
+		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
+		sim_time_launch(sim, *slot);
+		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
+		err = run_once(sim, *slot, r);
+		if (err == -EAGAIN)
+			release(sim, *slot);
+	}
+	return err;
+}
+
 /* Everything but the slot's release. */
 static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result *result,
 		  unsigned *slot)
 {
-	if (!sim || !r->kernel || !r->nblocks || r->args_bytes > DS_ARGS_MAX ||
-	    (r->args_bytes && !r->args) || (unsigned)r->module >= DS_MODULES ||
-	    sim_strlen(r->kernel) >= sizeof((struct ds_launch *)0)->kernel)
+	if (!sim || !is_valid(r))
 		return -EINVAL;
 	int err = sim_up(sim);
 	if (!err)
@@ -231,18 +255,7 @@ static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result
 	gmi_bus_settle();
 	unsigned row =
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
-	*slot = claim(sim);
-	for (int i = 0; i <= MAX_RESUBMITS; i++) {
-		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
-		sim_time_launch(sim, *slot);
-		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
-		err = run_once(sim, *slot, r);
-		if (err != -EAGAIN)
-			break;
-		release(sim, *slot); /* the process was gone before it began */
-		*slot = claim(sim);
-	}
-	err = err == -EAGAIN ? -EIO : err;
+	err = run_in_slot(sim, r, row, slot);
 	if (r->kernel[0]) /* else a module was loaded, no more */
 		account(sim, *slot, err, result);
 	virtual = sim_time_now(sim) - virtual;

@@ -23,8 +23,6 @@
 #include "preload/ground/ground.h"
 #include "preload/syscalls/uring.h"
 
-#define UNMANAGED_FLAGS (MAP_STACK | MAP_GROWSDOWN | MAP_32BIT | MAP_HUGETLB)
-
 static struct gm_as *space;	       /* NULL until gmp_mmap_init() */
 static uintptr_t window_lo, window_hi; /* empty until then */
 
@@ -43,13 +41,6 @@ static bool inside(const void *p, size_t len)
 
 /* ---- mmap ---- */
 
-static bool manageable(int prot, int flags)
-{
-	return (flags & (MAP_TYPE | MAP_ANONYMOUS | UNMANAGED_FLAGS)) ==
-		       (MAP_PRIVATE | MAP_ANONYMOUS) &&
-	       !(prot & PROT_EXEC);
-}
-
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off, void *site)
 {
 	const int placed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
@@ -58,7 +49,8 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 		if (placed)
 			return gmi_vm_map_fixed(space, addr, len, prot, flags, fd, (uint64_t)off,
 						(uintptr_t)site);
-		if (manageable(prot, flags)) { /* a hint: there if it is free, else anywhere */
+		if (gmi_vm_may_migrate(prot,
+				       flags)) { /* a hint: there if it is free, else anywhere */
 			void *at = (void *)gm_align_down((uintptr_t)addr, GM_PAGE_BYTES);
 			void *p =
 				gmi_vm_map_fixed(space, at, len, prot, flags | MAP_FIXED_NOREPLACE,
@@ -68,7 +60,7 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 			addr = NULL;
 		}
 	}
-	if (space && !addr && !placed && manageable(prot, flags)) {
+	if (space && !addr && !placed && gmi_vm_may_migrate(prot, flags)) {
 		void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, (uintptr_t)site);
 		if (gm_err(p) != -ENOMEM || !gm_is_err(p))
 			return p;

@@ -246,6 +246,31 @@ static long copy_spawn(struct gmp_copier *c, struct spawn_args *to, const struct
 	return 0;
 }
 
+typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *,
+		     const posix_spawnattr_t *, char *const[], char *const[]);
+
+/* Around all that spawns in libc: no activation meanwhile, and the child inherits. */
+static struct gmp_inherited before_spawn(void)
+{
+	gmp_libc_enter(); /* also when active: the selector may not be on yet */
+	return gmp_inherit_begin(GMP_BY_SPAWN);
+}
+
+static void after_spawn(struct gmp_inherited given)
+{
+	gmp_inherit_end(given);
+	gmp_libc_leave();
+}
+
+static int spawn_by(spawn_fn *libc, pid_t *pid, const struct spawn_args *a)
+{
+	struct gmp_inherited given = before_spawn();
+	int err = libc(pid, a->x.path, a->actions, a->attr, a->x.argv, a->x.envp);
+
+	after_spawn(given);
+	return err;
+}
+
 static int spawn_active(pid_t *pid, const struct spawn_args *from)
 {
 	struct gmp_copier c = {0};
@@ -260,39 +285,32 @@ static int spawn_active(pid_t *pid, const struct spawn_args *from)
 	if (!c.base)
 		return ENOMEM;
 	r = copy_spawn(&c, &to, from);
-	gmp_libc_enter(); /* active, but the selector may not be on yet */
-	if (!r) {
-		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
-		r = -GMP_REAL(posix_spawn)(&child, to.x.path, to.actions, to.attr, to.x.argv,
-					   to.x.envp);
-		gmp_inherit_end(given);
-	}
-	gmp_libc_leave();
+	if (!r)
+		r = -spawn_by(GMP_REAL(posix_spawn), &child, &to);
 	gmi_free(c.base, bytes);
 	if (!r && pid)
 		*pid = child;
 	return (int)-r;
 }
 
+/* The arguments of a hook. */
+#define SPAWN_ARGS(path)                                                                           \
+	{                                                                                          \
+		{(char *)(path), (char **)argv, (char **)envp},                                    \
+			(posix_spawn_file_actions_t *)actions, (posix_spawnattr_t *)attr           \
+	}
+
 GMP_HOOK int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 			 const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	if (!gmp_on || !gmp_is_active()) {
-		gmp_libc_enter();
-		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
-		int r = GMP_REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
-		gmp_inherit_end(given);
-		gmp_libc_leave();
-		return r;
-	}
-	struct spawn_args from = {{(char *)path, (char **)argv, (char **)envp},
-				  (posix_spawn_file_actions_t *)actions,
-				  (posix_spawnattr_t *)attr};
-	return spawn_active(pid, &from);
+	struct spawn_args from = SPAWN_ARGS(path);
+
+	return gmp_on && gmp_is_active() ? spawn_active(pid, &from)
+					 : spawn_by(GMP_REAL(posix_spawn), pid, &from);
 }
 
 /* libc's child would search PATH itself, reading the environment: here the parent does. */
-static int search(const char *file, char *path, size_t bytes)
+static int search_path(const char *file, char *path, size_t bytes)
 {
 	const char *dirs = getenv("PATH"), *end;
 	int err = ENOENT;
@@ -319,23 +337,18 @@ static int search(const char *file, char *path, size_t bytes)
 GMP_HOOK int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			  const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+	struct spawn_args from = SPAWN_ARGS(file);
 	char path[PATH_MAX];
 
-	if (!gmp_on || !gmp_is_active()) {
-		gmp_libc_enter();
-		struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
-		int r = GMP_REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
-		gmp_inherit_end(given);
-		gmp_libc_leave();
-		return r;
-	}
+	if (!gmp_on || !gmp_is_active())
+		return spawn_by(GMP_REAL(posix_spawnp), pid, &from);
 	if (!strchr(file, '/')) {
-		int err = search(file, path, sizeof(path));
+		int err = search_path(file, path, sizeof(path));
 		if (err)
 			return err;
-		file = path;
+		from.x.path = path;
 	}
-	return posix_spawn(pid, file, actions, attr, argv, envp);
+	return spawn_active(pid, &from);
 }
 
 /* ---- system, popen: libc spawns a shell by itself, with our environment ---- */
@@ -370,11 +383,9 @@ GMP_HOOK FILE *popen(const char *command, const char *mode)
 	}
 	if (gmp_is_active())
 		pin_environment();
-	gmp_libc_enter();
-	struct gmp_inherited given = gmp_inherit_begin(GMP_BY_SPAWN);
+	struct gmp_inherited given = before_spawn();
 	FILE *f = GMP_REAL(popen)(copy, mode);
-	gmp_inherit_end(given);
-	gmp_libc_leave();
+	after_spawn(given);
 	gmi_free(copy, bytes);
 	return f;
 }

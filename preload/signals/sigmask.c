@@ -36,33 +36,44 @@ static bool apply(int how, uint64_t set, uint64_t *mask)
 	}
 }
 
+/* kmask: in a frame. NULL: the thread's own, set by the kernel. */
+static uint64_t kernel_mask(const uint64_t *kmask)
+{
+	uint64_t now = 0;
+
+	if (kmask)
+		return *kmask;
+	gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, 8);
+	return now;
+}
+
+static void set_kernel_mask(uint64_t *kmask, uint64_t real)
+{
+	if (kmask)
+		*kmask = real;
+	else
+		gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &real, NULL, 8);
+}
+
 int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 {
 	struct gmp_thread *t = gmp_self();
 	const uint64_t virtual = gmp_armed ? GMP_VIRTUAL : 0;
 	struct gmp_guest *guest = set && gmp_armed ? gmp_guest(t) : NULL;
 	uint64_t *vmask = guest ? &guest->vmask : &t->vmask;
-	uint64_t now = 0, view;
+	uint64_t now = kernel_mask(kmask), view;
 
-	if (kmask)
-		now = *kmask;
-	else
-		gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, 8);
 	if (gmp_armed && !guest)
 		gmp_mask_seen(t, now);
 	now = view = (now & ~virtual) | *vmask;
 	if (set && !apply(how, *set, &now))
 		return -EINVAL;
 	if (set) {
-		uint64_t real = now & ~virtual;
 		if (guest)
 			guest->vmask = now & virtual;
 		else
 			gmp_set_view(t, gmp_armed ? now : 0);
-		if (kmask)
-			*kmask = real;
-		else
-			gm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &real, NULL, 8);
+		set_kernel_mask(kmask, now & ~virtual);
 	}
 	if (old)
 		*old = view;
