@@ -175,21 +175,31 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 		*merged = true; /* a walk of its page table, not a far fault */
 		return gmc_held_walk(b, ctx, i, write);
 	}
-	gm_bm stays = gm_bm_andnot(gmc_hint_stays(b, ctx->dev->index), bd->valid);
+	unsigned order = bd->order;
+	gm_bm stays =
+		gm_bm_andnot(gm_bm_grow(gmc_hint_stays(b, ctx->dev->index), order), bd->valid);
 	bool remote = gm_bm_test(&stays, i);
-	gm_bm have = gm_bm_or(bd->valid, bd->remote);
-	gm_bm possible = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
+	gm_bm have = gm_bm_or(bd->valid, bd->remote), own = gm_bm_grow(page, order);
 	gm_bm set;
-	/* its entry was forgotten, or it wants to write a copy: the whole device page again */
 	if (gm_bm_test(&have, i)) {
-		unsigned first = i & ~((1u << bd->order) - 1);
-		set = gm_bm_and(gm_bm_and(have, possible), gm_bm_page_of_order(first, bd->order));
+		/*
+		 * its entry was forgotten, or it wants to write a copy: the whole device page
+		 * again
+		 */
+		set = gm_bm_and(have, own);
 	} else {
+		/*
+		 * Company is of whole device pages, some of which the program may write when that
+		 * is asked.
+		 */
+		gm_bm possible = gm_bm_whole(gm_bm_and(b->managed, b->prog_r), order);
 		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(b))
 						    : b->pinned;
-		gm_bm_remove(&possible, gm_bm_andnot(kept, page));
+		if (write)
+			possible = gm_bm_and(possible, gm_bm_grow(b->prog_w, order));
+		possible = gm_bm_or(gm_bm_andnot(possible, gm_bm_grow(kept, order)), page);
 		possible = remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
-		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << bd->order,
+		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << order,
 				      .fault = page,
 				      .resident = have,
 				      .possible = possible};
@@ -220,6 +230,8 @@ static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write,
 	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
 	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
 		GM_COUNT(prefetched_pages, moved - asked);
+	if (!err && ctx->dev->min_order && !gm_bm_test(write ? &bd->map_w : &bd->map_r, i))
+		err = -EOPNOTSUPP;
 	return err;
 }
 

@@ -35,6 +35,7 @@ struct gm_block_dev {
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;
+	bool unsure;   /* its driver failed: which entries it has is not known (entries.c) */
 	uint8_t order; /* frames are 4 KiB << order */
 	/* how often the device was found using it; counts down again (evict.c) */
 	uint8_t heat;

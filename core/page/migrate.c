@@ -25,11 +25,33 @@
 
 /* ---- towards the CPU ---- */
 
+/*
+ * With each page the others of its device page that are in the same place: devices are left whole
+ * pages.
+ */
+static gm_bm whole_there(const struct gm_block *b, gm_bm set)
+{
+	static const enum gm_where away[] = {GM_DEVICE, GM_DUP};
+	struct gm_places at;
+
+	gmc_places(b, &at);
+	for (int d = 0; d < GM_MAX_DEV; d++) {
+		const struct gm_block_dev *bd = b->dev[d];
+		for (unsigned i = 0; bd && bd->order && i < GM_ARRAY_LEN(away); i++) {
+			gm_bm its = gm_bm_and(at.in[away[i]], bd->valid);
+			set = gm_bm_or(set,
+				       gm_bm_and(gm_bm_grow(gm_bm_and(set, its), bd->order), its));
+		}
+	}
+	return set;
+}
+
 int gmc_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
 {
 	struct gm_plan p;
 	int err;
 
+	set = whole_there(b, set);
 	gmc_plan(b, -1, set, write, b->pinned, &p);
 	err = gmc_bus_unmap(b, set);
 	if (!err)
@@ -170,32 +192,56 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	return gmc_dev_map(b, ctx, p->map, gm_bm_andnot(b->prog_w, p->next[GM_DUP]), false);
 }
 
+/*
+ * What the device can be given of `set`: whole pages of its memory, of which nothing is pinned and
+ * all is managed and readable; and on the host (*stay), whole entries. Where a page of its memory
+ * cannot be given, all of it stays.
+ */
+static gm_bm givable(const struct gm_block *b, const struct gm_ctx *ctx, gm_bm set, gm_bm *stay)
+{
+	unsigned order = b->dev[ctx->dev->index]->order;
+	gm_bm may = gm_bm_and(b->managed, b->prog_r);
+
+	*stay = gm_bm_or(gm_bm_grow(*stay, order), gm_bm_not(gm_bm_whole(may, order)));
+	gm_bm local = gm_bm_grow(gm_bm_andnot(set, *stay), order);
+	gm_bm there = gm_bm_grow(gm_bm_and(set, *stay), ctx->dev->min_order);
+	return gm_bm_or(local, gm_bm_whole(gm_bm_and(there, may), ctx->dev->min_order));
+}
+
 /* `pinned`: pages that do not migrate. */
 static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, gm_bm pinned)
 {
 	int d = (int)ctx->dev->index;
+	gm_bm asked = set, stay = pinned;
 	struct gm_plan p;
 
-	gmc_plan(b, d, set, write, pinned, &p);
-	int err = gmc_frames_take(b, ctx, gm_bm_or(p.copy, p.zero),
-				  set); /* pages that it has stay: p maps them */
+	set = givable(b, ctx, asked, &stay);
+	gm_bm tried = set;
+	gmc_plan(b, d, set, write, stay, &p);
+	/* pages that it has stay: p maps them */
+	int err = gmc_frames_take(b, ctx, gm_bm_or(p.copy, p.zero), set);
 	if (err) {
 		gmc_frames_drop(b, ctx->dev, set);
 		return err;
 	}
 	gm_bm busy = gmc_claim(b, gm_bm_and(p.revoke, b->host), gm_bm_and(p.protect, b->host));
-	if (!gm_bm_empty(busy)) /* system calls are using these: the device comes to them */
-		gmc_plan(b, d, set, write, gm_bm_or(pinned, busy), &p);
+	if (!gm_bm_empty(busy)) { /* system calls are using these: the device comes to them */
+		stay = gm_bm_or(pinned, busy);
+		set = givable(b, ctx, asked, &stay);
+		gmc_cpu_give_back(b, gm_bm_andnot(gm_bm_and(tried, stay), busy));
+		gmc_plan(b, d, set, write, stay, &p);
+	}
 	err = gmc_bus_unmap(b, gm_bm_or(p.revoke, p.protect));
 	if (!err)
 		err = to_remote(b, ctx, &p);
-	gm_bm_remove(&p.revoke, p.map_remote); /* those are on the host now, and stay */
+	/* those are on the host now, and stay */
+	p.revoke = gm_bm_andnot(p.revoke, p.map_remote);
 	if (err)
 		gmc_cpu_give_back(b, set);
 	else
 		err = to_local(b, ctx, &p);
 	if (err || !gm_bm_empty(busy))
-		gmc_frames_drop(b, ctx->dev, set); /* those that nothing went into */
+		gmc_frames_drop(b, ctx->dev, tried); /* those that nothing went into */
 	gm_block_check(b);
 	return err;
 }
@@ -220,7 +266,7 @@ static gm_bm stays_by_policy(const struct gm_block *b, const struct gm_ctx *ctx)
 
 static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, bool asked)
 {
-	gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r), pinned = b->pinned;
+	gm_bm may = gm_bm_and(b->managed, b->prog_r), pinned = b->pinned;
 	int refused = gm_ctx_refuses(ctx);
 
 	if (refused)
@@ -260,6 +306,6 @@ int gmc_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write
 	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
 	if (!bd)
 		return -ENOMEM;
-	set = gm_bm_and(set, gm_bm_and(b->managed, write ? b->prog_w : b->prog_r));
+	set = gm_bm_and(set, gm_bm_and(b->managed, b->prog_r));
 	return to_device(b, ctx, set, write, gm_bm_not(bd->valid));
 }

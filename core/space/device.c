@@ -35,6 +35,8 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 		dev->cap = cap;
 		dev->hnid = -1;
 		dev->page_order = (unsigned)__builtin_ctzll(mmu->page_bytes) - GM_PAGE_SHIFT;
+		dev->orders = (unsigned)(gmc_page_sizes(mmu) >> GM_PAGE_SHIFT);
+		dev->min_order = (unsigned)__builtin_ctz(dev->orders);
 		dev->aperture = gmc_driver_aperture(dev);
 		err = gmc_check_aperture(dev);
 		if (err) {

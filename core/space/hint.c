@@ -227,21 +227,44 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 
 /* ---- attributes ---- */
 
-/* Entries that the device has carry the new attributes from now on. */
-static int enter_again(struct gm_block *b, gm_bm set, void *arg)
+/*
+ * The mirror of a piece follows the maps, and entries that the device has carry the new attributes
+ * from now on. They go before that: which ones there are depends on the attributes (entries.c).
+ */
+static int change_attrs(const struct gm_vm_piece *p, struct gm_ctx *ctx)
 {
-	struct gm_ctx *ctx = arg;
+	struct gm_block *b = p->b;
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	gm_bm mapped = bd ? gm_bm_and(p->set, bd->map_r) : gm_bm_zero(), own, remote, w;
 
-	if (!bd)
-		return 0;
-	gm_bm mapped = gm_bm_and(set, bd->map_r), w = bd->map_w;
-	gm_bm remote = gm_bm_and(mapped, bd->remote), own = gm_bm_andnot(mapped, remote);
+	if (gm_bm_empty(mapped))
+		return refresh(b, p->lo, p->hi);
+	w = bd->map_w;
+	remote = gm_bm_and(mapped, bd->remote);
+	own = gm_bm_andnot(mapped, remote);
 	int err = gmc_dev_unmap(b, ctx, mapped);
+	int mirrored = refresh(b, p->lo, p->hi);
+	err = err ? err : mirrored;
 	if (!err && !gm_bm_empty(own))
 		err = gmc_dev_map(b, ctx, own, w, false);
 	if (!err && !gm_bm_empty(remote))
 		err = gmc_dev_map(b, ctx, remote, w, true);
+	return err;
+}
+
+static int change_all_attrs(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_ctx *ctx)
+{
+	struct gm_vm_piece p;
+	int err = 0;
+
+	gm_vm_for_each_piece (as, lo, hi, &p) {
+		if (!p.b)
+			continue;
+		gmi_lock(&p.b->lock);
+		int e = change_attrs(&p, ctx);
+		gmi_unlock(&p.b->lock);
+		err = err ? err : e;
+	}
 	return err;
 }
 
@@ -267,7 +290,7 @@ int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, ui
 		err = attr ? gmi_rangemap_assign(&as->attrs[dev->index], lo, hi, &v)
 			   : gmi_rangemap_clear(&as->attrs[dev->index], lo, hi);
 	if (!err && len)
-		err = refresh_all(as, lo, hi, enter_again, ctx);
+		err = change_all_attrs(as, lo, hi, ctx);
 	gmc_vm_leave(as, mask);
 	return err;
 }

@@ -15,6 +15,30 @@ static bool page_ok(uint64_t bytes)
 	return bytes >= GM_PAGE_BYTES && bytes <= GM_BLOCK_BYTES && !(bytes & (bytes - 1));
 }
 
+#define SIZES_USED  ((uint64_t)(GM_BLOCK_BYTES << 1) - GM_PAGE_BYTES)
+#define SIZES_KNOWN (SIZES_USED | (uint64_t)1 << 30)
+
+uint64_t gmc_page_sizes(const struct gm_mmu *mmu)
+{
+	return mmu->page_sizes ? mmu->page_sizes & SIZES_USED : mmu->page_bytes;
+}
+
+static int check_sizes(const struct gm_mmu *mmu, const char *name)
+{
+	if (mmu->page_sizes & ~SIZES_KNOWN)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": page_sizes has 0x%lx; valid: bits of 4 KiB to 2 "
+				"MiB, and 1 GiB",
+				name, mmu->page_sizes & ~SIZES_KNOWN);
+	uint64_t sizes = gmc_page_sizes(mmu);
+	if (!sizes || (sizes & -sizes) > mmu->page_bytes)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": page_sizes is 0x%lx; valid: at least one bit up to "
+				"page_bytes, 0x%lx",
+				name, mmu->page_sizes, mmu->page_bytes);
+	return 0;
+}
+
 int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out)
 {
 	const char *name = mmu && mmu->name ? mmu->name : "";
@@ -30,6 +54,9 @@ int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out)
 			-EINVAL,
 			"driver \"%s\": page_bytes is %lu; valid: a power of two, 4096 to 2097152",
 			name, mmu->page_bytes);
+	int err = check_sizes(mmu, name);
+	if (err)
+		return err;
 	if (cap & ~CAPS)
 		return gmc_fail(-EINVAL,
 				"driver \"%s\": unknown capability 0x%lx; valid: "

@@ -40,6 +40,13 @@ static size_t page_bytes(const struct gm_dev *dev)
 {
 	return GM_PAGE_BYTES << dev->page_order;
 }
+/* The largest size of entries that a page is a multiple of. */
+static uint32_t entry_bytes(const struct gm_dev *dev)
+{
+	unsigned fit = dev->orders & ((2u << dev->page_order) - 1);
+
+	return (uint32_t)GM_PAGE_BYTES << (31 - __builtin_clz(fit));
+}
 static size_t bytes_of(const struct gm_sparse *s)
 {
 	return s->npages * page_bytes(s->dev);
@@ -79,6 +86,7 @@ static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, boo
 
 	if (c->to.bo) {
 		op.kind = GM_OP_MAP;
+		op.entry_bytes = entry_bytes(s->dev);
 		op.prot = c->to.prot;
 		op.flags = replace ? GM_OP_REPLACE : 0;
 		op.pa = gmc_bo_pa(c->to.bo, c->to.page);

@@ -140,6 +140,32 @@ static inline unsigned gm_bm_next(const gm_bm *b, unsigned i, bool set)
 	}
 	return GM_PAGES_PER_BLOCK;
 }
+
+/* Groups of 1 << order pages (order 0..9), aligned: those that lie in `a` wholly, ... */
+static inline gm_bm gm_bm_whole(gm_bm a, unsigned order)
+{
+	unsigned words = order > 6 ? 1u << (order - 6) : 1, in_word = gm_min(order, 6u);
+	uint64_t firsts = ~0ull / (~0ull >> (64 - (1u << in_word))); /* a bit for each group */
+
+	for (unsigned i = 0; i < 8; i += words) {
+		uint64_t x = ~0ull;
+		for (unsigned k = 0; k < words; k++)
+			x &= a.w[i + k];
+		for (unsigned k = 0; k < in_word; k++)
+			x &= x >> (1u << k);
+		x &= firsts;
+		for (unsigned k = 0; k < in_word; k++)
+			x |= x << (1u << k);
+		for (unsigned k = 0; k < words; k++)
+			a.w[i + k] = x;
+	}
+	return a;
+}
+/* ... and those of which any page does. */
+static inline gm_bm gm_bm_grow(gm_bm a, unsigned order)
+{
+	return gm_bm_not(gm_bm_whole(gm_bm_not(a), order));
+}
 /* for each maximal run [first, end) of set bits */
 #define gm_bm_for_each_run(bm, first, end)                                                         \
 	for (unsigned first = gm_bm_next((bm), 0, true), end;                                      \

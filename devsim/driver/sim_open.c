@@ -122,6 +122,8 @@ static int meet_core(struct gm_sim *sim)
 
 	sim->mmu = sim_mmu;
 	sim->mmu.page_bytes = sim->model.page_bytes;
+	sim->mmu.page_sizes =
+		4096; /* its table is the kernel's: any pages side by side are one mapping */
 	uint64_t cap = sim->model.cannot_fault ? 0 : GM_DEV_CAP_REPLAYABLE;
 	if (sim->model.mem_bytes)
 		cap |= GM_DEV_CAP_PEER;

@@ -55,6 +55,8 @@ struct gm_op {
 	/* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
 	uint8_t mem;
 	uint8_t flags; /* GM_OP_REPLACE */
+	/* MAP: entries of this size, of which va, len and pa are multiples. Else 0 */
+	uint32_t entry_bytes;
 	uint64_t va, len, pa;
 	/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that never
 	 * faults */
@@ -77,7 +79,7 @@ struct gm_va_range {
  */
 struct gm_mmu {
 	const char *name;
-	uint64_t page_bytes; /* the device's page size: a power of two, 4 KiB .. 2 MiB */
+	uint64_t page_bytes; /* what its memory is given in: a power of two, 4 KiB .. 2 MiB */
 	/* Physical memory that the host can address (aperture): copies are plain memcpy by core.
 	 * NULL: COPY ops instead. */
 	void *(*aperture)(void *dev_data);
@@ -120,6 +122,17 @@ struct gm_mmu {
 	 * it. Optional.
 	 */
 	int (*tlb_invl_coalesced)(void *pmap, const struct gm_va_range *ranges, unsigned n);
+	/*
+	 * The sizes that an entry of its page table can have, ORed: 0x1000 for 4 KiB, ...
+	 * 0x200000; 1 GiB may be named, and is not used. 0: page_bytes alone. MAP, UNMAP and
+	 * PROTECT come in multiples of the smallest, aligned in va and pa, and cover whole
+	 * entries: where part of a large one goes, the whole goes and the rest comes anew in
+	 * smaller ones, all in one batch; where a larger one has become possible it comes in place
+	 * of the small ones. Memory of the device is given by whole pages of page_bytes; what
+	 * cannot be given so (a hole, a pin in it) stays on the host, and is mapped there in what
+	 * size there is.
+	 */
+	uint64_t page_sizes;
 };
 
 /**
@@ -358,8 +371,9 @@ enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
  *
  * Return: 0 mapped, the access may be tried again; -EFAULT no such mapping, PROT_NONE, or a
  * device without GM_DEV_CAP_REPLAYABLE has no entry there; -EPERM write to read-only memory;
- * -EAGAIN try again (locks are busy); -ENOMEM the host has no room; -EINVAL not attached; errors
- * of the driver: the page is where it was, with its data.
+ * -EAGAIN try again (locks are busy); -ENOMEM the host has no room; -EINVAL not attached;
+ * -EOPNOTSUPP the device has no entry as small as what may be mapped there (gm_mmu.page_sizes);
+ * -EIO its driver broke a rule; errors of the driver: the page is where it was, with its data.
  * Source: RFC gm_dev_fault.
  */
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint);

@@ -97,7 +97,10 @@ static inline int hnid(void)
 }
 static inline void to_device(void *p, size_t bytes)
 {
-	cr_assert_eq(hmadvise(hnid(), p, bytes, MADV_PREFETCH), 0);
+	int err = hmadvise(hnid(), p, bytes, MADV_PREFETCH);
+
+	/* -EBUSY: what is no whole page of the device is mapped on the host */
+	cr_assert(!err || (err == -EBUSY && bytes < variant_page), "%d", err);
 }
 static inline void to_host(void *p, size_t bytes)
 {

@@ -16,6 +16,7 @@
 
 struct fake_pte {
 	uint8_t prot, mem;
+	uint32_t entry_bytes; /* of the entry that this page is part of */
 	uint64_t pa, attr;
 };
 struct fake_dev {
@@ -38,10 +39,37 @@ struct fake_dev {
 		fail_after; /* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
 };
 
+static uint64_t fake_sizes; /* of the devices opened from now on; 0: 4 KiB, 64 KiB and their page */
+
+/* A page table takes whole entries of its own sizes, at their places, and nothing else. */
+static inline void fake_check(const struct fake_dev *f, const struct gm_op *op, size_t first,
+			      size_t n)
+{
+	uint64_t sizes = f->mmu.page_sizes ? f->mmu.page_sizes : f->mmu.page_bytes;
+	uint64_t least = op->kind == GM_OP_MAP ? op->entry_bytes : sizes & -sizes;
+
+	if (op->kind > GM_OP_PROTECT)
+		return;
+	cr_assert(least & sizes, "entries of %lx", least);
+	cr_assert_eq((op->va | op->len | (op->kind == GM_OP_MAP ? op->pa : 0)) % least, 0,
+		     "kind %d va %lx len %lx pa %lx in entries of %lx", op->kind, op->va, op->len,
+		     op->pa, least);
+	for (int end = 0; end < 2; end++) { /* no entry is torn */
+		size_t i = end ? first + n - 1 : first;
+		uint64_t bytes = f->pte[i].prot ? f->pte[i].entry_bytes : 0;
+		uint64_t at = (f->as->base + i * GM_PAGE_BYTES) & -bytes;
+		cr_assert(!bytes || (at >= op->va && at + bytes <= op->va + op->len),
+			  "kind %d va %lx len %lx takes a part of the entry at %lx of %lx",
+			  op->kind, op->va, op->len, at, bytes);
+	}
+}
+
 static int fake_op(void *pmap, const struct gm_op *op)
 {
 	struct fake_dev *f = pmap;
 	size_t first = (op->va - f->as->base) / GM_PAGE_BYTES, n = op->len / GM_PAGE_BYTES;
+
+	fake_check(f, op, first, n);
 
 	if (op->kind == f->fail_kind && f->fail_after-- == 0)
 		return -EIO;
@@ -50,7 +78,7 @@ static int fake_op(void *pmap, const struct gm_op *op)
 	case GM_OP_MAP:
 		f->maps++;
 		for (size_t i = 0; i < n; i++)
-			f->pte[first + i] = (struct fake_pte){op->prot, op->mem,
+			f->pte[first + i] = (struct fake_pte){op->prot, op->mem, op->entry_bytes,
 							      op->pa + i * GM_PAGE_BYTES, op->attr};
 		break;
 	case GM_OP_UNMAP:
@@ -151,6 +179,7 @@ static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t m
 	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	f->mmu = (struct gm_mmu){.name = "fake",
 				 .page_bytes = page_bytes,
+				 .page_sizes = fake_sizes ? fake_sizes : 4096 | 65536 | page_bytes,
 				 .aperture = aperture ? fake_aperture : NULL,
 				 .pmap_create = fake_pmap_create,
 				 .pmap_destroy = fake_pmap_destroy,

@@ -81,6 +81,27 @@ Test(bitmap, next_and_runs)
 	}
 }
 
+Test(bitmap, groups_that_are_whole_or_touched)
+{
+	rng_seed("bitmap groups");
+	for (unsigned order = 0; order <= 9; order++)
+		for (int round = 0; round < 50; round++) {
+			unsigned n = 1u << order, at = rng_below(512 / n) * n;
+			struct set a = random_set();
+			if (round % 2) /* one group is whole, or all but whole */
+				a.bm = gm_bm_or(a.bm, gm_bm_range(at, at + n));
+			if (round % 4 == 3)
+				a.bm = gm_bm_andnot(a.bm, gm_bm_range(at + n - 1, at + n));
+			gm_bm whole = gm_bm_whole(a.bm, order), grown = gm_bm_grow(a.bm, order);
+			for (unsigned i = 0; i < 512; i++) {
+				unsigned first = i & ~(n - 1);
+				gm_bm in = gm_bm_and(a.bm, gm_bm_range(first, first + n));
+				cr_assert_eq(gm_bm_test(&whole, i), gm_bm_count(in) == n);
+				cr_assert_eq(gm_bm_test(&grown, i), gm_bm_count(in) > 0);
+			}
+		}
+}
+
 Test(bitmap, store_publishes_every_word)
 {
 	rng_seed("bitmap store");

@@ -165,27 +165,31 @@ Test(migrate, prefetch_quiet)
 Test(migrate, pinned)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
-	memset(p, 5, 64 * PAGE);
-	cr_assert_eq(hmadvise(-1, p + 16 * PAGE, PAGE, GM_MADV_PINNED), 0);
-	for (int i = 0; i < 64; i++)
-		expect_read(p + i * PAGE, 5);
-	cr_assert_eq(where(p + 16 * PAGE), GM_REMOTE);
-	cr_assert_eq(where(p + 15 * PAGE), GM_DEVICE);
-	cr_assert_eq(fake_write(&dev, p + 16 * PAGE, 6), 0);
-	cr_assert_eq(p[16 * PAGE], 6, "both sides see one page");
-	p[16 * PAGE] = 8;
-	expect_read(p + 16 * PAGE, 8);
-	cr_assert_eq(hmadvise(-1, p + 16 * PAGE, PAGE, GM_MADV_UNPINNED), 0);
+	const size_t n = gm_max(64 * PAGE, 2 * page_bytes);
+	unsigned char *p = map(n, PROT_READ | PROT_WRITE);
+	memset(p, 5, n);
+	cr_assert_eq(hmadvise(-1, p + n / 2, PAGE, GM_MADV_PINNED), 0);
+	for (size_t i = 0; i < n; i += PAGE)
+		expect_read(p + i, 5);
+	cr_assert_eq(where(p + n / 2), GM_REMOTE);
+	cr_assert_eq(where(p + n / 2 - PAGE), GM_DEVICE);
+	cr_assert_eq(where(p + n / 2 + PAGE), page_bytes > PAGE ? GM_REMOTE : GM_DEVICE,
+		     "a device page is given whole");
+	cr_assert_eq(fake_write(&dev, p + n / 2, 6), 0);
+	cr_assert_eq(p[n / 2], 6, "both sides see one page");
+	p[n / 2] = 8;
+	expect_read(p + n / 2, 8);
+	cr_assert_eq(hmadvise(-1, p + n / 2, PAGE, GM_MADV_UNPINNED), 0);
 	close_all();
 }
 
 Test(migrate, read_mostly_pages_are_duplicated)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
-	memset(p, 5, 64 * PAGE);
-	cr_assert_eq(hmadvise(-1, p, 64 * PAGE, GM_MADV_READ_MOSTLY), 0);
+	const size_t n = gm_max(64 * PAGE, variant_page);
+	unsigned char *p = map(n, PROT_READ | PROT_WRITE);
+	memset(p, 5, n);
+	cr_assert_eq(hmadvise(-1, p, n, GM_MADV_READ_MOSTLY), 0);
 	expect_read(p, 5);
 	cr_assert_eq(where(p), GM_DUP);
 	uint64_t before = gmi_stats->cpu_faults;
@@ -260,8 +264,9 @@ Test(migrate, err_device_copy_fails)
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
 	fake_open(&dev, as, 32 * MIB, variant_page, false);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE), c;
-	memset(p, 4, 64 * PAGE);
+	const size_t n = gm_max(64 * PAGE, variant_page);
+	unsigned char *p = map(n, PROT_READ | PROT_WRITE), c;
+	memset(p, 4, n);
 	dev.fail_kind = GM_OP_COPY_IN;
 	dev.fail_after = 0;
 	cr_assert_eq(fake_read(&dev, p, &c), -EIO);
@@ -303,18 +308,19 @@ Test(migrate, err_in_the_middle_of_mapping_leaves_no_entry)
 Test(migrate, bad_args)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	const size_t n = gm_max(64 * PAGE, variant_page);
+	unsigned char *p = map(n, PROT_READ | PROT_WRITE);
 	int hnid = gm_dev_hnid(dev.dev), local;
 	p[0] = 1;
 	cr_assert_eq(hmadvise(hnid, NULL, PAGE, MADV_PREFETCH), -EINVAL);
 	cr_assert_eq(hmadvise(hnid, (void *)~0ul, (size_t)-1, MADV_PREFETCH), -EINVAL);
 	cr_assert_eq(hmadvise(hnid, &local, 4, MADV_PREFETCH), -EFAULT);
 	cr_assert_eq(hmadvise(hnid, p, 512 * MIB, MADV_PREFETCH), -EFAULT);
-	cr_assert_eq(hmadvise(hnid, p + 64 * PAGE, PAGE, MADV_PREFETCH), -EFAULT);
+	cr_assert_eq(hmadvise(hnid, p + n, PAGE, MADV_PREFETCH), -EFAULT);
 	cr_assert_eq(hmadvise(hnid, p, PAGE, 12345), -EINVAL);
 	cr_assert_eq(hmadvise(7, p, PAGE, MADV_PREFETCH), -ENODEV);
 	cr_assert_eq(hmemcpy(hnid, NULL, p, 1), -EINVAL);
-	cr_assert_eq(hmemcpy(hnid, p + 64 * PAGE, p, 1), -EFAULT);
+	cr_assert_eq(hmemcpy(hnid, p + n, p, 1), -EFAULT);
 	cr_assert_eq(gm_query(p + 1, PAGE, NULL), -EINVAL);
 	cr_assert_eq(gm_dev_fault(as, 4096, dev.dev, GM_HINT_READ), -EFAULT);
 	cr_assert_eq(gm_dev_destroy(dev.dev), -EBUSY);

@@ -622,8 +622,9 @@ Test(reference, memory_behaves_like_an_array)
 	step_name = "start";
 	do_policy((struct span){0, 0});
 	do_map((struct span){0, N});
-	expect(!hmadvise(gm_dev_hnid(dev[0].dev), at, PAGE, MADV_PREFETCH),
-	       "activation"); /* before that pins are for nothing */
+	int err = hmadvise(gm_dev_hnid(dev[0].dev), at, N * PAGE, MADV_PREFETCH);
+	/* before that pins are for nothing; the last pages are no whole device page */
+	expect(!err || err == -EBUSY, "activation");
 	for (step = 1; step <= steps_to_do(); step++) {
 		const struct kind *k = any_kind();
 		struct span s = any_span();

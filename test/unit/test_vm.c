@@ -59,7 +59,9 @@ static unsigned char *away(size_t pages)
 	unsigned char *p = map(pages * PAGE, RW);
 	for (size_t i = 0; i < pages; i++)
 		p[i * PAGE] = (unsigned char)(i + 1);
-	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, pages * PAGE, MADV_PREFETCH), 0);
+	/* -EBUSY: the last ones are no whole device page, and are mapped on the host */
+	int err = hmadvise(gm_dev_hnid(dev.dev), p, pages * PAGE, MADV_PREFETCH);
+	cr_assert(!err || err == -EBUSY);
 	return p;
 }
 
@@ -136,7 +138,7 @@ Test(vm, grow_and_shrink_on_the_device)
 	unsigned char *q = map(PAGE, RW);
 	expect_bytes(p, 0, 600, 1);
 	cr_assert_eq(p[999 * PAGE], 0);
-	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 1000 * PAGE, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 992 * PAGE, MADV_PREFETCH), 0);
 	unsigned char *moved = gmi_vm_remap(as, p, 1000 * PAGE, 20000 * PAGE, MREMAP_MAYMOVE, NULL);
 	cr_assert(!gm_is_err(moved));
 	expect_bytes(moved, 0, 600, 1);
@@ -269,7 +271,7 @@ Test(vm, straddling_the_edge_of_the_window)
 	cr_assert_eq(gmi_vm_map_fixed(as, p, 4 * PAGE, RW, ANON | MAP_FIXED, -1, 0, 0), p);
 	for (size_t i = 0; i < 4; i++)
 		p[i * PAGE] = (unsigned char)(i + 1);
-	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 2 * PAGE, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(gm_dev_hnid(dev.dev), p, 2 * PAGE, MADV_PREFETCH), -EBUSY);
 	cr_assert_eq(
 		gm_err(gmi_vm_map_fixed(as, p, 4 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0, 0)),
 		-EEXIST);

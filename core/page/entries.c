@@ -1,0 +1,362 @@
+/*
+ * entries.c - devices' page tables: which entries a block has there, and the steps that change
+ * them. See rights.h.
+ *
+ * What is mapped is kept by page (map_r, map_w, remote). Which entries that makes on a device with
+ * several sizes is nowhere noted, it follows: a page is covered by the largest entry that the
+ * device can have there, that is, whole, uniform in rights, target and attributes, and aligned in
+ * va and pa. So every change compares what followed before with what follows now: entries that
+ * lose a part are split (the whole goes, or is lowered, and what is left of it is entered anew),
+ * and what has become whole is entered as one.
+ */
+#include "core/page/driver.h"
+#include "core/page/frame.h"
+#include "core/page/hint_mirror.h"
+#include "core/page/rights.h"
+#include "core/page/store.h"
+#include "core/sys/inject.h"
+#include <errno.h>
+
+#define ORDERS (GM_BLOCK_SHIFT - GM_PAGE_SHIFT + 1)
+
+/* ---- steps ---- */
+
+static const enum gm_callback small_step[] = {
+	[GM_OP_MAP] = GM_CB_MAP,	  [GM_OP_UNMAP] = GM_CB_UNMAP,
+	[GM_OP_PROTECT] = GM_CB_PROTECT,  [GM_OP_COPY_IN] = GM_CB_HMEMCPY,
+	[GM_OP_COPY_OUT] = GM_CB_HMEMCPY, [GM_OP_ZERO] = GM_CB_HMEMCPY,
+};
+
+/* By the small callbacks. What lost rights leaves the TLB too, also when a later step failed. */
+static int walk(struct gm_ctx *ctx, const struct gm_op *ops, unsigned count)
+{
+	struct gm_dev *dev = ctx->dev;
+	uintptr_t pmap = (uintptr_t)ctx->pmap;
+	struct gm_va_range lost[GM_OPS_MAX];
+	unsigned n = 0;
+	int err = 0, late = 0;
+
+	for (unsigned i = 0; i < count && !err; i++) {
+		const struct gm_op *op = &ops[i];
+		err = gmc_driver(dev, small_step[op->kind], pmap, (uintptr_t)op);
+		if (err || (op->kind != GM_OP_UNMAP && op->kind != GM_OP_PROTECT &&
+			    !(op->flags & GM_OP_REPLACE)))
+			continue;
+		lost[n++] = (struct gm_va_range){op->va, op->len};
+		if (!dev->mmu->tlb_invl_coalesced)
+			err = gmc_driver(dev, GM_CB_TLB_INVL, pmap, op->va, op->len);
+	}
+	if (n)
+		late = gmc_driver(dev, GM_CB_TLB_INVL_COALESCED, pmap, (uintptr_t)lost, n);
+	return err ? err : late;
+}
+
+int gmc_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
+{
+	int err = 0;
+
+	if (ctx->dev->mmu->batch)
+		return n ? gmc_driver(ctx->dev, GM_CB_BATCH, (uintptr_t)ctx->pmap, (uintptr_t)ops,
+				      n)
+			 : 0;
+	for (unsigned i = 0; i < n && !err; i += GM_OPS_MAX)
+		err = walk(ctx, ops + i, gm_min(n - i, GM_OPS_MAX));
+	return err;
+}
+
+int gmc_ops_flush(struct gm_ops *o)
+{
+	int err = gmc_ops_send(o->ctx, o->op, o->n);
+
+	o->n = 0;
+	o->err = o->err ? o->err : err;
+	return o->err;
+}
+
+int gmc_ops_add(struct gm_ops *o, struct gm_op op)
+{
+	if (o->n == GM_ARRAY_LEN(o->op))
+		gmc_ops_flush(o);
+	o->op[o->n++] = op;
+	return o->err;
+}
+
+/* ---- which entries ---- */
+
+/* Pages by the size of the entry that covers them: of[o] by one of 4 KiB << o. */
+struct entries {
+	gm_bm of[ORDERS];
+};
+
+/*
+ * Groups of `set` that a single entry of 4 KiB << order can cover as far as attributes and frames
+ * go.
+ */
+static gm_bm one_target(const struct gm_block *b, const struct gm_dev *dev, gm_bm set,
+			unsigned order)
+{
+	const struct gm_block_dev *bd = b->dev[dev->index];
+	bool frames = order > bd->order, attrs = b->hints && b->hints->attr[dev->index];
+
+	for (unsigned i = 0; (frames || attrs) && i < GM_PAGES_PER_BLOCK; i += 1u << order) {
+		if (!gm_bm_test(&set, i))
+			continue;
+		bool one = !frames || gm_bm_test(&bd->remote, i) ||
+			   !(gm_frame_of(bd, i) & ((1u << order) - 1));
+		for (unsigned k = 1; one && k < 1u << order; k++)
+			one = gm_attr_of(b, dev->index, i + k) == gm_attr_of(b, dev->index, i) &&
+			      (!frames || gm_bm_test(&bd->remote, i) ||
+			       gm_frame_of(bd, i + k) == gm_frame_of(bd, i) + k);
+		if (!one)
+			set = gm_bm_andnot(set, gm_bm_range(i, i + (1u << order)));
+	}
+	return set;
+}
+
+static gm_bm uniform(gm_bm all, gm_bm part, unsigned order)
+{
+	return gm_bm_or(gm_bm_whole(gm_bm_and(all, part), order),
+			gm_bm_whole(gm_bm_andnot(all, part), order));
+}
+
+/* What follows from the bitmaps as they are now. */
+static void entries_of(const struct gm_block *b, const struct gm_dev *dev, struct entries *e)
+{
+	const struct gm_block_dev *bd = b->dev[dev->index];
+	gm_bm left = bd->map_r;
+
+	*e = (struct entries){0};
+	for (unsigned order = ORDERS - 1; order > dev->min_order; order--) {
+		if (!(dev->orders >> order & 1))
+			continue;
+		gm_bm fit = gm_bm_and(uniform(left, bd->map_w, order),
+				      uniform(left, bd->remote, order));
+		e->of[order] = one_target(b, dev, fit, order);
+		left = gm_bm_andnot(left, e->of[order]);
+	}
+	e->of[dev->min_order] = left;
+}
+
+static bool has_sizes(const struct gm_dev *dev)
+{
+	return dev->orders >> dev->min_order > 1;
+}
+
+/* All pages of the entries that `set` takes a part of. */
+static gm_bm torn(const struct gm_dev *dev, const struct entries *e, gm_bm set)
+{
+	gm_bm all = gm_bm_zero();
+
+	for (unsigned order = dev->min_order + 1; order < ORDERS; order++) {
+		gm_bm its = gm_bm_and(e->of[order], set);
+		all = gm_bm_or(all, gm_bm_andnot(gm_bm_grow(its, order), gm_bm_whole(its, order)));
+	}
+	return all;
+}
+
+/* All pages of the entries that have a page in `set`. */
+static gm_bm touched_by(const struct gm_dev *dev, const struct entries *e, gm_bm set)
+{
+	for (unsigned order = dev->min_order + 1; order < ORDERS; order++)
+		set = gm_bm_or(set, gm_bm_grow(gm_bm_and(e->of[order], set), order));
+	return set;
+}
+
+/* Entries that were, with a page in `set`, and are parts now: their pages. */
+static gm_bm smaller_now(const struct gm_dev *dev, const struct entries *was,
+			 const struct entries *now, gm_bm set)
+{
+	gm_bm all = gm_bm_zero(), large = gm_bm_zero();
+
+	for (unsigned order = ORDERS - 1; order > dev->min_order; order--) {
+		large = gm_bm_or(large, now->of[order]);
+		gm_bm its = gm_bm_grow(gm_bm_and(was->of[order], set), order);
+		all = gm_bm_or(all, gm_bm_grow(gm_bm_andnot(its, large), order));
+	}
+	return all;
+}
+
+/* ---- emitting ---- */
+
+static void emit_runs(struct gm_ops *o, const struct gm_block *b, gm_bm set, struct gm_op op)
+{
+	gm_bm_for_each_run (&set, first, end) {
+		op.va = b->va + first * GM_PAGE_BYTES;
+		op.len = (end - first) * GM_PAGE_BYTES;
+		gmc_ops_add(o, op);
+	}
+}
+
+/* One step: entries of one size, whose rights are uniform and whose targets lie side by side. */
+static unsigned map_run(const struct gm_block *b, unsigned d, const gm_bm *set, unsigned order,
+			unsigned i)
+{
+	const struct gm_block_dev *bd = b->dev[d];
+	bool host = gm_bm_test(&bd->remote, i);
+	unsigned j = i + (1u << order);
+
+	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(set, j) &&
+	       gm_bm_test(&bd->map_w, j) == gm_bm_test(&bd->map_w, i) &&
+	       gm_bm_test(&bd->remote, j) == host &&
+	       (!b->hints || gm_attr_of(b, d, j) == gm_attr_of(b, d, i)) &&
+	       (host || gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i)))
+		j += 1u << order;
+	return j;
+}
+
+/* Entries for `set`, which the bitmaps have; whole entries of `e`. */
+static void emit_maps(struct gm_ops *o, struct gm_block *b, const struct gm_dev *dev,
+		      const struct entries *e, gm_bm set)
+{
+	const struct gm_block_dev *bd = b->dev[dev->index];
+
+	for (unsigned order = dev->min_order; order < ORDERS; order++) {
+		gm_bm its = gm_bm_and(set, e->of[order]);
+		for (unsigned i = gm_bm_next(&its, 0, true), j; i < GM_PAGES_PER_BLOCK;
+		     i = gm_bm_next(&its, j, true)) {
+			bool host = gm_bm_test(&bd->remote, i);
+			uintptr_t va = b->va + i * GM_PAGE_BYTES;
+			j = map_run(b, dev->index, &its, order, i);
+			gmc_ops_add(o,
+				    (struct gm_op){
+					    .kind = GM_OP_MAP,
+					    .prot = GM_PROT_READ |
+						    (gm_bm_test(&bd->map_w, i) ? GM_PROT_WRITE : 0),
+					    .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
+					    .entry_bytes = (uint32_t)GM_PAGE_BYTES << order,
+					    .va = va,
+					    .len = (j - i) * GM_PAGE_BYTES,
+					    .pa = host ? va - b->as->base
+						       : dev->phys_begin + gm_frame_of(bd, i) *
+										   GM_PAGE_BYTES,
+					    .host = host ? gm_alias(b->as, va) : NULL,
+					    .attr = gm_attr_of(b, dev->index, i)});
+		}
+	}
+}
+
+/* ---- changes ---- */
+
+/*
+ * After an error nobody knows which entries there are: all of the block's go. 0: they are gone,
+ * and will be asked for again.
+ */
+static int start_again(struct gm_block *b, struct gm_ctx *ctx)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	struct gm_op op = {.kind = GM_OP_UNMAP, .va = b->va, .len = GM_BLOCK_BYTES};
+	int err = gmc_ops_send(ctx, &op, 1);
+
+	bd->unsure = err;
+	if (!err)
+		bd->map_r = bd->map_w = bd->remote = gm_bm_zero();
+	return err;
+}
+
+/*
+ * Pages of `lost` lose something by `step`; entries of which that is a part (`parts`: all their
+ * pages) go, and what the bitmaps, which are right already, still have of them is entered anew in
+ * smaller ones. 0: so it is, or all of the block's entries are gone.
+ */
+static int lower(struct gm_block *b, struct gm_ctx *ctx, gm_bm lost, gm_bm parts, struct gm_op step)
+{
+	struct gm_ops o = {.ctx = ctx};
+	struct entries now;
+
+	emit_runs(&o, b, gm_bm_andnot(lost, parts), step);
+	if (!gm_bm_empty(parts)) {
+		emit_runs(&o, b, parts, (struct gm_op){.kind = GM_OP_UNMAP});
+		entries_of(b, ctx->dev, &now);
+		emit_maps(&o, b, ctx->dev, &now, gm_bm_and(parts, b->dev[ctx->dev->index]->map_r));
+	}
+	return gmc_ops_flush(&o) ? start_again(b, ctx) : 0;
+}
+
+int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+{
+	const struct gm_dev *dev = ctx->dev;
+	struct gm_block_dev *bd = b->dev[dev->index];
+	const gm_bm r = bd->map_r, w = bd->map_w, remote = bd->remote;
+	gm_bm lost = gm_bm_grow(gm_bm_and(set, r), dev->min_order), parts = gm_bm_zero();
+	struct entries was;
+
+	if (gm_unlikely(bd->unsure))
+		return start_again(b, ctx);
+	bd->remote = gm_bm_andnot(remote, set);
+	if (gm_bm_empty(lost))
+		return 0;
+	if (has_sizes(dev)) {
+		bd->remote = remote;
+		entries_of(b, dev, &was);
+		parts = torn(dev, &was, lost);
+	}
+	bd->map_r = gm_bm_andnot(r, lost);
+	bd->map_w = gm_bm_andnot(w, lost);
+	bd->remote = gm_bm_andnot(remote, gm_bm_or(set, lost));
+	int err = lower(b, ctx, lost, parts, (struct gm_op){.kind = GM_OP_UNMAP});
+	if (err) {
+		bd->map_r = r;
+		bd->map_w = w;
+		bd->remote = remote;
+	}
+	return err;
+}
+
+int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+{
+	const struct gm_dev *dev = ctx->dev;
+	struct gm_block_dev *bd = b->dev[dev->index];
+	const gm_bm w = bd->map_w;
+	gm_bm lost = gm_bm_grow(gm_bm_and(set, w), dev->min_order), parts = gm_bm_zero();
+	struct entries was;
+
+	if (gm_unlikely(bd->unsure))
+		return start_again(b, ctx);
+	if (gm_bm_empty(lost))
+		return 0;
+	if (has_sizes(dev)) {
+		entries_of(b, dev, &was);
+		parts = torn(dev, &was, lost);
+	}
+	bd->map_w = gm_bm_andnot(w, lost);
+	int err = lower(b, ctx, lost, parts,
+			(struct gm_op){.kind = GM_OP_PROTECT, .prot = GM_PROT_READ});
+	if (err)
+		bd->map_w = w;
+	return err;
+}
+
+int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
+{
+	const struct gm_dev *dev = ctx->dev;
+	struct gm_block_dev *bd = b->dev[dev->index];
+	struct gm_ops o = {.ctx = ctx};
+	struct entries was, now;
+	gm_bm all;
+
+	if (gm_inject(GM_INJ_MAP))
+		return -EIO;
+	if (gm_unlikely(bd->unsure)) {
+		int err = start_again(b, ctx);
+		if (err)
+			return err;
+	}
+	all = set = gm_bm_whole(set, dev->min_order);
+	w = gm_bm_whole(gm_bm_and(w, set), dev->min_order);
+	if (has_sizes(dev)) {
+		entries_of(b, dev, &was);
+		all = gm_bm_or(set, torn(dev, &was, set));
+	}
+	bd->map_r = gm_bm_or(bd->map_r, set);
+	bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), w);
+	bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
+	entries_of(b, dev, &now);
+	if (has_sizes(dev)) /* no step takes a part of an entry */
+		emit_runs(&o, b, smaller_now(dev, &was, &now, all),
+			  (struct gm_op){.kind = GM_OP_UNMAP});
+	emit_maps(&o, b, dev, &now, touched_by(dev, &now, all));
+	int err = gmc_ops_flush(&o);
+	if (err)
+		start_again(b, ctx);
+	return err;
+}
