@@ -28,7 +28,8 @@ static unsigned frame_run_end(const gm_bm *set, const struct gm_block_dev *bd, u
 	return j;
 }
 
-int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len)
+int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,
+		   struct gm_ops *o)
 {
 	struct gm_dev *dev = ctx->dev;
 
@@ -45,13 +46,12 @@ int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_
 			gm_copy(host, dev->aperture + pa, len);
 		return 0;
 	}
-	struct gm_ops o = {.ctx = ctx};
-	gmc_ops_add(&o, (struct gm_op){.kind = (uint8_t)kind, .host = host, .pa = pa, .len = len});
-	return gmc_ops_flush(&o);
+	struct gm_op op = {.kind = (uint8_t)kind, .host = host, .pa = pa, .len = len};
+	return o ? gmc_ops_add(o, op) : gmc_ops_send(ctx, &op, 1);
 }
 
 int gmc_copy_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, gm_bm set,
-		 bool from_va)
+		 bool from_va, struct gm_ops *o)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 
@@ -60,7 +60,7 @@ int gmc_copy_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, g
 			from_va ? (char *)gm_va_of(b, first) : gm_alias(b->as, gm_va_of(b, first));
 		int err = gmc_copy_bytes(ctx, kind, host,
 					 ctx->dev->phys_begin + gm_bytes_of(gm_frame_of(bd, first)),
-					 gm_bytes_of(end - first));
+					 gm_bytes_of(end - first), o);
 		if (err)
 			return err;
 	}
@@ -84,9 +84,12 @@ int gmc_fetch_home(struct gm_block *b, gm_bm set)
 		gm_bm here = gm_bm_and(set, b->dev[d]->valid);
 		if (gm_bm_empty(here))
 			continue;
+		struct gm_ops o = {.ctx = b->as->ctx[d]};
 		int err = gmc_store_back(b, here);
 		if (!err)
-			err = gmc_copy_set(b, b->as->ctx[d], GM_OP_COPY_OUT, here, false);
+			err = gmc_copy_set(b, b->as->ctx[d], GM_OP_COPY_OUT, here, false, &o);
+		if (!err)
+			err = gmc_ops_flush(&o);
 		if (err)
 			return err;
 		unsigned pages = gm_bm_count(here);

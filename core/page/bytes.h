@@ -6,12 +6,17 @@
 #define GM_CORE_BYTES_H
 
 #include "core/page/registry.h"
+#include "core/page/rights.h"
 
-/* One copy to or from physical address pa of the device, or zeros there. 0, -EIO, the driver's */
-int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len);
+/*
+ * One copy to or from physical address pa of the device, or zeros there. 0, -EIO, the driver's.
+ * Where the driver copies it becomes a step of `o`, which the caller flushes; o NULL: at once.
+ */
+int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,
+		   struct gm_ops *o);
 /* The same for pages that have frames. from_va: the host's side is the VA, else the store. */
 int gmc_copy_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, gm_bm set,
-		 bool from_va);
+		 bool from_va, struct gm_ops *o);
 /* The store has memory for `set`. 0 or -ENOMEM */
 int gmc_store_back(struct gm_block *b, gm_bm set);
 /*

@@ -328,9 +328,16 @@ int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 
 int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
 {
+	struct gm_ops o = {.ctx = ctx};
+
+	return gmc_dev_map_after(b, ctx, set, w, host, &o);
+}
+
+int gmc_dev_map_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,
+		      struct gm_ops *first)
+{
 	const struct gm_dev *dev = ctx->dev;
 	struct gm_block_dev *bd = b->dev[dev->index];
-	struct gm_ops o = {.ctx = ctx};
 	struct entries was, now;
 	gm_bm all;
 
@@ -352,10 +359,10 @@ int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool
 	bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
 	entries_of(b, dev, &now);
 	if (has_sizes(dev)) /* no step takes a part of an entry */
-		emit_runs(&o, b, smaller_now(dev, &was, &now, all),
+		emit_runs(first, b, smaller_now(dev, &was, &now, all),
 			  (struct gm_op){.kind = GM_OP_UNMAP});
-	emit_maps(&o, b, dev, &now, touched_by(dev, &now, all));
-	int err = gmc_ops_flush(&o);
+	emit_maps(first, b, dev, &now, touched_by(dev, &now, all));
+	int err = gmc_ops_flush(first);
 	if (err)
 		start_again(b, ctx);
 	return err;

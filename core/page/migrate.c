@@ -72,28 +72,34 @@ int gmc_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
 /* ---- towards a device ---- */
 
 /*
- * Bytes of `copy` into the device's frames. Pages still in private anonymous memory are read at
- * their own VA (read-only by now, rule 1), and those that were never touched become zeros.
- * Returns the pages really copied in *moved.
+ * Pages of `copy` still in private anonymous memory that were never touched: zeros, nothing to
+ * copy.
  */
-static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm *zero, gm_bm *moved)
+static gm_bm never_touched(struct gm_block *b, gm_bm copy)
+{
+	gm_bm anon = gm_bm_and(gm_bm_andnot(copy, b->adopted), b->host), zero = gm_bm_zero();
+
+	gm_bm_for_each_run (&anon, first, end)
+		gm_bm_add(&zero, gm_bm_andnot(gm_bm_range(first, end), gmc_touched(b, first, end)));
+	return zero;
+}
+
+/*
+ * Bytes of `copy` into the device's frames, and zeros. Pages still in private anonymous memory are
+ * read at their own VA (read-only by now, rule 1). Where the driver copies, the steps wait in `o`.
+ */
+static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm zero, struct gm_ops *o)
 {
 	gm_bm anon = gm_bm_and(gm_bm_andnot(copy, b->adopted), b->host);
-	gm_bm_for_each_run (&anon, first, end) {
-		gm_bm untouched = gm_bm_andnot(gm_bm_range(first, end), gmc_touched(b, first, end));
-		gm_bm_remove(&anon, untouched);
-		gm_bm_remove(&copy, untouched);
-		gm_bm_add(zero, untouched);
-	}
 	/* What only another device has goes through the host store. */
 	int err = gmc_fetch_home(b, gm_bm_andnot(copy, b->host));
+
 	if (!err)
-		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, anon, true);
+		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, anon, true, o);
 	if (!err)
-		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, gm_bm_andnot(copy, anon), false);
+		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, gm_bm_andnot(copy, anon), false, o);
 	if (!err)
-		err = gmc_copy_set(b, ctx, GM_OP_ZERO, *zero, false);
-	*moved = copy;
+		err = gmc_copy_set(b, ctx, GM_OP_ZERO, zero, false, o);
 	return err;
 }
 
@@ -141,28 +147,71 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	return err;
 }
 
+static void count_arrival(struct gm_block *b, struct gm_ctx *ctx, gm_bm moved, gm_bm zero)
+{
+	struct gm_dev_stats *s = &gmi_stats->dev[ctx->dev->index];
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	uint64_t bytes = gm_bytes_of(gm_bm_count(moved));
+
+	gmc_account(ctx, bytes, 0);
+	atomic_fetch_add_explicit(&s->refetched_bytes,
+				  gm_bytes_of(gm_bm_count(gm_bm_and(moved, bd->evicted))),
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->h2d_bytes, bytes, memory_order_relaxed);
+	gm_bm_remove(&bd->evicted, gm_bm_or(moved, zero));
+	GM_COUNT(h2d_bytes, bytes);
+	gmi_self()->h2d_bytes += bytes;
+	GM_COUNT(h2d_pages, gm_bm_count(moved));
+	GM_COUNT_SITE(b->site, h2d_bytes, bytes);
+	GM_COUNT(zeroed_pages, gm_bm_count(zero));
+}
+
+/*
+ * The CPU and other devices have no more of `p` than they may keep; the bytes are where copies
+ * take them from.
+ */
+static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p, bool at_va)
+{
+	gm_bm down = gm_bm_or(p->revoke, p->protect), gets = gm_bm_or(p->copy, p->zero);
+	int err = 0;
+
+	/*
+	 * A driver that copies does so in one batch with the mapping, when nobody else reads any
+	 * more.
+	 */
+	if (!at_va)
+		err = gmc_adopt_on_host(b, gm_bm_and(down, b->host));
+	/* Store pages go dark at once (their bytes are read through the alias); anonymous ones
+	 * stay readable for the copy. */
+	if (!err)
+		err = gmc_cpu_lower(b, gm_bm_and(down, b->host),
+				    gm_bm_or(p->protect, gm_bm_andnot(p->revoke, b->adopted)));
+	if (!err)
+		err = gmc_quiet_devices(b, (int)ctx->dev->index, p->revoke, p->protect);
+	if (!err) /* what it has had over the bus: its other threads write there */
+		err = gmc_dev_unmap(b, ctx, gm_bm_and(b->dev[ctx->dev->index]->remote, gets));
+	return err;
+}
+
 static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
 {
 	int d = (int)ctx->dev->index;
 	struct gm_block_dev *bd = b->dev[d];
-	gm_bm gets = gm_bm_or(p->copy, p->zero), zero = p->zero, moved;
-	gm_bm down = gm_bm_or(p->revoke, p->protect);
+	struct gm_ops o = {.ctx = ctx};
+	gm_bm gets = gm_bm_or(p->copy, p->zero), down = gm_bm_or(p->revoke, p->protect), left;
+	gm_bm zero = never_touched(b, p->copy), moved = gm_bm_andnot(p->copy, zero);
+	gm_bm w = gm_bm_andnot(b->prog_w, p->next[GM_DUP]);
 
-	/* Store pages go dark at once (their bytes are read through the alias); anonymous ones
-	 * stay readable for the copy. */
-	int err = gmc_cpu_lower(b, gm_bm_and(down, b->host),
-				gm_bm_or(p->protect, gm_bm_andnot(p->revoke, b->adopted)));
+	gm_bm_add(&zero, p->zero);
+	int err = quiet_all(b, ctx, p, ctx->dev->aperture);
 	if (!err)
-		err = gmc_quiet_devices(b, d, p->revoke, p->protect);
-	if (!err) /* what it has had over the bus: its other threads write there */
-		err = gmc_dev_unmap(b, ctx, gm_bm_and(bd->remote, gets));
-	if (!err)
-		err = copy_in(b, ctx, p->copy, &zero, &moved);
+		err = copy_in(b, ctx, moved, zero, &o);
+	if (!err && !ctx->dev->aperture)
+		err = gmc_dev_map_after(b, ctx, p->map, w, false, &o);
 	if (err) {
 		gmc_cpu_give_back(b, down);
 		return err;
 	}
-	gm_bm left;
 	err = leave_cpu(b, p->revoke, &left);
 	if (err) { /* what has left must have arrived; the device will ask for the rest again */
 		gmc_drop_copies(b, d, left);
@@ -172,24 +221,12 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	}
 	gmc_drop_copies(b, d, p->revoke);
 	gmc_set_valid(b, ctx, gm_bm_or(bd->valid, gets));
-	unsigned pages = gm_bm_count(moved);
-	gmc_account(ctx, gm_bytes_of(pages), 0);
-	atomic_fetch_add_explicit(&gmi_stats->dev[d].refetched_bytes,
-				  gm_bytes_of(gm_bm_count(gm_bm_and(moved, bd->evicted))),
-				  memory_order_relaxed);
-	atomic_fetch_add_explicit(&gmi_stats->dev[d].h2d_bytes, gm_bytes_of(pages),
-				  memory_order_relaxed);
-	gm_bm_remove(&bd->evicted, gets);
-	GM_COUNT(h2d_bytes, gm_bytes_of(pages));
-	gmi_self()->h2d_bytes += gm_bytes_of(pages);
-	GM_COUNT(h2d_pages, pages);
-	GM_COUNT_SITE(b->site, h2d_bytes, gm_bytes_of(pages));
-	GM_COUNT(zeroed_pages, gm_bm_count(zero));
+	count_arrival(b, ctx, moved, zero);
 	gmc_retain(b);
 	/* else all that it has is mapped over the bus: nothing to evict there */
 	if (!gm_bm_empty(bd->valid))
 		gmc_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));
-	return gmc_dev_map(b, ctx, p->map, gm_bm_andnot(b->prog_w, p->next[GM_DUP]), false);
+	return ctx->dev->aperture ? gmc_dev_map(b, ctx, p->map, w, false) : 0;
 }
 
 /*

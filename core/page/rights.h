@@ -50,5 +50,8 @@ int gmc_ops_flush(struct gm_ops *o);
 int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
+/* The same in one batch with the steps that wait in `first`, before it; it is empty then. */
+int gmc_dev_map_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,
+		      struct gm_ops *first);
 
 #endif
