@@ -33,9 +33,43 @@ void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 		pin ? gm_bm_or(b->pinned, set) : gm_bm_andnot(b->pinned, gm_bm_andnot(set, held));
 }
 
+/* ---- how often ---- */
+
+#define MORE_BYTES (GM_PAGES_PER_BLOCK * sizeof(uint16_t))
+
+#define for_each_page(set, i)                                                                      \
+	for (unsigned i = gm_bm_next((set), 0, true); i < GM_PAGES_PER_BLOCK;                      \
+	     i = gm_bm_next((set), i + 1, true))
+
+/* Pages of `set` that are held already are so once more. 0, -ENOMEM, -ENOSPC */
+static int count_up(struct gm_held *h, gm_bm set)
+{
+	set = gm_bm_and(set, h->r);
+	if (gm_bm_empty(set))
+		return 0;
+	if (!h->more && !(h->more = gmi_alloc(MORE_BYTES)))
+		return -ENOMEM;
+	for_each_page(&set, i) if (h->more[i] == UINT16_MAX) return -ENOSPC;
+	for_each_page(&set, i) h->more[i]++;
+	return 0;
+}
+
+/* Returns those of `set` that are held no more. */
+static gm_bm count_down(struct gm_held *h, gm_bm set)
+{
+	set = gm_bm_and(set, h->r);
+	for_each_page(&set, i) if (h->more && h->more[i])
+	{
+		h->more[i]--;
+		gm_bm_remove(&set, gm_bm_range(i, i + 1));
+	}
+	return set;
+}
+
 /* The device holds `set` no longer; what it alone had pinned is free. */
 static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 {
+	for_each_page(&set, i) if (h->more) h->more[i] = 0;
 	gm_bm loose = gm_bm_and(h->pins, set);
 
 	gm_bm_remove(&h->r, set);
@@ -84,6 +118,7 @@ void gmc_held_forget(struct gm_block *b, unsigned d)
 		return;
 	let_go(b, h, h->r);
 	b->dev[d]->held = NULL;
+	gmi_free(h->more, MORE_BYTES);
 	gmi_free(h, sizeof *h);
 }
 
@@ -128,16 +163,22 @@ int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 	if (err)
 		return err;
 	struct gm_held *h = bd->held;
+	gm_bm fresh = gm_bm_andnot(set, h->r);
+	err = count_up(h, set);
+	if (err)
+		return err;
 	gm_bm_add(&h->pins, gm_bm_andnot(set, b->pinned));
 	gm_bm_add(&h->r, set);
-	gm_bm_assign(&h->w, set, write);
+	if (write)
+		gm_bm_add(&h->w, set);
 	gm_bm_add(&b->pinned, set);
-	if (!write)
-		err = gmc_dev_write_protect(b, ctx, set);
+	err = gmc_dev_write_protect(b, ctx, gm_bm_andnot(set, h->w));
 	if (!err)
 		err = enter(b, ctx, set);
-	if (err && !gmc_dev_unmap(b, ctx, set))
-		let_go(b, h, set);
+	if (err && !gmc_dev_unmap(b, ctx, fresh)) {
+		count_down(h, gm_bm_andnot(set, fresh));
+		let_go(b, h, fresh);
+	}
 	return err;
 }
 
@@ -147,7 +188,7 @@ int gmc_held_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 
 	if (!h)
 		return 0;
-	set = gm_bm_and(set, h->r);
+	set = count_down(h, set);
 	int err = gmc_dev_unmap(b, ctx, set);
 	if (!err)
 		let_go(b, h, set);

@@ -13,6 +13,8 @@
 struct gm_held {
 	gm_bm r, w; /* what it must be able to reach; w: write, too */
 	gm_bm pins; /* pinned only because of that */
+	/* by page: how often more than once it is mapped; NULL: no page is */
+	uint16_t *more;
 };
 
 /* The program pins or unpins `set`. Pages that a device holds stay pinned until it lets go. */
@@ -32,11 +34,15 @@ gm_bm gmc_held_readonly(const struct gm_block *b, const struct gm_ctx *ctx);
 int gmc_held_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write);
 
 /*
- * The device holds `set` from now on, and has its entries. 0, -EFAULT (not mapped, or nothing that
+ * The device holds `set` once more, and has its entries: with the right to write if any of the
+ * mappings gave it. 0, -ENOSPC (65536 times), -EFAULT (not mapped, or nothing that
  * can be pinned), -EPERM, -ENOMEM, -EAGAIN, the driver's error.
  */
 int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
-/* It holds none of `set`. 0 or the driver's error */
+/*
+ * It holds `set` once less, and loses the entries of what it does not hold any more. 0 or the
+ * driver's error
+ */
 int gmc_held_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 
 #endif

@@ -10,22 +10,26 @@
 
 struct request {
 	struct gm_ctx *ctx;
-	uintptr_t lo, hi;
+	uintptr_t lo, hi; /* whole pages */
 	int prot;
+	uintptr_t done; /* mapped so far: from lo to here */
 };
 
 static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 {
-	const struct request *q = arg;
+	struct request *q = arg;
+	int err = gmc_held_map(b, q->ctx, gm_block_pages(b, q->lo, q->hi), q->prot & GM_PROT_WRITE);
 
-	return gmc_held_map(b, q->ctx, gm_block_pages(b, q->lo, q->hi), q->prot & GM_PROT_WRITE);
+	if (!err)
+		q->done = gm_min(b->va + GM_BLOCK_BYTES, q->hi);
+	return err;
 }
 
 static int unmap_block(struct gm_block *b, gm_bm unused, void *arg)
 {
 	const struct request *q = arg;
 
-	return gmc_held_unmap(b, q->ctx, gm_block_pages(b, q->lo, q->hi));
+	return gmc_held_unmap(b, q->ctx, gm_block_pages(b, q->lo, q->done));
 }
 
 static int check_request(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t len,
@@ -33,9 +37,11 @@ static int check_request(struct gm_as *as, struct gm_dev *dev, const void *addr,
 {
 	uintptr_t lo = (uintptr_t)addr;
 
-	if (!as || !dev || !addr || (lo | len) % GM_PAGE_BYTES || lo + len < lo)
+	if (!as || !dev || !addr || lo + len < lo || lo + len > UINTPTR_MAX - GM_PAGE_BYTES)
 		return -EINVAL;
-	*q = (struct request){.ctx = as->ctx[dev->index], .lo = lo, .hi = lo + len};
+	*q = (struct request){.ctx = as->ctx[dev->index],
+			      .lo = gm_align_down(lo, GM_PAGE_BYTES),
+			      .hi = gm_align_up(lo + len, GM_PAGE_BYTES)};
 	return q->ctx && q->ctx->dev == dev ? 0 : -EINVAL;
 }
 
@@ -50,6 +56,7 @@ int gm_as_unmap(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len)
 		return err;
 	if (q.lo < as->base || q.hi > as->base + as->bytes)
 		return -EINVAL;
+	q.done = q.hi;
 	return gmc_each_block(as, q.lo, q.hi, false, unmap_block, &q);
 }
 
@@ -73,7 +80,7 @@ int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int 
 		err = gmi_activate();
 	if (!err)
 		err = gmc_each_block(as, q.lo, q.hi, true, map_block, &q);
-	if (err)
-		gm_as_unmap(as, dev, addr, len);
+	if (err && q.done) /* the block that failed has undone itself */
+		gmc_each_block(as, q.lo, q.done, false, unmap_block, &q);
 	return err;
 }

@@ -293,18 +293,20 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev);
  * gm_as_map - maps memory on a device before it asks
  * @as: the space
  * @dev: a device attached to it
- * @addr: address, a multiple of the page (4 KiB)
- * @len: bytes, a multiple of the page
+ * @addr: first byte
+ * @len: bytes
  * @prot: GM_PROT_READ, or GM_PROT_READ | GM_PROT_WRITE
  *
  * As dma_map_*(): the pages come to the host if they are elsewhere, are pinned there, and the
- * device gets entries onto them. They stay until gm_as_unmap() or munmap; mprotect and fork()
- * keep them, unless the program takes rights away. For devices that cannot fault (no
+ * device gets entries onto them. They stay until munmap, or until gm_as_unmap() has been called as
+ * often as this: buffers may share pages, which are counted, and the device reaches the whole of a
+ * page of which a byte is mapped, with the right to write if any of its mappings has it. mprotect
+ * and fork() keep them, unless the program takes rights away. For devices that cannot fault (no
  * GM_DEV_CAP_REPLAYABLE); others may use it to be spared the faults.
  *
- * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -EPERM
- * write to read-only memory; -ENOMEM; errors of the driver. After an error none of the range is
- * mapped so.
+ * Return: 0; -EINVAL bad arguments or not attached; -EFAULT not all of it is mapped; -EPERM write
+ * to read-only memory; -ENOSPC a page is mapped 65,536 times; -ENOMEM; errors of the driver. After
+ * an error none of the range is mapped so.
  * Source: DMA API; "proactive mapping" was asked for in the RFC's thread.
  */
 int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int prot);
@@ -313,11 +315,11 @@ int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int 
  * gm_as_unmap - takes back what gm_as_map() mapped
  * @as: the space
  * @dev: the device
- * @addr: address, a multiple of the page
- * @len: bytes, a multiple of the page; parts that are not mapped are skipped
+ * @addr: first byte, as it was mapped
+ * @len: bytes; parts that are not mapped are skipped
  *
- * When it returns the device cannot reach the pages any more. Pins that hmadvise(GM_MADV_PINNED)
- * made stay.
+ * When it returns the device cannot reach the pages any more that no other mapping has. Pins that
+ * hmadvise(GM_MADV_PINNED) made stay.
  *
  * Return: 0; -EINVAL; errors of the driver.
  * Source: DMA API.

@@ -555,13 +555,60 @@ Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
 	cr_assert_eq(gm_as_map(as, f.dev, p, MIB, GM_PROT_READ), -EFAULT);
 	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, 2 * MIB, GM_PROT_READ), -EFAULT);
 	cr_assert(!query(p + 3 * MIB).pinned, "none of it is mapped");
-	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB + 1, PAGE, GM_PROT_READ), -EINVAL);
 	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, PAGE, GM_PROT_WRITE), -EINVAL);
 	cr_assert_eq(gm_mprotect(p + 3 * MIB, MIB, PROT_READ), 0);
 	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, PAGE, GM_PROT_READ | GM_PROT_WRITE), -EPERM);
 	cr_assert_eq(gm_as_unmap(as, f.dev, NULL, PAGE), -EINVAL);
 	fake_close(&f);
 	fake_close(&g);
+}
+
+/* As network buffers lie: side by side in pages, each mapped and unmapped on its own. */
+Test(devices, explicit_mappings_are_of_bytes_and_are_counted, .init = setup)
+{
+	struct fake_dev f;
+	unsigned char c;
+	enum { BUFFERS = 100, BYTES = 1500 };
+
+	fake_open_without(&f, as, 0);
+	unsigned char *p = map(as, MIB), *last = p + BUFFERS * BYTES;
+	memset(p, 3, MIB);
+	for (int i = 0; i < BUFFERS; i++)
+		cr_assert_eq(gm_as_map(as, f.dev, p + i * BYTES, BYTES,
+				       GM_PROT_READ | (i ? 0 : GM_PROT_WRITE)),
+			     0);
+	cr_assert_eq(fake_read(&f, last - 1, &c), 0);
+	cr_assert_eq(fake_read(&f, (void *)(((uintptr_t)last + PAGE - 1) & ~(PAGE - 1)), &c),
+		     -EFAULT);
+	/* Every second one goes: pages that others lie in stay. */
+	for (int i = 0; i < BUFFERS; i += 2)
+		cr_assert_eq(gm_as_unmap(as, f.dev, p + i * BYTES, BYTES), 0);
+	for (int i = 1; i < BUFFERS; i += 2) {
+		cr_assert_eq(fake_read(&f, p + i * BYTES, &c), 0, "buffer %d", i);
+		cr_assert_eq(fake_read(&f, p + i * BYTES + BYTES - 1, &c), 0, "buffer %d", i);
+	}
+	for (int i = 1; i < BUFFERS; i += 2)
+		cr_assert_eq(gm_as_unmap(as, f.dev, p + i * BYTES, BYTES), 0);
+	for (size_t i = 0; i < MIB; i += PAGE) {
+		cr_assert_eq(fake_read(&f, p + i, &c), -EFAULT);
+		cr_assert(!query(p + i).pinned);
+	}
+	/* One page twice; what is unmapped more often than it was mapped is skipped. */
+	cr_assert_eq(gm_as_map(as, f.dev, p, PAGE, GM_PROT_READ), 0);
+	cr_assert_eq(gm_as_map(as, f.dev, p, PAGE, GM_PROT_READ | GM_PROT_WRITE), 0);
+	cr_assert_eq(gm_as_unmap(as, f.dev, p, PAGE), 0);
+	cr_assert_eq(fake_write(&f, p, 9), 0, "still mapped");
+	cr_assert_eq(gm_as_unmap(as, f.dev, p, 1), 0);
+	cr_assert_eq(fake_read(&f, p, &c), -EFAULT);
+	cr_assert_eq(gm_as_unmap(as, f.dev, p, PAGE), 0);
+	cr_assert_eq(gm_as_map(as, f.dev, p, PAGE, GM_PROT_READ), 0);
+	cr_assert_eq(fake_write(&f, p, 9), -EPERM, "rights begin anew");
+	/* A failure leaves counts as they were. */
+	cr_assert_eq(gm_munmap(p + 3 * PAGE, PAGE), 0);
+	cr_assert_eq(gm_as_map(as, f.dev, p, MIB, GM_PROT_READ), -EFAULT);
+	cr_assert_eq(gm_as_unmap(as, f.dev, p, PAGE), 0);
+	cr_assert_eq(fake_read(&f, p, &c), -EFAULT);
+	fake_close(&f);
 }
 
 static unsigned coalesced_calls, coalesced_ranges, single_calls;

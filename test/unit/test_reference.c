@@ -40,6 +40,7 @@ static struct page {
 	bool mapped, foreign;
 	/* held: GM_PROT_* that gm_as_map gave to the device that cannot fault */
 	unsigned char prot, held;
+	unsigned nheld; /* how often */
 } page[N], was[N];
 static unsigned char bytes[N][GM_PAGE_BYTES], moved[N][GM_PAGE_BYTES];
 
@@ -312,7 +313,7 @@ static void do_remap(struct span s)
 		page[i] = keep ? was[i] : (struct page){0};
 	memcpy(&page[to.lo], &was[s.lo], (s.hi - s.lo) * sizeof page[0]);
 	for (unsigned i = to.lo; i < to.hi; i++)
-		page[i].held = 0;
+		page[i].held = page[i].nheld = 0;
 	memcpy(bytes[to.lo], moved[s.lo], length(s));
 }
 
@@ -451,8 +452,10 @@ static void hold_map(struct span s)
 	bool good = all(s, write ? ours_writable : ours_readable);
 
 	expect(good ? !err : err == -EFAULT || (write && err == -EPERM), "%d", err);
-	for (unsigned i = s.lo; i < s.hi; i++)
-		page[i].held = err ? 0 : GM_PROT_READ | (write ? GM_PROT_WRITE : 0);
+	for (unsigned i = s.lo; i < s.hi && !err; i++) {
+		page[i].held |= GM_PROT_READ | (write ? GM_PROT_WRITE : 0);
+		page[i].nheld++;
+	}
 }
 
 static void hold_unmap(struct span s)
@@ -461,7 +464,8 @@ static void hold_unmap(struct span s)
 
 	expect(!err, "%d", err);
 	for (unsigned i = s.lo; i < s.hi; i++)
-		page[i].held = 0;
+		if (page[i].nheld && !--page[i].nheld)
+			page[i].held = 0;
 }
 
 static void holder_read(struct span s)
@@ -536,7 +540,7 @@ static void open_device(unsigned k)
 	else
 		fake_open_without(&dev[k], as, k == HOLDER ? 0 : GM_DEV_CAP_REPLAYABLE);
 	for (unsigned i = 0; i < N && k == HOLDER; i++)
-		page[i].held = 0;
+		page[i].held = page[i].nheld = 0;
 }
 
 static void do_reopen(struct span s)
