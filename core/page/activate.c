@@ -1,5 +1,6 @@
 /* Starting the machinery, once. See activate.h. */
 #include "core/page/activate.h"
+#include "core/sys/copy.h"
 
 _Atomic uint8_t gmi_active;
 int (*gmi_activate_hook)(void);
@@ -29,6 +30,7 @@ int gmi_activate(void)
 		return 0;
 	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
 		return 0;
+	gmc_copy_choose(); /* while nobody waits */
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&activation.lock);
 	if (atomic_load(&gmi_active) == GM_INACTIVE) {

@@ -1,4 +1,5 @@
 /* The port to the system: calls, private memory, locks, signals, time, text, descriptors. */
+#include "core/sys/copy.h"
 #include "core/sys/inject.h"
 #include "core/sys/sys.h"
 #include <criterion/criterion.h>
@@ -15,6 +16,60 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* ---- copies ---- */
+
+static void copy_four_times(void *dst, const void *src, size_t bytes)
+{
+	for (int i = 0; i < 4; i++)
+		gm_copy_cached(dst, src, bytes);
+}
+static void copy_once(void *dst, const void *src, size_t bytes)
+{
+	gm_copy_cached(dst, src, bytes);
+}
+
+/* Four copies of which three find all in the cache: seldom as fast as one, and not three times. */
+Test(copy, the_fastest_is_chosen_wherever_it_stands)
+{
+	const struct gm_copier first[] = {{"once", copy_once}, {"four", copy_four_times}};
+	const struct gm_copier last[] = {{"four", copy_four_times}, {"once", copy_once}};
+	char *room = gmi_alloc(2 * GM_COPY_TRIAL);
+	int right = 0;
+
+	memset(room, 3, 2 * GM_COPY_TRIAL);
+	for (int i = 0; i < 9; i++) {
+		right += gmc_copy_fastest(first, 2, 65536, room, room + GM_COPY_TRIAL) == 0;
+		right += gmc_copy_fastest(last, 2, 65536, room, room + GM_COPY_TRIAL) == 1;
+	}
+	cr_expect_geq(right, 12, "%d of 18", right);
+}
+
+static void check_copies(char *to, const char *from, size_t room)
+{
+	static const size_t sizes[] = {1,     4095,  4096,  16383,  16384,
+				       20480, 65536, 69633, 262144, 300001};
+
+	for (size_t i = 0; i < GM_ARRAY_LEN(sizes); i++)
+		for (size_t odd = 0; odd < 2; odd++) {
+			memset(to, 0, room);
+			gm_copy(to + odd, from, sizes[i]);
+			cr_assert(!memcmp(to + odd, from, sizes[i]) && !to[odd + sizes[i]] &&
+				  (!odd || !to[0]));
+		}
+}
+
+Test(copy, every_size_is_right_before_and_after_the_choice)
+{
+	const size_t room = 512 << 10;
+	char *to = gmi_alloc(room), *from = gmi_alloc(room);
+
+	for (size_t i = 0; i < room; i++)
+		from[i] = (char)(i * 7919 >> 5 | 1);
+	check_copies(to, from, room);
+	gmc_copy_choose();
+	check_copies(to, from, room);
+}
 
 /* ---- system calls ---- */
 
