@@ -4,6 +4,8 @@
  */
 #include "device.h"
 #include "kernels.h"
+#include "devsim/driver/sim_int.h"
+#include <dirent.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -181,4 +183,56 @@ Test(launch, work_is_counted_and_modelled)
 	cr_expect_eq(r.modelled_ns, 4000 + (uint64_t)(1048576 / 1555.0));
 	cr_expect_gt(s->modelled_ns, modelled + 2 * r.modelled_ns);
 	cr_expect_gt(r.wall_ns, 0);
+}
+
+/* How often the threads of a process gave the CPU up, the calling one not counted: each wakes as often. */
+static long sleeps_of(int pid)
+{
+	char dir[64], path[400], line[256];
+	long sum = 0;
+
+	snprintf(dir, sizeof dir, "/proc/%d/task", pid);
+	DIR *tasks = opendir(dir);
+	cr_assert(tasks, "%s", dir);
+	for (struct dirent *e; (e = readdir(tasks));) {
+		if (e->d_name[0] == '.' || atoi(e->d_name) == (int)gettid())
+			continue;
+		snprintf(path, sizeof path, "%s/%s/status", dir, e->d_name);
+		FILE *f = fopen(path, "r");
+		for (long n; f && fgets(line, sizeof line, f);)
+			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
+				sum += n;
+		if (f)
+			fclose(f);
+	}
+	closedir(tasks);
+	return sum;
+}
+
+static long sleeps(void)
+{
+	return sleeps_of(getpid()) + sleeps_of(sim->pid);
+}
+
+/* The host's threads, the device's and its workers: with pages away, fetched, thrashing and evicted before. */
+Test(launch, nothing_of_ours_wakes_when_nothing_runs)
+{
+	unsigned char *p = managed(96 * MIB);
+	const struct timespec settle = {.tv_nsec = 300000000}, idle = {.tv_nsec = 500000000};
+
+	for (int round = 0; round < 3; round++) {
+		device_set(sim, p, round, 96 * MIB);
+		cr_assert_eq(p[0] + p[95 * MIB], 2 * round);
+		p[0] = 9;
+	}
+	cr_assert_gt(sim->pid, 0);
+	long before, woken = 1;
+	/* what was begun may take its time on a loaded machine; a poll never ends */
+	for (int i = 0; i < 20 && woken; i++) {
+		nanosleep(&settle, NULL);
+		before = sleeps();
+		nanosleep(&idle, NULL);
+		woken = sleeps() - before;
+	}
+	cr_expect_eq(woken, 0, "%ld times in half a second", woken);
 }
