@@ -47,7 +47,7 @@ endif
 CORE_SRC = $(filter-out core/entry/init.c,$(wildcard core/*/*.c core/*/*.S devsim/driver/*.c))
 INIT_SRC = core/entry/init.c
 DEV_SRC = $(wildcard devsim/device/*.c)
-PRELOAD_SRC = $(wildcard preload/*.c preload/*/*.c preload/*/*.S)
+PRELOAD_SRC = $(wildcard preload/*.[cS] preload/*/*.[cS])
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 

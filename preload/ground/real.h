@@ -7,6 +7,7 @@
 #ifndef GMP_REAL_H
 #define GMP_REAL_H
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -27,6 +29,7 @@
 
 /* clang-format off */
 #define GMP_REALS(X) \
+	X(dlopen) X(dlmopen) \
 	X(read) X(write) X(pread) X(pwrite) X(readv) X(writev) \
 	X(preadv) X(pwritev) X(preadv2) X(pwritev2) X(send) X(sendto) \
 	X(sendmsg) X(sendmmsg) X(vmsplice) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) \
@@ -50,6 +53,9 @@ struct gmp_real {
 	void (*p___longjmp_chk)(void *, int);
 };
 #pragma GCC diagnostic pop
+/* where dlopen_x86_64.S looks */
+_Static_assert(offsetof(struct gmp_real, p_dlopen) == 0, "dlopen first");
+_Static_assert(offsetof(struct gmp_real, p_dlmopen) == 8, "dlmopen second");
 extern struct gmp_real gmp_real;
 void gmp_real_resolve(void);
 
