@@ -4,8 +4,8 @@
  *
  *   prepare   locks everything, write-protects what lies in the store (but for what other threads'
  *             system calls write to), takes pages away from the devices: nothing changes now
- *   parent    waits until the child has copied (end of file on a pipe: also when it died), then
- *             gives the rights back
+ *   parent    waits until the child has copied or is no more (fork_wait.h), then gives the rights
+ *             back
  *   child     copies every store or device page into private anonymous memory, drops the devices
  *             and the store
  *
@@ -14,6 +14,7 @@
  * at once (gmc_fork_lock_block).
  */
 #include "core/entry/fork.h"
+#include "core/entry/fork_wait.h"
 #include "core/care/thrash.h"
 #include "core/page/activate.h"
 #include "core/page/adopt.h"
@@ -29,7 +30,6 @@
 #include "core/space/hint.h"
 #include "core/sys/at_fork.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 
 static struct {
@@ -39,9 +39,10 @@ static struct {
 	gm_sigmask mask;
 	struct gm_span stacks[GM_FORK_STACKS]; /* left the store for the fork */
 	unsigned nstacks;
-	int pipe[2]; /* the child's copying ends when its end is closed */
+	bool frozen; /* the parent waits for the child's copying */
+	int err;     /* of what was to give the child a snapshot */
 	uint64_t copied_bytes;
-} fork_state = {.pipe = {-1, -1}};
+} fork_state;
 
 bool gmc_fork_lock_block(struct gm_block *b)
 {
@@ -117,6 +118,28 @@ static void freeze(struct gm_block *b)
 	gmc_cpu_freeze(b);
 }
 
+/*
+ * Nobody can be waited for: what is away becomes ordinary private memory, which the kernel copies
+ * as it is written to. All but what other threads' system calls write to meanwhile: nobody can
+ * tell what a child would find there.
+ */
+static void go_home(struct gm_block *b)
+{
+	stacks_leave_store(b);
+	int err = gmc_block_privatise(b, gm_bm_andnot(in_use(b), gmc_pinned_by_threads(b->va)));
+	if (err)
+		fork_state.err = err;
+}
+
+static void each_block(void (*fn)(struct gm_block *b))
+{
+	gm_for_each_space (as) {
+		struct gm_block *b;
+		gm_for_each_block (as, b)
+			fn(b);
+	}
+}
+
 void gmi_fork_prepare(void)
 {
 	gmi_fork_prepare_stacks(NULL, 0);
@@ -148,13 +171,10 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	atomic_store_explicit(&fork_state.pid, (int)gm_sys0(SYS_getpid), memory_order_relaxed);
 	atomic_store_explicit(&fork_state.tid, gmi_gettid(), memory_order_relaxed);
 	__atomic_store_n(&fork_state.on, true, __ATOMIC_RELEASE);
-	if (any && !gm_sys2(SYS_pipe2, fork_state.pipe, O_CLOEXEC)) {
-		gm_for_each_space (as) {
-			struct gm_block *b;
-			gm_for_each_block (as, b)
-				freeze(b);
-		}
-	}
+	fork_state.err = 0;
+	fork_state.frozen = any && !gmc_fork_wait_begin();
+	if (any)
+		each_block(fork_state.frozen ? freeze : go_home);
 	GM_COUNT(forks, 1);
 }
 
@@ -172,13 +192,6 @@ static void unlock_all(void)
 	gmi_unlock(&gmc_registry_lock);
 }
 
-static void close_pipe_end(int *fd)
-{
-	if (*fd >= 0)
-		gm_sys1(SYS_close, *fd);
-	*fd = -1;
-}
-
 static void thaw(struct gm_block *b)
 {
 	gm_bm set = gm_bm_and(b->adopted, b->host);
@@ -190,18 +203,9 @@ static void thaw(struct gm_block *b)
 
 void gmi_fork_parent(void)
 {
-	static char c; /* no managed memory, as the caller's stack may be */
-
-	if (fork_state.pipe[0] >= 0) {
-		close_pipe_end(&fork_state.pipe[1]);
-		while (gm_sys3(SYS_read, fork_state.pipe[0], &c, 1) == -EINTR)
-			;
-		close_pipe_end(&fork_state.pipe[0]);
-		gm_for_each_space (as) {
-			struct gm_block *b;
-			gm_for_each_block (as, b)
-				thaw(b);
-		}
+	if (fork_state.frozen) {
+		gmc_fork_wait_parent();
+		each_block(thaw);
 	}
 	gm_sigmask mask = fork_state.mask;
 	unlock_all();
@@ -210,7 +214,26 @@ void gmi_fork_parent(void)
 
 /* ---- the child: one thread, no device ---- */
 
-/* Private memory at the run's own VA: it is ours alone, so it is simply written. */
+/* Where the page's bytes are; NULL: behind no aperture. */
+static const char *page_bytes(const struct gm_block *b, unsigned i)
+{
+	if (gm_bm_test(&b->host, i))
+		return gm_alias(b->as, b->va + i * GM_PAGE_BYTES);
+	gm_for_each_dev (b, d) {
+		if (!gm_bm_test(&b->dev[d]->valid, i))
+			continue;
+		const struct gm_dev *dev = b->as->ctx[d]->dev;
+		uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[d], i) * GM_PAGE_BYTES;
+		return dev->aperture ? dev->aperture + pa : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * Private memory at the run's own VA: it is ours alone, so it is simply written. The parent waits
+ * for this, and most of it would be page faults: one call brings in each side, with huge pages
+ * where there are some. Without memory the copying tells.
+ */
 static int copy_run(struct gm_block *b, unsigned first, unsigned end)
 {
 	uintptr_t va = b->va + first * GM_PAGE_BYTES;
@@ -219,21 +242,18 @@ static int copy_run(struct gm_block *b, unsigned first, unsigned end)
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	if (gm_is_err(p))
 		return gm_err(p);
-	for (unsigned i = first; i < end; i++) {
-		char *to = p + (i - first) * GM_PAGE_BYTES;
-		if (gm_bm_test(&b->host, i)) {
-			gm_copy(to, gm_alias(b->as, b->va + i * GM_PAGE_BYTES), GM_PAGE_BYTES);
+	if (len == GM_BLOCK_BYTES)
+		gm_sys3(SYS_madvise, p, len, MADV_HUGEPAGE);
+	gmc_populate(p, len);
+	for (unsigned i = first, j; i < end; i = j) {
+		const char *from = page_bytes(b, i);
+		for (j = i + 1;
+		     from && j < end && page_bytes(b, j) == from + (j - i) * GM_PAGE_BYTES; j++)
+			;
+		if (!from)
 			continue;
-		}
-		gm_for_each_dev (b, d) {
-			if (!gm_bm_test(&b->dev[d]->valid, i))
-				continue;
-			struct gm_dev *dev = b->as->ctx[d]->dev;
-			uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[d], i) * GM_PAGE_BYTES;
-			if (dev->aperture)
-				gm_copy(to, dev->aperture + pa, GM_PAGE_BYTES);
-			break;
-		}
+		gm_sys3(SYS_madvise, from, (j - i) * GM_PAGE_BYTES, MADV_POPULATE_READ);
+		gm_copy(p + (i - first) * GM_PAGE_BYTES, from, (j - i) * GM_PAGE_BYTES);
 	}
 	fork_state.copied_bytes += len;
 	return 0;
@@ -291,6 +311,12 @@ void gmi_fork_child(void)
 {
 	if (!fork_state.on)
 		return; /* a fault has done it already */
+	if (fork_state.err) {
+		gmi_log(GM_LOG_ERROR,
+			"fork: the child's memory could not be made its own (error %d)",
+			-fork_state.err);
+		gm_sys1(SYS_exit_group, 127);
+	}
 	gm_sigmask mask = fork_state.mask;
 	fork_state.copied_bytes = 0;
 	gmc_activation_forked();
@@ -301,8 +327,7 @@ void gmi_fork_child(void)
 		gmc_devs[d] = NULL;
 	gmc_at_fork_run();
 	unlock_all();
-	close_pipe_end(&fork_state.pipe[0]);
-	close_pipe_end(&fork_state.pipe[1]);
+	gmc_fork_wait_child();
 	gmi_report_forked();
 	GM_COUNT(forks_copied_bytes, fork_state.copied_bytes);
 	gmi_restore_signals(mask);

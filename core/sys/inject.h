@@ -20,6 +20,7 @@
 	X(PROTECT,  "protect",  "the kernel refuses new rights (VMAs)")      \
 	X(REMAP,    "remap",    "the kernel refuses another backing (VMAs)") \
 	X(PAGEMAP,  "pagemap",  "/proc/self/pagemap cannot be read")         \
+	X(FORKWAIT, "forkwait", "a parent cannot wait for its child's copy") \
 	X(FRAME,    "frame",    "the device has no free frame")              \
 	X(BUSY,     "busy",     "an eviction finds every block locked")      \
 	X(MAP,      "map",      "the driver cannot map")                     \

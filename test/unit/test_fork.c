@@ -3,12 +3,15 @@
  * notices nothing. And pins: what a system call is using does not move, and its thread never
  * waits for a device.
  */
+#include "core/entry/fork.h"
 #include "core/entry/pin.h"
 #include "core/page/thread.h"
+#include "core/sys/inject.h"
 #include "core/space/vm.h"
 #include "fake_dev.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +84,81 @@ Test(fork, child_sees_pages_of_a_device_without_an_aperture)
 		_exit(p[0] != 7 || memcmp(p, p + 1, MIB - 1) != 0);
 	cr_assert_eq(child_status(pid), 0);
 	cr_assert(p[0] == 7 && !memcmp(p, p + 1, MIB - 1));
+	fake_close(&dev);
+}
+
+/* The parent goes on at once: what it writes must not reach the child. */
+static void fork_and_change(unsigned char *p, size_t bytes)
+{
+	memset(p, 1, bytes);
+	cr_assert_eq(to_device(p, bytes), 0);
+	memset(p, 2, bytes / 2); /* home, into the store */
+	pid_t pid = fork();
+	if (!pid) {
+		usleep(20000);
+		int bad = p[0] != 2 || memcmp(p, p + 1, bytes / 2 - 1) != 0;
+		bad += p[bytes / 2] != 1 ||
+		       memcmp(p + bytes / 2, p + bytes / 2 + 1, bytes / 2 - 1) != 0;
+		_exit(bad);
+	}
+	memset(p, 3, bytes);
+	cr_assert_eq(child_status(pid), 0);
+	cr_assert(p[0] == 3 && !memcmp(p, p + 1, bytes - 1));
+}
+
+Test(fork, with_no_descriptor_left)
+{
+	struct rlimit full = {64, 64};
+	unsigned char *p = open_with(4 * MIB);
+
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &full), 0);
+	int fds[64], n = 0, fd;
+	while ((fd = dup(0)) >= 0)
+		fds[n++] = fd;
+	for (int i = 0; i < 5; i++)
+		fork_and_change(p, 4 * MIB);
+	while (n > 0)
+		close(fds[--n]);
+	fake_close(&dev);
+}
+
+Test(fork, without_a_way_to_wait_for_the_child)
+{
+	unsigned char *p = open_with(4 * MIB);
+
+	cr_assert_eq(gmi_inject("forkwait@2+"), 0);
+	for (int i = 0; i < 3; i++)
+		fork_and_change(p, 4 * MIB);
+	gmi_inject("");
+	cr_assert_eq(to_device(p, 4 * MIB), 0);
+	fake_close(&dev);
+}
+
+static int kills;
+
+static void kill_child(void)
+{
+	if (kills)
+		raise(SIGKILL);
+}
+
+/* Killed before it could say a word, and never made at all: the parent does not wait for ever. */
+Test(fork, of_a_child_that_is_not_there)
+{
+	pthread_atfork(NULL, NULL, kill_child); /* before core's part: it comes first */
+	unsigned char *p = open_with(4 * MIB);
+
+	memset(p, 1, 4 * MIB);
+	cr_assert_eq(to_device(p, 4 * MIB), 0);
+	kills = 1;
+	pid_t pid = fork();
+	cr_assert_eq(child_status(pid), SIGKILL);
+	kills = 0;
+	fork_and_change(p, 4 * MIB);
+	cr_assert_eq(to_device(p, 4 * MIB), 0);
+	gmi_fork_prepare();
+	gmi_fork_parent(); /* as after a fork that failed */
+	fork_and_change(p, 4 * MIB);
 	fake_close(&dev);
 }
 
