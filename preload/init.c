@@ -5,6 +5,7 @@
  * Everything here runs once, on the first thread. A bypassed process keeps gmp_on clear; every
  * hook then calls libc.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -125,13 +126,19 @@ static bool should_run(char *const *envp)
 __attribute__((constructor(101))) static void gmp_init(int argc, char **argv, char **envp)
 {
 	gmp_real_resolve();
+	void *volatile first = malloc(1); /* jemalloc starts */
+	free(first);
+	gmp_heap_started = true;
 	if (!should_run(envp))
 		return;
 	if (gmi_opt.children == GM_CHILDREN_NONE)
 		leave_children_alone(envp);
 	int r = gmp_malloc_init();
 	if (r)
-		gm_log(GM_LOG_WARN, "no managed heap (error %d): memory stays on the host", -r);
+		gm_log(GM_LOG_WARN,
+		       "no managed heap (error %d; RLIMIT_AS, RLIMIT_DATA?): memory stays on the "
+		       "host",
+		       -r);
 	gmp_process_init();
 	gmp_on = true;
 	gmp_threads_init();

@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -326,6 +327,23 @@ static bool is_sanitized(const char *path)
 	return name;
 }
 
+/* What our heap takes before the program has a byte, with a page of each size. */
+#define LEAST_DATA ((rlim_t)24 << 20)
+
+static bool is_confined(const char *path)
+{
+	struct rlimit data;
+
+	if (getrlimit(RLIMIT_DATA, &data) || data.rlim_cur >= LEAST_DATA)
+		return false;
+	fprintf(stderr,
+		NAME
+		": %s: RLIMIT_DATA (ulimit -d) is %lu KiB, GMEM's heap alone needs %lu: it runs "
+		"without GMEM\n",
+		path, (unsigned long)data.rlim_cur >> 10, (unsigned long)LEAST_DATA >> 10);
+	return true;
+}
+
 int run(const char *self, const char *lib, char **args)
 {
 	char why[1024];
@@ -340,7 +358,8 @@ int run(const char *self, const char *lib, char **args)
 		return fail(NOT_FOUND, "%s: command not found", args[0]);
 	if ((r = check_target(path, why, sizeof why)))
 		r = fail(r, "%s", why);
-	else if (is_sanitized(path) || (!(r = preload(self, lib)) && !(r = offer_plugin(lib)))) {
+	else if (is_sanitized(path) || is_confined(path) ||
+		 (!(r = preload(self, lib)) && !(r = offer_plugin(lib)))) {
 		execve(path, args, environ);
 		r = fail(126, "%s: %s", path, strerror(errno));
 	}

@@ -17,20 +17,14 @@ int gmc_store_open(struct gm_as *as)
 {
 	if (as->store.alias)
 		return 0;
-	int fd = gm_inject(GM_INJ_MEMFD)
-			 ? -ENOMEM
-			 : (int)gm_sys2(SYS_memfd_create, "gmem-store", 1 /* MFD_CLOEXEC */);
+	int fd = gmi_memfd("gmem-store", as->bytes);
 	if (fd < 0)
 		return fd;
-	int err = (int)gm_sys2(SYS_ftruncate, fd, as->bytes);
-	if (err)
-		goto close;
-	fd = gmi_fd_raise(fd);
 	/* 2 MiB aligned as the window is, so that large folios line up. */
 	size_t span = as->bytes + GM_BLOCK_BYTES;
 	char *room = gm_sys_mmap(NULL, 2 * span, PROT_NONE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	err = gm_is_err(room) ? gm_err(room) : 0;
+	int err = gm_is_err(room) ? gm_err(room) : 0;
 	if (err)
 		goto close;
 	char *alias = (char *)gm_align_up((uintptr_t)room, GM_BLOCK_BYTES), *mold = alias + span;

@@ -14,6 +14,12 @@ static char lib_dir[PATH_ROOM]; /* no trailing slash; empty: unknown */
 
 static const char *const places[] = {"", "/gmem", "/../bin", "/../libexec/gmem", "/../lib/gmem"};
 
+/* Without /proc, or a descriptor to look there: as the loader calls it, if that is absolute. */
+static bool as_it_is(const char *path, char *out, size_t bytes)
+{
+	return path[0] == '/' && (size_t)gmi_snprintf(out, bytes, "%s", path) < bytes;
+}
+
 /* Links resolved and made absolute by the kernel: /proc names what an O_PATH descriptor refers
  * to. */
 static bool canonical(const char *path, char *out, size_t bytes)
@@ -22,12 +28,12 @@ static bool canonical(const char *path, char *out, size_t bytes)
 	long fd = gm_sys4(SYS_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
 
 	if (fd < 0)
-		return false;
+		return as_it_is(path, out, bytes);
 	gmi_snprintf(link, sizeof link, "/proc/self/fd/%ld", fd);
 	long n = gm_sys3(SYS_readlink, link, out, bytes - 1);
 	gm_sys1(SYS_close, fd);
 	if (n <= 0 || (size_t)n >= bytes - 1 || out[0] != '/')
-		return false;
+		return as_it_is(path, out, bytes);
 	out[n] = 0;
 	return true;
 }

@@ -20,8 +20,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);
-
 #define STACK_BYTES ((size_t)32 << 10)
 
 /*
@@ -66,14 +64,31 @@ static BORROWED_STACK void close_from(unsigned first)
 		gm_sys1(SYS_close, fd);
 }
 
+/* The program's limits are not meant for what works for it: with them a device would not start,
+ * or be killed, and a report not be written. */
+static BORROWED_STACK void raise_limits(void)
+{
+	static const int raised[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(raised); i++)
+		gmc_limit_raise(raised[i]);
+}
+
+/* Reads as empty; a root without /dev has no better. */
+static BORROWED_STACK long open_null(void)
+{
+	long fd = gm_sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+
+	return fd >= 0 ? fd : gm_sys2(SYS_memfd_create, "null", 0);
+}
+
 /* Every source first moves above the targets, so that no dup2 destroys one that is still needed. */
 static BORROWED_STACK int place_fds(const int *fds, int nfds)
 {
 	long moved[GM_SPAWN_FDS];
 
 	for (int i = 0; i < nfds; i++) {
-		long from = fds[i] >= 0 ? fds[i]
-					: gm_sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+		long from = fds[i] >= 0 ? fds[i] : open_null();
 		if (from < 0)
 			return (int)from;
 		moved[i] = gm_sys3(SYS_fcntl, from, F_DUPFD, nfds);
@@ -94,6 +109,7 @@ static BORROWED_STACK int run_inner(void *arg)
 	struct spawn *s = arg;
 
 	reset_signals();
+	raise_limits();
 	s->err = place_fds(s->fds, s->nfds);
 	if (!s->err)
 		s->err = (int)gm_sys3(SYS_execve, s->path, s->argv, s->envp);

@@ -220,6 +220,16 @@ GM_EXPORT int gmi_fd_raise(int fd);
 GM_EXPORT bool gmi_fd_is_ours(int fd);
 GM_EXPORT void gmi_fd_close(int fd); /* closes a raised fd */
 
+/* A limit of this process, RLIMIT_*; and as high as it may be set, for a process of ours. */
+uint64_t gmc_limit(int resource);
+void gmc_limit_raise(int resource);
+/* clone(); the child calls fn(arg) on that stack, 16-byte aligned, and ends with its result. */
+long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);
+
+/* A memfd of that size, raised; RLIMIT_FSIZE does not count for it where it can be had without.
+ * -EFBIG: it cannot. Else -errno. */
+GM_EXPORT int gmi_memfd(const char *name, uint64_t bytes);
+
 /*
  * Starts a helper program that the process will never see as its child: not in wait(), not by
  * SIGCHLD, in its own session. argv and envp must be resident. fds[i] becomes descriptor i of

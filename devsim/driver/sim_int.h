@@ -115,6 +115,8 @@ static inline bool sim_streq(const char *a, const char *b)
 /* The device has its memory and is known to core (again, in a fork child). 0 or -errno. */
 int sim_up(struct gm_sim *sim);
 /* ---- sim_process.c ---- */
+/* What keeps a device from starting, in words. */
+const char *sim_why(int err);
 /* Starts the process unless it runs. *generation: for sim_lost(). 0 or -errno (said). */
 int sim_process_start(struct gm_sim *sim, uint32_t *generation);
 /*

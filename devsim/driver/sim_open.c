@@ -3,7 +3,6 @@
  * fork child.
  */
 #include "devsim/driver/sim_int.h"
-#include "core/sys/inject.h"
 #include "core/page/registry.h"
 #include "core/sys/at_fork.h"
 #include "core/page/driver.h"
@@ -16,21 +15,6 @@ static struct gm_sim *defaults[GM_MAX_DEV];
 static bool default_failed[GM_MAX_DEV];
 
 /* ---- what a device consists of; sims lock held ---- */
-
-static int make_memfd(const char *name, uint64_t bytes)
-{
-	int fd = gm_inject(GM_INJ_MEMFD)
-			 ? -ENOMEM
-			 : (int)gm_sys2(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */);
-
-	if (fd < 0)
-		return fd;
-	int err = (int)gm_sys2(SYS_ftruncate, fd, bytes);
-	if (!err)
-		return gmi_fd_raise(fd);
-	gm_sys1(SYS_close, fd);
-	return err;
-}
 
 static void release_memory(struct gm_sim *sim)
 {
@@ -92,9 +76,9 @@ static int make_memory(struct gm_sim *sim)
 	int err;
 
 	sim->sock = -1;
-	sim->ctl_fd = make_memfd("gmem-ctl", gm_align_up(sizeof *sim->ctl, GM_PAGE_BYTES));
-	sim->mem_fd = make_memfd("gmem-device", sim->model.mem_bytes);
-	sim->journal_fd = make_memfd("gmem-journal", DS_LAUNCHES * DS_JOURNAL_SPAN);
+	sim->ctl_fd = gmi_memfd("gmem-ctl", gm_align_up(sizeof *sim->ctl, GM_PAGE_BYTES));
+	sim->mem_fd = gmi_memfd("gmem-device", sim->model.mem_bytes);
+	sim->journal_fd = gmi_memfd("gmem-journal", DS_LAUNCHES * DS_JOURNAL_SPAN);
 	err = gm_min(gm_min(sim->ctl_fd, sim->mem_fd), sim->journal_fd);
 	err = err < 0 ? err : map_aperture(sim);
 	err = err ? err : map_ctl(sim);
@@ -265,7 +249,8 @@ static int open_locked(const char *spec, struct gm_sim **sim)
 	}
 	int err = sim_new(&model, sim);
 	if (err)
-		gm_log(GM_LOG_ERROR, "cannot open device %s: error %d", spec, -err);
+		gm_log(GM_LOG_ERROR, "cannot open device %s: %s (error %d)", spec, sim_why(err),
+		       -err);
 	return err;
 }
 
@@ -360,9 +345,10 @@ static struct gm_sim *open_default(int i, struct gm_as *as)
 	int err = gm_as_attach(as, sim->dev, mode_of(sim), 1, NULL);
 	if (!err)
 		return sim;
-	gm_log(GM_LOG_ERROR, "cannot attach device %s: error %d%s", gmi_opt.device[i], -err,
-	       err == -EBUSY ? " (the program uses addresses that the device keeps for itself)"
-			     : "");
+	gm_log(GM_LOG_ERROR, "cannot attach device %s: %s (error %d)", gmi_opt.device[i],
+	       err == -EBUSY ? "the program uses addresses that the device keeps for itself"
+			     : sim_why(err),
+	       -err);
 	return NULL;
 }
 

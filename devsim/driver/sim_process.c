@@ -243,6 +243,30 @@ static int spawn(struct gm_sim *sim, struct start_args *a, int peer)
 	return gmi_spawn(a->path, a->argv, a->envp, fds, DS_FDS);
 }
 
+const char *sim_why(int err)
+{
+	static const struct {
+		int err;
+		const char *why;
+	} whys[] = {
+		{-EFBIG,
+		 "the limit for files is smaller than its memory (RLIMIT_FSIZE, ulimit -f)"},
+		{-ENOMEM, "no memory or no addresses (RLIMIT_AS, RLIMIT_DATA; ulimit -v, -d)"},
+		{-EMFILE, "no descriptor is left (RLIMIT_NOFILE, ulimit -n)"},
+		{-ENFILE, "the system has no file handle left (fs.file-max)"},
+		{-EAGAIN, "no process more can be made (RLIMIT_NPROC, ulimit -u; pids.max)"},
+		{-ENOENT, "gmem-devsim is not beside libgmem.so"},
+		{-ENOSPC, "there are no more places for devices"},
+		{-EBUSY, "it refused"},
+		{-EIO, "it ended at once"},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(whys); i++)
+		if (whys[i].err == err)
+			return whys[i].why;
+	return "the system refuses";
+}
+
 /* Process lock held. */
 static int try_start(struct gm_sim *sim, struct start_args *a)
 {
@@ -252,6 +276,10 @@ static int try_start(struct gm_sim *sim, struct start_args *a)
 	if (err)
 		return err;
 	int sock = gmi_fd_raise(pair[0]);
+	if (sock < 0) {
+		gm_sys1(SYS_close, pair[1]);
+		return sock;
+	}
 	gmi_lock(&sim->spaces_lock);
 	gmi_lock(&sim->cmd_lock);
 	int old = sim->sock;
@@ -318,11 +346,7 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation)
 	gmi_restore_signals(mask);
 	if (err)
 		gm_log(GM_LOG_ERROR, "device %u (%s): cannot start gmem-devsim: %s (error %d)",
-		       sim->number, sim->model.name,
-		       err == -ENOENT  ? "not found beside libgmem.so"
-		       : err == -EBUSY ? "it refused"
-				       : "it ended at once",
-		       -err);
+		       sim->number, sim->model.name, sim_why(err), -err);
 	return err;
 }
 

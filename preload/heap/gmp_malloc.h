@@ -20,6 +20,8 @@
 #ifndef GMP_MALLOC_H
 #define GMP_MALLOC_H
 
+#include <stdbool.h>
+
 /* Memory comes from the window from now on. Once, before main, after the options are parsed. 0,
  * or -errno: the heap stays unmanaged. */
 int gmp_malloc_init(void);
@@ -32,5 +34,8 @@ void gmp_malloc_thread_bind(void);
 
 /* malloc_libc.c to malloc.c, in the middle of jemalloc's start. */
 void gmp_malloc_count_arenas(void);
+
+/* jemalloc has what it starts with. Before that it cannot do without memory. */
+extern bool gmp_heap_started;
 
 #endif

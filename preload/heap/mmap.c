@@ -11,6 +11,7 @@
  * Thread stacks come from libc's own mmap and are never seen here: good, they are left alone.
  */
 #include "preload/heap/gmp_mmap.h"
+#include "preload/heap/gmp_malloc.h"
 
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -206,9 +207,18 @@ int __wrap_munmap(void *addr, size_t len);
 int __wrap_mprotect(void *addr, size_t len, int prot);
 int __wrap_madvise(void *addr, size_t len, int advice);
 
+bool gmp_heap_started;
+
 void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	void *p = gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
+	if (gm_unlikely(gm_err(p) == -ENOMEM && gm_is_err(p) && !gmp_heap_started)) {
+		/* it would go on, into a null pointer */
+		gmi_log(GM_LOG_ERROR,
+			"no memory for the heap to start with: RLIMIT_DATA and RLIMIT_AS (ulimit "
+			"-d, -v) must leave 16 MiB");
+		gm_sys1(SYS_exit_group, 127);
+	}
 	return gm_is_err(p) ? MAP_FAILED : p;
 }
 

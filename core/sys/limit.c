@@ -1,0 +1,27 @@
+/* limit.c - limits of the processes that we start: the program's are its own affair. */
+#include "core/sys/sys.h"
+#include <sys/resource.h>
+
+struct limit {
+	uint64_t cur, max;
+};
+
+uint64_t gmc_limit(int resource)
+{
+	struct limit lim = {RLIM_INFINITY, RLIM_INFINITY};
+
+	gm_sys4(SYS_prlimit64, 0, resource, NULL, &lim);
+	return lim.cur;
+}
+
+/* (On a borrowed stack, as in spawn.c.) */
+__attribute__((no_sanitize_address)) void gmc_limit_raise(int resource)
+{
+	struct limit none = {RLIM_INFINITY, RLIM_INFINITY}, lim = none;
+
+	if (gm_sys4(SYS_prlimit64, 0, resource, &none, &lim) == 0)
+		return;
+	gm_sys4(SYS_prlimit64, 0, resource, NULL, &lim);
+	lim.cur = lim.max;
+	gm_sys4(SYS_prlimit64, 0, resource, &lim, NULL);
+}

@@ -1,0 +1,52 @@
+#!/bin/bash
+# Limits that are set before the program starts: it does what it does without us, on the device or on the host; then one
+# line says why, truly.
+# shellcheck source=test/e2e/common.sh
+. "$(dirname "$0")/common.sh"
+$cc -std=gnu11 -D_GNU_SOURCE -O1 -o limits "$top/test/e2e/limits.c" || exit 1
+
+limited() { # what, extended regular expression of what may be said, limits for prlimit... -- arguments...
+	local what=$1 said=$2 words=("${@:3}") set=()
+	while [ "${words[0]}" != -- ]; do
+		set+=("${words[0]}")
+		words=("${words[@]:1}")
+	done
+	if ! timeout 60 prlimit "${set[@]}" ./limits "${words[@]:1}" >plain 2>/dev/null; then
+		skip "$what" "the program alone does not bear it"
+		return
+	fi
+	timeout 60 prlimit "${set[@]}" env GMEM_REPORT=none LD_PRELOAD="$lib" ./limits "${words[@]:1}" >got 2>err
+	status=$?
+	if [ $status = 0 ] && cmp -s plain got && [ "$(grep -cvE "^gmem: .*($said)" err)" = 0 ] && [ "$(wc -l <err)" -le 1 ]; then
+		ok "$what"
+	else
+		cat plain got err | not_ok "$what (exit $status)"
+	fi
+}
+
+files='limit for files is smaller'
+full='no descriptor is left'
+limited "files of 1 MiB" "$files" --fsize=1000000 --
+limited "files of 1 GiB" "$files" --fsize=1000000000 --
+limited "files of 1 MiB, for now" "$files" --fsize=1000000:unlimited --
+for n in 4 5 6 8 10 12 16 20 32 64; do
+	limited "$n descriptors" "$full" --nofile=$n --
+	limited "$n descriptors, all taken" "$full" --nofile=$n -- fill
+done
+limited "24 MiB of data" "RLIMIT_DATA" --data=25165824 --
+limited "nothing locked" "-" --memlock=0 --
+limited "a second of processor time is the program's" "-" --cpu=1 --
+
+# The wrapper knows what its heap needs, and starts the program without.
+if prlimit --data=8000000 "$top/scripts/run-with-gmem.sh" --report none ./limits >got 2>err && grep -q '^memory' got &&
+	grep -qE '^run-with-gmem.sh: .*RLIMIT_DATA.*without GMEM$' err; then
+	ok "8 MB of data, wrapped"
+else
+	cat got err | not_ok "8 MB of data, wrapped"
+fi
+prlimit --data=8000000 env LD_PRELOAD="$lib" ./limits >got 2>err
+status=$?
+if [ $status = 127 ] && grep -q 'must leave 16 MiB' err; then ok "8 MB of data, preloaded"; else
+	cat got err | not_ok "8 MB of data, preloaded (exit $status)"
+fi
+exit $failed
