@@ -210,6 +210,14 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 	return 0;
 }
 
+/* What lies beside a space is not ours to change. */
+static bool within(const struct gm_as *as, const void *addr, size_t len)
+{
+	uintptr_t at = (uintptr_t)addr - as->base;
+
+	return at < as->bytes && len <= as->bytes - at;
+}
+
 void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	if (gmc_called_back(__func__)) {
@@ -217,13 +225,14 @@ void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int
 		return MAP_FAILED;
 	}
 	void *p;
+	const int placed = MAP_FIXED | MAP_FIXED_NOREPLACE;
 
 	as = as ? as : gm_as_default();
 	flags &= ~MAP_PEER_SHARED;
-	if (!as || !len ||
+	if (!as || !len || ((flags & placed) && !within(as, addr, len)) ||
 	    (flags & (MAP_SHARED | MAP_ANONYMOUS | MAP_PRIVATE)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		p = (void *)-EINVAL;
-	else if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+	else if (flags & placed)
 		p = gmi_vm_map_fixed(as, addr, len, prot, flags, fd, (uint64_t)off,
 				     (uintptr_t)__builtin_return_address(0));
 	else
@@ -241,7 +250,7 @@ int gm_munmap(void *addr, size_t len)
 		return -EDEADLK;
 	struct gm_as *as = gm_as_of(addr);
 
-	return as ? gmi_vm_unmap(as, addr, len) : -EINVAL;
+	return as && within(as, addr, len) ? gmi_vm_unmap(as, addr, len) : -EINVAL;
 }
 
 int gm_mprotect(void *addr, size_t len, int prot)
@@ -250,7 +259,7 @@ int gm_mprotect(void *addr, size_t len, int prot)
 		return -EDEADLK;
 	struct gm_as *as = gm_as_of(addr);
 
-	return as ? gmi_vm_protect(as, addr, len, prot) : -EINVAL;
+	return as && within(as, addr, len) ? gmi_vm_protect(as, addr, len, prot) : -EINVAL;
 }
 
 void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
@@ -260,8 +269,10 @@ void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_
 		return MAP_FAILED;
 	}
 	struct gm_as *as = gm_as_of(old);
-	void *p = as ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr)
-		     : (void *)(intptr_t)-EINVAL;
+	bool inside = as && within(as, old, old_len) &&
+		      (!(flags & MREMAP_FIXED) || within(as, new_addr, new_len));
+	void *p = inside ? gmi_vm_remap(as, old, old_len, new_len, flags, new_addr)
+			 : (void *)(intptr_t)-EINVAL;
 
 	if (!gm_is_err(p))
 		return p;

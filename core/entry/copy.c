@@ -14,6 +14,7 @@
 #include "core/page/store.h"
 #include "core/space/range.h"
 #include <errno.h>
+#include <sys/uio.h>
 
 #define BOUNCE_BYTES 65536u
 
@@ -107,14 +108,31 @@ static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev 
 	return err;
 }
 
-/* One side of a chunk; memory outside every space is plain memory. */
+/*
+ * Memory outside every space. By the kernel, which knows what is there and may be read or
+ * written; where that call is forbidden, by hand.
+ */
+static int plain(char *mem, char *buf, size_t len, bool write)
+{
+	struct iovec ours = {buf, len}, theirs = {mem, len};
+	long n = gm_sys6(write ? SYS_process_vm_writev : SYS_process_vm_readv, gm_sys0(SYS_getpid),
+			 &ours, 1, &theirs, 1, 0);
+
+	if (n == (long)len)
+		return 0;
+	if (n != -ENOSYS && n != -EPERM)
+		return n == -ENOMEM ? -ENOMEM : -EFAULT;
+	gm_copy(write ? mem : buf, write ? buf : mem, len);
+	return 0;
+}
+
+/* One side of a chunk. */
 static int chunk(char *mem, struct gm_as *as, char *buf, size_t len, bool write, struct gm_dev *dev)
 {
-	if (!as) {
-		gm_copy(write ? mem : buf, write ? buf : mem, len);
-		return 0;
-	}
 	int err = 0;
+
+	if (!as)
+		return plain(mem, buf, len, write);
 	for (size_t done = 0, n; !err && done < len; done += n) {
 		uintptr_t va = (uintptr_t)mem + done;
 		n = gm_min(len - done, GM_BLOCK_BYTES - va % GM_BLOCK_BYTES);

@@ -9,6 +9,7 @@
 #include "core/page/evict.h"
 #include "core/page/frame_lru.h"
 #include "core/page/jobs.h"
+#include "core/page/thread.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
 #include "core/page/driver.h"
@@ -204,7 +205,7 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 	return bd ? bd : pick(w, false, may);
 }
 
-int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
+static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
 	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
 	struct wish w = {.dev = dev, .own = own, .keep = keep};
@@ -251,4 +252,25 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	if (b != own)
 		gmi_unlock(&b->lock);
 	return err;
+}
+
+#define BUSY_MOST_NS 1000000000
+
+/*
+ * Callers come again after -EAGAIN, for whoever holds a block lets go of it soon. When nobody has
+ * for a second, the device counts as full: no thread tries for ever.
+ */
+int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
+{
+	struct gm_thread *t = gmi_self();
+	int err = evict_once(dev, own, keep);
+
+	if (gm_likely(err != -EAGAIN)) {
+		t->busy_ns = 0;
+		return err;
+	}
+	uint64_t now = gmi_now_ns();
+	if (!t->busy_ns)
+		t->busy_ns = now;
+	return now - t->busy_ns > BUSY_MOST_NS ? -ENOSPC : -EAGAIN;
 }

@@ -29,6 +29,7 @@ struct gm_thread {
 	/* not yet in gm_stats.syscalls_pinned: a shared counter would cost 5 % of a small read */
 	uint32_t pinned_calls;
 	uint64_t h2d_bytes; /* that this thread has moved to devices */
+	uint64_t busy_ns;   /* since when its evictions find all blocks locked; 0: they do not */
 	bool internal;	    /* one of our own threads: no hooks, no dispatch */
 	void *preload;	    /* preload's part (altstack, ...) */
 	/* The driver's function that it is in, since when (0: none), for the watch (driver.h) */

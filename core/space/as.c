@@ -135,8 +135,8 @@ int gm_as_destroy(struct gm_as *as)
 uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd)
 {
 	if (bytes)
-		*bytes = as->bytes;
+		*bytes = as ? as->bytes : 0;
 	if (store_fd)
-		*store_fd = as->store.fd;
-	return as->base;
+		*store_fd = as ? as->store.fd : -1;
+	return as ? as->base : 0;
 }

@@ -236,7 +236,7 @@ int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 
 void *gm_sparse_addr(const struct gm_sparse *s)
 {
-	return (void *)s->va;
+	return s ? (void *)s->va : NULL;
 }
 
 int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write)

@@ -124,9 +124,11 @@ static void await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
 	atomic_fetch_sub(&ctl->cmd_waiting, 1);
 }
 
+#define FULL_MOST 1000 /* looks, each after half of the ring was read */
+
 /* Room for one more command, which a pending one then keeps. May drop the lock for a while, and
  * then says false: look again. */
-static bool make_room(struct gm_sim *sim)
+static bool make_room(struct gm_sim *sim, unsigned tries)
 {
 	struct ds_ctl *ctl = sim->ctl;
 	uint32_t head = ring_head(sim), generation = sim->generation;
@@ -140,19 +142,25 @@ static bool make_room(struct gm_sim *sim)
 	}
 	gmi_unlock(&sim->cmd_lock);
 	await(sim, head - DS_CMDS / 2, generation);
+	if (tries == FULL_MOST) { /* it reads, and there is no room: it is of no use */
+		gm_log(GM_LOG_ERROR, "device %u (%s): its command ring stays full", sim->number,
+		       sim->model.name);
+		gmi_sim_kill(sim);
+	}
 	gmi_lock(&sim->cmd_lock);
 	return false;
 }
 
 static void push(struct gm_sim *sim, const struct ds_cmd *cmd)
 {
+	unsigned tries = 0;
 	do {
 		if (sim->has_pending && mergeable(&sim->pending, cmd)) {
 			sim->pending.map.len += cmd->map.len;
 			return;
 		}
 		sim_publish(sim);
-	} while (!make_room(sim));
+	} while (!make_room(sim, tries++));
 	sim->pending = *cmd;
 	sim->has_pending = true;
 }

@@ -248,7 +248,7 @@ int gm_as_destroy(struct gm_as *as);
  *
  * Also from pmap_create and the other gm_mmu callbacks, and from signal handlers.
  *
- * Return: the first address.
+ * Return: the first address; 0 when as is NULL.
  * Source: ours; a driver in the kernel has mm_struct and struct page.
  */
 uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd);

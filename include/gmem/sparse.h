@@ -107,7 +107,7 @@ int gm_sparse_destroy(struct gm_sparse *sparse);
  *
  * For kernels' arguments; the CPU cannot touch it.
  *
- * Return: the address, a multiple of 2 MiB.
+ * Return: the address, a multiple of 2 MiB; NULL when sparse is NULL.
  * Source: ours.
  */
 void *gm_sparse_addr(const struct gm_sparse *sparse);
