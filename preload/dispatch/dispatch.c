@@ -168,9 +168,10 @@ static long do_clone(struct call *c)
 		keep_for_child(c);
 		if (is_vfork(c))
 			return do_vfork(c);
-		return (c->a[0] & THREAD_FLAGS) == THREAD_FLAGS && !gmp_making_own
-			       ? go_on(c, &clone_stubs)
-			       : do_stub(c);
+		if ((c->a[0] & THREAD_FLAGS) != THREAD_FLAGS || gmp_making_own)
+			return do_stub(c);
+		atomic_fetch_add(&gmp_births, 1);
+		return go_on(c, &clone_stubs);
 	}
 	long r = raw_fork(c->a[0], c);
 	if (!r && c->a[1])
@@ -209,9 +210,16 @@ static void pin_robust_list(void)
 	}
 }
 
+/*
+ * The kernel ends a process with its last thread. Ours would keep it: the last of the program's
+ * ends it, as the kernel would, with its own status.
+ */
 static void end(void *status)
 {
-	gmp_thread_end();
+	if (gmp_thread_end()) {
+		gmi_report_finish();
+		gm_sys1(SYS_exit_group, status);
+	}
 	/* from here: libc gives this stack away only when the kernel says so */
 	gm_sys1(SYS_exit, status);
 	__builtin_unreachable();

@@ -15,6 +15,7 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
 #include "preload/process/libc.h"
+#include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
 #include "preload/signals/hold.h"
 #include "preload/syscalls/uring.h"
@@ -67,6 +68,7 @@ void gmp_fork_parent(void)
 void gmp_fork_child(void)
 {
 	gmi_fork_child();
+	gmp_births = 0;
 	if (gmp_armed) {
 		gmp_libc_forked();
 		gmp_uring_forked();

@@ -28,17 +28,30 @@
 static pthread_key_t end_key;
 static __thread int end_round;
 
+_Atomic unsigned gmp_births;
+
+/* Threads lock held: none of the program's threads has a record any more. All that can come by
+ * here have one: they were armed at birth or by the activation. */
+static bool is_last(void)
+{
+	for (const struct gm_thread *t = gmi_threads; t; t = t->next)
+		if (atomic_load(&t->tid) && !t->internal && t->preload)
+			return false;
+	return !atomic_load(&gmp_births);
+}
+
 /* The dead thread's record may be taken by another thread as soon as gmi_thread_exit() has
  * returned. */
-void gmp_thread_end(void)
+bool gmp_thread_end(void)
 {
 	struct gmp_thread *t = gmp_tls;
 
 	if (!t)
-		return;
+		return false;
 	gmp_dispatch_disarm_thread();
 	gmi_lock(&gmp_threads_lock);
 	gmi_self()->preload = NULL;
+	bool last = is_last();
 	gmi_unlock(&gmp_threads_lock);
 	gmp_tls = NULL;
 	for (unsigned i = 0; i < GMP_EXEC_LEVELS; i++)
@@ -46,6 +59,7 @@ void gmp_thread_end(void)
 	if (t->map_bytes)
 		gmp_altstack_free(t);
 	gmi_thread_exit();
+	return last;
 }
 
 /* Once calls are dispatched, exit(2) is the end (do_exit in dispatch.c): libc still frees memory
@@ -103,6 +117,7 @@ static struct start take(void *p)
 	gmi_free(p, sizeof(s));
 	if (gmp_armed && !(gmp_tls && gmp_tls->armed))
 		gmp_thread_arm(s.vmask);
+	atomic_fetch_sub(&gmp_births, 1);
 	gmp_malloc_thread_bind();
 	return s;
 }
@@ -124,9 +139,17 @@ static struct start *prepare(void *arg)
 	struct start *s = gmi_alloc(sizeof(*s));
 
 	gmp_threaded = true;
-	if (s)
-		*s = (struct start){.arg = arg, .vmask = gmp_tls ? gmp_tls->vmask : 0};
+	if (!s)
+		return NULL;
+	*s = (struct start){.arg = arg, .vmask = gmp_tls ? gmp_tls->vmask : 0};
+	atomic_fetch_add(&gmp_births, 1);
 	return s;
+}
+
+static void never_born(struct start *s)
+{
+	atomic_fetch_sub(&gmp_births, 1);
+	gmi_free(s, sizeof(*s));
 }
 
 /* A stack of the program's own making stays on the host: signal frames are pushed onto it. */
@@ -155,7 +178,7 @@ GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void 
 	int r = GMP_REAL(pthread_create)(thread, attr, start_pthread, s);
 	gmp_libc_leave();
 	if (r)
-		gmi_free(s, sizeof(*s));
+		never_born(s);
 	return r;
 }
 
@@ -172,7 +195,7 @@ GMP_HOOK int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
 	int r = GMP_REAL(thrd_create)(thread, start_c11, s);
 	gmp_libc_leave();
 	if (r != thrd_success)
-		gmi_free(s, sizeof(*s));
+		never_born(s);
 	return r;
 }
 
@@ -283,6 +306,7 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 void gmp_thread_born(void)
 {
 	gmp_thread_arm(0);
+	atomic_fetch_sub(&gmp_births, 1);
 }
 
 void gmp_threads_init(void)

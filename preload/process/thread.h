@@ -13,7 +13,9 @@
 void gmp_thread_arm(uint64_t vmask);
 void gmp_threads_init(void);
 /* The calling thread ends: its record and altstack go, its calls are no longer dispatched.
- * Signals blocked. */
-void gmp_thread_end(void);
+ * Signals blocked. true: it was the last of the program's. */
+bool gmp_thread_end(void);
+/* Threads of the program that are asked for and not armed yet. */
+extern _Atomic unsigned gmp_births;
 
 #endif
