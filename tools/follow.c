@@ -141,19 +141,29 @@ static void print(const struct view *v)
 	free(text);
 }
 
-static void save(const struct view *v, const char *file)
+static void remove_lock(const char *file)
 {
 	char lock[4096];
-	struct stat st;
+	struct stat ours, there;
+
+	snprintf(lock, sizeof lock, "%s.lock", file);
+	if (fstat(GM_REPORT_FD_LOCK, &ours) == 0 && S_ISREG(ours.st_mode) &&
+	    lstat(lock, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+		unlink(lock);
+}
+
+/* What cannot be written there is not lost. */
+static void save(const struct view *v, const char *file)
+{
 	int err = view_write_json(v, file);
 
-	if (err)
-		dprintf(GM_REPORT_FD_STDERR, "gmem: cannot write the report %s: %s\n", file,
+	if (err) {
+		dprintf(GM_REPORT_FD_STDERR,
+			"gmem: cannot write the report %s: %s; it comes here as text\n", file,
 			strerror(-err));
-	if (fstat(GM_REPORT_FD_LOCK, &st) == 0 && S_ISREG(st.st_mode)) {
-		snprintf(lock, sizeof lock, "%s.lock", file);
-		unlink(lock);
+		print(v);
 	}
+	remove_lock(file);
 }
 
 int follow(int pid, const char *file)

@@ -1,6 +1,7 @@
 /* view_json.c - a report as JSON, written and read by the table of view_fields.h. */
 #include "tools/view_fields.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -89,7 +90,9 @@ int view_write_json(const struct view *v, const char *file)
 	int err = 0;
 
 	snprintf(temp, sizeof temp, "%s.%d.tmp", file, (int)v->pid);
-	FILE *out = fopen(temp, "we");
+	/* new, and no link of somebody's */
+	int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!out) {
 		err = -errno;
 		goto free_root;

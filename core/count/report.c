@@ -74,16 +74,26 @@ static bool still_there(int fd, const char *path)
 	       by_fd.st_ino == by_path.st_ino && by_fd.st_dev == by_path.st_dev;
 }
 
-/* The lock file holds the pid of the process whose report it guards. */
+/* The lock file holds the pid of the process whose report it guards, and nothing else. 0: it is
+ * empty; -EEXIST: a file of somebody's that has the name by chance. */
 static int holder(int fd)
 {
 	char text[16] = "";
+	struct stat st;
 	int pid = 0;
 
-	gm_sys4(SYS_pread64, fd, text, sizeof text - 1, 0);
-	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+	if (gm_sys2(SYS_fstat, fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink > 1 ||
+	    st.st_uid != (uid_t)gm_sys0(SYS_geteuid))
+		return -EEXIST;
+	long n = gm_sys4(SYS_pread64, fd, text, sizeof text - 1, 0);
+	for (const char *c = text; c < text + n; c++) {
+		if (*c == '\n' && c == text + n - 1)
+			return pid;
+		if (*c < '0' || *c > '9')
+			return -EEXIST;
 		pid = pid * 10 + (*c - '0');
-	return pid;
+	}
+	return n ? -EEXIST : 0;
 }
 
 /*
@@ -99,11 +109,11 @@ static int claim(const char *file)
 	gmi_snprintf(path, sizeof path, "%s.lock", file);
 	for (;;) {
 		int self = (int)gm_sys0(SYS_getpid);
-		int fd = (int)gm_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC,
-				      0666);
+		int fd = (int)gm_sys4(SYS_openat, AT_FDCWD, path,
+				      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
 		if (fd < 0)
 			return fd;
-		long r = gm_sys2(SYS_flock, fd, LOCK_EX | LOCK_NB);
+		long r = holder(fd) < 0 ? -EEXIST : gm_sys2(SYS_flock, fd, LOCK_EX | LOCK_NB);
 		if (r == -EWOULDBLOCK && holder(fd) == self)
 			while ((r = gm_sys2(SYS_flock, fd, LOCK_EX)) == -EINTR)
 				;
@@ -133,6 +143,19 @@ static int choose_file(char *path, size_t bytes, int *lock)
 	*lock = -1;
 	name_by_pid(path, bytes, gmi_opt.report_file);
 	return 0;
+}
+
+/* A report is not lost for want of a place for it. */
+static void choose_file_or_text(char *path, size_t bytes, int *lock)
+{
+	int err = choose_file(path, bytes, lock);
+
+	if (!err)
+		return;
+	gm_log(GM_LOG_WARN, "%s.lock cannot be used (error %d): the report comes here as text",
+	       gmi_opt.report_file, -err);
+	gmi_opt.report = GM_REPORT_TEXT;
+	*lock = -1;
 }
 
 /* ---- start ---- */
@@ -211,7 +234,7 @@ static int start(void)
 	int r = open_channel(&c, &map);
 
 	if (r == 0 && gmi_opt.report == GM_REPORT_JSON)
-		r = choose_file(file, sizeof file, &c.lock);
+		choose_file_or_text(file, sizeof file, &c.lock);
 	if (r == 0)
 		r = spawn_reporter(&c, file);
 	if (r) {
