@@ -55,10 +55,10 @@ all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUIL
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
-	@scripts/deps.sh build run test check omp page
-deps-build deps-run deps-test deps-check deps-omp: deps-%:
+	@scripts/deps.sh build run test check omp gomp page
+deps-build deps-run deps-test deps-check deps-omp deps-gomp: deps-%:
 	@scripts/deps.sh $*
-.PHONY: deps deps-build deps-run deps-test deps-check deps-omp
+.PHONY: deps deps-build deps-run deps-test deps-check deps-omp deps-gomp
 need_build := $(if $(filter no,$(DEPS)),,$(if $(shell scripts/deps.sh -n build),deps-build))
 need_test := $(if $(filter no,$(DEPS)),,$(if $(shell scripts/deps.sh -n test),deps-test))
 
@@ -189,7 +189,7 @@ check-gcc check-clang: check-%:
 check-rooms: all
 	@scripts/check-rooms $(BUILD)
 check-relocations: all
-	@scripts/check-relocations.sh $(BUILD)/*.so $(BUILD)/omp/*.so
+	@scripts/check-relocations.sh $(BUILD)/*.so $(BUILD)/omp/*.so*
 compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/reproduce
 .PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations compile-tests
 
@@ -245,7 +245,8 @@ install: all
 	@$(call put_link,gmem-report,$(LIBDIR)/gmem/gmem-sweep)
 	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)
 	@$(call put,644,$(wildcard $(BUILD)/python/gmem_tools/*.*),$(LIBDIR)/gmem/python/gmem_tools)
-	@$(call put,755,$(OMP_PLUGIN) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
+	@$(call put,755,$(OMP_PLUGINS) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
+	@$(call put_link,libomptarget.rtl.x86_64.so,$(LIBDIR)/gmem/omp/$(notdir $(OMP_NEXTGEN)))
 	@$(foreach t,gmem-report gmem-profile gmem-sweep,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
 	@$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/run-with-gmem.sh,$(PREFIX)/bin/run-with-gmem)
 	@$(call put_link,run-with-gmem,$(PREFIX)/bin/run-with-gmem.sh)

@@ -1,13 +1,19 @@
-# Included by the Makefile: the plug-in for OpenMP target programs, in a folder of its own (run-with-gmem.sh puts it first in
-# LD_LIBRARY_PATH), and its kernel module.
-OMP_SRC = $(filter-out omp/device.c,$(wildcard omp/*.c))
-OMP_PLUGIN = $(BUILD)/omp/libomptarget.rtl.x86_64.so
+# Included by the Makefile: the plug-ins for OpenMP and OpenACC runtimes, in a folder of their own (run-with-gmem.sh puts it first in
+# LD_LIBRARY_PATH), and their kernel module. Each is a front and the core.
+OMP_PLUGINS = $(BUILD)/omp/libomptarget.rtl.x86_64.so $(BUILD)/omp/libgomp-plugin-nvptx.so.1
 OMP_MODULE = $(BUILD)/omp/gmem-omp-device.so
-all: $(OMP_PLUGIN) $(OMP_MODULE)
+# The name that libomptarget 16 asks for first.
+OMP_NEXTGEN = $(BUILD)/omp/libomptarget.rtl.x86_64.nextgen.so
+all: $(OMP_PLUGINS) $(OMP_NEXTGEN) $(OMP_MODULE)
+$(OMP_NEXTGEN): $(BUILD)/omp/libomptarget.rtl.x86_64.so
+	$(call Q,LN )ln -sf $(<F) $@
 
-$(OMP_PLUGIN): $(call obj,$(OMP_SRC)) $(BUILD)/libgmem.so omp/plugin.map
-	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=omp/plugin.map -Wl,-z,now,-z,defs,-Bsymbolic \
-	    $(call runpath,$$ORIGIN/..:$$ORIGIN/../..) -o $@ $(call obj,$(OMP_SRC)) -L$(BUILD) -lgmem -ldl -lpthread
+OMP_CORE = $(call obj,$(wildcard omp/core/*.c))
+$(BUILD)/omp/libomptarget.rtl.x86_64.so: $(call obj,$(wildcard omp/llvm/*.c)) omp/llvm/plugin.map
+$(BUILD)/omp/libgomp-plugin-nvptx.so.1: $(call obj,$(wildcard omp/gomp/*.c)) omp/gomp/plugin.map
+$(OMP_PLUGINS): $(OMP_CORE) $(BUILD)/libgmem.so
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) -Wl,-z,now,-z,defs,-Bsymbolic \
+	    $(call runpath,$$ORIGIN/..:$$ORIGIN/../..) -o $@ $(filter %.o,$^) -L$(BUILD) -lgmem -ldl -lpthread
 # What it calls of gmem-devsim (dev_region.h) is found when the device loads it.
-$(OMP_MODULE): $(BUILD)/omp/device.o $(BUILD)/omp/call_x86_64.o
+$(OMP_MODULE): $(call obj,$(wildcard omp/device/*.c omp/device/*.S))
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -o $@ $^ -ldl -lpthread

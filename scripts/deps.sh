@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp check page apps; -n: only list)
+# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp gomp check page apps; -n: only list)
 # One table says what shows that a package is there, so that nothing is asked of apt when nothing is missing (a few ms).
 # As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
 set -u
@@ -35,6 +35,10 @@ test  cmd:octave-cli                 octave
 omp   cmd:clang-14                   clang-14
 omp   omp:omp.h                      libomp-14-dev
 omp   cmd:clang-offload-wrapper-14   clang-tools-14
+gomp  cmd:gcc                        gcc
+gomp  cmd:g++                        g++
+gomp  cmd:gfortran                   gfortran
+gomp  cmd:jq                         jq
 apps  py3:test/test_signal.py        libpython3.11-testsuite
 apps  cmd:stress-ng                  stress-ng
 apps  cmd:sqlite3                    sqlite3
@@ -85,7 +89,7 @@ there() {
 
 list_only=
 [ "${1-}" = -n ] && { list_only=1; shift; }
-[ $# -gt 0 ] || set -- build run test check omp page
+[ $# -gt 0 ] || set -- build run test check omp gomp page
 
 missing=$(echo "$table" | while read -r set probe package; do
 	case " $* " in

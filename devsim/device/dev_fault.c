@@ -6,6 +6,7 @@
  * with other signals open and uses only system calls and the page table's lock.
  */
 #include "devsim/device/dev.h"
+#include "devsim/device/dev_region.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -94,17 +95,40 @@ static void on_crash(int sig, siginfo_t *si, void *context)
 			segv ? 0 : 128 + sig);
 }
 
+static uint64_t (*_Atomic redirect_stray)(uint64_t rip);
+
+void dev_region_on_stray(uint64_t (*redirect)(uint64_t rip))
+{
+	atomic_store(&redirect_stray, redirect);
+}
+
+/* An instruction that cannot be fetched, or is a trap that stands for code elsewhere. */
+static bool go_elsewhere(ucontext_t *uc, bool fetch)
+{
+	uint64_t (*redirect)(uint64_t) = atomic_load(&redirect_stray),
+		 to = fetch && redirect ? redirect((uint64_t)uc->uc_mcontext.gregs[REG_RIP]) : 0;
+
+	if (to)
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
+	return to;
+}
+
 static void on_segv(int sig, siginfo_t *si, void *context)
 {
 	uint64_t va = (uint64_t)(uintptr_t)si->si_addr;
-	const ucontext_t *uc = context;
+	ucontext_t *uc = context;
 	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2,
 	     execute = uc->uc_mcontext.gregs[REG_ERR] & 16;
 	int saved = errno;
 
 	if (si->si_code <= 0)
 		on_crash(sig, si, context);
+	if (go_elsewhere(uc, execute || si->si_code == SI_KERNEL))
+		return;
 	if (!dev_mmu_contains(va)) {
+		/* the program's constants, mapped by who redirects */
+		if (write && si->si_code == SEGV_ACCERR && atomic_load(&redirect_stray))
+			dev_kernel_fail(-EPERM, va, 0);
 		if (!dev_foreign_fault(va, execute))
 			on_crash(sig, si, context);
 		errno = saved;

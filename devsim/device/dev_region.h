@@ -21,6 +21,11 @@ void dev_region_begin(bool foreign);
 /* Sends changed foreign pages back first; if the program may not write there, the launch fails
  * with -EPERM. */
 void dev_region_end(bool foreign);
+/*
+ * Who executes what is not code here, in any thread: `redirect` says where to go on instead of
+ * rip, 0: nowhere, the kernel fails. Called in the SIGSEGV handler; until the process ends.
+ */
+void dev_region_on_stray(uint64_t (*redirect)(uint64_t rip));
 /* A number that the launching thread gets with the result. */
 void dev_launch_reply(uint64_t value);
 

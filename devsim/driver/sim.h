@@ -57,6 +57,8 @@ GM_EXPORT void gmi_sim_expect_foreign(struct gm_sim *sim);
 /* Ends the device process; the next launch starts another one. */
 GM_EXPORT void gmi_sim_kill(struct gm_sim *sim);
 GM_EXPORT unsigned gmi_sim_workers(const struct gm_sim *sim);
+GM_EXPORT const char *gmi_sim_name(const struct gm_sim *sim);
+GM_EXPORT uint64_t gmi_sim_bytes(const struct gm_sim *sim); /* of its memory */
 
 /* Pid of the device process, 0: not running now. For tests, tools and the report. */
 GM_EXPORT int gmi_sim_pid(struct gm_sim *sim);

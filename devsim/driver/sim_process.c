@@ -371,6 +371,16 @@ unsigned gmi_sim_workers(const struct gm_sim *sim)
 	return sim->model.workers;
 }
 
+const char *gmi_sim_name(const struct gm_sim *sim)
+{
+	return sim->model.name;
+}
+
+uint64_t gmi_sim_bytes(const struct gm_sim *sim)
+{
+	return sim->model.mem_bytes;
+}
+
 int gmi_sim_pid(struct gm_sim *sim)
 {
 	return sim && sim->alive ? sim->pid : 0;

@@ -1,5 +1,5 @@
 /* ranges.c - where the program has memory outside the window. */
-#include "omp/host.h"
+#include "omp/core/host.h"
 #include <stdio.h>
 #include <string.h>
 

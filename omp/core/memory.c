@@ -6,7 +6,7 @@
  * Which block a pointer is, is kept in ordinary memory here: a header in front of the data would
  * lie on the device.
  */
-#include "omp/host.h"
+#include "omp/core/host.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -58,6 +58,43 @@ struct gmo_run {
 	uint64_t args[GMO_ARGS];
 };
 
+/*
+ * gmo_program: the program's own code, for regions that are functions of it. What a module of
+ * the program (an object file it has mapped) is to the device:
+ */
+enum gmo_module_kind {
+	GMO_OWN,     /* mapped where the program has it, from the same file */
+	GMO_RUNTIME, /* the device has its own (libc, libgomp): calls go there, by name or by place */
+	GMO_HOOKS,   /* the interposing library: calls go to what it interposes, by name */
+};
+struct gmo_segment { /* of a module, not writable: [begin, end) in whole pages */
+	uint64_t begin, end, offset;
+	uint32_t module, prot;
+};
+struct gmo_module {
+	uint64_t path, base; /* path: in the window, as all strings here */
+	uint32_t kind, pad;
+	uint64_t frames; /* address of .eh_frame, 0: none */
+};
+struct gmo_call { /* what the program's pointers to functions of others point to */
+	uint64_t addr, name;
+};
+struct gmo_program {
+	uint64_t epoch; /* which state of the program this is */
+	uint64_t modules, nmodules, segments, nsegments, calls, ncalls, ranges, nranges;
+	uint32_t threads, device, ndevices, pad;
+	char threads_variable[32];
+};
+
+/* gmo_native: a region that is a function of the program. Replies as gmo_run. */
+struct gmo_native {
+	uint64_t epoch; /* of the program that it is part of */
+	uint64_t fn;
+	uint64_t arg;	      /* nvars 0: its argument */
+	uint64_t nvars, more; /* else: an array of so many words; more: where, 0: args */
+	uint64_t args[GMO_ARGS];
+};
+
 /* gmo_write, gmo_read: bytes between a device address and the window (gmo_write also from the
  * arguments). */
 struct gmo_copy {
@@ -75,7 +112,7 @@ struct gmo_output {
 /* Has the user said how idle threads of the OpenMP runtime wait? */
 static inline bool gmo_wait_is_chosen(void)
 {
-	return getenv("KMP_BLOCKTIME") || getenv("OMP_WAIT_POLICY");
+	return getenv("KMP_BLOCKTIME") || getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT");
 }
 
 #endif

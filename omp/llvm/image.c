@@ -6,7 +6,7 @@
  * process was lost, the next region finds its image missing there and loads it again; only the
  * values of its variables are gone, and then it says so and fails.
  */
-#include "omp/host.h"
+#include "omp/llvm/image.h"
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
@@ -17,14 +17,11 @@
 
 #define ENTRIES_SECTION "omp_offloading_entries"
 #define RUNTIME		"libomp.so.5"
-#define LABEL_BYTES	112
-#define RANGES		64
-#define LAYOUTS		4 /* device processes to be tried until one has its own memory elsewhere */
 
 struct region {
 	struct gmo_image *image;
 	uint32_t entry;
-	char label[LABEL_BYTES];
+	char label[GMO_LABEL_BYTES];
 };
 struct gmo_image {
 	struct gmo_image *next;
@@ -58,15 +55,16 @@ bool gmo_image_fits(const struct gmo_tgt_image *image)
 	return header(image);
 }
 
-/* Where the table of entries lies, from the section headers. */
-static bool find_table(struct gmo_image *i)
+/* Where the table of entries lies, from the section headers. From clang 16 on there is none, and
+ * entries are found among the image's symbols. */
+static void find_table(struct gmo_image *i)
 {
 	const Elf64_Ehdr *h = header(i->from);
 	size_t bytes = (size_t)((char *)i->from->end - (char *)i->from->start);
 
 	if (!h || h->e_shoff > bytes || h->e_shentsize != sizeof(Elf64_Shdr) ||
 	    h->e_shnum > (bytes - h->e_shoff) / sizeof(Elf64_Shdr) || h->e_shstrndx >= h->e_shnum)
-		return false;
+		return;
 	const Elf64_Shdr *s = (const Elf64_Shdr *)((const char *)h + h->e_shoff),
 			 *names = &s[h->e_shstrndx];
 	for (unsigned k = 0; k < h->e_shnum; k++) {
@@ -75,9 +73,8 @@ static bool find_table(struct gmo_image *i)
 			continue;
 		i->table = s[k].sh_addr;
 		i->table_entries = s[k].sh_size / sizeof(struct gmo_tgt_entry);
-		return true;
+		return;
 	}
-	return false;
 }
 
 /* ---- loading ---- */
@@ -107,7 +104,7 @@ static bool make_room(const struct gmo_image *i, struct room *r)
 
 	for (size_t k = 0; k < i->n; k++)
 		names += strlen(from[k].name) + 1;
-	r->bytes = file + entries + RANGES * sizeof(struct gmo_range) + names;
+	r->bytes = file + entries + GMO_RANGES * sizeof(struct gmo_range) + names;
 	r->file = gm_mmap(NULL, NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
 	if (r->file == MAP_FAILED)
@@ -115,7 +112,7 @@ static bool make_room(const struct gmo_image *i, struct room *r)
 	r->entries = (struct gmo_entry *)(r->file + file);
 	r->ranges = (struct gmo_range *)(r->file + file + entries);
 	memcpy(r->file, i->from->start, i->file_bytes);
-	char *at = (char *)(r->ranges + RANGES);
+	char *at = (char *)(r->ranges + GMO_RANGES);
 	for (size_t k = 0; k < i->n; k++) {
 		r->entries[k].name = (uint64_t)at;
 		at = stpcpy(at, from[k].name) + 1;
@@ -123,9 +120,8 @@ static bool make_room(const struct gmo_image *i, struct room *r)
 	return true;
 }
 
-static int load_once(struct gmo_device *d, struct gmo_image *i, struct room *r, int *code)
+static int load_there(struct gmo_device *d, const struct gmo_image *i, const struct room *r)
 {
-	struct gm_launch_result result = {0};
 	struct gmo_load a = {
 		.image = i->number,
 		.threads = gmi_sim_workers(d->sim),
@@ -136,15 +132,13 @@ static int load_once(struct gmo_device *d, struct gmo_image *i, struct room *r, 
 		.entries = (uint64_t)r->entries,
 		.nentries = i->n,
 		.ranges = (uint64_t)r->ranges,
-		.nranges = gmo_unified ? gmo_ranges(r->ranges, RANGES) : 0,
+		.nranges = gmo_unified ? gmo_ranges(r->ranges, GMO_RANGES) : 0,
 	};
 
 	find_runtime(a.runtime, sizeof a.runtime);
 	snprintf(a.threads_variable, sizeof a.threads_variable, "OMP_NUM_THREADS_DEV_%d",
 		 d->number);
-	int err = gmo_launch(d, "gmo_load", NULL, &a, sizeof a, &result, NULL);
-	*code = result.kernel_code;
-	return err;
+	return gmo_launch_load(d, "gmo_load", "a target image", &a, sizeof a);
 }
 
 /* "__omp_offloading_fe00_a744dd_main_l12" -> "main line 12": neither device nor inode of the
@@ -191,24 +185,12 @@ static int make_table(struct gmo_device *d, struct gmo_image *i, const struct gm
 static int load(struct gmo_device *d, struct gmo_image *i)
 {
 	struct room r;
-	int err = -ENOMEM, code = 0;
 
 	if (!make_room(i, &r))
-		return err;
-	for (int n = 0; n < LAYOUTS; n++) {
-		err = load_once(d, i, &r, &code);
-		if (err != -ECANCELED || code != GMO_COLLISION)
-			break;
-		gmi_sim_kill(d->sim);
-	}
+		return -ENOMEM;
+	int err = load_there(d, i, &r);
 	if (!err)
 		err = make_table(d, i, r.entries);
-	else if (err == -ECANCELED && code == GMO_COLLISION)
-		gmo_say(d,
-			"its process has its own memory where the program has its, %d times over",
-			LAYOUTS);
-	else
-		gmo_say(d, "a target image cannot be loaded: %s", strerror(-err));
 	gm_munmap(r.file, r.bytes);
 	return err;
 }
@@ -238,12 +220,12 @@ static struct gmo_image *new_image(struct gmo_device *d, const struct gmo_tgt_im
 	i->file_bytes = (size_t)((char *)from->end - (char *)from->start);
 	i->n = (size_t)(from->entries_end - from->entries_begin);
 	i->number = next_number[d->number];
-	if (!find_table(i) || i->number >= GMO_IMAGES) {
-		gmo_say(d, i->number < GMO_IMAGES ? "a target image has no table of entries"
-						  : "too many target images");
+	if (i->number >= GMO_IMAGES) {
+		gmo_say(d, "too many target images");
 		free(i);
 		return NULL;
 	}
+	find_table(i);
 	i->regions = calloc(i->n + 1, sizeof *i->regions);
 	i->result.begin = calloc(i->n + 1, sizeof *i->result.begin);
 	return i;
@@ -281,8 +263,10 @@ struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_
 
 /* Into a fresh process. Its variables would have their first values again: no result is better
  * than a wrong one. */
-static int reload(struct gmo_device *d, struct gmo_image *i)
+static int reload(struct gmo_device *d, void *image)
 {
+	struct gmo_image *i = image;
+
 	if (i->nvariables) {
 		gmo_say(d,
 			"its process was lost, and with it the global variables of a target image");
@@ -294,59 +278,17 @@ static int reload(struct gmo_device *d, struct gmo_image *i)
 	return err;
 }
 
-static void say_failure(struct gmo_device *d, const struct region *r, int err,
-			const struct gm_launch_result *result)
-{
-	static const struct {
-		int err;
-		const char *what;
-	} known[] = {
-		{-EFAULT, "touched memory that the program does not have"},
-		{-EPERM, "wrote to memory that is read-only"},
-		{-ENOMEM, "found no memory left on the host"},
-		{-EBUSY, "touched memory of the program where the device process has its own"},
-		{-EIO, "ended with the device process"},
-	};
-
-	for (unsigned i = 0; i < GM_ARRAY_LEN(known); i++) {
-		if (known[i].err != err)
-			continue;
-		if (result->fault_addr || err == -EFAULT)
-			gmo_say(d, "target region %s %s: address %#llx", r->label, known[i].what,
-				(unsigned long long)result->fault_addr);
-		else
-			gmo_say(d, "target region %s %s", r->label, known[i].what);
-		return;
-	}
-	if (err == -ECANCELED && result->kernel_code > 128)
-		gmo_say(d, "target region %s crashed: %s", r->label,
-			strsignal(result->kernel_code - 128));
-	else
-		gmo_say(d, "target region %s failed: %s", r->label, strerror(-err));
-}
-
 static int launch(struct gmo_device *d, struct region *r, struct gmo_run *a)
 {
-	struct gm_launch_result result = {0};
-	uint64_t printed = 0;
-	int err = 0;
-
-	for (int tries = 0; tries < 3; tries++) {
-		err = gmo_launch(d, "gmo_run", r->label, a,
-				 offsetof(struct gmo_run, args) +
-					 (a->more ? 0 : gm_max(a->nargs, 6u)) * 8,
-				 &result, &printed);
-		if (err != -ECANCELED || result.kernel_code != GMO_NO_IMAGE)
-			break;
-		err = reload(d, r->image);
-		if (err)
-			return err;
-	}
-	if (printed)
-		gmo_print(d, printed);
-	if (err)
-		say_failure(d, r, err, &result);
-	return err;
+	return gmo_region_launch(d, &(struct gmo_region){
+					    .kernel = "gmo_run",
+					    .label = r->label,
+					    .args = a,
+					    .bytes = offsetof(struct gmo_run, args) +
+						     (a->more ? 0 : gm_max(a->nargs, 6u)) * 8,
+					    .reload = reload,
+					    .of = r->image,
+				    });
 }
 
 int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdiff_t *offsets, int n)

@@ -1,0 +1,104 @@
+/*
+ * host.h - what every front (llvm/, gomp/) uses, in the program's process. Called by an OpenMP
+ * or OpenACC runtime from any thread of the program, never from a signal handler. Ordinary code:
+ * it may use malloc and stdio, and may touch managed memory.
+ *
+ *	core/device   the devices and their kernel module
+ *	core/memory   device memory, and copies to and from it
+ *	core/program  the program's own code: its way to the device, and regions that are part of it
+ *	core/label    what people call a function of it
+ *	core/ranges   what the program has mapped
+ *	llvm/plugin   the functions that libomptarget knows (their ABI is there)
+ *	llvm/image    target images: their tables here, their code on the device, regions
+ *	gomp/plugin   the functions that libgomp knows
+ *	gomp/queue    OpenACC's queues
+ */
+#ifndef GM_OMP_HOST_H
+#define GM_OMP_HOST_H
+
+#include "omp/core/region.h"
+#include "core/page/registry.h"
+#include "devsim/driver/sim.h"
+#include <pthread.h>
+
+/* Room of the classes below: 64 bytes .. 1 MiB. */
+#define GMO_CLASSES 15
+struct gmo_pool {
+	void *free[GMO_CLASSES]; /* lists in host memory: struct gmo_block */
+	char *at, *end;		 /* of the chunk that new blocks are cut from */
+};
+struct gmo_device {
+	int number;	    /* as the runtime counts them */
+	struct gm_sim *sim; /* NULL: not initialised */
+	int module, hnid;
+	pthread_mutex_t lock; /* pool, loading */
+	struct gmo_pool pool;
+	pthread_mutex_t staging_lock;
+	uint64_t program_epoch; /* of the program's code that it has been given last (program.c) */
+	char *staging;		/* in the window: bytes on their way to or from device addresses */
+};
+#define GMO_STAGING_BYTES ((size_t)1 << 20)
+#define GMO_LABEL_BYTES	  112
+#define GMO_RANGES	  64
+#define GMO_LAYOUTS	  4 /* device processes to be tried until one has its own memory elsewhere */
+
+/* ---- device.c ---- */
+int gmo_devices(void); /* how many the user wants; 0: none, or GMEM_DISABLE */
+/* Ready for use. 0 or -errno (said). */
+int gmo_device_init(int32_t id);
+/* NULL: no such device, or it is not ready. */
+struct gmo_device *gmo_device(int32_t id);
+/* One line to stderr, "gmem: ...". */
+void gmo_say(const struct gmo_device *d, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Launches a kernel of the module. 0 or -errno; *code: what the kernel returned. `label` NULL:
+ * not of the program. */
+int gmo_launch(struct gmo_device *d, const char *kernel, const char *label, const void *args,
+	       size_t bytes, struct gm_launch_result *result, uint64_t *reply);
+/* Launches `kernel`, which loads code, until the device's own memory is out of the way. 0 or
+ * -errno (said, with `what` it was). Device locked. */
+int gmo_launch_load(struct gmo_device *d, const char *kernel, const char *what, const void *args,
+		    size_t bytes);
+/*
+ * A region: a kernel that runs code of the program and replies with how much it printed, which
+ * comes out of the program's stdout. A fresh process answers GMO_NO_IMAGE: `reload` loads what is
+ * missing (0 or -errno, said), and it is tried again. 0 or -errno (said).
+ */
+struct gmo_region {
+	const char *kernel, *label;
+	const void *args;
+	size_t bytes;
+	int (*reload)(struct gmo_device *d, void *of);
+	void *of;
+};
+int gmo_region_launch(struct gmo_device *d, const struct gmo_region *r);
+
+/* ---- memory.c ---- */
+/* In the window, zero or what was there before; NULL: no room. */
+void *gmo_alloc(struct gmo_device *d, size_t bytes);
+void gmo_free(struct gmo_device *d, void *p);
+/* To and from device memory, which is the window's or (variables of images) a device address. 0
+ * or -errno (said). */
+int gmo_submit(struct gmo_device *d, void *device, const void *host, size_t bytes);
+int gmo_retrieve(struct gmo_device *d, void *host, const void *device, size_t bytes);
+/* What regions have printed comes out of the program's stdout. */
+void gmo_print(struct gmo_device *d, uint64_t bytes);
+
+/* ---- program.c ---- */
+/*
+ * Runs fn(arg) on the device; fn is a function of the program, arg any pointer of it. nvars > 0:
+ * arg is an array of so many words, of which the region gets a copy. 0 or -errno (said).
+ */
+int gmo_native_run(struct gmo_device *d, void (*fn)(void *), void *arg, size_t nvars);
+/* Do modules of the program, runtimes aside, call functions whose names begin so? */
+bool gmo_program_calls(const char *begins);
+
+/* ---- label.c ---- */
+/* "main._omp_fn.0", or "program+0x1234"; lives as long as the program. */
+const char *gmo_label(const void *fn);
+
+/* ---- ranges.c ---- */
+/* Where the program has memory outside the window, coarsely. Returns how many, at most max. */
+size_t gmo_ranges(struct gmo_range *r, size_t max);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * calls.c - what a region of the program's own code calls of others: answered by the device's
+ * own libraries, or here, where a device's answer is another one than a host's.
+ */
+#include "omp/device/module.h"
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static unsigned device_number, device_count;
+static struct {
+	uint64_t begin, end, delta;
+} libc_data;
+
+void gmo_calls_device(unsigned device, unsigned ndevices)
+{
+	device_number = device;
+	device_count = ndevices;
+}
+
+void gmo_calls_libc(uint64_t begin, uint64_t end, uint64_t delta)
+{
+	libc_data.begin = begin;
+	libc_data.end = end;
+	libc_data.delta = delta;
+}
+
+/* ---- OpenMP 5.1, 3.7 and OpenACC 3.1, 3.2.20, as on a device ---- */
+
+static int not_initial(void)
+{
+	return 0;
+}
+
+static int number(void)
+{
+	return (int)device_number;
+}
+
+static int count(void)
+{
+	return (int)device_count; /* and the number of the host */
+}
+
+/* acc_device_none 0, _default 1, _host 2, _not_host 4, _nvidia 5 (as which we are known) */
+static int on_device(int type)
+{
+	return type == 4 || type == 5;
+}
+
+static int on_device_fortran(const int *type)
+{
+	return on_device(*type);
+}
+
+/* ---- the program's stdout and stderr are ours ---- */
+
+static FILE *own(FILE *f)
+{
+	uint64_t at = (uint64_t)f;
+
+	return at >= libc_data.begin && at < libc_data.end ? (FILE *)(at + libc_data.delta) : f;
+}
+
+static int print(FILE *f, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	int n = vfprintf(own(f), format, ap);
+	va_end(ap);
+	return n;
+}
+
+static int print_checked(FILE *f, int flag, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	int n = vfprintf(own(f), format, ap);
+	va_end(ap);
+	return n;
+}
+
+static int print_list(FILE *f, const char *format, va_list ap)
+{
+	return vfprintf(own(f), format, ap);
+}
+
+static int put_string(const char *s, FILE *f)
+{
+	return fputs(s, own(f));
+}
+
+static int put_char(int c, FILE *f)
+{
+	return fputc(c, own(f));
+}
+
+static size_t put_bytes(const void *p, size_t size, size_t n, FILE *f)
+{
+	return fwrite(p, size, n, own(f));
+}
+
+static int flush(FILE *f)
+{
+	return fflush(own(f));
+}
+
+static const struct {
+	const char *name;
+	void *fn;
+} ours[] = {
+	{"omp_is_initial_device", not_initial},
+	{"omp_is_initial_device_", not_initial},
+	{"omp_get_device_num", number},
+	{"omp_get_device_num_", number},
+	{"omp_get_num_devices", count},
+	{"omp_get_num_devices_", count},
+	{"omp_get_initial_device", count},
+	{"omp_get_initial_device_", count},
+	{"acc_on_device", on_device},
+	{"acc_on_device_h_", on_device_fortran},
+	{"fprintf", print},
+	{"__fprintf_chk", print_checked},
+	{"vfprintf", print_list},
+	{"fputs", put_string},
+	{"fputs_unlocked", put_string},
+	{"fputc", put_char},
+	{"putc", put_char},
+	{"_IO_putc", put_char},
+	{"fwrite", put_bytes},
+	{"fwrite_unlocked", put_bytes},
+	{"fflush", flush},
+};
+
+void *gmo_calls_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		if (!strcmp(ours[i].name, name))
+			return ours[i].fn;
+	return dlsym(RTLD_DEFAULT, name);
+}

@@ -1,0 +1,45 @@
+/*
+ * module.h - inside the kernel module, in the device process. An ordinary program's code: libc
+ * is the device's own.
+ *
+ *	image    target images of clang, their regions and variables
+ *	program  the program's own code, and regions that are part of it
+ *	calls    what such code calls of others, and who answers
+ *	output   what regions print; the number of their threads
+ */
+#ifndef GM_OMP_MODULE_H
+#define GM_OMP_MODULE_H
+
+#include "omp/core/region.h"
+#include "devsim/device/dev_region.h"
+#include <gmem/kernel.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+extern pthread_mutex_t gmo_lock; /* loading, output */
+
+void gmo_warn(const char *what, const char *why);
+/* Calls fn with n integer arguments. */
+void gmo_call(void (*fn)(void), const uint64_t *args, uint64_t n);
+/* Does something of this process lie in one of the ranges? Entries of the window are the same
+ * memory on both sides. */
+bool gmo_collides(const struct gmo_range *r, uint64_t n);
+
+/* ---- output.c ---- */
+/* Before anything that prints is loaded. Locked. */
+void gmo_collect_output(void);
+/* How many bytes the host has not yet taken. */
+uint64_t gmo_collected(void);
+/* Before an OpenMP runtime is loaded: how many threads it will have when the region does not
+ * say. */
+void gmo_set_threads(const char *variable, unsigned threads);
+
+/* ---- calls.c ---- */
+/* The devices that omp_get_num_devices() and others tell of. */
+void gmo_calls_device(unsigned device, unsigned ndevices);
+/* Who answers a call of that name: a function of ours, of the device's libraries, or NULL. */
+void *gmo_calls_find(const char *name);
+/* Data of the program's libc is at `begin`..`end`, ours so much further on. */
+void gmo_calls_libc(uint64_t begin, uint64_t end, uint64_t delta);
+
+#endif
