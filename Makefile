@@ -58,7 +58,10 @@ deps:
 	@scripts/deps.sh build run test check omp gomp page
 deps-build deps-run deps-test deps-check deps-omp deps-gomp: deps-%:
 	@scripts/deps.sh $*
-.PHONY: deps deps-build deps-run deps-test deps-check deps-omp deps-gomp
+# The other compilers of docs/compilers.md, for their tests (compilers_test.sh).
+deps-compilers: deps-omp deps-gomp
+	@scripts/compilers.sh $(BUILD)/compilers
+.PHONY: deps deps-build deps-run deps-test deps-check deps-omp deps-gomp deps-compilers
 need_build := $(if $(filter no,$(DEPS)),,$(if $(shell scripts/deps.sh -n build),deps-build))
 need_test := $(if $(filter no,$(DEPS)),,$(if $(shell scripts/deps.sh -n test),deps-test))
 
