@@ -24,7 +24,7 @@ bool gmi_in_background(void)
 
 /* ---- reclaim ---- */
 
-static bool below(const struct gm_dev *dev, unsigned percent_x2)
+static bool free_below(const struct gm_dev *dev, unsigned percent_x2)
 {
 	uint64_t total = gmi_phys_total_bytes(dev->phys), used = gmi_phys_used_bytes(dev->phys);
 
@@ -48,10 +48,10 @@ static bool reclaim_some(uint64_t now, bool *pressed)
 		if (now > dev->pressed_until_ns && !dev->reclaiming)
 			continue;
 		*pressed = true;
-		if (!dev->reclaiming && !below(dev, gmi_opt.reclaim_percent))
+		if (!dev->reclaiming && !free_below(dev, gmi_opt.reclaim_percent))
 			continue;
 		int err = -ENOSPC;
-		if (below(dev, gmi_opt.reclaim_percent * 2))
+		if (free_below(dev, gmi_opt.reclaim_percent * 2))
 			err = gmc_evict(dev, NULL, gm_bm_zero());
 		dev->reclaiming = err != -ENOSPC; /* locked, or it failed: again at the next tick */
 		any |= !err;
@@ -75,7 +75,7 @@ static bool reclaim(void)
 /* ---- blocks ---- */
 
 /* For every block of every space, locked. Whoever holds one is left alone until the next time. */
-static bool each_block(bool (*fn)(struct gm_block *b))
+static bool each_block_locked(bool (*fn)(struct gm_block *b))
 {
 	bool more = false;
 
@@ -99,7 +99,7 @@ static const struct job {
 	enum gm_job bit;
 	bool (*fn)(struct gm_block *b);
 } block_jobs[] = {
-	{GM_JOB_UNPIN, gmc_thrash_unpin_due},
+	{GM_JOB_UNPARK, gmc_thrash_unpark_due},
 };
 
 static void *background(void *arg)
@@ -114,7 +114,7 @@ static void *background(void *arg)
 		if (todo & GM_JOB_RECLAIM && reclaim())
 			again |= GM_JOB_RECLAIM;
 		for (unsigned i = 0; i < GM_ARRAY_LEN(block_jobs); i++)
-			if (todo & block_jobs[i].bit && each_block(block_jobs[i].fn))
+			if (todo & block_jobs[i].bit && each_block_locked(block_jobs[i].fn))
 				again |= block_jobs[i].bit;
 		todo = again;
 		gmi_restore_signals(mask);
@@ -124,7 +124,7 @@ static void *background(void *arg)
 	return arg;
 }
 
-static void forked(void)
+static void background_forked(void)
 {
 	started = false;
 	start_lock = (struct gm_lock){0};
@@ -144,7 +144,7 @@ void gmc_background_start(void)
 			       "no background thread (error %d): frames are freed, and pins end, "
 			       "late",
 			       -err);
-		gmi_at_fork_child(forked);
+		gmi_at_fork_child(background_forked);
 	}
 	gmi_unlock(&start_lock);
 	gmi_restore_signals(mask);

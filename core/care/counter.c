@@ -25,8 +25,8 @@ static gm_bm count(struct gm_block_dev *bd, const uint16_t *accesses, struct gm_
 }
 
 /* Block locked. What is refused (no frame, no memory) stays where it is. */
-static void note(struct gm_block *b, struct gm_ctx *ctx, const uint16_t *accesses,
-		 struct gm_counting how)
+static void counter_add(struct gm_block *b, struct gm_ctx *ctx, const uint16_t *accesses,
+			struct gm_counting how)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 
@@ -52,7 +52,7 @@ void gmi_counter_note(uintptr_t va, struct gm_dev *dev, const uint16_t accesses[
 		return;
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&b->lock);
-	note(b, ctx, accesses, how);
+	counter_add(b, ctx, accesses, how);
 	gmi_unlock(&b->lock);
 	gmi_restore_signals(mask);
 }

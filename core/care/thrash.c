@@ -4,17 +4,17 @@
 #include "core/page/rights.h"
 
 struct leaf {
-	uint32_t last_us, until_us; /* of the last event; of the throttling or the pin */
+	uint32_t last_us, until_us; /* of the last event; until it is free again */
 	uint8_t events;		    /* in a row, each within a lapse */
 	uint8_t bounces;	    /* within the epoch */
 	int8_t actor;		    /* who took it last */
-	bool pinned;
+	bool parked;
 };
 struct gm_thrash {
-	uint32_t npinned;
+	uint32_t nparked;
 	struct leaf leaf[GM_LEAVES];
 };
-static _Atomic uint32_t pins; /* leaves that are pinned, of all blocks */
+static _Atomic uint32_t parked_leaves; /* of all blocks */
 
 static uint32_t now_us(void)
 {
@@ -22,7 +22,7 @@ static uint32_t now_us(void)
 }
 
 /* The policy of the devices that matter here: the strictest of those that know the block. */
-static struct gm_choice policy(const struct gm_block *b)
+static struct gm_choice strictest_policy(const struct gm_block *b)
 {
 	struct gm_choice strictest = {0};
 
@@ -43,11 +43,11 @@ static struct leaf *leaf_of(struct gm_block *b, unsigned i)
 	return &b->thrash->leaf[(i & ~0u << order) / GM_LEAF_PAGES];
 }
 
-static bool kept(const struct leaf *l, uint32_t now, int32_t *left)
+static bool leaf_kept(const struct leaf *l, uint32_t now, int32_t *left)
 {
 	*left = (int32_t)(l->until_us - now);
 	return l->events >= GM_THRASH_THRESHOLD && *left > 0 &&
-	       *left <= GM_THRASH_PIN_LAPSES * GM_THRASH_LAPSE_MOST_US;
+	       *left <= GM_THRASH_PARK_LAPSES * GM_THRASH_LAPSE_MOST_US;
 }
 
 gm_bm gmc_thrash_kept(struct gm_block *b)
@@ -57,7 +57,7 @@ gm_bm gmc_thrash_kept(struct gm_block *b)
 	int32_t left;
 
 	for (unsigned i = 0; i < GM_LEAVES; i++)
-		if (kept(leaf_of(b, i * GM_LEAF_PAGES), now, &left))
+		if (leaf_kept(leaf_of(b, i * GM_LEAF_PAGES), now, &left))
 			gm_bm_add(&set, gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
 	return set;
 }
@@ -68,27 +68,27 @@ enum gm_thrash_answer gmc_thrash_ask(struct gm_block *b, unsigned i, int actor, 
 		return GM_THRASH_GO;
 	struct leaf *l = leaf_of(b, i);
 	int32_t left;
-	if (!kept(l, now_us(), &left))
+	if (!leaf_kept(l, now_us(), &left))
 		return GM_THRASH_GO;
-	if (l->pinned)
+	if (l->parked)
 		return actor == GM_THRASH_CPU ? GM_THRASH_GO : GM_THRASH_STAY;
 	*wait_us = (unsigned)left;
 	return actor == l->actor ? GM_THRASH_GO : GM_THRASH_WAIT;
 }
 
-static void pin(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
+static void park_leaf(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
 {
-	l->until_us = l->last_us + GM_THRASH_PIN_LAPSES * lapse_us;
-	if (l->pinned)
+	l->until_us = l->last_us + GM_THRASH_PARK_LAPSES * lapse_us;
+	if (l->parked)
 		return;
-	l->pinned = true;
-	t->npinned++;
-	atomic_fetch_add(&pins, 1);
+	l->parked = true;
+	t->nparked++;
+	atomic_fetch_add(&parked_leaves, 1);
 	GM_COUNT(thrash_pins, 1);
-	gmc_job_wanted(GM_JOB_UNPIN);
+	gmc_job_wanted(GM_JOB_UNPARK);
 }
 
-static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)
+static void leaf_moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)
 {
 	uint32_t lapse_us = policy.number ? policy.number : GM_THRASH_LAPSE_US;
 	/* The time for which it was throttled does not count. */
@@ -108,8 +108,8 @@ static void moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choic
 		GM_COUNT(thrash_granules, 1);
 	if (l->events < GM_THRASH_THRESHOLD)
 		return;
-	if (policy.def->pin && l->events >= GM_THRASH_PIN_EVENTS) {
-		pin(b->thrash, l, lapse_us);
+	if (policy.def->pin && l->events >= GM_THRASH_PARK_EVENTS) {
+		park_leaf(b->thrash, l, lapse_us);
 	} else if (policy.def->throttle) {
 		l->until_us = now + lapse_us;
 		GM_COUNT(thrash_throttled, 1);
@@ -124,22 +124,22 @@ void gmc_thrash_moved(struct gm_block *b, gm_bm set, int actor)
 	if (!b->thrash && actor == GM_THRASH_CPU) /* the first way to a device is nobody's return */
 		b->thrash = gmi_alloc(sizeof *b->thrash);
 	if (b->thrash)
-		choice = policy(b);
+		choice = strictest_policy(b);
 	if (!choice.def)
 		return;
 	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true)) {
 		struct leaf *l = leaf_of(b, i);
 		if (l != last)
-			moved(b, l, actor, choice);
+			leaf_moved(b, l, actor, choice);
 		last = l;
 	}
 }
 
-/* ---- the end of pins ---- */
+/* ---- the end of parking ---- */
 
 /* Entries over the bus of the leaf's granule go, so that the device asks again. */
-static void unpin(struct gm_block *b, struct leaf *l)
+static void unpark_leaf(struct gm_block *b, struct leaf *l)
 {
 	unsigned n = (unsigned)(l - b->thrash->leaf), end = n + 1;
 
@@ -150,25 +150,25 @@ static void unpin(struct gm_block *b, struct leaf *l)
 		if (gmc_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))
 			return; /* the next time */
 	*l = (struct leaf){0};
-	b->thrash->npinned--;
-	atomic_fetch_sub(&pins, 1);
+	b->thrash->nparked--;
+	atomic_fetch_sub(&parked_leaves, 1);
 }
 
-bool gmc_thrash_unpin_due(struct gm_block *b)
+bool gmc_thrash_unpark_due(struct gm_block *b)
 {
-	for (unsigned i = 0; b->thrash && b->thrash->npinned && i < GM_LEAVES; i++) {
+	for (unsigned i = 0; b->thrash && b->thrash->nparked && i < GM_LEAVES; i++) {
 		struct leaf *l = &b->thrash->leaf[i];
-		if (l->pinned && (int32_t)(l->until_us - now_us()) <= 0)
-			unpin(b, l);
+		if (l->parked && (int32_t)(l->until_us - now_us()) <= 0)
+			unpark_leaf(b, l);
 	}
-	return atomic_load_explicit(&pins, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&parked_leaves, memory_order_relaxed) != 0;
 }
 
 void gmc_thrash_free(struct gm_block *b)
 {
 	if (!b->thrash)
 		return;
-	atomic_fetch_sub(&pins, b->thrash->npinned);
+	atomic_fetch_sub(&parked_leaves, b->thrash->nparked);
 	gmi_free(b->thrash, sizeof *b->thrash);
 	b->thrash = NULL;
 }

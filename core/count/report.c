@@ -45,7 +45,7 @@ static void read_command(char *to, size_t bytes)
 	to[n > 0 ? n : 0] = 0;
 }
 
-static void describe(struct gm_stats *s)
+static void describe_process(struct gm_stats *s)
 {
 	s->magic = GM_STATS_MAGIC;
 	s->version = GM_STATS_VERSION;
@@ -102,7 +102,7 @@ static int holder(int fd)
  * -errno. After execve the lock is still with the reporter of the old image, which is about to
  * end: wait for it.
  */
-static int claim(const char *file)
+static int claim_file(const char *file)
 {
 	char path[sizeof gmi_opt.report_file + 8], text[16];
 
@@ -135,7 +135,7 @@ static int choose_file(char *path, size_t bytes, int *lock)
 	bool child = gmi_opt.main_pid && gmi_opt.main_pid != (int)gm_sys0(SYS_getpid);
 
 	gmi_snprintf(path, bytes, "%s", gmi_opt.report_file);
-	*lock = child ? -EWOULDBLOCK : claim(gmi_opt.report_file);
+	*lock = child ? -EWOULDBLOCK : claim_file(gmi_opt.report_file);
 	if (*lock >= 0)
 		return 0;
 	if (*lock != -EWOULDBLOCK)
@@ -220,13 +220,13 @@ static int spawn_reporter(const struct channel *c, char *file)
  */
 static void switch_to(struct gm_stats *map)
 {
-	describe(map);
+	describe_process(map);
 	shared = map;
 	atomic_store((struct gm_stats * _Atomic *)&gmi_stats, map);
 	gmc_stats_move(map, &gmc_stats_private);
 }
 
-static int start(void)
+static int start_reporter(void)
 {
 	struct channel c = {-1, -1, -1, -1, -1};
 	struct gm_stats *map = NULL;
@@ -260,7 +260,7 @@ int gmi_report_start(void)
 	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&start_lock);
 	if (!atomic_load(&tried)) {
-		r = start();
+		r = start_reporter();
 		atomic_store(&tried, true);
 	}
 	gmi_unlock(&start_lock);
@@ -343,7 +343,7 @@ void gmi_report_forked(void)
 		 metadata = atomic_load(&parent->metadata_bytes);
 
 	gm_zero(own, sizeof *own);
-	describe(own);
+	describe_process(own);
 	atomic_store(&own->start_ns, gmi_now_ns());
 	gmi_gauge_add(&own->managed_bytes, &own->managed_peak_bytes, (int64_t)managed);
 	gmi_gauge_add(&own->metadata_bytes, &own->metadata_peak_bytes, (int64_t)metadata);

@@ -1,18 +1,13 @@
 /* site.c - the table of call sites. See site.h. */
 #include "core/count/site.h"
+#include "core/sys/text.h"
 #include <dlfcn.h>
 #include <link.h>
 
 static _Atomic uintptr_t pcs[GM_SITES]; /* [0] stays free */
 
-static void put_text(char *to, const char *from, size_t bytes)
-{
-	for (size_t i = 0; i + 1 < bytes && from[i]; i++)
-		to[i] = from[i];
-}
-
 /* Module and offset, as addr2line wants them. Whoever reads the report has only the files. */
-static void describe(struct gm_site_stats *s, uintptr_t pc)
+static void describe_site(struct gm_site_stats *s, uintptr_t pc)
 {
 	struct dl_find_object found;
 
@@ -22,7 +17,7 @@ static void describe(struct gm_site_stats *s, uintptr_t pc)
 	const char *name = found.dlfo_link_map->l_name;
 	atomic_store_explicit(&s->offset, pc - found.dlfo_link_map->l_addr, memory_order_relaxed);
 	if (name[0])
-		put_text(s->module, name, sizeof s->module);
+		gm_text_put(s->module, name, sizeof s->module);
 	else /* the executable; the module was all zeros */
 		gm_sys3(SYS_readlink, "/proc/self/exe", s->module, sizeof s->module - 1);
 }
@@ -37,7 +32,7 @@ unsigned gmc_site(uintptr_t pc)
 		unsigned i = 1 + (unsigned)((hash + n) % (GM_SITES - 1));
 		uintptr_t seen = atomic_load_explicit(&pcs[i], memory_order_relaxed);
 		if (!seen && atomic_compare_exchange_strong(&pcs[i], &seen, pc)) {
-			describe(&gmi_stats->site[i], pc);
+			describe_site(&gmi_stats->site[i], pc);
 			return i;
 		}
 		if (seen == pc)
@@ -49,7 +44,7 @@ unsigned gmc_site(uintptr_t pc)
 void gmc_sites_inherit(struct gm_stats *to, const struct gm_stats *from)
 {
 	for (unsigned i = 1; i < GM_SITES; i++) {
-		put_text(to->site[i].module, from->site[i].module, sizeof to->site[i].module);
+		gm_text_put(to->site[i].module, from->site[i].module, sizeof to->site[i].module);
 		atomic_store_explicit(
 			&to->site[i].offset,
 			atomic_load_explicit(&from->site[i].offset, memory_order_relaxed),

@@ -2,8 +2,8 @@
  * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says
  * what each means).
  */
+#include "core/entry/pin.h"
 #include "core/page/activate.h"
-#include "core/page/adopt.h"
 #include "core/page/driver.h"
 #include "core/page/held.h"
 #include "core/page/hint_mirror.h"
@@ -73,19 +73,14 @@ static int do_home(struct gm_block *b, gm_bm set, void *arg)
 static int do_pin(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	int err = gmc_migrate_to_cpu(b, set, true);
-	if (!err && b->as->store.alias)
-		err = gmc_block_adopt(b, gm_bm_and(set, b->prog_w));
-	if (!err)
-		gmc_block_pin(b, set, true);
-	return err;
+	return gmc_pin_pages(b, set, true);
 }
 
 static int do_unpin(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	gmc_block_pin(b, set, false);
-	return gmc_hint_release(b, set);
+	int err = gmc_pin_pages(b, set, false);
+	return err ? err : gmc_hint_release(b, set);
 }
 
 static int do_discard(struct gm_block *b, gm_bm set, void *arg)
@@ -149,8 +144,8 @@ static int hnid_of(const struct gm_block *b, int d)
 	return b->as->ctx[d]->dev->hnid;
 }
 
-static void describe(const struct gm_block *b, const struct gm_places *at, const gm_bm *untouched,
-		     unsigned i, struct gm_page_info *info)
+static void describe_page(const struct gm_block *b, const struct gm_places *at,
+			  const gm_bm *untouched, unsigned i, struct gm_page_info *info)
 {
 	*info = (struct gm_page_info){.hnid = -1};
 	for (int w = 0; w < GM_STATES; w++)
@@ -202,8 +197,8 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 		}
 		for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 		     i = gm_bm_next(&set, i + 1, true))
-			describe(b, &at, &untouched, i,
-				 &info[(va + i * GM_PAGE_BYTES - lo) >> GM_PAGE_SHIFT]);
+			describe_page(b, &at, &untouched, i,
+				      &info[(va + i * GM_PAGE_BYTES - lo) >> GM_PAGE_SHIFT]);
 		gmi_unlock(&b->lock);
 		gmi_restore_signals(mask);
 	}

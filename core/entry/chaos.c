@@ -19,7 +19,7 @@ uint64_t gmi_chaos_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-static uint64_t below(uint64_t *random, uint64_t n)
+static uint64_t random_below(uint64_t *random, uint64_t n)
 {
 	return gmi_chaos_random(random) % n;
 }
@@ -33,7 +33,7 @@ void gmi_chaos_look(struct gm_as *as, struct gm_chaos_map *map, uint64_t *random
 	map->n = 0;
 	map->bytes = 0;
 	gm_sigmask mask = gmc_vm_enter(as);
-	uint64_t step = as->regions.count / GM_CHAOS_REGIONS + 1, skip = below(random, step);
+	uint64_t step = as->regions.count / GM_CHAOS_REGIONS + 1, skip = random_below(random, step);
 	for (; map->n < GM_CHAOS_REGIONS && gmi_rangemap_next(&as->regions, at, &r); at = r.end) {
 		if (!gm_vm_managed(&r.val) || !(gm_vm_rights(gm_vm_prot(&r.val)) & PROT_READ))
 			continue;
@@ -47,16 +47,16 @@ void gmi_chaos_look(struct gm_as *as, struct gm_chaos_map *map, uint64_t *random
 	gmc_vm_leave(as, mask);
 }
 
-static const struct gm_chaos_region *region(const struct gm_chaos_map *map, uint64_t *random,
-					    uintptr_t *va)
+static const struct gm_chaos_region *random_region(const struct gm_chaos_map *map, uint64_t *random,
+						   uintptr_t *va)
 {
-	const struct gm_chaos_region *r = &map->r[below(random, map->n)];
+	const struct gm_chaos_region *r = &map->r[random_below(random, map->n)];
 
-	if (below(random, 2)) {
-		*va = r->lo + below(random, r->hi - r->lo);
+	if (random_below(random, 2)) {
+		*va = r->lo + random_below(random, r->hi - r->lo);
 		return r;
 	}
-	uint64_t at = below(random, map->bytes);
+	uint64_t at = random_below(random, map->bytes);
 	for (r = map->r; at >= r->hi - r->lo; r++)
 		at -= r->hi - r->lo;
 	*va = r->lo + at;
@@ -68,7 +68,7 @@ static const struct gm_chaos_region *region(const struct gm_chaos_map *map, uint
  * device by the block's bits (read without its lock: a guess is enough), the kernel's own memory
  * by its page tables.
  */
-static gm_bm used(struct gm_as *as, uintptr_t va, unsigned first, unsigned end)
+static gm_bm used_pages(struct gm_as *as, uintptr_t va, unsigned first, unsigned end)
 {
 	const struct gm_block *b = gm_block_find(as, va);
 	unsigned char present[GM_PAGES_PER_BLOCK];
@@ -97,18 +97,18 @@ bool gmi_chaos_pick(struct gm_as *as, const struct gm_chaos_map *map, uint64_t *
 {
 	for (int i = 0; map->n && i < TRIES; i++) {
 		uintptr_t va;
-		const struct gm_chaos_region *r = region(map, random, &va);
+		const struct gm_chaos_region *r = random_region(map, random, &va);
 		page->va = gm_align_down(va, GM_PAGE_BYTES);
 		page->writable = r->writable;
-		if (!below(random, UNTOUCHED_ONE_IN))
+		if (!random_below(random, UNTOUCHED_ONE_IN))
 			return true;
 		uintptr_t base = gm_align_down(va, GM_BLOCK_BYTES);
-		gm_bm set = used(as, base, page_index(base, r->lo), page_index(base, r->hi));
+		gm_bm set = used_pages(as, base, page_index(base, r->lo), page_index(base, r->hi));
 		unsigned n = gm_bm_count(set);
 		if (!n)
 			continue;
 		unsigned at = gm_bm_next(&set, 0, true);
-		for (uint64_t k = below(random, n); k; k--)
+		for (uint64_t k = random_below(random, n); k; k--)
 			at = gm_bm_next(&set, at + 1, true);
 		page->va = base + (uintptr_t)at * GM_PAGE_BYTES;
 		return true;
@@ -117,7 +117,7 @@ bool gmi_chaos_pick(struct gm_as *as, const struct gm_chaos_map *map, uint64_t *
 }
 
 /* Block locked; all of one device page, as far as the program may use it. */
-static int place(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_where where)
+static int chaos_place(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_where where)
 {
 	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
 
@@ -149,7 +149,7 @@ int gmi_chaos_place(struct gm_as *as, struct gm_dev *dev, uintptr_t va, enum gm_
 	err = -ENOMEM;
 	if (b) {
 		gmi_lock(&b->lock);
-		err = place(b, ctx, (va - b->va) >> GM_PAGE_SHIFT, where);
+		err = chaos_place(b, ctx, (va - b->va) >> GM_PAGE_SHIFT, where);
 		gmi_unlock(&b->lock);
 	}
 	gmi_restore_signals(mask);

@@ -25,7 +25,7 @@ struct piece {
 	size_t len;
 };
 
-static struct gm_ctx *holder(const struct gm_block *b, unsigned i)
+static struct gm_ctx *device_that_has(const struct gm_block *b, unsigned i)
 {
 	gm_for_each_dev (b, d)
 		if (gm_bm_test(&b->dev[d]->valid, i))
@@ -47,7 +47,7 @@ static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, 
 			b->backed.w[i >> 6] |= 1ull << (i & 63);
 		return 0;
 	}
-	struct gm_ctx *ctx = holder(b, i);
+	struct gm_ctx *ctx = device_that_has(b, i);
 	struct gm_dev *dev = ctx->dev;
 	uint64_t pa = dev->phys_begin + gm_frame_of(b->dev[dev->index], i) * GM_PAGE_BYTES +
 		      va % GM_PAGE_BYTES;
@@ -65,7 +65,7 @@ static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, 
 }
 
 /* Block locked: the destination's pages to their node. */
-static int place(struct gm_block *b, gm_bm set, struct gm_dev *dev)
+static int place_destination(struct gm_block *b, gm_bm set, struct gm_dev *dev)
 {
 	if (!dev)
 		return gmc_migrate_to_cpu(b, set, true);
@@ -93,7 +93,7 @@ static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev 
 			else if (!gm_bm_empty(gm_bm_andnot(set, may)))
 				err = -EPERM;
 			else if (write)
-				err = place(b, set, dev);
+				err = place_destination(b, set, dev);
 			for (size_t done = 0, n; !err && done < p->len; done += n) {
 				n = gm_min(p->len - done,
 					   GM_PAGE_BYTES - (p->va + done) % GM_PAGE_BYTES);

@@ -80,6 +80,24 @@ static bool lock_in_turn(struct gm_block *b, unsigned i, bool write)
 	return locked;
 }
 
+/* Block locked: a page that the program may touch and the CPU does not reach becomes reachable. */
+static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bool write)
+{
+	unsigned i = gm_page_index(addr);
+	bool away = !gm_bm_test(&b->host, i);
+
+	GM_COUNT(cpu_faults, 1); /* before the touch can go on */
+	GM_COUNT_SITE(b->site, cpu_faults, 1);
+	if (away)
+		gmc_bus_map(b, granule(b, i));
+	int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
+	if (!err && away && gm_bm_test(&b->host, i))
+		gmc_thrash_moved(b, gm_bm_page(i), GM_THRASH_CPU);
+	if (err)
+		gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
+	return err ? GM_CPU_LOST : GM_CPU_RESOLVED;
+}
+
 enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 {
 	struct gm_as *as = gmc_as_find(addr);
@@ -91,24 +109,12 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	unsigned i = gm_page_index(addr);
 	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
 	bool locked = lock_in_turn(b, i, write);
-	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
+	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i))
 		res = GM_CPU_NOT_OURS;
-	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write) || gm_bm_test(&b->cpu_bus, i)) {
+	else if (allowed(&b->cpu_r, &b->cpu_w, i, write) || gm_bm_test(&b->cpu_bus, i))
 		GM_COUNT(cpu_faults_spurious, 1); /* somebody else was faster */
-	} else {
-		GM_COUNT(cpu_faults, 1); /* before the touch can go on */
-		GM_COUNT_SITE(b->site, cpu_faults, 1);
-		bool away = !gm_bm_test(&b->host, i);
-		if (away)
-			gmc_bus_map(b, granule(b, i));
-		int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
-		away = away && gm_bm_test(&b->host, i);
-		if (!err && away)
-			gmc_thrash_moved(b, gm_bm_page(i), GM_THRASH_CPU);
-		if (err)
-			gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
-		res = err ? GM_CPU_LOST : GM_CPU_RESOLVED;
-	}
+	else
+		res = serve_cpu(b, addr, write);
 	if (res == GM_CPU_RESOLVED)
 		gmc_cpu_settle(b, i);
 	if (locked)
@@ -151,97 +157,175 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 
 /* ---- the device's ---- */
 
-/*
- * Block locked: page i and what the prefetcher adds. *merged: the device had been given the page
- * since it faulted (for another of its threads), so that this is no far fault of its own.
- */
-static int serve(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write, bool *merged)
+/* A device's fault on its way through the phases below. Block locked. */
+struct dev_fault {
+	struct gm_block *b;
+	struct gm_ctx *ctx;
+	struct gm_block_dev *bd;
+	unsigned i; /* the page */
+	bool write;
+	/* no far fault of its own: the device had been given the page since it faulted (for another
+	 * of its threads), or only walks a table */
+	bool merged;
+	bool remote; /* a hint leaves the page on the host */
+	bool parked; /* thrashing does */
+	gm_bm set;   /* what the device gets: the page, and what comes along */
+	gm_bm had;   /* what it had before */
+};
+
+static int dev_index(const struct dev_fault *f)
 {
-	int refused = gm_ctx_refuses(ctx);
+	return (int)f->ctx->dev->index;
+}
+
+/* 1. May it? 0, or the errors of gm_dev_fault(). */
+static int check_access(struct dev_fault *f)
+{
+	const struct gm_block *b = f->b;
+	int refused = gm_ctx_refuses(f->ctx);
+
 	if (refused)
 		return refused;
-	struct gm_block_dev *bd = gmc_block_dev_get(b, ctx);
-	gm_bm page = gm_bm_page(i);
-
-	if (!bd)
+	f->bd = gmc_block_dev_get(f->b, f->ctx);
+	if (!f->bd)
 		return -ENOMEM;
-	if (!gm_bm_test(&b->prog_r, i) || !gm_bm_test(&b->managed, i))
+	if (!gm_bm_test(&b->prog_r, f->i) || !gm_bm_test(&b->managed, f->i))
 		return -EFAULT;
-	if (write && !gm_bm_test(&b->prog_w, i))
+	if (f->write && !gm_bm_test(&b->prog_w, f->i))
 		return -EPERM;
 	/* a device that walks the CPU's page table has no faults of its own */
-	*merged = ctx->mode == GM_MMU_MODE_SHARE || gm_bm_test(write ? &bd->map_w : &bd->map_r, i);
-	if (!(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) && !(*merged && gm_bm_test(&bd->valid, i))) {
-		*merged = true; /* a walk of its page table, not a far fault */
-		return gmc_held_walk(b, ctx, i, write);
+	f->merged = f->ctx->mode == GM_MMU_MODE_SHARE ||
+		    gm_bm_test(f->write ? &f->bd->map_w : &f->bd->map_r, f->i);
+	f->had = f->bd->valid;
+	return 0;
+}
+
+/* It cannot wait for pages: it walks the table of what it holds (page/held.h). */
+static bool walks_table(const struct dev_fault *f)
+{
+	return !(f->ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) &&
+	       !(f->merged && gm_bm_test(&f->bd->valid, f->i));
+}
+
+/* 2. Which pages? Hints, pins, and what the prefetcher adds. */
+static void choose_set(struct dev_fault *f)
+{
+	const struct gm_block *b = f->b;
+	unsigned order = f->bd->order;
+	gm_bm page = gm_bm_page(f->i), have = gm_bm_or(f->bd->valid, f->bd->remote);
+	gm_bm hinted = gm_bm_grow(gmc_hint_stays(b, f->ctx->dev->index), order);
+	gm_bm stays = gm_bm_andnot(hinted, f->bd->valid);
+
+	f->remote = gm_bm_test(&stays, f->i);
+	/* its entry was forgotten, or it wants to write a copy: the whole device page again */
+	if (gm_bm_test(&have, f->i)) {
+		f->set = gm_bm_and(have, gm_bm_grow(page, order));
+		return;
 	}
-	unsigned order = bd->order;
-	gm_bm stays =
-		gm_bm_andnot(gm_bm_grow(gmc_hint_stays(b, ctx->dev->index), order), bd->valid);
-	bool remote = gm_bm_test(&stays, i);
-	gm_bm have = gm_bm_or(bd->valid, bd->remote), own = gm_bm_grow(page, order);
-	gm_bm set;
-	if (gm_bm_test(&have, i)) {
-		/*
-		 * its entry was forgotten, or it wants to write a copy: the whole device page
-		 * again
-		 */
-		set = gm_bm_and(have, own);
-	} else {
-		/*
-		 * Company is of whole device pages, some of which the program may write when that
-		 * is asked.
-		 */
-		gm_bm possible = gm_bm_whole(gm_bm_and(b->managed, b->prog_r), order);
-		gm_bm kept = gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(b))
-						    : b->pinned;
-		if (write)
-			possible = gm_bm_and(possible, gm_bm_grow(b->prog_w, order));
-		possible = gm_bm_or(gm_bm_andnot(possible, gm_bm_grow(kept, order)), page);
-		possible = remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
-		struct gm_along in = {.page_bytes = GM_PAGE_BYTES << order,
-				      .fault = page,
-				      .resident = have,
-				      .possible = possible};
-		struct gm_choice prefetch = gm_policy_of(ctx, GM_POLICY_PREFETCH);
-		in.percent = prefetch.number;
-		set = prefetch.def->along(&in);
-	}
-	enum gm_thrash_answer turn = GM_THRASH_GO;
-	if (gm_unlikely(b->thrash) && !gm_bm_test(&bd->valid, i)) {
+	/* Company is of whole device pages, some of which the program may write when that is
+	 * asked. */
+	gm_bm possible = gm_bm_whole(gm_bm_and(b->managed, b->prog_r), order);
+	gm_bm kept =
+		gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(f->b)) : b->pinned;
+	if (f->write)
+		possible = gm_bm_and(possible, gm_bm_grow(b->prog_w, order));
+	possible = gm_bm_or(gm_bm_andnot(possible, gm_bm_grow(kept, order)), page);
+	possible = f->remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
+	struct gm_choice prefetch = gm_policy_of(f->ctx, GM_POLICY_PREFETCH);
+	struct gm_along in = {.page_bytes = GM_PAGE_BYTES << order,
+			      .fault = page,
+			      .resident = have,
+			      .possible = possible,
+			      .percent = prefetch.number};
+	f->set = prefetch.def->along(&in);
+}
+
+/* 3. They come to the device, or are mapped there over the bus: in its turn, as far as there is
+ * room. */
+static int place_set(struct dev_fault *f)
+{
+	gm_bm page = gm_bm_page(f->i);
+	bool remote = f->remote;
+
+	if (gm_unlikely(f->b->thrash) && !gm_bm_test(&f->bd->valid, f->i)) {
 		unsigned us;
-		turn = gmc_thrash_ask(b, i, (int)ctx->dev->index, &us);
+		enum gm_thrash_answer turn = gmc_thrash_ask(f->b, f->i, dev_index(f), &us);
 		if (turn == GM_THRASH_WAIT)
 			return -EAGAIN;
+		f->parked = turn == GM_THRASH_STAY;
+		if (f->parked)
+			return gmc_map_remote(f->b, f->ctx, f->set, f->write);
 	}
-	if (turn == GM_THRASH_STAY)
-		return gmc_map_remote(b, ctx, set, write);
-	gm_bm had = bd->valid;
-	unsigned before = gm_bm_count(had);
-	int err = remote ? gmc_map_remote(b, ctx, set, write)
-			 : gmc_migrate_to_dev(b, ctx, set, write);
+	int err = remote ? gmc_map_remote(f->b, f->ctx, f->set, f->write)
+			 : gmc_migrate_to_dev(f->b, f->ctx, f->set, f->write);
 	if (err == -ENOSPC) /* no room for company */
-		err = gmc_migrate_to_dev(b, ctx, page, write);
-	if (err == -ENOSPC ||
-	    err == -ENOMEM) /* no room at all, or no memory for what must go: over the bus */
-		err = gmc_map_remote(b, ctx, page, write);
-	if (gm_unlikely(b->thrash))
-		gmc_thrash_moved(b, gm_bm_andnot(bd->valid, had), (int)ctx->dev->index);
-	unsigned moved = gm_bm_count(bd->valid) - before, asked = 1u << bd->order;
-	if (!err && gm_bm_count(bd->valid) > before && moved > asked)
-		GM_COUNT(prefetched_pages, moved - asked);
-	if (!err && ctx->dev->min_order && !gm_bm_test(write ? &bd->map_w : &bd->map_r, i))
+		err = gmc_migrate_to_dev(f->b, f->ctx, page, f->write);
+	/* no room at all, or no memory for what must go: over the bus */
+	if (err == -ENOSPC || err == -ENOMEM)
+		err = gmc_map_remote(f->b, f->ctx, page, f->write);
+	return err;
+}
+
+/* 4. What moved, for thrashing and the report. */
+static void account_moved(const struct dev_fault *f, int err)
+{
+	unsigned before = gm_bm_count(f->had), now = gm_bm_count(f->bd->valid);
+	unsigned asked = 1u << f->bd->order;
+
+	if (gm_unlikely(f->b->thrash))
+		gmc_thrash_moved(f->b, gm_bm_andnot(f->bd->valid, f->had), dev_index(f));
+	if (!err && now > before && now - before > asked)
+		GM_COUNT(prefetched_pages, now - before - asked);
+}
+
+static int serve_device(struct dev_fault *f)
+{
+	int err = check_access(f);
+
+	if (err)
+		return err;
+	if (walks_table(f)) {
+		f->merged = true;
+		return gmc_held_walk(f->b, f->ctx, f->i, f->write);
+	}
+	choose_set(f);
+	err = place_set(f);
+	account_moved(f, err);
+	/* it cannot enter pages so small */
+	if (!err && !f->parked && f->ctx->dev->min_order &&
+	    !gm_bm_test(f->write ? &f->bd->map_w : &f->bd->map_r, f->i))
 		err = -EOPNOTSUPP;
 	return err;
+}
+
+/* Signals blocked. What the device is told, and the counters. */
+static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_hint hint)
+{
+	gmi_lock(&b->lock);
+	struct gm_dev *dev = ctx->dev;
+	struct dev_fault f = {.b = b, .ctx = ctx, .i = i};
+	f.write = hint == GM_HINT_WRITE || (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
+	int err = serve_device(&f);
+	if (!err && gm_unlikely(b->hints))
+		gmc_hint_follow(b, gm_bm_all());
+	/* while the lock keeps the device attached */
+	if (!err && !f.merged)
+		gmc_driver(dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, 0, 0, 1);
+	struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
+	gmi_unlock(&b->lock);
+	if (err)
+		return err;
+	atomic_fetch_add_explicit(f.merged ? &s->faults_merged : &s->faults, 1,
+				  memory_order_relaxed);
+	GM_COUNT_SITE(b->site, device_faults, !f.merged);
+	return 0;
 }
 
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint)
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
-	if (!as || !dev)
-		return -EINVAL;
-	struct gm_ctx *ctx = as->ctx[dev->index];
+	struct gm_ctx *ctx = as && dev ? as->ctx[dev->index] : NULL;
 	if (!ctx)
 		return -EINVAL;
 	if (addr < as->base || addr - as->base >= as->bytes)
@@ -257,27 +341,7 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 		return err;
 	gm_sigmask mask = gmi_block_signals();
 	struct gm_block *b = gmc_block_get(as, addr);
-	bool merged = false;
-	err = -ENOMEM;
-	if (b) {
-		unsigned i = gm_page_index(addr);
-		gmi_lock(&b->lock);
-		bool write = hint == GM_HINT_WRITE ||
-			     (hint == GM_HINT_NONE && gm_bm_test(&b->prog_w, i));
-		err = serve(b, ctx, i, write, &merged);
-		if (!err && gm_unlikely(b->hints))
-			gmc_hint_follow(b, gm_bm_all());
-		/* while the lock keeps the device attached */
-		if (!err && !merged)
-			gmc_driver(dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, 0, 0, 1);
-		gmi_unlock(&b->lock);
-	}
-	if (!err) {
-		struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
-		atomic_fetch_add_explicit(merged ? &s->faults_merged : &s->faults, 1,
-					  memory_order_relaxed);
-		GM_COUNT_SITE(b->site, device_faults, !merged);
-	}
+	err = b ? fault_in_block(b, ctx, gm_page_index(addr), hint) : -ENOMEM;
 	gmi_restore_signals(mask);
 	return err;
 }

@@ -58,7 +58,7 @@ bool gmc_fork_lock_block(struct gm_block *b)
 	return true;
 }
 
-static gm_bm in_use(const struct gm_block *b)
+static gm_bm child_must_not_touch(const struct gm_block *b)
 {
 	gm_bm s = b->adopted;
 	gm_for_each_dev (b, d)
@@ -108,7 +108,7 @@ static void stacks_return(struct gm_block *b)
 }
 
 /* Nobody can write the block's store or device pages any more; devices cannot reach them at all. */
-static void freeze(struct gm_block *b)
+static void freeze_block(struct gm_block *b)
 {
 	stacks_leave_store(b);
 	bring_hidden_home(b);
@@ -159,7 +159,7 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 			 * which knows no order. */
 			while (!gmi_trylock(&b->lock))
 				gm_sys0(SYS_sched_yield);
-			any |= !gm_bm_empty(in_use(b));
+			any |= !gm_bm_empty(child_must_not_touch(b));
 		}
 		while (!gmi_trylock(&as->sparse_lock))
 			gm_sys0(SYS_sched_yield);

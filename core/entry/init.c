@@ -4,20 +4,15 @@
  * (Under libgmem_preload.so its init.c decides what else happens; it may bypass this process.)
  */
 #include "core/rules/opt.h"
+#include "core/sys/text.h"
 #include "core/count/stats.h"
 #include <stdbool.h>
 
-/* Does s contain word? */
 static bool contains(const char *s, const char *word)
 {
-	for (; *s; s++) {
-		const char *a = s, *b = word;
-		while (*b && *a == *b)
-			a++, b++;
-		if (!*b)
-			return true;
-	}
-	return false;
+	while (*s && !gm_text_after(s, word))
+		s++;
+	return *s;
 }
 
 static bool preloaded(char *const *envp)

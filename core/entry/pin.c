@@ -33,7 +33,7 @@ static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
  * Pages that the kernel will write go into the store first (migrate.h, gmc_block_adopt), in
  * steps of 64 KiB.
  */
-static void adopt(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+static void adopt_for_call(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi; va += GM_BLOCK_BYTES) {
 		struct gm_block *b = gmc_block_get(as, va);
@@ -62,7 +62,7 @@ __attribute__((noinline, cold)) static void make_ready(struct gm_as *as, uintptr
 	bool ready = !write || !gmi_activate();
 	gm_sigmask mask = gmi_block_signals();
 	if (write && ready)
-		adopt(as, lo, hi);
+		adopt_for_call(as, lo, hi);
 	gmi_cpu_make_resident(lo, hi - lo, write);
 	gmi_restore_signals(mask);
 }
@@ -116,8 +116,7 @@ static bool all_pinned(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 	return true;
 }
 
-/* Block locked. */
-static int pin_pages(struct gm_block *b, gm_bm set, bool pin)
+int gmc_pin_pages(struct gm_block *b, gm_bm set, bool pin)
 {
 	int err = pin ? gmc_migrate_to_cpu(b, set, true) : 0;
 
@@ -148,7 +147,7 @@ int gmi_pin_range(const void *p, size_t len, bool pin)
 			break;
 		}
 		bool locked = gmc_fork_lock_block(b);
-		err = pin_pages(b, gm_bm_and(gm_block_pages(b, lo, hi), b->managed), pin);
+		err = gmc_pin_pages(b, gm_bm_and(gm_block_pages(b, lo, hi), b->managed), pin);
 		if (locked)
 			gmi_unlock(&b->lock);
 	}

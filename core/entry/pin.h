@@ -5,7 +5,7 @@
 #ifndef GM_CORE_PIN_H
 #define GM_CORE_PIN_H
 
-#include "core/sys/sys.h"
+#include "core/page/block.h"
 
 /*
  * Pins [p, p+len) and makes it resident on the CPU with the right asked for, so that the kernel
@@ -19,6 +19,8 @@ GM_EXPORT void gmi_unpin(unsigned token);
  * brings them home and into the store, so that nothing but their rights changes when a device
  * wants them. What is pinned already costs a look. 0 or -errno */
 GM_EXPORT int gmi_pin_range(const void *p, size_t len, bool pin);
+/* The same for pages of one block, which is locked. */
+int gmc_pin_pages(struct gm_block *b, gm_bm set, bool pin);
 /* All pages that are pinned for good go into the store: before the first page leaves the CPU. */
 GM_EXPORT void gmi_adopt_pinned(void);
 #endif

@@ -24,7 +24,7 @@ static void raise_bus_error(void *addr)
 	gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), gm_sys0(SYS_gettid), SIGBUS, &bus);
 }
 
-static void on_segv(int sig, siginfo_t *info, void *context)
+static void plain_segv(int sig, siginfo_t *info, void *context)
 {
 	if (gmi_leave_driver(info, context))
 		return;
@@ -56,7 +56,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 int gmc_segv_install(void)
 {
 	struct gm_ksigaction sa = {
-		.handler = (void *)on_segv,
+		.handler = (void *)plain_segv,
 		/* NODEFER: a driver may touch memory while a fault is served (driver.h) */
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | GM_SA_RESTORER,
 		.restorer = gmc_sigreturn,

@@ -5,7 +5,8 @@
  * A block exists once a device, a pin or a hint took interest in it; before that all of its
  * pages are plain host memory and cost nothing. Blocks are private memory, never freed, found
  * through a flat table of pointers (gm_as.table). The block's lock protects everything in it.
- * Only cpu_r/cpu_w are read without it (gmi_pin, gmi_cpu_fault's first look).
+ * Read without it, a word at a time: cpu_r, cpu_w, prog, managed, adopted and pinned (pins and a
+ * CPU fault look first, and look again), dev[] (has a device any of it?) and frame[] (frame_lru.c).
  *
  *   where a page's bytes are       host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP, all read-only.
  *   what the program asked for     prog_r, prog_w (kept equal to the region map by vm.c)
@@ -31,7 +32,7 @@ struct gm_block_dev {
 	gm_bm map_r, map_w;
 	gm_bm evicted;	      /* sent home to make room, and not back since */
 	gm_bm remote;	      /* its PTE points into the host store */
-	struct gm_held *held; /* NULL: gm_as_map has mapped nothing of it (dma.h) */
+	struct gm_held *held; /* NULL: gm_as_map has mapped nothing of it (held.h) */
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;

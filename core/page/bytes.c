@@ -28,24 +28,34 @@ static unsigned frame_run_end(const gm_bm *set, const struct gm_block_dev *bd, u
 	return j;
 }
 
+bool gmc_copy_direct(struct gm_dev *dev, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,
+		     int *err)
+{
+	static const uint8_t site[] = {[GM_OP_COPY_IN] = GM_INJ_COPYIN,
+				       [GM_OP_COPY_OUT] = GM_INJ_COPYOUT,
+				       [GM_OP_ZERO] = GM_INJ_ZERO};
+
+	*err = gm_inject(site[kind]) ? -EIO : 0;
+	if (*err)
+		return true;
+	if (!dev->aperture)
+		return false;
+	if (kind == GM_OP_ZERO)
+		gm_zero(dev->aperture + pa, len);
+	else if (kind == GM_OP_COPY_IN)
+		gm_copy(dev->aperture + pa, host, len);
+	else
+		gm_copy(host, dev->aperture + pa, len);
+	return true;
+}
+
 int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,
 		   struct gm_ops *o)
 {
-	struct gm_dev *dev = ctx->dev;
+	int err;
 
-	if (gm_inject(kind == GM_OP_ZERO      ? GM_INJ_ZERO
-		      : kind == GM_OP_COPY_IN ? GM_INJ_COPYIN
-					      : GM_INJ_COPYOUT))
-		return -EIO;
-	if (dev->aperture) {
-		if (kind == GM_OP_ZERO)
-			gm_zero(dev->aperture + pa, len);
-		else if (kind == GM_OP_COPY_IN)
-			gm_copy(dev->aperture + pa, host, len);
-		else
-			gm_copy(host, dev->aperture + pa, len);
-		return 0;
-	}
+	if (gmc_copy_direct(ctx->dev, kind, host, pa, len, &err))
+		return err;
 	struct gm_op op = {.kind = (uint8_t)kind, .host = host, .pa = pa, .len = len};
 	return o ? gmc_ops_add(o, op) : gmc_ops_send(ctx, &op, 1);
 }

@@ -9,6 +9,13 @@
 #include "core/page/rights.h"
 
 /*
+ * One copy to or from the device's memory at pa, or zeros there, by its aperture: no lock is
+ * needed, and `host` may be any memory. True: done, or *err says why not. False: the device has
+ * none, the driver must do it.
+ */
+bool gmc_copy_direct(struct gm_dev *dev, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,
+		     int *err);
+/*
  * One copy to or from physical address pa of the device, or zeros there. 0, -EIO, the driver's.
  * Where the driver copies it becomes a step of `o`, which the caller flushes; o NULL: at once.
  */

@@ -33,7 +33,7 @@ gm_bm gmc_bus_stays(const struct gm_block *b)
 
 static _Atomic bool used; /* has there ever been such a mapping? */
 
-static void settle(struct gm_block *b, gm_bm set)
+static void settle_touched(struct gm_block *b, gm_bm set)
 {
 	gm_bm touched = gm_bm_and(gmc_touched(b, 0, GM_PAGES_PER_BLOCK), set);
 
@@ -60,7 +60,7 @@ void gmi_bus_settle(void)
 		gm_for_each_block (as, b) {
 			gmi_lock(&b->lock);
 			if (!gm_bm_empty(b->cpu_bus))
-				settle(b, b->cpu_bus);
+				settle_touched(b, b->cpu_bus);
 			gmi_unlock(&b->lock);
 		}
 	}
@@ -117,7 +117,7 @@ int gmc_bus_unmap(struct gm_block *b, gm_bm set)
 {
 	set = gm_bm_and(set, b->cpu_bus);
 	if (gmi_opt.sample && !gm_bm_empty(set))
-		settle(b, set);
+		settle_touched(b, set);
 	gm_bm_for_each_run (&set, first, end) {
 		int err = gmc_cpu->adopt(b, first, end, false);
 		if (err)

@@ -20,7 +20,7 @@ int gmc_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 			int prot = prot_of(&r, &w, i);
 			for (j = i + 1; j < end && prot_of(&r, &w, j) == prot; j++)
 				;
-			int err = gm_inject(GM_INJ_PROTECT)
+			int err = gm_inject(GM_INJ_CPU_PROTECT)
 					  ? -ENOMEM
 					  : gm_sys_mprotect((void *)(b->va + i * GM_PAGE_BYTES),
 							    (j - i) * GM_PAGE_BYTES, prot);
@@ -31,12 +31,12 @@ int gmc_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 	return 0;
 }
 
-static int lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
+static int sigsegv_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
 	return gmc_protect_runs(b, set, keep_read, gm_bm_zero());
 }
 
-static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
+static int sigsegv_adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 {
 	uintptr_t va = b->va + first * GM_PAGE_BYTES;
 	size_t len = (end - first) * GM_PAGE_BYTES;
@@ -44,7 +44,7 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 	return present ? gmc_store_map_rw(b->as, va, len) : gmc_store_map_none(b->as, va, len);
 }
 
-static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
+static int sigsegv_freeze(struct gm_block *b, gm_bm set, gm_bm w)
 {
 	gm_bm writable = gm_bm_and(set, w);
 
@@ -53,10 +53,10 @@ static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
 
 const struct gm_cpu_mmu gmc_cpu_sigsegv = {
 	.name = "sigsegv",
-	.lower = lower,
+	.lower = sigsegv_lower,
 	.raise = gmc_protect_runs,
-	.adopt = adopt,
-	.freeze = freeze,
+	.adopt = sigsegv_adopt,
+	.freeze = sigsegv_freeze,
 };
 
 /* ---- which ---- */
@@ -66,7 +66,7 @@ const struct gm_cpu_mmu *gmc_cpu = &gmc_cpu_sigsegv;
 static struct gm_lock start_lock;
 static bool started;
 
-static void forked(void)
+static void backend_forked(void)
 {
 	start_lock = (struct gm_lock){0};
 	if (gmc_cpu == &gmc_cpu_uffd)
@@ -91,7 +91,7 @@ void gmc_cpu_start(void)
 			       -err);
 		else
 			gmc_cpu = &gmc_cpu_uffd;
-		gmi_at_fork_child(forked);
+		gmi_at_fork_child(backend_forked);
 	}
 	started = true;
 	gmi_unlock(&start_lock);

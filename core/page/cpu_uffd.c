@@ -22,7 +22,7 @@
 void *(*gmc_uffd_service)(void *fd);
 static int uffd = -1;
 
-static int request(unsigned long what, void *arg)
+static int uffd_request(unsigned long what, void *arg)
 {
 	return (int)gm_sys3(SYS_ioctl, uffd, what, arg);
 }
@@ -46,12 +46,12 @@ static int write_protect(struct gm_block *b, unsigned first, unsigned end, bool 
 	int err;
 
 	do
-		err = request(UFFDIO_WRITEPROTECT, &wp);
+		err = uffd_request(UFFDIO_WRITEPROTECT, &wp);
 	while (err == -EAGAIN); /* somebody changes mappings at this moment */
 	return err;
 }
 
-static int lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
+static int uffd_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
 	gm_bm seen = watched(b, set), dark = gm_bm_andnot(seen, keep_read),
 	      ro = gm_bm_and(seen, keep_read);
@@ -68,13 +68,13 @@ static int lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 }
 
 /* Entries for the store's pages [first, end), which may exist in part already. */
-static int enter(struct gm_block *b, unsigned first, unsigned end, bool writable)
+static int uffd_enter(struct gm_block *b, unsigned first, unsigned end, bool writable)
 {
 	while (first < end) {
 		size_t len = (end - first) * GM_PAGE_BYTES;
 		struct uffdio_continue c = {.range = {(uintptr_t)va_at(b, first), len},
 					    .mode = writable ? 0 : CONTINUE_MODE_WP};
-		int err = request(UFFDIO_CONTINUE, &c);
+		int err = uffd_request(UFFDIO_CONTINUE, &c);
 		if (!err)
 			return 0;
 		if (c.mapped > 0) {
@@ -83,7 +83,7 @@ static int enter(struct gm_block *b, unsigned first, unsigned end, bool writable
 		}
 		if (err == -ENOENT && end - first > 1) { /* several VMAs */
 			unsigned middle = first + (end - first) / 2;
-			err = enter(b, first, middle, writable);
+			err = uffd_enter(b, first, middle, writable);
 			first = middle;
 		} else if (err == -EFAULT) { /* a page that the store does not have yet: zeros */
 			err = gmc_store_populate(b->as, (uintptr_t)va_at(b, first), GM_PAGE_BYTES);
@@ -103,7 +103,7 @@ static unsigned alike(const gm_bm *w, unsigned i, unsigned end)
 	return gm_min(end, gm_bm_next(w, i, !gm_bm_test(w, i)));
 }
 
-static int raise_rights(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
+static int uffd_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	gm_bm seen = watched(b, set), now = gm_bm_and(seen, r);
 	int err = gmc_protect_runs(b, gm_bm_andnot(set, seen), r, w);
@@ -111,19 +111,19 @@ static int raise_rights(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 	gm_bm_for_each_run (&now, first, end)
 		for (unsigned i = first, j; i < end && !err; i = j) {
 			j = alike(&w, i, end);
-			err = enter(b, i, j, gm_bm_test(&w, i));
+			err = uffd_enter(b, i, j, gm_bm_test(&w, i));
 		}
 	return err;
 }
 
-static int watch(struct gm_block *b, unsigned first, unsigned end)
+static int uffd_watch(struct gm_block *b, unsigned first, unsigned end)
 {
 	struct uffdio_register r = {
 		.range = {(uintptr_t)va_at(b, first), (end - first) * GM_PAGE_BYTES},
 		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
 			UFFDIO_REGISTER_MODE_WP};
 
-	return request(UFFDIO_REGISTER, &r);
+	return uffd_request(UFFDIO_REGISTER, &r);
 }
 
 /*
@@ -131,7 +131,7 @@ static int watch(struct gm_block *b, unsigned first, unsigned end)
  * it is watched; a touch before that is a SIGSEGV, which waits for the block like any fault.
  * Pages that cannot be watched (out of VMAs) stay with mprotect.
  */
-static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
+static int uffd_adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 {
 	gm_bm run = gm_bm_range(first, end);
 	size_t len = (end - first) * GM_PAGE_BYTES;
@@ -141,11 +141,11 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 	if (err)
 		return err;
 	gm_bm_remove(&b->unwatched, run);
-	if (!watch(b, first, end)) {
+	if (!uffd_watch(b, first, end)) {
 		if (!gmc_protect_runs(b, run, b->prog_r, b->prog_w))
 			return 0;
 		struct uffdio_range range = {(uintptr_t)va_at(b, first), len};
-		request(UFFDIO_UNREGISTER, &range);
+		uffd_request(UFFDIO_UNREGISTER, &range);
 		if (!present) /* it may be half open */
 			gm_sys_mprotect(va_at(b, first), len, PROT_NONE);
 	}
@@ -153,12 +153,12 @@ static int adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 	return 0;
 }
 
-static int prog(struct gm_block *b, gm_bm set)
+static int uffd_prog(struct gm_block *b, gm_bm set)
 {
 	return gmc_protect_runs(b, watched(b, set), b->prog_r, b->prog_w);
 }
 
-static void settle(struct gm_block *b, unsigned i)
+static void uffd_settle(struct gm_block *b, unsigned i)
 {
 	gm_bm page = gm_bm_page(i);
 
@@ -166,30 +166,30 @@ static void settle(struct gm_block *b, unsigned i)
 		return;
 	/* out of reach after a fault that was lost */
 	gmc_protect_runs(b, page, b->prog_r, b->prog_w);
-	enter(b, i, i + 1, gm_bm_test(&b->cpu_w, i));
+	uffd_enter(b, i, i + 1, gm_bm_test(&b->cpu_w, i));
 }
 
 /* A child inherits the VMAs, but neither the entries that are missing nor the protection of
  * those that are not. */
-static int freeze(struct gm_block *b, gm_bm set, gm_bm w)
+static int uffd_freeze(struct gm_block *b, gm_bm set, gm_bm w)
 {
 	return gmc_protect_runs(b, set, b->cpu_r, gm_bm_zero());
 }
 
-static int thaw(struct gm_block *b)
+static int uffd_thaw(struct gm_block *b)
 {
-	return prog(b, b->adopted);
+	return uffd_prog(b, b->adopted);
 }
 
 const struct gm_cpu_mmu gmc_cpu_uffd = {
 	.name = "uffd",
-	.lower = lower,
-	.raise = raise_rights,
-	.adopt = adopt,
-	.prog = prog,
-	.settle = settle,
-	.freeze = freeze,
-	.thaw = thaw,
+	.lower = uffd_lower,
+	.raise = uffd_raise,
+	.adopt = uffd_adopt,
+	.prog = uffd_prog,
+	.settle = uffd_settle,
+	.freeze = uffd_freeze,
+	.thaw = uffd_thaw,
 };
 
 /* ---- its descriptor ---- */

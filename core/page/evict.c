@@ -27,7 +27,7 @@ static void unlink_lru(struct gm_dev *dev, struct gm_block_dev *bd)
 	bd->on_lru = false;
 }
 
-static void to_tail(struct gm_dev *dev, struct gm_block_dev *bd)
+static void lru_to_tail(struct gm_dev *dev, struct gm_block_dev *bd)
 {
 	if (dev->lru_tail == bd)
 		return;
@@ -44,7 +44,7 @@ void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	bool by_page = gm_policy_of_dev(dev, GM_POLICY_EVICT).def->by_page;
 
 	gmi_lock(&dev->lock);
-	to_tail(dev, bd);
+	lru_to_tail(dev, bd);
 	bd->now = ++dev->clock;
 	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
 	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true))
@@ -86,7 +86,7 @@ static gm_bm may_go(const struct wish *w, const struct gm_block_dev *bd)
 }
 
 /* Locked, if it is not the caller's own. */
-static bool take(struct wish *w, struct gm_block_dev *bd)
+static bool take_candidate(struct wish *w, struct gm_block_dev *bd)
 {
 	if (bd->block == w->own || gmi_trylock(&bd->block->lock))
 		return true;
@@ -102,7 +102,7 @@ static struct gm_block_dev *coldest_block(struct wish *w, gm_bm *may)
 	for (bd = w->dev->lru_head; bd; bd = bd->lru_next) {
 		if (bd->block == w->own)
 			mine = bd;
-		else if (take(w, bd))
+		else if (take_candidate(w, bd))
 			break;
 	}
 	bd = bd ? bd : w->busy ? NULL : mine;
@@ -121,7 +121,7 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 		gm_bm page = gm_bm_page_of_order(first, bd->order);
 		if (bd->block == w->own && !gm_bm_empty(gm_bm_and(w->keep, page)))
 			continue;
-		if (!take(w, bd))
+		if (!take_candidate(w, bd))
 			continue;
 		*may = gm_bm_and(bd->valid, page);
 		if (!gm_bm_empty(*may))
@@ -132,7 +132,7 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 	return NULL;
 }
 
-static struct gm_block_dev *pick(struct wish *w, bool by_page, gm_bm *may)
+static struct gm_block_dev *pick_victim(struct wish *w, bool by_page, gm_bm *may)
 {
 	gmi_lock(&w->dev->lock);
 	w->busy = false;
@@ -147,7 +147,7 @@ static struct gm_block_dev *pick(struct wish *w, bool by_page, gm_bm *may)
 
 /* Asks the device whether it has used the block since it was last asked; the block's heat counts
  * how often. */
-static bool in_use(struct gm_dev *dev, struct gm_block_dev *bd)
+static bool block_in_use(struct gm_dev *dev, struct gm_block_dev *bd)
 {
 	struct gm_ctx *ctx = bd->block->as->ctx[dev->index];
 	gm_bm touched = gm_bm_zero();
@@ -171,7 +171,7 @@ static struct gm_block_dev *pick_no_hotter(struct wish *w, uint8_t heat, gm_bm *
 	gmi_lock(&w->dev->lock);
 	for (bd = w->dev->lru_head; bd; bd = bd->lru_next)
 		if (bd->block != w->own && __atomic_load_n(&bd->heat, __ATOMIC_RELAXED) <= heat &&
-		    take(w, bd))
+		    take_candidate(w, bd))
 			break;
 	gmi_unlock(&w->dev->lock);
 	if (bd)
@@ -186,23 +186,23 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 	uint8_t least = HEAT_MAX;
 
 	for (unsigned n = 0; n < ASK_MAX; n++) {
-		struct gm_block_dev *bd = pick(w, false, may);
+		struct gm_block_dev *bd = pick_victim(w, false, may);
 		if (!bd || bd->block == w->own)
 			return bd;
 		bool again = bd->asked == round;
 		bd->asked = round;
-		if (!again && !in_use(w->dev, bd))
+		if (!again && !block_in_use(w->dev, bd))
 			return bd;
 		least = gm_min(least, bd->heat);
 		gmi_lock(&w->dev->lock);
-		to_tail(w->dev, bd);
+		lru_to_tail(w->dev, bd);
 		gmi_unlock(&w->dev->lock);
 		gmi_unlock(&bd->block->lock);
 		if (again)
 			break;
 	}
 	struct gm_block_dev *bd = pick_no_hotter(w, least, may);
-	return bd ? bd : pick(w, false, may);
+	return bd ? bd : pick_victim(w, false, may);
 }
 
 static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
@@ -216,7 +216,7 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	if (own)
 		gmc_reclaim_pressure(dev);
 	struct gm_block_dev *bd =
-		c.def->by_access ? pick_by_access(&w, &set) : pick(&w, c.def->by_page, &set);
+		c.def->by_access ? pick_by_access(&w, &set) : pick_victim(&w, c.def->by_page, &set);
 
 	if (!bd)
 		return w.busy ? -EAGAIN : -ENOSPC;
@@ -239,7 +239,7 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 		if (err && b != own) { /* others first, the next time */
 			gmi_lock(&dev->lock);
 			if (bd->on_lru)
-				to_tail(dev, bd);
+				lru_to_tail(dev, bd);
 			gmi_unlock(&dev->lock);
 		}
 		if (!err)

@@ -13,18 +13,18 @@ struct gm_frames {
 	struct gm_frame frame[];
 };
 
-static size_t table_bytes(uint64_t n)
+static size_t lru_table_bytes(uint64_t n)
 {
 	return sizeof(struct gm_frames) + n * sizeof(struct gm_frame);
 }
 
-static struct gm_frames *table(struct gm_dev *dev)
+static struct gm_frames *lru_table(struct gm_dev *dev)
 {
 	uint64_t n = gmi_phys_total_bytes(dev->phys) >> (GM_PAGE_SHIFT + dev->page_order);
 
 	if (dev->frames || n >= NONE)
 		return dev->frames;
-	struct gm_frames *t = gmi_alloc(table_bytes(n));
+	struct gm_frames *t = gmi_alloc(lru_table_bytes(n));
 	if (t) {
 		t->n = (uint32_t)n;
 		t->head = t->tail = t->at = NONE;
@@ -33,7 +33,7 @@ static struct gm_frames *table(struct gm_dev *dev)
 	return t; /* without memory the order of blocks decides */
 }
 
-static void take_out(struct gm_frames *t, uint32_t i)
+static void lru_take_out(struct gm_frames *t, uint32_t i)
 {
 	struct gm_frame *f = &t->frame[i];
 
@@ -42,7 +42,7 @@ static void take_out(struct gm_frames *t, uint32_t i)
 	f->owner = NULL;
 }
 
-static void append(struct gm_frames *t, uint32_t i, struct gm_block_dev *owner)
+static void lru_append(struct gm_frames *t, uint32_t i, struct gm_block_dev *owner)
 {
 	t->frame[i] = (struct gm_frame){.prev = t->tail, .next = NONE, .owner = owner};
 	*(t->tail == NONE ? &t->head : &t->frame[t->tail].next) = i;
@@ -51,15 +51,15 @@ static void append(struct gm_frames *t, uint32_t i, struct gm_block_dev *owner)
 
 void gmc_frame_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 {
-	struct gm_frames *t = table(dev);
+	struct gm_frames *t = lru_table(dev);
 
 	for (unsigned i = gm_bm_next(&set, 0, true); t && i < GM_PAGES_PER_BLOCK;) {
 		unsigned n = i >> bd->order;
 		if (bd->frame[n] != GM_NO_FRAME) {
 			uint32_t f = bd->frame[n] >> bd->order;
 			if (t->frame[f].owner)
-				take_out(t, f);
-			append(t, f, bd);
+				lru_take_out(t, f);
+			lru_append(t, f, bd);
 		}
 		i = gm_bm_next(&set, (n + 1) << bd->order, true);
 	}
@@ -73,7 +73,7 @@ void gmc_frame_lru_gone(struct gm_dev *dev, uint32_t frame)
 		return;
 	gmi_lock(&dev->lock);
 	if (t->frame[frame >> dev->page_order].owner)
-		take_out(t, frame >> dev->page_order);
+		lru_take_out(t, frame >> dev->page_order);
 	gmi_unlock(&dev->lock);
 }
 
@@ -113,6 +113,6 @@ struct gm_block_dev *gmc_frame_lru_next(struct gm_dev *dev, unsigned *n)
 void gmc_frame_lru_free(struct gm_dev *dev)
 {
 	if (dev->frames)
-		gmi_free(dev->frames, table_bytes(dev->frames->n));
+		gmi_free(dev->frames, lru_table_bytes(dev->frames->n));
 	dev->frames = NULL;
 }

@@ -90,7 +90,7 @@ void gmc_held_drop(struct gm_block *b, gm_bm set)
 }
 
 /* Makes the entries of what is held of `set`. */
-static int enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+static int held_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
 	const struct gm_held *h = held_by(b, ctx->dev->index);
 	gm_bm w = gm_bm_and(gm_bm_and(set, h->w), b->prog_w);
@@ -131,7 +131,7 @@ int gmc_held_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write
 	if (write && !gm_bm_test(&h->w, i))
 		return -EPERM;
 	unsigned order = b->dev[ctx->dev->index]->order, first = i >> order << order;
-	return enter(b, ctx, gm_bm_page_of_order(first, order));
+	return held_enter(b, ctx, gm_bm_page_of_order(first, order));
 }
 
 int gmc_held_restore(struct gm_block *b, gm_bm set)
@@ -142,7 +142,7 @@ int gmc_held_restore(struct gm_block *b, gm_bm set)
 		gm_bm lost = gm_bm_andnot(gm_bm_and(set, h->r), b->dev[d_]->map_r);
 		gm_bm_add(&lost, gm_bm_andnot(gm_bm_and(set, h->w), b->dev[d_]->map_w));
 		if (!err && !gm_bm_empty(lost))
-			err = enter(b, b->as->ctx[d_], lost);
+			err = held_enter(b, b->as->ctx[d_], lost);
 	}
 	return err;
 }
@@ -174,7 +174,7 @@ int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 	gm_bm_add(&b->pinned, set);
 	err = gmc_dev_write_protect(b, ctx, gm_bm_andnot(set, h->w));
 	if (!err)
-		err = enter(b, ctx, set);
+		err = held_enter(b, ctx, set);
 	if (err && !gmc_dev_unmap(b, ctx, fresh)) {
 		count_down(h, gm_bm_andnot(set, fresh));
 		let_go(b, h, fresh);

@@ -22,7 +22,7 @@ int gmc_quiet_devices(struct gm_block *b, int self, gm_bm gone, gm_bm readonly)
 		int err = 0;
 		if (!gm_bm_empty(gone) && gm_inject(GM_INJ_UNMAP))
 			err = -EIO;
-		if (!gm_bm_empty(readonly) && gm_inject(GM_INJ_MPROTECT))
+		if (!gm_bm_empty(readonly) && gm_inject(GM_INJ_DEV_PROTECT))
 			err = -EIO;
 		if (!err)
 			err = gmc_dev_unmap(b, b->as->ctx[d], gone);

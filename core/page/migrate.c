@@ -295,7 +295,7 @@ static gm_bm stays_by_policy(const struct gm_block *b, const struct gm_ctx *ctx)
 {
 	const struct gm_policy_def *placement = gm_policy_of(ctx, GM_POLICY_PLACEMENT).def;
 
-	if (placement->touch != GM_POLICY_REMOTE)
+	if (placement->touch != GM_WANT_REMOTE)
 		return gm_bm_zero();
 	return gm_bm_not(
 		gm_bm_or(gmc_hint_comes(b, ctx->dev->index), b->dev[ctx->dev->index]->valid));

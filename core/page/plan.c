@@ -33,7 +33,7 @@ static void apply(struct gm_plan *p, struct gm_transition t, gm_bm s)
 static bool replicates(const struct gm_ctx *ctx)
 {
 	return ctx->mode == GM_MMU_MODE_REPLICATE ||
-	       gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_POLICY_DUPLICATE;
+	       gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->touch == GM_WANT_DUPLICATE;
 }
 
 /* Pages whose readers get copies: by hint, or because a device is attached in the mode that
@@ -53,25 +53,26 @@ void gmc_plan(const struct gm_block *b, int dev, gm_bm set, bool write, gm_bm pi
 {
 	enum gm_actor actor = dev < 0 ? GM_ACTOR_CPU : GM_ACTOR_DEVICE;
 	gm_bm held = dev < 0 ? b->host : b->dev[dev]->valid;
-	gm_bm policy[GM_POLICIES];
+	gm_bm wanted[GM_WANTS];
 	struct gm_places at;
 
 	*plan = (struct gm_plan){0};
 	gmc_places(b, &at);
-	policy[GM_POLICY_REMOTE] = pinned;
+	wanted[GM_WANT_REMOTE] = pinned;
 	gm_bm dup = duplicated(b, dev);
-	policy[GM_POLICY_DUPLICATE] = gm_bm_andnot(dup, pinned);
-	policy[GM_POLICY_MIGRATE] = gm_bm_not(gm_bm_or(dup, pinned));
+	wanted[GM_WANT_DUPLICATE] = gm_bm_andnot(dup, pinned);
+	wanted[GM_WANT_MIGRATE] = gm_bm_not(gm_bm_or(dup, pinned));
 	for (int w = 0; w < GM_STATES; w++) {
 		gm_bm here = gm_bm_and(set, at.in[w]);
 		if (gm_bm_empty(here))
 			continue;
 		for (int holds = 0; holds < 2; holds++) {
 			gm_bm h = holds ? gm_bm_and(here, held) : gm_bm_andnot(here, held);
-			for (int pol = 0; pol < GM_POLICIES; pol++) {
-				gm_bm s = gm_bm_and(h, policy[pol]);
+			for (int want = 0; want < GM_WANTS; want++) {
+				gm_bm s = gm_bm_and(h, wanted[want]);
 				if (!gm_bm_empty(s))
-					apply(plan, gmc_next_state(w, actor, holds, write, pol), s);
+					apply(plan, gmc_next_state(w, actor, holds, write, want),
+					      s);
 			}
 		}
 	}

@@ -108,6 +108,10 @@ static inline int gm_ctx_refuses(const struct gm_ctx *ctx)
 	return refuse;
 }
 
+static inline size_t gm_dev_page_bytes(const struct gm_dev *dev)
+{
+	return GM_PAGE_BYTES << dev->page_order;
+}
 /* What a device follows in the space, or by itself. */
 static inline struct gm_choice gm_policy_of_dev(const struct gm_dev *dev, enum gm_policy_kind kind)
 {

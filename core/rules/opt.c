@@ -4,6 +4,7 @@
  * Runs before main in foreign processes: no malloc, no stdio, no locale, nothing of libc.
  */
 #include "core/rules/opt.h"
+#include "core/sys/text.h"
 #include "core/sys/inject.h"
 #include "core/rules/policy.h"
 #include <errno.h>
@@ -41,22 +42,6 @@ static size_t length(const char *s)
 	return n;
 }
 
-static bool same(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
-
-/* What follows prefix in s, or NULL. */
-static const char *after(const char *s, const char *prefix)
-{
-	while (*prefix)
-		if (*s++ != *prefix++)
-			return NULL;
-	return s;
-}
-
 static bool digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -69,7 +54,7 @@ static bool name_char(char c)
 }
 
 /* Copies the n characters at s; false when they do not fit. */
-static bool copy(char *to, size_t room, const char *s, size_t n)
+static bool opt_copy(char *to, size_t room, const char *s, size_t n)
 {
 	if (n >= room)
 		return false;
@@ -152,7 +137,7 @@ struct option {
 static const struct word *find_word(const struct word *w, const char *value)
 {
 	for (; w->word; w++)
-		if (same(w->word, value))
+		if (gm_text_same(w->word, value))
 			return w;
 	return NULL;
 }
@@ -252,9 +237,9 @@ static int parse_chaos(const struct option *o, const char *value, char *err, siz
 	if (!s || scale != 1 || whole > 1000000)
 		return -EINVAL;
 	for (; *s == ','; s = rest) {
-		if ((rest = after(s, ",write"))) {
+		if ((rest = gm_text_after(s, ",write"))) {
 			write = true;
-		} else if (!(rest = after(s, ",seed=")) ||
+		} else if (!(rest = gm_text_after(s, ",seed=")) ||
 			   !(rest = decimal(rest, &seed, &part, &scale)) || scale != 1) {
 			return -EINVAL;
 		}
@@ -269,7 +254,7 @@ static int parse_chaos(const struct option *o, const char *value, char *err, siz
 
 static int parse_restrict(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
-	return copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value))
+	return opt_copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value))
 		       ? 0
 		       : -EINVAL;
 }
@@ -309,7 +294,7 @@ static int add_device(const struct option *o, const char *entry, size_t n, char 
 		return -EINVAL;
 	}
 	for (size_t i = 0; i + 5 <= n; i++) {
-		if (!after(entry + i, ".toml"))
+		if (!gm_text_after(entry + i, ".toml"))
 			continue;
 		gmi_snprintf(
 			err, err_bytes,
@@ -320,7 +305,7 @@ static int add_device(const struct option *o, const char *entry, size_t n, char 
 		return -EINVAL;
 	}
 	char *spec = gmi_opt.device[gmi_opt.ndev++];
-	if (!copy(spec, sizeof gmi_opt.device[0], entry, n) || !device_syntax(spec))
+	if (!opt_copy(spec, sizeof gmi_opt.device[0], entry, n) || !device_syntax(spec))
 		return -EINVAL;
 	if (gmi_opt_check_device && gmi_opt_check_device(spec, why, sizeof why) != 0) {
 		gmi_snprintf(err, err_bytes, "%s: %s", o->name, why);
@@ -332,7 +317,7 @@ static int add_device(const struct option *o, const char *entry, size_t n, char 
 static int parse_device(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	gmi_opt.ndev = 0;
-	if (same(value, "none"))
+	if (gm_text_same(value, "none"))
 		return 0;
 	for (const char *s = value;; s++) {
 		size_t n = 0;
@@ -347,9 +332,9 @@ static int parse_device(const struct option *o, const char *value, char *err, si
 }
 
 /* Appends at *at; false when the room is used up. */
-static bool append(char *to, size_t room, size_t *at, const char *s, size_t n)
+static bool path_append(char *to, size_t room, size_t *at, const char *s, size_t n)
 {
-	if (*at + n >= room || !copy(to + *at, room - *at, s, n))
+	if (*at + n >= room || !opt_copy(to + *at, room - *at, s, n))
 		return false;
 	*at += n;
 	return true;
@@ -367,20 +352,20 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 	gmi_opt.report_given = true;
 	if (find_word(o->words, value))
 		return parse_word(o, value, err, err_bytes);
-	if (n < 6 || !same(value + n - 5, ".json"))
+	if (n < 6 || !gm_text_same(value + n - 5, ".json"))
 		return -EINVAL;
 	if (*value != '/') {
 		long r = gm_sys2(SYS_getcwd, to, room); /* its length with the terminator */
-		fits = r > 0 && append(to, room, &(size_t){(size_t)r - 1}, "/", 1);
+		fits = r > 0 && path_append(to, room, &(size_t){(size_t)r - 1}, "/", 1);
 		at = fits ? (size_t)r : 0;
 	}
 	size_t pid_len = (size_t)gmi_snprintf(pid, sizeof pid, "%d", (int)gm_sys0(SYS_getpid));
 	for (; *value && fits; value++) {
 		if (value[0] == '%' && value[1] == 'p') {
-			fits = append(to, room, &at, pid, pid_len);
+			fits = path_append(to, room, &at, pid, pid_len);
 			value++;
 		} else {
-			fits = append(to, room, &at, value, 1);
+			fits = path_append(to, room, &at, value, 1);
 		}
 	}
 	gmi_opt.report = GM_REPORT_JSON;
@@ -497,7 +482,7 @@ _Static_assert(sizeof(enum gm_log_level) == sizeof(int), "words are stored as in
 static const struct option *find(const char *name, size_t n)
 {
 	for (unsigned i = 0; i < GM_ARRAY_LEN(options); i++) {
-		const char *rest = after(options[i].name, "GMEM_");
+		const char *rest = gm_text_after(options[i].name, "GMEM_");
 		for (size_t k = 5; k < n && *rest && *rest == name[k]; k++)
 			rest++;
 		if (!*rest && length(options[i].name) == n)
@@ -580,7 +565,7 @@ int gmi_opt_parse(char *const *envp, char *err, size_t err_bytes)
 	if (getauxval(AT_SECURE))
 		envp = NULL;
 	for (; envp && *envp; envp++) {
-		if (!after(*envp, "GMEM_"))
+		if (!gm_text_after(*envp, "GMEM_"))
 			continue;
 		int r = parse_one(*envp, err, err_bytes);
 		if (r)
@@ -595,7 +580,7 @@ int gmi_opt_parse(char *const *envp, char *err, size_t err_bytes)
 const char *gmi_opt_flag(const char *flag)
 {
 	for (unsigned i = 0; i < GM_ARRAY_LEN(options); i++)
-		if (options[i].flag && same(options[i].flag, flag))
+		if (options[i].flag && gm_text_same(options[i].flag, flag))
 			return options[i].name;
 	return NULL;
 }

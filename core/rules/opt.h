@@ -4,7 +4,7 @@
  *
  * opt.c parses the environment with it, prints the help (gmem-report --options prints it for
  * run-with-gmem.sh), and generates docs/options.md. Values are read once, before main, and never
- * change; reading gm_opt needs no lock.
+ * change; reading gmi_opt needs no lock.
  */
 #ifndef GM_CORE_OPT_H
 #define GM_CORE_OPT_H
@@ -34,7 +34,7 @@ struct gm_options {
 	bool disable; /* GMEM_DISABLE=1 */
 	int ndev;     /* entries of GMEM_DEVICE; 0 for "none" */
 	char device[GM_MAX_DEV]
-		   [768];  /* each "profile[,key=value]...", checked by gm_opt_hook_device */
+		   [768];  /* each "profile[,key=value]...", checked by gmi_opt_hook_device */
 	bool offload_blas; /* GMEM_OFFLOAD=blas|none */
 	double blas_min;   /* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
 	enum gm_prefetch_kind prefetch;

@@ -3,6 +3,7 @@
  * victims.c, state.c, thrash.c.
  */
 #include "core/rules/policy.h"
+#include "core/sys/text.h"
 #include "core/rules/prefetch.h"
 #include "core/rules/victims.h"
 #include <errno.h>
@@ -73,33 +74,33 @@ static const struct gm_policy_def evictors[] = {
 static const struct gm_policy_def placements[] = {
 	[GM_PLACE_MIGRATE] = {.info = {"migrate", "the page moves to whoever touches it",
 				       "GMEM RFC; " UVM "uvm_va_policy.c: default"},
-			      .touch = GM_POLICY_MIGRATE},
+			      .touch = GM_WANT_MIGRATE},
 	[GM_PLACE_FIRST_USE] = {{"first-use",
 				 "the first touch of the device moves the page for good; the CPU "
 				 "reaches it over the bus",
 				 SCI ": device first use"},
-				.touch = GM_POLICY_MIGRATE,
+				.touch = GM_WANT_MIGRATE,
 				.stays = true},
 	[GM_PLACE_REMOTE] =
 		{.info = {"remote",
 			  "the page stays on the host; the device reaches it over the bus",
 			  "zero copy: CUDA mapped host memory"},
-		 .touch = GM_POLICY_REMOTE},
+		 .touch = GM_WANT_REMOTE},
 	[GM_PLACE_DUPLICATE] = {.info = {"duplicate", "readers get copies, a writer takes the page",
 					 "GMEM RFC: GM_MMU_MODE_REPLICATE; " UVM
 					 "read duplication"},
-				.touch = GM_POLICY_DUPLICATE},
+				.touch = GM_WANT_DUPLICATE},
 	[GM_PLACE_COPY] = {.info = {"copy",
 				    "for comparison: every launch copies in what it touches and "
 				    "back what it wrote",
 				    SCI ": memory copy"},
-			   .touch = GM_POLICY_DUPLICATE,
+			   .touch = GM_WANT_DUPLICATE,
 			   .home_after_launch = true},
 	[GM_PLACE_COUNTED] =
 		{.info = {"counted",
 			  "remote, until the access counter finds the page hot; then it moves",
 			  UVM "uvm_gpu_access_counters.c"},
-		 .touch = GM_POLICY_REMOTE,
+		 .touch = GM_WANT_REMOTE,
 		 .counted = true},
 };
 static const struct gm_policy_def thrashers[] = {
@@ -132,16 +133,8 @@ static const struct kind {
 
 /* ---- names ---- */
 
-/* What follows `name` in s: the end, or ":..."; NULL: another name. */
-static const char *after_name(const char *s, const char *name)
-{
-	while (*name && *s == *name)
-		s++, name++;
-	return *name || (*s && *s != ':') ? NULL : s;
-}
-
 /* 1 .. most, or 0. */
-static unsigned number(const char *s, unsigned most)
+static unsigned policy_number(const char *s, unsigned most)
 {
 	unsigned n = 0;
 
@@ -154,10 +147,10 @@ int gmi_policy_parse(enum gm_policy_kind kind, const char *text, struct gm_choic
 {
 	for (unsigned i = 0; (unsigned)kind < GM_POLICY_KINDS && i < kinds[kind].n; i++) {
 		const struct gm_policy_def *def = &kinds[kind].def[i];
-		const char *rest = after_name(text, def->info.name);
-		if (!rest)
+		const char *rest = gm_text_after(text, def->info.name);
+		if (!rest || (*rest && *rest != ':'))
 			continue;
-		unsigned n = *rest ? number(rest + 1, def->most) : def->number;
+		unsigned n = *rest ? policy_number(rest + 1, def->most) : def->number;
 		if (*rest && !n)
 			return -EINVAL;
 		*choice = (struct gm_choice){def, n};

@@ -51,7 +51,7 @@ struct gm_policy_def {
 	bool by_page;	/* victims in the order of single device pages, not of blocks */
 	bool by_access; /* a block that the device has used since it was last looked at is spared */
 	/* placement */
-	enum gm_policy touch; /* of a device, where no hint says anything else */
+	enum gm_want touch; /* of a device, where no hint says anything else */
 	/* the CPU comes to pages on the device instead of taking them back */
 	bool stays;
 	bool home_after_launch; /* when a kernel has ended every page goes home */

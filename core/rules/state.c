@@ -7,15 +7,15 @@
 #define ANY   0 ... 2
 #define NO    0 /* the toucher does not hold it */
 #define YES   1
-#define MIG   GM_POLICY_MIGRATE
-#define DUPL  GM_POLICY_DUPLICATE
-#define REM   GM_POLICY_REMOTE
+#define MIG   GM_WANT_MIGRATE
+#define DUPL  GM_WANT_DUPLICATE
+#define REM   GM_WANT_REMOTE
 #define TAKE  (GM_ACT_REVOKE | GM_ACT_COPY | GM_ACT_MAP)  /* move here */
 #define SHARE (GM_ACT_PROTECT | GM_ACT_COPY | GM_ACT_MAP) /* a read-only copy here */
 
-/* [where][actor][holds][write][policy]; impossible inputs (a NOMAP page that is held) behave
+/* [where][actor][holds][write][want]; impossible inputs (a NOMAP page that is held) behave
  * like their neighbour. */
-static const struct gm_transition table[GM_STATES][GM_ACTORS][2][2][GM_POLICIES] = {
+static const struct gm_transition table[GM_STATES][GM_ACTORS][2][2][GM_WANTS] = {
 	/* The CPU. Pins keep pages on the host, which is where a CPU fault brings them anyway:
 	 * REMOTE is as MIGRATE. */
 	[GM_NOMAP][GM_ACTOR_CPU][RW][RW][ANY] = {GM_HOST, GM_ACT_MAP}, /* the kernel's zero fill */
@@ -62,7 +62,7 @@ static const struct gm_transition table[GM_STATES][GM_ACTORS][2][2][GM_POLICIES]
 };
 
 struct gm_transition gmc_next_state(enum gm_where where, enum gm_actor actor, bool holds,
-				    bool write, enum gm_policy policy)
+				    bool write, enum gm_want want)
 {
-	return table[where][actor][holds][write][policy];
+	return table[where][actor][holds][write][want];
 }

@@ -2,7 +2,7 @@
  * state.h - the one place that decides what happens to a page when somebody touches it.
  *
  * A pure function over a table: (where the page is, who touches it, does the toucher hold it,
- * read or write, policy) -> (where it is next, what has to be done). migrate.c carries the
+ * read or write, what is wanted) -> (where it is next, what has to be done). migrate.c carries the
  * actions out, a bitmap of pages at a time.
  */
 #ifndef GM_CORE_STATE_H
@@ -16,11 +16,11 @@
 enum gm_actor { GM_ACTOR_CPU, GM_ACTOR_DEVICE, GM_ACTORS };
 
 /* What is wanted for a page, from pins and hints. */
-enum gm_policy {
-	GM_POLICY_MIGRATE,   /* the toucher gets it exclusively */
-	GM_POLICY_DUPLICATE, /* READ_MOSTLY: readers get copies */
-	GM_POLICY_REMOTE,    /* pinned on the host: devices map it over the bus */
-	GM_POLICIES
+enum gm_want {
+	GM_WANT_MIGRATE,   /* the toucher gets it exclusively */
+	GM_WANT_DUPLICATE, /* READ_MOSTLY: readers get copies */
+	GM_WANT_REMOTE,	   /* pinned on the host: devices map it over the bus */
+	GM_WANTS
 };
 
 /* Actions; they are carried out in this order. "Others" are all holders but the toucher. */
@@ -42,6 +42,6 @@ struct gm_transition {
 /* holds: the toucher has the current bytes (or one of the copies). Total: defined for every
  * input. */
 struct gm_transition gmc_next_state(enum gm_where where, enum gm_actor actor, bool holds,
-				    bool write, enum gm_policy policy);
+				    bool write, enum gm_want want);
 
 #endif

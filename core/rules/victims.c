@@ -6,7 +6,7 @@ gm_bm gmc_victims_all(const struct gm_victims *in)
 	return in->may;
 }
 
-static gm_bm device_page(const struct gm_victims *in, unsigned i)
+static gm_bm victim_page(const struct gm_victims *in, unsigned i)
 {
 	unsigned first = i & ~0u << in->order;
 
@@ -15,7 +15,7 @@ static gm_bm device_page(const struct gm_victims *in, unsigned i)
 
 gm_bm gmc_victims_one_page(const struct gm_victims *in)
 {
-	return gm_bm_and(in->may, device_page(in, gm_bm_next(&in->may, 0, true)));
+	return gm_bm_and(in->may, victim_page(in, gm_bm_next(&in->may, 0, true)));
 }
 
 /* The leaf, as its number, with pages in `may` that was used longest ago. */

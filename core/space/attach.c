@@ -70,7 +70,7 @@ static struct gm_ctx *ctx_room(struct gm_as *as, unsigned d)
 
 /* The driver makes its part, and has nothing else where the space has mapped something. Registry
  * lock held. */
-static int attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
+static int ctx_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode)
 {
 	struct gm_ctx *ctx = ctx_room(as, dev->index);
 	int err = 0;
@@ -115,7 +115,7 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 		gmc_fail(err, "the host has no room for a store of %lu GiB: error %d",
 			 as->bytes >> 30, -err);
 	if (!err)
-		err = attach(as, dev, mode);
+		err = ctx_attach(as, dev, mode);
 	if (!err && out)
 		*out = as->ctx[dev->index];
 	gmc_registry_leave(mask);
@@ -131,7 +131,7 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 }
 
 /* Nothing of the device is left in the space. Registry lock held. */
-static void leave(struct gm_as *as, struct gm_ctx *ctx)
+static void ctx_leave(struct gm_as *as, struct gm_ctx *ctx)
 {
 	struct gm_dev *dev = ctx->dev;
 
@@ -155,7 +155,7 @@ int gm_as_detach(struct gm_as *as, struct gm_dev *dev)
 	struct gm_ctx *ctx = as->ctx[dev->index];
 	int err = !ctx ? -ENOENT : ctx->nsparse ? -EBUSY : gmc_ctx_bring_home(ctx);
 	if (!err)
-		leave(as, ctx);
+		ctx_leave(as, ctx);
 	else if (ctx)
 		atomic_store(&ctx->refuse, 0);
 	gmc_registry_leave(mask);

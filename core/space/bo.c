@@ -3,18 +3,13 @@
  * (sparse.c). They are on no list of what can be evicted.
  */
 #include "core/page/frame.h"
+#include "core/page/bytes.h"
 #include "core/page/rights.h"
 #include "core/space/sparse.h"
-#include "core/sys/inject.h"
 #include "core/page/driver.h"
 #include <errno.h>
 
 #define BOUNCE_BYTES ((size_t)64 << 10)
-
-static size_t page_bytes(const struct gm_dev *dev)
-{
-	return GM_PAGE_BYTES << dev->page_order;
-}
 
 static size_t size_of(uint64_t npages)
 {
@@ -81,43 +76,33 @@ static int bounce(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, char *h
 }
 
 /* `host` may be managed memory: no lock is held. */
-static int move(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void *host, size_t len)
+static int bo_move(struct gm_dev *dev, enum gm_op_kind kind, uint64_t pa, void *host, size_t len)
 {
-	static const uint8_t site[] = {[GM_OP_COPY_IN] = GM_INJ_COPYIN,
-				       [GM_OP_COPY_OUT] = GM_INJ_COPYOUT,
-				       [GM_OP_ZERO] = GM_INJ_ZERO};
+	int err;
 
-	if (gm_inject(site[kind]))
-		return -EIO;
-	if (!dev->aperture)
-		return kind == GM_OP_ZERO ? by_driver(dev, kind, pa, NULL, len)
-					  : bounce(dev, kind, pa, host, len);
-	if (kind == GM_OP_ZERO)
-		gm_zero(dev->aperture + pa, len);
-	else if (kind == GM_OP_COPY_IN)
-		gm_copy(dev->aperture + pa, host, len);
-	else
-		gm_copy(host, dev->aperture + pa, len);
-	return 0;
+	if (gmc_copy_direct(dev, kind, host, pa, len, &err))
+		return err;
+	return kind == GM_OP_ZERO ? by_driver(dev, kind, pa, NULL, len)
+				  : bounce(dev, kind, pa, host, len);
 }
 
 static int move_range(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, char *host,
 		      size_t bytes)
 {
-	size_t page = page_bytes(bo->dev);
+	size_t page = gm_dev_page_bytes(bo->dev);
 	int err = 0;
 
 	for (size_t n; bytes && !err; bytes -= n, offset += n, host += host ? n : 0) {
 		uint64_t first = offset / page, most = gm_min(bytes / page + 2, bo->npages - first);
 		n = gm_min(bytes, gmc_bo_run(bo, first, most) * page - offset % page);
-		err = move(bo->dev, kind, gmc_bo_pa(bo, first) + offset % page, host, n);
+		err = bo_move(bo->dev, kind, gmc_bo_pa(bo, first) + offset % page, host, n);
 	}
 	return err;
 }
 
-static int copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *host, size_t bytes)
+static int bo_copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *host, size_t bytes)
 {
-	size_t size = bo ? bo->npages * page_bytes(bo->dev) : 0;
+	size_t size = bo ? bo->npages * gm_dev_page_bytes(bo->dev) : 0;
 
 	if (!bo || !host || offset > size || bytes > size - offset)
 		return -EINVAL;
@@ -128,20 +113,20 @@ int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes)
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
-	return copy(bo, GM_OP_COPY_IN, offset, (void *)(uintptr_t)src, bytes);
+	return bo_copy(bo, GM_OP_COPY_IN, offset, (void *)(uintptr_t)src, bytes);
 }
 
 int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes)
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
-	return copy(bo, GM_OP_COPY_OUT, offset, dest, bytes);
+	return bo_copy(bo, GM_OP_COPY_OUT, offset, dest, bytes);
 }
 
 /* ---- making and giving back ---- */
 
 /* The device keeps its memory (n 1) or may lose it again (-1). 0, -ENODEV */
-static int keep(struct gm_dev *dev, int n)
+static int keep_memory(struct gm_dev *dev, int n)
 {
 	gm_sigmask mask = gmc_registry_enter();
 
@@ -152,7 +137,7 @@ static int keep(struct gm_dev *dev, int n)
 	return err;
 }
 
-static void give_back(struct gm_bo *bo, uint64_t npages)
+static void give_frames_back(struct gm_bo *bo, uint64_t npages)
 {
 	struct gm_dev *dev = bo->dev;
 	gm_sigmask mask = gmi_block_signals();
@@ -161,15 +146,16 @@ static void give_back(struct gm_bo *bo, uint64_t npages)
 		gmi_phys_free(dev->phys, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT, dev->page_order);
 	gmi_restore_signals(mask);
 	if (gmc_bo_alive(bo))
-		keep(dev, -1);
+		keep_memory(dev, -1);
 	gmi_free(bo, size_of(bo->npages));
 }
 
 /* Frame n, beside the one before if that can be. */
 static int take_frame(struct gm_bo *bo, uint64_t n)
 {
-	uint64_t prefer = n ? ((uint64_t)bo->frame[n - 1] << GM_PAGE_SHIFT) + page_bytes(bo->dev)
-			    : GM_PHYS_NONE;
+	uint64_t prefer =
+		n ? ((uint64_t)bo->frame[n - 1] << GM_PAGE_SHIFT) + gm_dev_page_bytes(bo->dev)
+		  : GM_PHYS_NONE;
 	uint64_t frame;
 	int err;
 
@@ -190,16 +176,16 @@ int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
-	if (!dev || !out || !bytes || bytes % page_bytes(dev))
+	if (!dev || !out || !bytes || bytes % gm_dev_page_bytes(dev))
 		return -EINVAL;
-	int err = keep(dev, 1);
+	int err = keep_memory(dev, 1);
 	if (err)
 		return err;
-	uint64_t npages = bytes / page_bytes(dev), n = 0;
+	uint64_t npages = bytes / gm_dev_page_bytes(dev), n = 0;
 	bool fits = bytes <= gmi_phys_total_bytes(dev->phys);
 	struct gm_bo *bo = fits ? gmi_alloc(size_of(npages)) : NULL;
 	if (!bo) {
-		keep(dev, -1);
+		keep_memory(dev, -1);
 		return fits ? -ENOMEM : -ENOSPC;
 	}
 	bo->dev = dev;
@@ -209,7 +195,7 @@ int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
 	if (!err)
 		err = move_range(bo, GM_OP_ZERO, 0, NULL, bytes);
 	if (err)
-		give_back(bo, n);
+		give_frames_back(bo, n);
 	else
 		*out = bo;
 	return err;
@@ -223,6 +209,6 @@ int gm_bo_destroy(struct gm_bo *bo)
 		return -EINVAL;
 	if (gmc_bo_alive(bo) && atomic_load(&bo->bound))
 		return -EBUSY;
-	give_back(bo, bo->npages);
+	give_frames_back(bo, bo->npages);
 	return 0;
 }

@@ -15,7 +15,7 @@ static bool is_none(const struct gm_range_value *v)
 	return !(v->v[0] | v->v[1] | v->v[2]);
 }
 
-static bool same(const struct gm_range_value *a, const struct gm_range_value *b)
+static bool same_value(const struct gm_range_value *a, const struct gm_range_value *b)
 {
 	return a->v[0] == b->v[0] && a->v[1] == b->v[1] && a->v[2] == b->v[2];
 }
@@ -90,11 +90,11 @@ static int refresh_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 
 /* ---- hints ---- */
 
-static void read_mostly(struct gm_range_value *v, int d)
+static void say_read_mostly(struct gm_range_value *v, int d)
 {
 	v->v[GM_SAID_READ_MOSTLY] = 1;
 }
-static void not_read_mostly(struct gm_range_value *v, int d)
+static void unsay_read_mostly(struct gm_range_value *v, int d)
 {
 	v->v[GM_SAID_READ_MOSTLY] = 0;
 }
@@ -114,7 +114,7 @@ static void not_accessed_by(struct gm_range_value *v, int d)
 {
 	v->v[GM_SAID_ACCESSED_BY] &= ~GM_SAID_BY(d);
 }
-static void forget_device(struct gm_range_value *v, int d)
+static void forget_named(struct gm_range_value *v, int d)
 {
 	if (v->v[GM_SAID_PREFERRED] == GM_SAID_DEVICE(d))
 		v->v[GM_SAID_PREFERRED] = 0;
@@ -126,8 +126,8 @@ static const struct hint {
 	enum { NOBODY, SOMEBODY } names;
 	void (*change)(struct gm_range_value *v, int d);
 } kept[] = {
-	{GM_MADV_READ_MOSTLY, NOBODY, read_mostly},
-	{GM_MADV_UNSET_READ_MOSTLY, NOBODY, not_read_mostly},
+	{GM_MADV_READ_MOSTLY, NOBODY, say_read_mostly},
+	{GM_MADV_UNSET_READ_MOSTLY, NOBODY, unsay_read_mostly},
 	{GM_MADV_PREFERRED_LOCATION, SOMEBODY, prefer},
 	{GM_MADV_UNSET_PREFERRED_LOCATION, NOBODY, prefer_nothing},
 	{GM_MADV_ACCESSED_BY, SOMEBODY, accessed_by},
@@ -150,7 +150,7 @@ static int change_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 		}
 		struct gm_range_value v = was;
 		change(&v, d);
-		if (same(&v, &was))
+		if (same_value(&v, &was))
 			continue;
 		err = is_none(&v) ? gmi_rangemap_clear(&as->hints, at, end)
 				  : gmi_rangemap_assign(&as->hints, at, end, &v);
@@ -343,7 +343,7 @@ void gmc_hints_copy(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len)
 
 static void forget_in_maps(struct gm_as *as, unsigned d)
 {
-	change_all(as, as->base, as->base + as->bytes, forget_device, (int)d);
+	change_all(as, as->base, as->base + as->bytes, forget_named, (int)d);
 	gmi_rangemap_clear(&as->attrs[d], as->base, as->base + as->bytes);
 }
 

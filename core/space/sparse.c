@@ -36,10 +36,6 @@ struct gm_sparse {
 	struct gm_op op[BATCH];
 };
 
-static size_t page_bytes(const struct gm_dev *dev)
-{
-	return GM_PAGE_BYTES << dev->page_order;
-}
 /* The largest size of entries that a page is a multiple of. */
 static uint32_t entry_bytes(const struct gm_dev *dev)
 {
@@ -49,9 +45,9 @@ static uint32_t entry_bytes(const struct gm_dev *dev)
 }
 static size_t bytes_of(const struct gm_sparse *s)
 {
-	return s->npages * page_bytes(s->dev);
+	return s->npages * gm_dev_page_bytes(s->dev);
 }
-static size_t table_bytes(uint64_t npages)
+static size_t slots_bytes(uint64_t npages)
 {
 	return gm_align_up(npages * sizeof(struct slot), GM_PAGE_BYTES);
 }
@@ -64,14 +60,14 @@ static struct gm_ctx *ctx_of(const struct gm_sparse *s)
 	return ctx && ctx->dev == s->dev ? ctx : NULL;
 }
 
-static gm_sigmask enter(struct gm_as *as)
+static gm_sigmask sparse_enter(struct gm_as *as)
 {
 	gm_sigmask mask = gmi_block_signals();
 
 	gmi_lock(&as->sparse_lock);
 	return mask;
 }
-static void leave(struct gm_as *as, gm_sigmask mask)
+static void sparse_leave(struct gm_as *as, gm_sigmask mask)
 {
 	gmi_unlock(&as->sparse_lock);
 	gmi_restore_signals(mask);
@@ -81,7 +77,7 @@ static void leave(struct gm_as *as, gm_sigmask mask)
 
 static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, bool replace)
 {
-	const size_t page = page_bytes(s->dev);
+	const size_t page = gm_dev_page_bytes(s->dev);
 	struct gm_op op = {.kind = GM_OP_UNMAP, .va = s->va + c->first * page, .len = c->n * page};
 
 	if (c->to.bo) {
@@ -96,7 +92,7 @@ static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, boo
 }
 
 /* The device has done so: the table says it too. */
-static void note(struct gm_sparse *s, const struct change *c, bool bound)
+static void note_bound(struct gm_sparse *s, const struct change *c, bool bound)
 {
 	for (uint64_t i = 0; i < c->n; i++) {
 		struct slot *slot = &s->slot[c->first + i];
@@ -120,7 +116,7 @@ static void withdraw(struct gm_sparse *s, struct gm_ctx *ctx, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct change *c = &s->change[i];
 		if (gone)
-			note(s, c, false);
+			note_bound(s, c, false);
 		else if (
 			c->to.bo) /* it may reach the old pages and the new: neither are ever given back */
 			atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
@@ -131,7 +127,7 @@ static void withdraw(struct gm_sparse *s, struct gm_ctx *ctx, unsigned n)
 		       s->dev->index);
 }
 
-static int send(struct gm_sparse *s, struct gm_ctx *ctx)
+static int changes_send(struct gm_sparse *s, struct gm_ctx *ctx)
 {
 	unsigned n = s->n;
 
@@ -145,13 +141,13 @@ static int send(struct gm_sparse *s, struct gm_ctx *ctx)
 		return err;
 	}
 	for (unsigned i = 0; i < n; i++)
-		note(s, &s->change[i], true);
+		note_bound(s, &s->change[i], true);
 	return 0;
 }
 
-static int add(struct gm_sparse *s, struct gm_ctx *ctx, const struct change *c)
+static int change_add(struct gm_sparse *s, struct gm_ctx *ctx, const struct change *c)
 {
-	int err = s->n == BATCH ? send(s, ctx) : 0;
+	int err = s->n == BATCH ? changes_send(s, ctx) : 0;
 
 	if (err)
 		return err;
@@ -162,7 +158,7 @@ static int add(struct gm_sparse *s, struct gm_ctx *ctx, const struct change *c)
 
 static int bind_one(struct gm_sparse *s, struct gm_ctx *ctx, const struct gm_bind *b)
 {
-	const size_t page = page_bytes(s->dev);
+	const size_t page = gm_dev_page_bytes(s->dev);
 	uint64_t first = b->offset / page, n = b->bytes / page, at = b->bo_offset / page, k;
 	int err = 0;
 
@@ -171,27 +167,28 @@ static int bind_one(struct gm_sparse *s, struct gm_ctx *ctx, const struct gm_bin
 		struct change c = {.first = first + i, .n = k};
 		if (b->bo)
 			c.to = (struct slot){b->bo, b->attr, (uint32_t)(at + i), (uint8_t)b->prot};
-		err = add(s, ctx, &c);
+		err = change_add(s, ctx, &c);
 	}
 	return err;
 }
 
 /* ---- the calls ---- */
 
-static bool within(uint64_t offset, uint64_t bytes, uint64_t size, size_t page)
+static bool part_fits(uint64_t offset, uint64_t bytes, uint64_t size, size_t page)
 {
 	return (offset | bytes) % page == 0 && offset <= size && bytes <= size - offset;
 }
 
 static bool bind_ok(const struct gm_sparse *s, const struct gm_bind *b)
 {
-	const size_t page = page_bytes(s->dev);
+	const size_t page = gm_dev_page_bytes(s->dev);
 
-	if (!within(b->offset, b->bytes, bytes_of(s), page))
+	if (!part_fits(b->offset, b->bytes, bytes_of(s), page))
 		return false;
 	if (!b->bo)
 		return b->prot == 0;
-	return b->bo->dev == s->dev && within(b->bo_offset, b->bytes, b->bo->npages * page, page) &&
+	return b->bo->dev == s->dev &&
+	       part_fits(b->bo_offset, b->bytes, b->bo->npages * page, page) &&
 	       b->prot & GM_PROT_READ && !(b->prot & ~(GM_PROT_READ | GM_PROT_WRITE));
 }
 
@@ -204,14 +201,14 @@ int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!bind_ok(s, &bind[i]))
 			return -EINVAL;
-	gm_sigmask mask = enter(s->as);
+	gm_sigmask mask = sparse_enter(s->as);
 	struct gm_ctx *ctx = ctx_of(s);
 	int err = ctx ? 0 : -ENODEV;
 	for (size_t i = 0; i < n && !err; i++)
 		err = bind_one(s, ctx, &bind[i]);
 	if (!err)
-		err = send(s, ctx);
-	leave(s->as, mask);
+		err = changes_send(s, ctx);
+	sparse_leave(s->as, mask);
 	return err;
 }
 
@@ -221,8 +218,8 @@ int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 		return -EDEADLK;
 	if (!s || !bind || offset >= bytes_of(s))
 		return -EINVAL;
-	const size_t page = page_bytes(s->dev);
-	gm_sigmask mask = enter(s->as);
+	const size_t page = gm_dev_page_bytes(s->dev);
+	gm_sigmask mask = sparse_enter(s->as);
 	const struct slot *slot = &s->slot[offset / page];
 	*bind = (struct gm_bind){.offset = offset / page * page,
 				 .bytes = page,
@@ -230,7 +227,7 @@ int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 				 .bo_offset = slot->page * page,
 				 .prot = slot->prot,
 				 .attr = slot->attr};
-	leave(s->as, mask);
+	sparse_leave(s->as, mask);
 	return 0;
 }
 
@@ -241,13 +238,13 @@ void *gm_sparse_addr(const struct gm_sparse *s)
 
 int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write)
 {
-	gm_sigmask mask = enter(as);
+	gm_sigmask mask = sparse_enter(as);
 	int err = -ENOENT;
 
 	for (struct gm_sparse *s = as->sparse; s && err == -ENOENT; s = s->next) {
 		if (va - s->va >= bytes_of(s))
 			continue;
-		uint64_t page = (va - s->va) / page_bytes(s->dev);
+		uint64_t page = (va - s->va) / gm_dev_page_bytes(s->dev);
 		struct change c = {.first = page, .n = 1, .to = s->slot[page]};
 		struct gm_ctx *ctx = ctx_of(s);
 		err = !c.to.bo || s->dev != dev || !ctx ? -EFAULT : 0;
@@ -257,7 +254,7 @@ int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool wri
 		if (!err)
 			err = gmc_ops_send(ctx, &op, 1);
 	}
-	leave(as, mask);
+	sparse_leave(as, mask);
 	return err;
 }
 
@@ -291,9 +288,9 @@ static void unlink_from(struct gm_sparse *s)
 }
 
 /* Addresses and table. */
-static int reserve(struct gm_sparse *s)
+static int reserve_addresses(struct gm_sparse *s)
 {
-	void *table = gm_sys_mmap(NULL, table_bytes(s->npages), PROT_READ | PROT_WRITE,
+	void *table = gm_sys_mmap(NULL, slots_bytes(s->npages), PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (gm_is_err(table))
@@ -301,7 +298,7 @@ static int reserve(struct gm_sparse *s)
 	void *p = gmi_vm_map(s->as, bytes_of(s), GM_BLOCK_BYTES, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, GM_REGION_SPARSE, 0);
 	if (gm_is_err(p)) {
-		gm_sys_munmap(table, table_bytes(s->npages));
+		gm_sys_munmap(table, slots_bytes(s->npages));
 		return gm_err(p);
 	}
 	s->slot = table;
@@ -310,14 +307,14 @@ static int reserve(struct gm_sparse *s)
 }
 
 /* In the kernel, too; the device has no entry there any more. */
-static int unreserve(struct gm_sparse *s)
+static int give_addresses_back(struct gm_sparse *s)
 {
 	gm_sigmask mask = gmc_vm_enter(s->as);
 	int err = gmc_vm_replace(s->as, s->va, s->va + bytes_of(s), &gmc_vm_nothing);
 
 	gmc_vm_leave(s->as, mask);
 	if (!err)
-		gm_sys_munmap(s->slot, table_bytes(s->npages));
+		gm_sys_munmap(s->slot, slots_bytes(s->npages));
 	return err;
 }
 
@@ -325,17 +322,17 @@ int gm_sparse_create(struct gm_as *as, struct gm_dev *dev, size_t bytes, struct 
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
-	if (!as || !dev || !out || !bytes || bytes % page_bytes(dev))
+	if (!as || !dev || !out || !bytes || bytes % gm_dev_page_bytes(dev))
 		return -EINVAL;
 	struct gm_sparse *s = gmi_alloc(sizeof *s);
 	if (!s)
 		return -ENOMEM;
 	s->as = as;
 	s->dev = dev;
-	s->npages = bytes / page_bytes(dev);
+	s->npages = bytes / gm_dev_page_bytes(dev);
 	gm_sigmask mask = gmc_registry_enter();
 	/* it stays attached meanwhile */
-	int err = !ctx_of(s) ? -EINVAL : bytes > as->bytes ? -ENOMEM : reserve(s);
+	int err = !ctx_of(s) ? -EINVAL : bytes > as->bytes ? -ENOMEM : reserve_addresses(s);
 	if (!err)
 		link_in(s);
 	gmc_registry_leave(mask);
@@ -361,7 +358,7 @@ int gm_sparse_destroy(struct gm_sparse *s)
 	gm_sigmask mask = gmc_registry_enter();
 
 	unlink_from(s); /* faults look at the table no longer */
-	err = unreserve(s);
+	err = give_addresses_back(s);
 	if (err)
 		link_in(s);
 	gmc_registry_leave(mask);

@@ -11,6 +11,7 @@
 #ifndef GM_CORE_VM_H
 #define GM_CORE_VM_H
 
+#include <sys/mman.h>
 #include "core/sys/rangemap.h"
 
 struct gm_as;
@@ -72,7 +73,7 @@ GM_EXPORT bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len);
 /* mincore: pages on a device count as present. vec is written by the kernel first: pin it. */
 GM_EXPORT int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec);
 
-/* as.c: a device that is being attached reserves what is mapped already. Region lock held. 0 or
+/* For attach.c: a device that is being attached reserves what is mapped already. Region lock held. 0 or
  * its error */
 struct gm_ctx;
 int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx);

@@ -8,13 +8,13 @@
 #include "core/page/driver.h"
 #include "core/space/vm_int.h"
 
-static int reserve(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi, int rights)
+static int peer_reserve(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi, int rights)
 {
 	return gmc_driver(ctx->dev, GM_CB_VA_ALLOC, (uintptr_t)ctx->pmap, lo, hi - lo,
 			  (uintptr_t)rights);
 }
 
-static void release(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi)
+static void peer_release(struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi)
 {
 	gmc_driver(ctx->dev, GM_CB_VA_FREE, (uintptr_t)ctx->pmap, lo, hi - lo);
 }
@@ -32,13 +32,13 @@ static void release_all(struct gm_as *as, uintptr_t lo, uintptr_t hi, int ndev)
 {
 	for (int d = 0; d < ndev; d++)
 		if (as->ctx[d])
-			release(as->ctx[d], lo, hi);
+			peer_release(as->ctx[d], lo, hi);
 }
 
 static int reserve_all(struct gm_as *as, uintptr_t lo, uintptr_t hi, int rights)
 {
 	for (int d = 0; d < GM_MAX_DEV; d++) {
-		int err = as->ctx[d] ? reserve(as->ctx[d], lo, hi, rights) : 0;
+		int err = as->ctx[d] ? peer_reserve(as->ctx[d], lo, hi, rights) : 0;
 		if (err) {
 			release_all(as, lo, hi, d);
 			return err;
@@ -102,11 +102,11 @@ int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx)
 	struct gm_range r, back;
 
 	gm_vm_for_each_range (as, as->base, as->base + as->bytes, &r) {
-		int err = reserve(ctx, r.start, r.end, gm_vm_rights(gm_vm_prot(&r.val)));
+		int err = peer_reserve(ctx, r.start, r.end, gm_vm_rights(gm_vm_prot(&r.val)));
 		if (!err)
 			continue;
 		gm_vm_for_each_range (as, as->base, r.start, &back)
-			release(ctx, back.start, back.end);
+			peer_release(ctx, back.start, back.end);
 		if (!ctx->dev->broken)
 			gmc_fail(err,
 				 "peer_va_alloc_fixed() refused %lx..%lx, where the space has "

@@ -14,12 +14,12 @@ struct remap {
 	struct gm_range_value val; /* of the region at old */
 };
 
-static bool within(struct gm_as *as, uintptr_t lo, size_t len)
+static bool window_has(struct gm_as *as, uintptr_t lo, size_t len)
 {
 	return lo >= as->base && lo - as->base <= as->bytes && len <= as->base + as->bytes - lo;
 }
 
-static bool touches(struct gm_as *as, uintptr_t lo, size_t len)
+static bool window_touches(struct gm_as *as, uintptr_t lo, size_t len)
 {
 	return lo < as->base + as->bytes && lo + gm_max(len, 1ul) > as->base;
 }
@@ -60,7 +60,8 @@ static struct gm_vm_piece piece_at(struct gm_as *as, uintptr_t va, size_t len)
 {
 	struct gm_vm_piece p;
 
-	if (within(as, va, 1) && gmc_vm_piece(as, va, gm_min(va + len, as->base + as->bytes), &p))
+	if (window_has(as, va, 1) &&
+	    gmc_vm_piece(as, va, gm_min(va + len, as->base + as->bytes), &p))
 		return p;
 	return (struct gm_vm_piece){.lo = va,
 				    .hi = va < as->base ? gm_min(va + len, as->base) : va + len};
@@ -192,7 +193,7 @@ static long move_out(struct gm_as *as, const struct remap *m)
  * the map and the blocks follow. */
 static long move_by_kernel(struct gm_as *as, const struct remap *m)
 {
-	bool from_us = touches(as, m->old, m->old_len);
+	bool from_us = window_touches(as, m->old, m->old_len);
 	uintptr_t lo = gm_max(m->new_addr, as->base);
 	uintptr_t hi = gm_min(m->new_addr + m->new_len, as->base + as->bytes);
 	bool into_us = m->flags & MREMAP_FIXED && lo < hi;
@@ -210,7 +211,7 @@ static long move_by_kernel(struct gm_as *as, const struct remap *m)
 		gmc_vm_peers_forget(as, lo, hi);
 	if (p < 0)
 		return p;
-	if (touches(as, (uintptr_t)p, m->new_len)) {
+	if (window_touches(as, (uintptr_t)p, m->new_len)) {
 		struct gm_range_value v =
 			from_us ? m->val
 				: gm_vm_value(PROT_READ | PROT_WRITE, GM_REGION_FOREIGN, 0);
@@ -237,11 +238,11 @@ static long move_anywhere(struct gm_as *as, const struct remap *m, size_t align)
 	return err == -EBUSY ? -ENOMEM : err;
 }
 
-static long grow(struct gm_as *as, const struct remap *m)
+static long remap_grow(struct gm_as *as, const struct remap *m)
 {
 	uintptr_t end = m->old + m->old_len, new_end = m->old + m->new_len;
-	bool room =
-		within(as, m->old, m->new_len) && gmi_rangemap_is_free(&as->regions, end, new_end);
+	bool room = window_has(as, m->old, m->new_len) &&
+		    gmi_rangemap_is_free(&as->regions, end, new_end);
 
 	if (room && !fresh(as, end, new_end, &m->val))
 		return (long)m->old;
@@ -258,17 +259,17 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 	if (gmc_vm_sparse(as, m->old, m->old + gm_max(m->old_len, 1ul)) ||
 	    (fixed && gmc_vm_sparse(as, m->new_addr, m->new_addr + m->new_len)))
 		return -EBUSY;
-	if (!touches(as, m->old, m->old_len)) /* into the window from elsewhere */
+	if (!window_touches(as, m->old, m->old_len)) /* into the window from elsewhere */
 		return move_by_kernel(as, m);
-	if (!within(as, m->old, m->old_len) || !one_mapping(as, m))
+	if (!window_has(as, m->old, m->old_len) || !one_mapping(as, m))
 		return -EFAULT;
 	if (gm_vm_kind(&m->val) == GM_REGION_FOREIGN)
 		return m->new_len <= m->old_len || fixed ? move_by_kernel(as, m) : -ENOMEM;
 	if (!m->old_len) /* duplicates shared mappings; to the program this is none */
 		return -EINVAL;
-	if (fixed && !touches(as, m->new_addr, m->new_len))
+	if (fixed && !window_touches(as, m->new_addr, m->new_len))
 		return move_out(as, m);
-	if (fixed && !within(as, m->new_addr, m->new_len))
+	if (fixed && !window_has(as, m->new_addr, m->new_len))
 		return -ENOMEM; /* half in the window: as if something in between could not be replaced */
 	if (fixed) {
 		int err = move_within(as, m, m->new_addr);
@@ -277,7 +278,7 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 	if (dontunmap)
 		return move_anywhere(as, m, GM_PAGE_BYTES);
 	if (m->new_len > m->old_len)
-		return grow(as, m);
+		return remap_grow(as, m);
 	int err = m->new_len < m->old_len ? gmc_vm_replace(as, m->old + m->new_len,
 							   m->old + m->old_len, &gmc_vm_nothing)
 					  : 0;

@@ -1,5 +1,6 @@
 /* Failing on demand. See inject.h. */
 #include "core/sys/inject.h"
+#include "core/sys/text.h"
 #include <errno.h>
 
 _Atomic uint32_t gmi_inject_armed;
@@ -49,21 +50,13 @@ const char *gmi_inject_name(enum gm_inj site)
 
 /* ---- the language ---- */
 
-static const char *number(const char *s, uint64_t *n)
+static const char *inject_number(const char *s, uint64_t *n)
 {
 	const char *start = s;
 
 	for (*n = 0; *s >= '0' && *s <= '9' && *n < UINT64_MAX / 10 - 9; s++)
 		*n = *n * 10 + (uint64_t)(*s - '0');
 	return s == start ? NULL : s;
-}
-
-/* What follows word in s, or NULL. */
-static const char *after(const char *s, const char *word)
-{
-	while (*word && *s == *word)
-		s++, word++;
-	return *word ? NULL : s;
 }
 
 struct plan {
@@ -79,17 +72,17 @@ struct plan {
 /* One entry; returns what follows it, or NULL. */
 static const char *parse_entry(const char *s, struct plan *p)
 {
-	const char *rest = after(s, "seed=");
+	const char *rest = gm_text_after(s, "seed=");
 	uint64_t n;
 
 	if (rest)
-		return number(rest, &p->seed);
+		return inject_number(rest, &p->seed);
 	for (unsigned i = 0; i < GM_INJ_COUNT; i++) {
-		rest = after(s, names[i]);
+		rest = gm_text_after(s, names[i]);
 		if (!rest || (*rest != '@' && *rest != '%'))
 			continue;
 		bool by_chance = *rest == '%';
-		rest = number(rest + 1, &n);
+		rest = inject_number(rest + 1, &n);
 		if (!rest || !n || (by_chance && n > 100))
 			return NULL;
 		p->rule[i].nth = by_chance ? 0 : n;

@@ -17,7 +17,7 @@
 	X(ALLOC,    "alloc",    "core gets no private memory")               \
 	X(HOSTMEM,  "hostmem",  "the host has no memory for a store")        \
 	X(MEMFD,    "memfd",    "no memfd can be made")                      \
-	X(PROTECT,  "protect",  "the kernel refuses new rights (VMAs)")      \
+	X(CPU_PROTECT, "protect",  "the kernel refuses new rights (VMAs)")      \
 	X(REMAP,    "remap",    "the kernel refuses another backing (VMAs)") \
 	X(PAGEMAP,  "pagemap",  "/proc/self/pagemap cannot be read")         \
 	X(FORKWAIT, "forkwait", "a parent cannot wait for its child's copy") \
@@ -25,7 +25,7 @@
 	X(BUSY,     "busy",     "an eviction finds every block locked")      \
 	X(MAP,      "map",      "the driver cannot map")                     \
 	X(UNMAP,    "unmap",    "the driver cannot unmap")                   \
-	X(MPROTECT, "mprotect", "the driver cannot lower rights")            \
+	X(DEV_PROTECT, "mprotect", "the driver cannot lower rights")            \
 	X(COPYIN,   "copyin",   "a copy to the device fails")                \
 	X(COPYOUT,  "copyout",  "a copy from the device fails")              \
 	X(ZERO,     "zero",     "the device cannot zero a frame")            \

@@ -36,7 +36,7 @@ static void note_free(const struct gm_lock *l)
 #define note_free(l)   ((void)(l))
 #endif
 
-static bool take(struct gm_lock *l)
+static bool lock_take(struct gm_lock *l)
 {
 	uint32_t free = 0;
 
@@ -48,7 +48,7 @@ static __attribute__((noinline)) void lock_slow(struct gm_lock *l)
 {
 	for (int i = 0; i < SPINS; i++) {
 		__builtin_ia32_pause();
-		if (atomic_load_explicit(&l->v, memory_order_relaxed) == 0 && take(l))
+		if (atomic_load_explicit(&l->v, memory_order_relaxed) == 0 && lock_take(l))
 			return;
 	}
 	while (atomic_exchange_explicit(&l->v, 2, memory_order_acquire) != 0)
@@ -58,14 +58,14 @@ static __attribute__((noinline)) void lock_slow(struct gm_lock *l)
 void gmi_lock(struct gm_lock *l)
 {
 	check_order(l);
-	if (gm_unlikely(!take(l)))
+	if (gm_unlikely(!lock_take(l)))
 		lock_slow(l);
 	note_held(l);
 }
 
 bool gmi_trylock(struct gm_lock *l)
 {
-	if (!take(l))
+	if (!lock_take(l))
 		return false;
 	note_held(l);
 	return true;

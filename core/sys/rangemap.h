@@ -12,7 +12,7 @@
 
 #include "core/sys/sys.h"
 
-struct gm_range_value { /* compared by memcmp: always initialise all of it */
+struct gm_range_value { /* compared word by word: always initialise all of it */
 	uint64_t v[3];
 };
 struct gm_range {

@@ -6,6 +6,7 @@
  * where there is no vDSO, a system call serves.
  */
 #include "core/sys/sys.h"
+#include "core/sys/text.h"
 #include <elf.h>
 #include <link.h>
 #include <sys/auxv.h>
@@ -13,13 +14,6 @@
 
 typedef int clock_fn(clockid_t clock, struct timespec *ts);
 static clock_fn *_Atomic vdso_clock;
-
-static bool same(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
 
 /* The number of dynamic symbols is nowhere but in the hash tables. */
 static uint32_t count_symbols(const uint32_t *hash, const uint32_t *gnu)
@@ -76,7 +70,7 @@ static clock_fn *find_clock(uintptr_t image)
 	uint32_t n = sym && str ? count_symbols(hash, gnu) : 0;
 	for (uint32_t i = 0; i < n; i++)
 		if (sym[i].st_shndx != SHN_UNDEF &&
-		    same(str + sym[i].st_name, "__vdso_clock_gettime"))
+		    gm_text_same(str + sym[i].st_name, "__vdso_clock_gettime"))
 			return (clock_fn *)(bias + sym[i].st_value);
 	return NULL;
 }

@@ -166,8 +166,8 @@ static void every_call(enum gm_inj site, const char *onwards)
 }
 
 static const enum gm_inj of_core[] = {
-	GM_INJ_ALLOC,  GM_INJ_HOSTMEM, GM_INJ_PROTECT, GM_INJ_REMAP, GM_INJ_PAGEMAP,
-	GM_INJ_FRAME,  GM_INJ_BUSY,    GM_INJ_MAP,     GM_INJ_UNMAP, GM_INJ_MPROTECT,
+	GM_INJ_ALLOC,  GM_INJ_HOSTMEM, GM_INJ_CPU_PROTECT, GM_INJ_REMAP, GM_INJ_PAGEMAP,
+	GM_INJ_FRAME,  GM_INJ_BUSY,    GM_INJ_MAP,	   GM_INJ_UNMAP, GM_INJ_DEV_PROTECT,
 	GM_INJ_COPYIN, GM_INJ_COPYOUT, GM_INJ_ZERO,
 };
 
@@ -186,7 +186,7 @@ Test(inject, every_site_fails_from_some_call_on)
 	for (unsigned i = 0; i < GM_ARRAY_LEN(of_core); i++)
 		if (of_core[i] != GM_INJ_BUSY &&
 		    of_core[i] !=
-			    GM_INJ_PROTECT) /* then hmadvise waits for ever; the CPU has no access left */
+			    GM_INJ_CPU_PROTECT) /* then hmadvise waits for ever; the CPU has no access left */
 			every_call(of_core[i], "@+");
 }
 

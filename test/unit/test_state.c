@@ -10,7 +10,7 @@
 		for (int actor = 0; actor < GM_ACTORS; actor++)                                    \
 			for (int holds = 0; holds < 2; holds++)                                    \
 				for (int write = 0; write < 2; write++)                            \
-					for (int policy = 0; policy < GM_POLICIES; policy++)
+					for (int policy = 0; policy < GM_WANTS; policy++)
 
 /* A NOMAP page is held by nobody, a HOST page by the CPU alone; the table answers for the rest
  * too, but nobody asks. */
@@ -85,7 +85,7 @@ Test(state, copies_are_read_only)
 		if (!possible(where, actor, holds) || t.next != GM_DUP || where == GM_DUP)
 			continue;
 		cr_assert(t.act & GM_ACT_PROTECT, SAY);
-		cr_assert(!write && policy == GM_POLICY_DUPLICATE, SAY);
+		cr_assert(!write && policy == GM_WANT_DUPLICATE, SAY);
 	}
 }
 
@@ -95,11 +95,11 @@ Test(state, pinned_pages_stay_on_the_host)
 		for (int holds = 0; holds < 2; holds++)
 			for (int write = 0; write < 2; write++) {
 				struct gm_transition t = gmc_next_state(
-					where, GM_ACTOR_DEVICE, holds, write, GM_POLICY_REMOTE);
+					where, GM_ACTOR_DEVICE, holds, write, GM_WANT_REMOTE);
 				cr_assert_eq(t.next, GM_REMOTE);
 				cr_assert(t.act & GM_ACT_MAP_REMOTE);
 				t = gmc_next_state(where, GM_ACTOR_CPU, holds, write,
-						   GM_POLICY_REMOTE);
+						   GM_WANT_REMOTE);
 				cr_assert(t.next == GM_HOST || t.next == GM_REMOTE);
 			}
 }
@@ -109,7 +109,7 @@ Test(state, migration_is_exclusive)
 	for (int where = 0; where < GM_STATES; where++)
 		for (int write = 0; write < 2; write++) {
 			struct gm_transition t = gmc_next_state(where, GM_ACTOR_DEVICE, false,
-								write, GM_POLICY_MIGRATE);
+								write, GM_WANT_MIGRATE);
 			if (where == GM_DUP && !write) {
 				cr_assert_eq(t.next, GM_DUP); /* a reader joins copies that exist */
 				continue;
