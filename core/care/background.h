@@ -5,6 +5,12 @@
  * Made when the first device is attached, with all signals blocked; it sleeps until it is woken,
  * and looks at the time only while there are pins. Nothing waits for it: without it
  * everything is right, only later.
+ *
+ * care/: what is done about pages over time, beyond the single touch.
+ *    here     thrashing, access counters, the background thread that reclaims and ends parking
+ *    come in  entry/fault asks whether it is a page's turn; space/attach starts the thread
+ *    touch    blocks that nobody has locked (trylock), through page/
+ *    locks    registry, then block
  */
 #ifndef GM_CORE_BACKGROUND_H
 #define GM_CORE_BACKGROUND_H

@@ -5,6 +5,12 @@
  * --follow) maps it too and renders it when the process is gone, however it ended. All fields
  * are updated with relaxed atomic adds (GM_COUNT). The layout is private to one build: version
  * is checked by the reporter.
+ *
+ * count/: what happened. Every number of the report, and handing it to the reporter.
+ *    here     counters, call sites, the reporter's start and end
+ *    come in  everybody who counts (GM_COUNT); main's end
+ *    touch    the shared mapping of the counters; whoever keeps numbers of his own offers a collector
+ *    locks    its own, of the reporter's start; none to count
  */
 #ifndef GM_CORE_STATS_H
 #define GM_CORE_STATS_H

@@ -103,6 +103,24 @@ static const struct advice {
 	{MADV_DONTNEED, true, true, false, do_discard},
 };
 
+/* What the table says is done at once; *known: it says something. */
+static int advise_at_once(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, bool *known)
+{
+	const struct advice *a = advices;
+
+	while (a < advices + GM_ARRAY_LEN(advices) && a->behavior != behavior)
+		a++;
+	*known = a < advices + GM_ARRAY_LEN(advices);
+	if (!*known)
+		return 0;
+	if (a->inward) {
+		lo = gm_align_up(lo, GM_PAGE_BYTES);
+		hi = gm_align_down(hi, GM_PAGE_BYTES);
+	}
+	int err = a->takes && as->store.alias ? gmi_activate() : 0;
+	return !err && lo < hi ? gmc_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
+}
+
 int hmadvise(int hnid, void *start, size_t len, int behavior)
 {
 	if (gmc_called_back(__func__))
@@ -123,17 +141,10 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 		return gmc_each_block(as, lo, hi, false, do_home, NULL);
 	if (behavior == MADV_PREFETCH)
 		return prefetch_to(as, lo, hi, dev);
-	for (unsigned i = 0; i < GM_ARRAY_LEN(advices); i++) {
-		const struct advice *a = &advices[i];
-		if (a->behavior != behavior)
-			continue;
-		if (a->inward) {
-			lo = gm_align_up(lo, GM_PAGE_BYTES);
-			hi = gm_align_down(hi, GM_PAGE_BYTES);
-		}
-		err = a->takes && as->store.alias ? gmi_activate() : 0;
-		return !err && lo < hi ? gmc_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
-	}
+	bool known;
+	err = advise_at_once(as, lo, hi, behavior, &known);
+	if (known)
+		return err;
 	err = gmc_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES),
 			   behavior, dev);
 	return err == -ENOENT ? -EINVAL : err;

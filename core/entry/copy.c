@@ -152,12 +152,10 @@ static bool leaves_space(const struct gm_as *as, const void *p, size_t bytes)
 	return as && (uintptr_t)p + bytes > as->base + as->bytes;
 }
 
-int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
+static int check_copy(int hnid, const struct gm_dev *dev, const void *dest, const void *src,
+		      size_t bytes)
 {
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	struct gm_as *das = gm_as_of(dest), *sas = gm_as_of(src);
-	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
+	const struct gm_as *das = gm_as_of(dest), *sas = gm_as_of(src);
 
 	if (hnid < -1 || bad_range(dest, bytes) || bad_range(src, bytes))
 		return -EINVAL;
@@ -165,7 +163,19 @@ int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
 		return -ENODEV;
 	if ((dev && !das) || leaves_space(das, dest, bytes) || leaves_space(sas, src, bytes))
 		return -EFAULT;
-	int err = dev ? gmi_activate() : 0;
+	return 0;
+}
+
+int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	struct gm_as *das = gm_as_of(dest), *sas = gm_as_of(src);
+	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
+	int err = check_copy(hnid, dev, dest, src, bytes);
+
+	if (!err && dev)
+		err = gmi_activate();
 	char *buf = err ? NULL : gmi_alloc(BOUNCE_BYTES);
 	if (!buf)
 		return err ? err : -ENOMEM;

@@ -1,6 +1,12 @@
 /*
  * fault.h - the CPU as one more MMU: what a SIGSEGV handler asks core. (A device's driver asks by
  * gm_dev_fault, gmem/gmem.h.)
+ *
+ * entry/: where others come in: a touch, a system call, a fork, a driver's report.
+ *    here     CPU and device faults, pins of system calls, fork, the public calls that move pages, chaos
+ *    come in  signal handlers, libc's fork hooks, drivers, programs
+ *    touch    everything below; nothing below knows of it (offer.h)
+ *    locks    takes the block's; a thread inside fork() has them all already (fork.h)
  */
 #ifndef GM_CORE_FAULT_H
 #define GM_CORE_FAULT_H

@@ -126,7 +126,8 @@ static void freeze_block(struct gm_block *b)
 static void go_home(struct gm_block *b)
 {
 	stacks_leave_store(b);
-	int err = gmc_block_privatise(b, gm_bm_andnot(in_use(b), gmc_pinned_by_threads(b->va)));
+	int err = gmc_block_privatise(
+		b, gm_bm_andnot(child_must_not_touch(b), gmc_pinned_by_threads(b->va)));
 	if (err)
 		fork_state.err = err;
 }
@@ -174,7 +175,7 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	fork_state.err = 0;
 	fork_state.frozen = any && !gmc_fork_wait_begin();
 	if (any)
-		each_block(fork_state.frozen ? freeze : go_home);
+		each_block(fork_state.frozen ? freeze_block : go_home);
 	GM_COUNT(forks, 1);
 }
 

@@ -205,6 +205,38 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 	return bd ? bd : pick_victim(w, false, may);
 }
 
+/* Of the victim's `may`, what the policy chooses. Block locked. */
+static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, struct gm_choice c)
+{
+	struct gm_dev *dev = w->dev;
+	struct gm_block *b = bd->block;
+	uint64_t before = gmi_phys_used_bytes(dev->phys);
+	struct gm_victims in = {.may = may,
+				.valid = bd->valid,
+				.part = gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed)),
+				.order = bd->order,
+				.percent = c.number,
+				.now = bd->now,
+				.used = bd->used};
+	gm_bm set = c.def->victims(&in);
+	int err = gmc_migrate_to_cpu(b, set, true);
+
+	if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == w->own)
+		err = -ENOSPC;
+	if (err && b != w->own) { /* others first, the next time */
+		gmi_lock(&dev->lock);
+		if (bd->on_lru)
+			lru_to_tail(dev, bd);
+		gmi_unlock(&dev->lock);
+	}
+	if (err)
+		return err;
+	gm_bm_add(&bd->evicted, set);
+	atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
+				  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);
+	return 0;
+}
+
 static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
 	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
@@ -221,34 +253,7 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	if (!bd)
 		return w.busy ? -EAGAIN : -ENOSPC;
 	struct gm_block *b = bd->block;
-	int err = -ENOSPC;
-	if (!gm_bm_empty(set)) {
-		uint64_t before = gmi_phys_used_bytes(dev->phys);
-		struct gm_victims in = {
-			.may = set,
-			.valid = bd->valid,
-			.part = gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed)),
-			.order = bd->order,
-			.percent = c.number,
-			.now = bd->now,
-			.used = bd->used};
-		set = c.def->victims(&in);
-		err = gmc_migrate_to_cpu(b, set, true);
-		if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == own)
-			err = -ENOSPC;
-		if (err && b != own) { /* others first, the next time */
-			gmi_lock(&dev->lock);
-			if (bd->on_lru)
-				lru_to_tail(dev, bd);
-			gmi_unlock(&dev->lock);
-		}
-		if (!err)
-			gm_bm_add(&bd->evicted, set);
-		if (!err)
-			atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
-						  gm_bm_count(set) * GM_PAGE_BYTES,
-						  memory_order_relaxed);
-	}
+	int err = gm_bm_empty(set) ? -ENOSPC : send_home(&w, bd, set, c);
 	if (b != own)
 		gmi_unlock(&b->lock);
 	return err;

@@ -9,6 +9,12 @@
  *
  * Who follows what: the device in the space (gm_ctx.choice), else the device (gm_dev.choice),
  * else gmi_opt.
+ *
+ * rules/: decisions. Which state follows, what comes along, who must go: looked up or computed.
+ *    here     the options, the state table, the tables of policies, prefetching, choosing victims
+ *    come in  page/ and above, under whatever locks they hold
+ *    touch    their arguments and gmi_opt; no block, no page, no kernel
+ *    locks    none; choices are atomic
  */
 #ifndef GM_CORE_POLICY_H
 #define GM_CORE_POLICY_H

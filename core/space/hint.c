@@ -268,12 +268,23 @@ static int change_all_attrs(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct
 	return err;
 }
 
+/* Region locked. */
+static int set_attr(struct gm_as *as, struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi, uint64_t attr)
+{
+	struct gm_rangemap *map = &as->attrs[ctx->dev->index];
+	struct gm_range_value v = {{attr}};
+
+	if (!gmi_rangemap_covers(&as->regions, lo, hi))
+		return -EFAULT;
+	int err = attr ? gmi_rangemap_assign(map, lo, hi, &v) : gmi_rangemap_clear(map, lo, hi);
+	return err ? err : change_all_attrs(as, lo, hi, ctx);
+}
+
 int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, uint64_t attr)
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
 	uintptr_t lo = (uintptr_t)addr, hi = lo + len;
-	struct gm_range_value v = {{attr}};
 	int err = 0;
 
 	if (!as || !dev || (lo | len) % GM_PAGE_BYTES || hi < lo)
@@ -284,13 +295,8 @@ int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, ui
 	struct gm_ctx *ctx = as->ctx[dev->index];
 	if (!ctx || ctx->dev != dev)
 		err = -EINVAL;
-	else if (len && !gmi_rangemap_covers(&as->regions, lo, hi))
-		err = -EFAULT;
 	else if (len)
-		err = attr ? gmi_rangemap_assign(&as->attrs[dev->index], lo, hi, &v)
-			   : gmi_rangemap_clear(&as->attrs[dev->index], lo, hi);
-	if (!err && len)
-		err = change_all_attrs(as, lo, hi, ctx);
+		err = set_attr(as, ctx, lo, hi, attr);
 	gmc_vm_leave(as, mask);
 	return err;
 }

@@ -383,6 +383,22 @@ static int map_outside(uintptr_t at, uintptr_t lo, uintptr_t hi, const struct gm
 	return gm_is_err(p) ? gm_err(p) : 0;
 }
 
+/* Its part inside, of which devices reserve the addresses. */
+static int map_window_part(struct gm_as *as, uintptr_t at, uintptr_t lo, uintptr_t hi,
+			   const struct gm_vm_memory *m)
+{
+	struct gm_vm_memory inner = *m;
+	int err = gmc_vm_peers_reserve(as, lo, hi, m->prot);
+
+	inner.off += m->flags & MAP_ANONYMOUS ? 0 : lo - at;
+	if (err)
+		return err;
+	err = gmc_vm_replace(as, lo, hi, &inner);
+	if (err)
+		gmc_vm_peers_forget(as, lo, hi);
+	return err;
+}
+
 void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,
 		       uint64_t off, uintptr_t site)
 {
@@ -402,16 +418,8 @@ void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int f
 		err = -EBUSY;
 	if (!err)
 		err = map_outside(at, at, begin, &m);
-	if (!err) {
-		struct gm_vm_memory inner = m;
-		inner.off += flags & MAP_ANONYMOUS ? 0 : begin - at;
-		err = gmc_vm_peers_reserve(as, begin, end, prot);
-		if (!err) {
-			err = gmc_vm_replace(as, begin, end, &inner);
-			if (err)
-				gmc_vm_peers_forget(as, begin, end);
-		}
-	}
+	if (!err)
+		err = map_window_part(as, at, begin, end, &m);
 	if (!err)
 		err = map_outside(at, end, hi, &m);
 	gmc_vm_leave(as, old);

@@ -7,6 +7,12 @@
  * the plain system call would have given. Never touches errno. Nothing here may be called from
  * our fault handlers (they use the blocks' prog bitmaps, not this map). `site`: the return
  * address of the program's call, or 0.
+ *
+ * space/: ranges of addresses, and everything that is said of them.
+ *    here     spaces and attachments, the region map, hints, mapping calls, buffer objects, sparse ranges
+ *    come in  the preload's hooks and public calls, with no lock
+ *    touch    region maps, VMAs of the window, blocks through page/; makes blocks (range.h)
+ *    locks    registry < region < block; never entered from a fault but to find or make a block
  */
 #ifndef GM_CORE_VM_H
 #define GM_CORE_VM_H
