@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define DS_MAGIC   0x56454447u
-#define DS_VERSION 7
+#define DS_VERSION 8
 #define DS_WINDOWS 16
 #define DS_CMDS	   4096 /* power of two */
 #define DS_SLOTS                                                                                   \
@@ -65,7 +65,7 @@ struct ds_map { /* one run of page-table entries */
  * arrives on the socket; windows that exist at start need no command. ACCESSED: ds_ctl.accessed
  * tells which pages of the range, 2 MiB at most, were touched since the last such command, or
  * since they were mapped (mapping counts as a touch; by reads, the kernel's fault-around makes
- * it 64 KiB at a time).
+ * it 64 KiB at a time). PING: nothing; that it is applied is a sign of life.
  */
 enum ds_cmd_kind {
 	DS_CMD_MAP,
@@ -74,6 +74,7 @@ enum ds_cmd_kind {
 	DS_CMD_WINDOW,
 	DS_CMD_UNWINDOW,
 	DS_CMD_ACCESSED,
+	DS_CMD_PING,
 	DS_CMD_KINDS
 };
 struct ds_cmd {

@@ -12,6 +12,7 @@
 #include "core/page/hint_mirror.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
+#include "core/page/thread.h"
 #include "core/page/rights.h"
 #include "core/rules/prefetch.h"
 #include "core/space/hint.h"
@@ -52,8 +53,11 @@ static int bring_home(struct gm_block *b, unsigned i, bool write)
 	gm_bm all = gm_bm_and(gm_bm_all(), b->managed);
 	gm_bm set = gmc_vmas_short(b->as) ? all
 					  : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
-	int err = gmc_migrate_to_cpu(b, set, write);
+	struct gm_thread *me = gmi_self();
 
+	me->can_retry = true;
+	int err = gmc_migrate_to_cpu(b, set, write);
+	me->can_retry = false;
 	if (err == -ENOMEM && !gm_bm_test(write ? &b->cpu_w : &b->cpu_r, i)) {
 		/* Out of VMAs in spite of the budget: one uniform block needs the fewest. */
 		err = gmc_migrate_to_cpu(b, all, true);
@@ -93,6 +97,8 @@ static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bo
 	int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
 	if (!err && away && gm_bm_test(&b->host, i))
 		gmc_thrash_moved(b, gm_bm_page(i), GM_THRASH_CPU);
+	if (err == -EAGAIN) /* a device is silent: the touch is tried again, after signals */
+		return GM_CPU_RESOLVED;
 	if (err)
 		gm_log(GM_LOG_ERROR, "cannot bring page %lx home: error %d", addr, -err);
 	return err ? GM_CPU_LOST : GM_CPU_RESOLVED;

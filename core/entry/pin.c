@@ -60,11 +60,15 @@ __attribute__((noinline, cold)) static void make_ready(struct gm_as *as, uintptr
 	/* Until every thread is ready, one may be in a call that writes to the same pages
 	 * without a pin. */
 	bool ready = !write || !gmi_activate();
-	gm_sigmask mask = gmi_block_signals();
-	if (write && ready)
-		adopt_for_call(as, lo, hi);
-	gmi_cpu_make_resident(lo, hi - lo, write);
-	gmi_restore_signals(mask);
+	int err;
+
+	do { /* -EAGAIN: a device is silent; signals come in between */
+		gm_sigmask mask = gmi_block_signals();
+		if (write && ready)
+			adopt_for_call(as, lo, hi);
+		err = gmi_cpu_make_resident(lo, hi - lo, write);
+		gmi_restore_signals(mask);
+	} while (err == -EAGAIN);
 }
 
 unsigned gmi_pin(const void *p, size_t len, bool write)

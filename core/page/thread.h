@@ -30,8 +30,10 @@ struct gm_thread {
 	uint32_t pinned_calls;
 	uint64_t h2d_bytes; /* that this thread has moved to devices */
 	uint64_t busy_ns;   /* since when its evictions find all blocks locked; 0: they do not */
-	bool internal;	    /* one of our own threads: no hooks, no dispatch */
-	void *preload;	    /* preload's part (altstack, ...) */
+	/* serves a CPU fault: what would wait long for a device may end with -EAGAIN */
+	bool can_retry;
+	bool internal; /* one of our own threads: no hooks, no dispatch */
+	void *preload; /* preload's part (altstack, ...) */
 	/* The driver's function that it is in, since when (0: none), for the watch (driver.h) */
 	_Atomic uint64_t driver_ns;
 	char *last_error; /* gm_last_error(); NULL: none yet */

@@ -187,7 +187,7 @@ static int parse_number(const struct option *o, const char *value, char *err, si
 	return 0;
 }
 
-static int parse_pid(const struct option *o, const char *value, char *err, size_t err_bytes)
+static int parse_count(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	uint64_t whole, part, scale;
 	const char *end = decimal(value, &whole, &part, &scale);
@@ -433,6 +433,11 @@ static const struct option options[] = {
 	 "of that "
 	 "on",
 	 parse_percent, AT(reclaim_percent)},
+	{"GMEM_WATCHDOG", "--watchdog", "SECONDS", "0", "a whole number, 0: never",
+	 "a device process that does not answer for so long (it is stopped, or broken) is ended "
+	 "and "
+	 "taken for lost",
+	 parse_count, AT(watchdog_s)},
 	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv, uffd",
 	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel "
 	 "permits it",
@@ -474,7 +479,7 @@ static const struct option options[] = {
 	{"GMEM_MAIN_PID", NULL, NULL, "0", "a process id",
 	 "set by run-with-gmem.sh: the process that always reports; others do when they used a "
 	 "device",
-	 parse_pid, AT(main_pid)},
+	 parse_count, AT(main_pid)},
 };
 
 _Static_assert(sizeof(enum gm_log_level) == sizeof(int), "words are stored as int");

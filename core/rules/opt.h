@@ -44,6 +44,7 @@ struct gm_options {
 	unsigned policy_number[GM_POLICY_KINDS]; /* what follows the name: tree:51, pin:500 */
 	/* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
 	unsigned reclaim_percent;
+	int watchdog_s; /* GMEM_WATCHDOG; 0: a silent device is waited for */
 	enum gm_fault_kind fault;
 	bool throttle;	       /* GMEM_THROTTLE=1 */
 	bool sample;	       /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */

@@ -53,6 +53,11 @@ int gmi_fd_raise(int fd)
 	return (int)to;
 }
 
+void gmc_fd_seal(int fd)
+{
+	gm_sys3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW);
+}
+
 void gmi_fd_close(int fd)
 {
 	if (fd < 0)

@@ -57,15 +57,18 @@ static int size_by_child(int fd, uint64_t bytes)
 
 int gmi_memfd(const char *name, uint64_t bytes)
 {
-	int fd = gm_inject(GM_INJ_MEMFD) ? -ENOMEM
-					 : (int)gm_sys2(SYS_memfd_create, name, MFD_CLOEXEC);
+	int fd = gm_inject(GM_INJ_MEMFD)
+			 ? -ENOMEM
+			 : (int)gm_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fd;
 	int err = size_within(fd, bytes);
 	if (err == -EFBIG)
 		err = size_by_child(fd, bytes);
-	if (!err)
+	if (!err) { /* devices have it, too: its size is what it is */
+		gmc_fd_seal(fd);
 		return gmi_fd_raise(fd);
+	}
 	gm_sys1(SYS_close, fd);
 	return err;
 }

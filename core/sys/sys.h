@@ -222,6 +222,8 @@ GM_EXPORT int gmi_vsnprintf(char *buf, size_t bytes, const char *fmt, va_list ap
  * -errno (a negative fd comes back as it is). The old one is closed in any case.
  */
 GM_EXPORT int gmi_fd_raise(int fd);
+/* A memfd made with MFD_ALLOW_SEALING keeps its size, whoever else has it. */
+void gmc_fd_seal(int fd);
 /* Is fd one of ours (raised)? Hooks of close/dup2/close_range leave those alone. */
 GM_EXPORT bool gmi_fd_is_ours(int fd);
 GM_EXPORT void gmi_fd_close(int fd); /* closes a raised fd */

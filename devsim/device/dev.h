@@ -61,6 +61,7 @@ void dev_touch_begin(bool sample);
 void dev_touch_end(struct ds_launch *l);
 
 /* ---- dev_fault.c ---- */
+void dev_confine(void); /* dev_confine.c: before any thread is started */
 void dev_fault_init(void);
 /* Asks the host's service thread for something else than an entry: claim a slot, fill it in,
  * ask, read it, release it. dev_fault_ask: 0 or the error that the host gave. Signal-safe. */

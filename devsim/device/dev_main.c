@@ -182,6 +182,7 @@ int main(int argc, char **argv)
 	if (!dev_mmu_init())
 		refuse();
 	dev_fault_init();
+	dev_confine();
 	start_thread(dev_mmu_thread, 0);
 	for (unsigned i = 0; i < ctl->workers; i++)
 		start_thread(dev_worker_thread, i);

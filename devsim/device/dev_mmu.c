@@ -266,6 +266,9 @@ static void apply_locked(void)
 			accessed(command(i)->map.va, command(i)->map.len);
 			i++;
 			break;
+		case DS_CMD_PING:
+			i++;
+			break;
 		case DS_CMD_WINDOW:
 			window_add((unsigned)command(i++)->map.va);
 			break;
@@ -327,7 +330,7 @@ void dev_mmu_take_reply(struct ds_fault *f)
 {
 	lock();
 	if (atomic_load(&f->state) == DS_REPLIED)
-		for (unsigned i = 0; i < atomic_load(&f->nmaps); i++)
+		for (unsigned i = 0; i < DS_FAULT_MAPS && i < atomic_load(&f->nmaps); i++)
 			map(&f->map[i], MAP_POPULATE);
 	atomic_store(&f->state, DS_FREE);
 	unlock();

@@ -7,6 +7,7 @@
  * answer a fault travel in the fault's slot instead: the faulting worker maps them itself.
  */
 #include "devsim/driver/sim_int.h"
+#include "core/page/thread.h"
 #include "core/sys/inject.h"
 #include <errno.h>
 
@@ -55,18 +56,18 @@ static void account_cpu(void *pmap, uint64_t bytes)
 
 static uint32_t ring_head(struct gm_sim *sim)
 {
-	return atomic_load_explicit(&sim->ctl->cmd_head, memory_order_relaxed);
+	return atomic_load_explicit(&sim->cmd_head, memory_order_relaxed);
 }
 
-static bool applied(struct gm_sim *sim, uint32_t pos)
+bool sim_applied(struct gm_sim *sim, uint32_t pos)
 {
-	return (int32_t)(atomic_load(&sim->ctl->cmd_tail) - pos) >= 0;
+	return (int32_t)(sim_cmd_tail(sim) - pos) >= 0;
 }
 
 /* Nothing to be told to a process that does not exist: it starts without entries. */
 static bool nothing_to_tell(struct gm_sim *sim)
 {
-	return !sim->alive && !sim->has_pending && applied(sim, ring_head(sim));
+	return !sim->alive && !sim->has_pending && sim_applied(sim, ring_head(sim));
 }
 
 uint32_t sim_publish(struct gm_sim *sim)
@@ -76,9 +77,9 @@ uint32_t sim_publish(struct gm_sim *sim)
 
 	if (!sim->has_pending)
 		return head;
-	gm_assert(head - atomic_load(&ctl->cmd_tail) < DS_CMDS);
 	ctl->cmd[head % DS_CMDS] = sim->pending;
 	sim->has_pending = false;
+	atomic_store(&sim->cmd_head, head + 1);
 	atomic_store(&ctl->cmd_head, head + 1);
 	return head + 1;
 }
@@ -103,25 +104,40 @@ static void ring_bell(struct gm_sim *sim)
 		gmi_futex_wake(&ctl->cmd_bell, 1);
 }
 
-/* Until the device has applied everything before pos; or has gone, and its entries with it. No
- * lock of ours held. */
-static void await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
+/*
+ * Until the device has applied everything before pos; or has gone, and its entries with it. No
+ * lock of ours held. -EAGAIN: it is silent, and the caller, a CPU fault, can try again: with its
+ * signals open in between.
+ */
+static int await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
 {
 	struct ds_ctl *ctl = sim->ctl;
+	uint64_t since_ns = 0;
+	int err = 0;
 
 	/* also tells workers that wait for a fault to lend a hand */
+	atomic_fetch_add(&sim->waiters, 1);
 	atomic_fetch_add(&ctl->cmd_waiting, 1);
 	ring_bell(sim);
-	for (int i = 0; i < SPIN_TURNS && !applied(sim, pos); i++)
+	for (int i = 0; i < SPIN_TURNS && !sim_applied(sim, pos); i++)
 		__builtin_ia32_pause();
-	while (!applied(sim, pos)) {
+	while (!err && !sim_applied(sim, pos)) {
 		uint32_t seen = atomic_load(&ctl->cmd_tail);
-		if ((int32_t)(seen - pos) < 0 &&
-		    gmi_futex_wait(&ctl->cmd_tail, seen, SIM_TICK_NS) == -ETIMEDOUT &&
-		    sim_lost(sim, generation))
+		if (sim_applied(sim, pos) ||
+		    gmi_futex_wait(&ctl->cmd_tail, seen, SIM_TICK_NS) != -ETIMEDOUT)
+			continue;
+		if (sim_lost(sim, generation))
 			break;
+		sim_ring_check(sim);
+		since_ns = since_ns ? since_ns : gmi_now_ns() - SIM_TICK_NS;
+		if (sim_silent(sim, since_ns) && gmi_self()->can_retry)
+			err = -EAGAIN;
 	}
 	atomic_fetch_sub(&ctl->cmd_waiting, 1);
+	atomic_fetch_sub(&sim->waiters, 1);
+	if (!err && gm_unlikely(atomic_load_explicit(&sim->silent_ns, memory_order_relaxed)))
+		sim_answers(sim);
+	return err;
 }
 
 #define FULL_MOST 1000 /* looks, each after half of the ring was read */
@@ -133,7 +149,7 @@ static bool make_room(struct gm_sim *sim, unsigned tries)
 	struct ds_ctl *ctl = sim->ctl;
 	uint32_t head = ring_head(sim), generation = sim->generation;
 
-	if (head - atomic_load(&ctl->cmd_tail) < DS_CMDS && !gm_inject(GM_INJ_RING))
+	if (head - sim_cmd_tail(sim) < DS_CMDS && !gm_inject(GM_INJ_RING))
 		return true;
 	if (!sim->alive) { /* only unmaps of nothing, and maps, which may be forgotten */
 		atomic_store(&ctl->cmd_tail, head);
@@ -167,16 +183,17 @@ static void push(struct gm_sim *sim, const struct ds_cmd *cmd)
 
 /* After the pushes: unlocks, and does what a running kernel requires. A fault's reply alone
  * wakes nobody. */
-static void settle(struct gm_sim *sim, bool wait)
+static int settle(struct gm_sim *sim, bool wait)
 {
 	bool running = sim->alive && sim->active && sim->has_pending;
 	uint32_t pos = running ? sim_publish(sim) : 0, generation = sim->generation;
 
 	gmi_unlock(&sim->cmd_lock);
 	if (running && wait)
-		await(sim, pos, generation);
-	else if (running)
+		return await(sim, pos, generation);
+	if (running)
 		ring_bell(sim);
+	return 0;
 }
 
 void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait)
@@ -188,6 +205,16 @@ void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait)
 	gmi_unlock(&sim->cmd_lock);
 	if (wait && alive)
 		await(sim, pos, generation);
+}
+
+uint32_t sim_ping(struct gm_sim *sim)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	sim_command(sim, &(struct ds_cmd){.kind = DS_CMD_PING}, false);
+	ring_bell(sim);
+	gmi_restore_signals(mask);
+	return ring_head(sim);
 }
 
 /* ---- struct gm_mmu ---- */
@@ -202,17 +229,19 @@ static struct ds_map map_of(const struct gm_op *op)
 }
 
 /* Adds an entry to the reply of the fault being served. False: no room, use the ring. */
-static bool add_to_reply(struct ds_fault *f, const struct gm_op *op)
+static bool add_to_reply(struct sim_reply *reply, const struct gm_op *op)
 {
-	uint32_t n = atomic_load_explicit(&f->nmaps, memory_order_relaxed), busy = DS_BUSY;
+	struct ds_fault *f = reply->fault;
+	uint32_t n = reply->nmaps, busy = DS_BUSY;
 	uint32_t state = atomic_load(&f->state);
 
 	if (state != DS_BUSY && state != DS_FILLED)
 		return true; /* cancelled meanwhile: the worker faults again */
 	if (n == DS_FAULT_MAPS)
 		return false;
+	gm_assert(n < DS_FAULT_MAPS);
 	f->map[n] = map_of(op);
-	atomic_store(&f->nmaps, n + 1);
+	atomic_store(&f->nmaps, reply->nmaps = n + 1);
 	atomic_compare_exchange_strong(&f->state, &busy, DS_FILLED);
 	return true;
 }
@@ -238,7 +267,7 @@ static const uint8_t command_of[] = {
 static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 {
 	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
-	struct ds_fault *fault = sim_current_fault(sim);
+	struct sim_reply *reply = sim_current_reply(sim);
 	bool wait = false;
 
 	sim_maybe_kill(sim);
@@ -250,14 +279,13 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 			copy(sim, &ops[i]);
 			continue;
 		}
-		if (kind == DS_CMD_MAP ? fault && add_to_reply(fault, &ops[i])
+		if (kind == DS_CMD_MAP ? reply && add_to_reply(reply, &ops[i])
 				       : nothing_to_tell(sim))
 			continue;
 		push(sim, &(struct ds_cmd){.kind = kind, .map = map_of(&ops[i])});
 		wait |= kind != DS_CMD_MAP;
 	}
-	settle(sim, wait);
-	return 0;
+	return settle(sim, wait);
 }
 
 static void *aperture(void *dev_data)

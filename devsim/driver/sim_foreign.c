@@ -12,12 +12,12 @@
 #define RUNS_AT_ONCE 256
 
 /* Which pages of the chunk are readable is found out by reading them. */
-static int read_chunk(struct ds_fault *f, unsigned char *to)
+static int read_chunk(struct ds_fault *f, uint64_t va, unsigned char *to)
 {
-	uint64_t chunk = gm_align_down(f->va, DS_FOREIGN_BYTES);
+	uint64_t chunk = gm_align_down(va, DS_FOREIGN_BYTES);
 	long self = gm_sys0(SYS_getpid);
+	uint32_t found = 0;
 
-	f->pages = 0;
 	for (unsigned i = 0; i < DS_FOREIGN_PAGES;) {
 		struct iovec local = {to + i * GM_PAGE_BYTES,
 				      (DS_FOREIGN_PAGES - i) * GM_PAGE_BYTES};
@@ -26,10 +26,11 @@ static int read_chunk(struct ds_fault *f, unsigned char *to)
 		if (n == -EPERM || n == -ENOSYS)
 			return (int)n;
 		unsigned pages = n > 0 ? (unsigned)n / GM_PAGE_BYTES : 0;
-		f->pages |= (uint32_t)(((1ull << pages) - 1) << i);
+		found |= (uint32_t)(((1ull << pages) - 1) << i);
 		i += pages + 1; /* the one that stopped it */
 	}
-	return f->pages & 1u << (f->va - chunk) / GM_PAGE_BYTES ? 0 : -EFAULT;
+	f->pages = found;
+	return found & 1u << (va - chunk) / GM_PAGE_BYTES ? 0 : -EFAULT;
 }
 
 /* The first n runs at `at`; what the kernel wrote is short where the program may not write:
@@ -60,17 +61,19 @@ static int write_some(const unsigned char *at, unsigned n, uint64_t *failed)
 
 int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed)
 {
-	for (uint32_t at = 0; at < bytes;) {
-		uint32_t first = at;
+	for (uint64_t at = 0; at < bytes;) {
+		uint64_t first = at;
 		unsigned n = 0;
 		while (n < RUNS_AT_ONCE && at < bytes) {
 			struct ds_foreign_run run;
+			if (bytes - at < sizeof run)
+				return -EFAULT;
 			gm_copy(&run, runs + at, sizeof run);
-			at += (uint32_t)sizeof run + run.bytes;
+			at += sizeof run + run.bytes;
 			n++;
 		}
 		if (at > bytes)
-			return -EFAULT; /* the device process talks nonsense */
+			return -EFAULT;
 		int err = write_some(runs + first, n, failed);
 		if (err)
 			return err;
@@ -78,10 +81,20 @@ int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *faile
 	return 0;
 }
 
-int sim_foreign(struct gm_sim *sim, struct ds_fault *f)
+int sim_foreign(struct gm_sim *sim, struct ds_fault *f, const struct sim_asked *asked)
 {
 	unsigned char *room = sim->ctl->foreign[f - sim->ctl->fault];
+	uint64_t failed = asked->va;
 
-	return f->kind == DS_F_FOREIGN_READ ? read_chunk(f, room)
-					    : sim_foreign_write(room, f->bytes, &f->va);
+	if (!atomic_load(&sim->regions)) /* no kernel but an OpenMP region may reach there */
+		return -EFAULT;
+	if (asked->kind == DS_F_FOREIGN_READ)
+		return read_chunk(f, asked->va, room);
+	if (!sim->message && !(sim->message = gmi_alloc(DS_FOREIGN_BYTES)))
+		return -ENOMEM;
+	/* Out of the device's reach before it is looked at: what was checked is what is done. */
+	gm_copy(sim->message, room, asked->bytes);
+	int err = sim_foreign_write(sim->message, asked->bytes, &failed);
+	f->va = failed;
+	return err;
 }

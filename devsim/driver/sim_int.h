@@ -9,6 +9,7 @@
  *	sim_process              the process: start, loss, restart
  *	sim_service              the thread that serves the device's faults
  *	sim_foreign              memory outside every window, to and from the device
+ *	sim_trust                what the device says, checked: one place for each message
  *	sim_launch               launches and modules
  *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
  *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
@@ -30,7 +31,8 @@
 #include "core/page/registry.h"
 
 /* whoever waits for the device looks so often whether it lives */
-#define SIM_TICK_NS ((int64_t)20000000)
+#define SIM_TICK_NS    ((int64_t)20000000)
+#define SIM_SILENCE_NS ((uint64_t)5000000000)
 
 struct sim_space {
 	struct gm_sim *sim;
@@ -63,11 +65,13 @@ struct gm_sim {
 	int pid;
 
 	struct gm_lock cmd_lock;
-	int sock;	     /* raised; its hang-up is the process's end */
-	bool alive;	     /* from before it is spawned until it is found dead */
-	uint32_t generation; /* counts processes */
-	unsigned active;     /* launches queued or running */
+	int sock;		     /* raised; its hang-up is the process's end */
+	bool alive;		     /* from before it is spawned until it is found dead */
+	uint32_t generation;	     /* counts processes */
+	_Atomic uint32_t distrusted; /* the last generation that was ended for what it did */
+	unsigned active;	     /* launches queued or running */
 	uint64_t next_seq;
+	_Atomic uint32_t cmd_head; /* ctl's is a copy: the device can write there */
 	/* the newest command is kept back: its neighbours may join it. Never while active */
 	bool has_pending;
 	struct ds_cmd pending;
@@ -84,11 +88,19 @@ struct gm_sim {
 	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
 	/* who fills or awaits a slot: a thread, or SIM_OWNER_* */
 	_Atomic int32_t owner[DS_LAUNCHES];
-	_Atomic uint32_t slot_freed; /* futex */
+	_Atomic uint32_t slot_freed;	    /* futex */
+	bool submitted[DS_LAUNCHES];	    /* queued or running: in `active`; cmd lock */
+	struct ds_launch told[DS_LAUNCHES]; /* what the device said of a launch, checked */
+	_Atomic uint32_t waiters;	    /* that ctl->cmd_waiting counts */
+	_Atomic uint64_t silent_ns;	    /* since when it is silent, if that was said; else 0 */
+	bool region[DS_LAUNCHES];	    /* counted in regions */
+	_Atomic uint32_t regions;	    /* launches that may reach memory outside the windows */
 	void *journal_at[DS_LAUNCHES];
 
 	struct gm_stream *streams; /* under the cmd lock */
 	bool foreign;		   /* gmi_sim_expect_foreign() */
+	unsigned char
+		*message; /* of DS_FOREIGN_BYTES, for the service thread; NULL: no region yet */
 
 	_Atomic uint32_t service; /* futex, enum sim_service_state */
 	struct sim_time time;
@@ -139,6 +151,10 @@ uint32_t sim_publish(struct gm_sim *sim);
 /* Queues a command; `wait`: the device has applied it on return, if it runs something. For
  * windows. */
 void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait);
+/* Asks for a sign of life; sim_applied() of the result: it came. */
+uint32_t sim_ping(struct gm_sim *sim);
+bool sim_applied(struct gm_sim *sim, uint32_t pos);
+
 /* ---- sim_time.c ---- */
 /* A far fault; a transfer over the link; the CPU's accesses over the bus (it waits for them at its next launch). They
  * really wait with GMEM_THROTTLE, the service thread in sim_pay(). */
@@ -158,19 +174,54 @@ void sim_time_stream(const struct gm_sim *sim, uint64_t *line);
 /* The service thread waits for what it owes, less the time since. */
 void sim_pay(uint64_t since_ns);
 
+/* What a faulting thread asks, copied out of its slot before anything is done about it. */
+struct sim_asked {
+	uint64_t va;
+	uint32_t kind, write, bytes, launch;
+};
+/* False: no device asks that. */
+bool sim_fault_asked(const struct ds_fault *f, struct sim_asked *asked);
+
 /* ---- sim_service.c ---- */
 int sim_service_start(struct gm_sim *sim);
 void sim_service_stop(struct gm_sim *sim);
-/* The slot whose fault the calling thread serves for this device, or NULL. */
-struct ds_fault *sim_current_fault(const struct gm_sim *sim);
+/* The fault that the calling thread serves for this device, and the entries it has put into its
+ * slot; NULL: none. */
+struct sim_reply {
+	struct ds_fault *fault;
+	uint32_t nmaps;
+	uint32_t launch; /* whose thread faulted, as in sim_asked */
+};
+struct sim_reply *sim_current_reply(const struct gm_sim *sim);
 bool sim_is_service_thread(void);
 
 /* ---- sim_foreign.c ---- */
 /* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */
-int sim_foreign(struct gm_sim *sim, struct ds_fault *f);
-/* Runs of bytes that the device wrote (struct ds_foreign_run), into the program. 0, or -EPERM:
- * it may not write at *failed. */
+int sim_foreign(struct gm_sim *sim, struct ds_fault *f, const struct sim_asked *asked);
+/* Runs of bytes that the device wrote (struct ds_foreign_run), into the program; `runs` is our
+ * own copy. 0; -EPERM: it may not write at *failed; -EFAULT: nonsense. */
 int sim_foreign_write(const unsigned char *runs, uint32_t bytes, uint64_t *failed);
+
+/* ---- sim_trust.c ---- */
+/* The device broke the protocol (`how`), or has been silent too long: said once, and the process
+ * ends; who waits for it finds it lost. */
+void sim_distrust(struct gm_sim *sim, const char *how);
+/* How many commands the device has applied; never more than there are. */
+uint32_t sim_cmd_tail(struct gm_sim *sim);
+/* For who has waited for a tick, cmd lock not held: is the ring as this process left it? Else the
+ * device's process ends. Wakes its threads whatever they say of their sleep. */
+void sim_ring_check(struct gm_sim *sim);
+/* A launch has ended: sim->told[slot] is what the device says of it. */
+void sim_launch_told(struct gm_sim *sim, unsigned slot);
+/* Can a launch that was submitted be in that state? */
+bool sim_launch_state_ok(uint32_t state);
+/*
+ * Somebody waits since `since_ns` for a command to be applied: at each SIM_TICK_NS. One message
+ * after SIM_SILENCE_NS; after GMEM_WATCHDOG seconds the process ends. True: it has been silent so
+ * long that who can do something else should.
+ */
+bool sim_silent(struct gm_sim *sim, uint64_t since_ns);
+void sim_answers(struct gm_sim *sim); /* it was not silent for good */
 
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */

@@ -24,6 +24,7 @@ struct request {
 	size_t args_bytes;
 	const char *label; /* NULL: the kernel's name */
 	bool sample;	   /* which pages it touches is to be found out */
+	bool region;	   /* it may reach memory outside the windows */
 };
 
 /* ---- slots ---- */
@@ -34,10 +35,14 @@ static void release(struct gm_sim *sim, unsigned slot)
 
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sim->cmd_lock);
-	if (atomic_load(&l->state) == DS_L_DONE)
+	if (sim->submitted[slot])
 		sim->active--;
-	atomic_store(&sim->owner[slot], SIM_OWNER_NONE);
+	sim->submitted[slot] = false;
+	if (sim->region[slot])
+		atomic_fetch_sub(&sim->regions, 1);
+	sim->region[slot] = false;
 	atomic_store(&l->state, DS_L_FREE);
+	atomic_store(&sim->owner[slot], SIM_OWNER_NONE);
 	gmi_unlock(&sim->cmd_lock);
 	gmi_restore_signals(mask);
 	atomic_fetch_add(&sim->slot_freed, 1);
@@ -66,11 +71,10 @@ static unsigned claim(struct gm_sim *sim)
 	for (;;) {
 		uint32_t seen = atomic_load(&sim->slot_freed);
 		for (unsigned i = 0; i < DS_LAUNCHES; i++) {
-			uint32_t expected = DS_L_FREE;
-			if (!atomic_compare_exchange_strong(&sim->ctl->launch[i].state, &expected,
-							    DS_L_FILLING))
+			int32_t none = SIM_OWNER_NONE;
+			if (!atomic_compare_exchange_strong(&sim->owner[i], &none, tid))
 				continue;
-			atomic_store(&sim->owner[i], tid);
+			atomic_store(&sim->ctl->launch[i].state, DS_L_FILLING);
 			return i;
 		}
 		gmi_futex_wait(&sim->slot_freed, seen, SIM_TICK_NS);
@@ -109,7 +113,7 @@ unsigned sim_launches_lost(struct gm_sim *sim)
 		struct ds_launch *l = &sim->ctl->launch[i];
 		uint32_t state = atomic_load(&l->state);
 		int32_t none = 0;
-		if (state != DS_L_QUEUED && state != DS_L_RUNNING)
+		if (!sim->submitted[i] || state == DS_L_DONE)
 			continue;
 		begun += state == DS_L_RUNNING;
 		/* What had not begun is simply tried again. */
@@ -136,6 +140,7 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 		l->after_cmd = sim_publish(sim);
 		l->seq = sim->next_seq++;
 		sim->active++;
+		sim->submitted[l - ctl->launch] = true;
 		atomic_store(&l->state, DS_L_QUEUED);
 	}
 	gmi_unlock(&sim->cmd_lock);
@@ -149,17 +154,40 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 	return true;
 }
 
-static void await(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
+/*
+ * A kernel may take its time: at intervals the device is asked for a sign of life. What no device
+ * does is told once; then the process is gone, and what it ran is done.
+ */
+static void await(struct gm_sim *sim, struct ds_launch *l, uint32_t nblocks, uint32_t generation)
 {
-	uint64_t end = gmi_now_ns() + SPIN_NS;
+	uint64_t end = gmi_now_ns() + SPIN_NS, asked_ns = 0;
+	uint32_t ping = 0;
 
 	while (atomic_load_explicit(&l->state, memory_order_acquire) != DS_L_DONE &&
 	       gmi_now_ns() < end)
 		__builtin_ia32_pause();
 	atomic_store(&l->waiting, 1);
-	for (uint32_t s = atomic_load(&l->state); s != DS_L_DONE; s = atomic_load(&l->state))
-		if (gmi_futex_wait(&l->state, s, SIM_TICK_NS) == -ETIMEDOUT)
-			sim_lost(sim, generation); /* then it is done */
+	for (uint32_t s = atomic_load(&l->state); s != DS_L_DONE; s = atomic_load(&l->state)) {
+		if (gmi_futex_wait(&l->state, s, SIM_TICK_NS) != -ETIMEDOUT)
+			continue;
+		if (sim_lost(sim, generation)) /* then it is done */
+			continue;
+		/* the service thread, should its flag that it sleeps be lost */
+		gmi_futex_wake(&sim->ctl->fault_bell, 1);
+		if (!sim_launch_state_ok(s) || *(volatile uint32_t *)&l->nblocks != nblocks) {
+			sim_distrust(sim, "has changed what it was to do");
+			continue;
+		}
+		if (s == DS_L_QUEUED)
+			sim_ring_check(sim);
+		if (asked_ns && !sim_applied(sim, ping)) {
+			sim_ring_check(sim);
+			sim_silent(sim, asked_ns);
+		} else if (gmi_now_ns() - end > SIM_SILENCE_NS) {
+			end = asked_ns = gmi_now_ns();
+			ping = sim_ping(sim);
+		}
+	}
 }
 
 /* Submits to a living process and waits. -EIO, -ENOENT and others of the start: it did not run. */
@@ -168,17 +196,25 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 	struct ds_launch *l = &sim->ctl->launch[slot];
 	uint32_t generation;
 
-	fill(l, r);
+	sim->told[slot] = (struct ds_launch){.flop_type = 'd', .sample = r->sample};
+	if (r->region && !sim->region[slot]) {
+		sim->region[slot] = true;
+		atomic_fetch_add(&sim->regions, 1);
+	}
 	for (int i = 0; i <= MAX_RESUBMITS; i++) {
 		int err = sim_process_start(sim, &generation);
 		if (err)
 			return err;
+		fill(l, r);
 		if (submit(sim, l, generation)) {
-			await(sim, l, generation);
-			err = atomic_load(&l->error);
-			return err ? err
-				   : sim_foreign_write(l->written, l->written_bytes,
-						       &l->fault_addr);
+			await(sim, l, r->nblocks, generation);
+			sim_launch_told(sim, slot);
+			struct ds_launch *told = &sim->told[slot];
+			err = atomic_load(&told->error);
+			return err || !r->region
+				       ? err
+				       : sim_foreign_write(told->written, told->written_bytes,
+							   &told->fault_addr);
 		}
 	}
 	return -EIO;
@@ -186,7 +222,7 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 
 static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
 {
-	const struct ds_launch *l = &sim->ctl->launch[slot];
+	const struct ds_launch *l = &sim->told[slot];
 	unsigned row = atomic_load(&sim->kernel_row[slot]);
 	enum gm_time_basis basis = GM_TIME_NOT_MODELLED;
 	uint64_t ns = err == -EIO ? 0 : sim_cost(sim, l, row, &basis);
@@ -268,7 +304,7 @@ static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
 		  const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
-	struct request r = {module, kernel, nblocks, args, args_bytes, NULL, false};
+	struct request r = {module, kernel, nblocks, args, args_bytes, NULL, false, false};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &slot);
 
@@ -279,14 +315,14 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 
 int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
 {
-	struct request r = {what->module,     what->kernel, 1,	  what->args,
-			    what->args_bytes, what->label,  false};
+	struct request r = {what->module,     what->kernel, 1,	   what->args,
+			    what->args_bytes, what->label,  false, true};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &slot);
 
 	what->reply = 0;
 	if (slot < DS_LAUNCHES) {
-		what->reply = sim->ctl->launch[slot].reply;
+		what->reply = sim->told[slot].reply;
 		release(sim, slot);
 	}
 	return err;
@@ -296,7 +332,7 @@ int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch
 
 static void journal_trim(struct gm_sim *sim, unsigned slot, uint64_t keep)
 {
-	uint64_t bytes = sim->ctl->launch[slot].journal_bytes;
+	uint64_t bytes = sim->told[slot].journal_bytes;
 
 	if (bytes > keep)
 		gm_sys4(SYS_fallocate, sim->journal_fd, 3 /* PUNCH_HOLE | KEEP_SIZE */,
@@ -307,7 +343,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      const void *args, size_t args_bytes, struct gm_launch_result *result,
 			      int *slot, const void **journal)
 {
-	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false};
+	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false, false};
 	unsigned s = DS_LAUNCHES;
 	int err = launch(sim, &r, result, &s);
 
@@ -315,9 +351,11 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 	*slot = -1;
 	if (s == DS_LAUNCHES)
 		return err;
-	struct ds_launch *l = &sim->ctl->launch[s];
+	struct ds_launch *l = &sim->told[s];
 	if (err && atomic_load(&l->journal_valid)) {
-		void *p = gm_sys_mmap(NULL, l->journal_bytes, PROT_READ, MAP_SHARED,
+		/* All of the slot's part: who restores reads what the call was to write, however much
+		 * the device says that it saved. */
+		void *p = gm_sys_mmap(NULL, DS_JOURNAL_SPAN, PROT_READ, MAP_SHARED | MAP_NORESERVE,
 				      sim->journal_fd, s * DS_JOURNAL_SPAN);
 		if (!gm_is_err(p)) {
 			*journal = p;
@@ -342,7 +380,7 @@ void gmi_sim_journal_done(struct gm_sim *sim, int slot)
 	if (!sim || slot < 0 || slot >= DS_LAUNCHES ||
 	    atomic_load(&sim->owner[slot]) != SIM_OWNER_JOURNAL)
 		return;
-	gm_sys_munmap(sim->journal_at[slot], sim->ctl->launch[slot].journal_bytes);
+	gm_sys_munmap(sim->journal_at[slot], DS_JOURNAL_SPAN);
 	sim->journal_at[slot] = NULL;
 	journal_trim(sim, (unsigned)slot, 0);
 	release(sim, (unsigned)slot);

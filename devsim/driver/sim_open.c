@@ -7,6 +7,7 @@
 #include "core/sys/at_fork.h"
 #include "core/page/driver.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 static struct gm_lock sims_lock;
@@ -26,6 +27,8 @@ static void release_memory(struct gm_sim *sim)
 	gmi_fd_close(sim->mem_fd);
 	gmi_fd_close(sim->journal_fd);
 	gmi_fd_close(sim->sock);
+	gmi_free(sim->message, DS_FOREIGN_BYTES);
+	sim->message = NULL;
 	sim->aperture = sim->aperture_room = NULL;
 	sim->ctl = NULL;
 	sim->ctl_fd = sim->mem_fd = sim->journal_fd = sim->sock = -1;
@@ -62,12 +65,6 @@ static int map_ctl(struct gm_sim *sim)
 	if (gm_is_err(ctl))
 		return gm_err(ctl);
 	sim->ctl = ctl;
-	ctl->magic = DS_MAGIC;
-	ctl->version = DS_VERSION;
-	ctl->mem_bytes = sim->model.mem_bytes;
-	ctl->workers = sim->model.workers;
-	gmi_snprintf(ctl->name, sizeof ctl->name, "%s", sim->model.name);
-	gm_copy(ctl->module, sim->modules, sizeof sim->modules);
 	return 0;
 }
 
@@ -194,6 +191,11 @@ static void forget_device(struct gm_sim *sim)
 	gm_zero(sim->space, sizeof sim->space);
 	gm_zero(sim->owner, sizeof sim->owner);
 	gm_zero(sim->journal_at, sizeof sim->journal_at);
+	gm_zero(sim->submitted, sizeof sim->submitted);
+	gm_zero(sim->region, sizeof sim->region);
+	atomic_store(&sim->regions, 0);
+	atomic_store(&sim->silent_ns, 0);
+	atomic_store(&sim->cmd_head, 0);
 	sim->process_lock = sim->cmd_lock = sim->spaces_lock = sim->accessed_lock =
 		(struct gm_lock){0};
 	sim->dev = NULL;

@@ -167,7 +167,7 @@ static unsigned forget_process(struct gm_sim *sim)
 
 	sim->alive = false;
 	sim->has_pending = false;
-	atomic_store(&ctl->cmd_tail, atomic_load(&ctl->cmd_head));
+	atomic_store(&ctl->cmd_tail, atomic_load(&sim->cmd_head));
 	gmi_futex_wake(&ctl->cmd_tail, INT32_MAX);
 	gmi_futex_wake(&ctl->ready, INT32_MAX);
 	return sim_launches_lost(sim);
@@ -201,19 +201,44 @@ bool sim_lost(struct gm_sim *sim, uint32_t generation)
 
 /* ---- start ---- */
 
+/*
+ * All that the process reads of the control page, anew: the one before may have written anything
+ * there. Spaces and cmd lock held. Launch slots that somebody fills are filled again before they
+ * are submitted to this process.
+ */
 static void reset_ctl(struct gm_sim *sim)
 {
 	struct ds_ctl *ctl = sim->ctl;
 
+	ctl->magic = DS_MAGIC;
+	ctl->version = DS_VERSION;
+	ctl->mem_bytes = sim->model.mem_bytes;
+	ctl->workers = sim->model.workers;
+	gmi_snprintf(ctl->name, sizeof ctl->name, "%s", sim->model.name);
+	gm_copy(ctl->module, sim->modules, sizeof sim->modules);
+	for (unsigned i = 0; i < DS_WINDOWS; i++) {
+		uint64_t bytes = 0;
+		struct gm_as *as = sim->space[i].as;
+		ctl->window[i].base = as ? gm_as_window(as, &bytes, NULL) : 0;
+		ctl->window[i].bytes = bytes;
+	}
+	for (unsigned i = 0; i < DS_LAUNCHES; i++)
+		atomic_store(&ctl->launch[i].state,
+			     atomic_load(&sim->owner[i]) ? DS_L_FILLING : DS_L_FREE);
 	for (unsigned i = 0; i < DS_SLOTS; i++) {
 		atomic_store(&ctl->fault[i].waiting, 0);
 		atomic_store(&ctl->fault[i].state, DS_FREE);
 	}
 	atomic_store(&ctl->posted, 0);
 	atomic_store(&ctl->mmu_sleeping, 0);
+	/* the service thread may sleep: whoever rings wakes it */
+	atomic_store(&ctl->host_sleeping, 1);
+	atomic_store(&ctl->cmd_waiting, atomic_load(&sim->waiters));
 	atomic_store(&ctl->worker_awake, 0);
 	atomic_store(&ctl->workers_asleep, 0);
 	atomic_store(&ctl->ready, DS_STARTING);
+	atomic_store(&ctl->cmd_head, atomic_load(&sim->cmd_head));
+	atomic_store(&ctl->cmd_tail, atomic_load(&sim->cmd_head));
 	ctl->keep_away = sim->foreign;
 	ctl->host_pid = (int32_t)gm_sys0(SYS_getpid);
 	gmi_snprintf(ctl->blas, sizeof ctl->blas, "%s", blas_path);

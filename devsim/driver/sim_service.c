@@ -14,12 +14,12 @@
 
 static __thread struct {
 	struct gm_sim *sim;
-	struct ds_fault *fault;
+	struct sim_reply reply;
 } current;
 
-struct ds_fault *sim_current_fault(const struct gm_sim *sim)
+struct sim_reply *sim_current_reply(const struct gm_sim *sim)
 {
-	return current.sim == sim ? current.fault : NULL;
+	return current.sim == sim && current.reply.fault ? &current.reply : NULL;
 }
 
 bool sim_is_service_thread(void)
@@ -51,7 +51,7 @@ static void reply(struct ds_fault *f)
 
 /* gm_dev_fault, counted for the kernel whose thread asked. Only this thread serves the device's
  * faults. */
-static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct ds_fault *f)
+static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct sim_asked *f)
 {
 	const _Atomic uint64_t *faults = &gmi_stats->dev[sim->dev->index].faults;
 	uint64_t before = atomic_load_explicit(faults, memory_order_relaxed),
@@ -77,18 +77,23 @@ static bool serve(struct gm_sim *sim, struct ds_fault *f)
 	uint64_t start = gmi_now_ns();
 	sim_maybe_kill(sim);
 	atomic_store(&f->nmaps, 0);
-	if (f->kind != DS_F_PAGE) {
-		f->error = sim_foreign(sim, f);
+	struct sim_asked asked;
+	if (!sim_fault_asked(f, &asked)) {
+		sim_distrust(sim, "asks for what there is not");
+		return true;
+	}
+	if (asked.kind != DS_F_PAGE) {
+		f->error = sim_foreign(sim, f, &asked);
 		turn(f, DS_BUSY, f->error ? DS_FAILED : DS_REPLIED);
 		if (atomic_load(&f->waiting))
 			gmi_futex_wake(&f->state, 1);
 		return true;
 	}
 	gmi_lock(&sim->spaces_lock);
-	struct gm_as *as = space_of(sim, f->va);
-	current.fault = f;
-	int err = as ? serve_page(sim, as, f) : -EFAULT;
-	current.fault = NULL;
+	struct gm_as *as = space_of(sim, asked.va);
+	current.reply = (struct sim_reply){.fault = f, .launch = asked.launch};
+	int err = as ? serve_page(sim, as, &asked) : -EFAULT;
+	current.reply.fault = NULL;
 	gmi_unlock(&sim->spaces_lock);
 	if (err == -EAGAIN && turn(f, DS_BUSY, DS_POSTED))
 		return false;

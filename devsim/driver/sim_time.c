@@ -45,10 +45,10 @@ static void leave(struct gm_sim *sim, uint64_t line, gm_sigmask mask)
 static uint64_t *line_of(struct gm_sim *sim)
 {
 	struct sim_time *t = &sim->time;
-	const struct ds_fault *f = sim_current_fault(sim);
+	const struct sim_reply *served = sim_current_reply(sim);
 
-	if (f && f->launch < DS_LAUNCHES)
-		return &t->launch[f->launch];
+	if (served && served->launch < DS_LAUNCHES)
+		return &t->launch[served->launch];
 	if (stream.sim == sim)
 		return stream.line;
 	if (!gmi_in_background())

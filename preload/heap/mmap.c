@@ -143,7 +143,8 @@ long gmp_mlock(long nr, const void *addr, size_t len, long flags)
 	if (atomic_load_explicit(&gmi_active, memory_order_acquire)) {
 		gm_sigmask old = gmi_block_signals();
 		/* what cannot come makes the call fail */
-		gmi_cpu_make_resident((uintptr_t)addr, len, false);
+		while (gmi_cpu_make_resident((uintptr_t)addr, len, false) == -EAGAIN)
+			;
 		gmi_restore_signals(old);
 	}
 	long r = gm_sys3(nr, addr, len, flags);

@@ -1,5 +1,5 @@
-# The kernel module of the device tests.
-$(BUILD)/test/device/kernels.so: test/device/kernels.c
+# The kernel modules of the device tests.
+$(BUILD)/test/device/%.so: test/device/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -shared -o $@ $<
-$(DEVICE_TESTS): $(BUILD)/test/device/kernels.so
+$(DEVICE_TESTS): $(BUILD)/test/device/kernels.so $(BUILD)/test/device/bad_kernels.so
