@@ -168,12 +168,12 @@ demo: all | deps-run
 
 include omp/omp.mk
 include bench/bench.mk examples/examples.mk
-include reproduce/reproduce.mk
+include reproduce/reproduce.mk debate/debate.mk
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
 # (clang-format takes OpenMP's clauses apart)
-SOURCES = $(shell find core devsim preload omp include tools bench reproduce examples test \( -name '*.[ch]' -o -name '*.cc' \) -not -path 'test/e2e/omp/*')
-SCRIPTS = $(wildcard scripts/*.sh bench/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
+SOURCES = $(shell find core devsim preload omp include tools bench debate reproduce examples test \( -name '*.[ch]' -o -name '*.cc' \) -not -path 'test/e2e/omp/*')
+SCRIPTS = $(wildcard scripts/*.sh bench/*.sh debate/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
@@ -193,7 +193,7 @@ check-rooms: all
 	@scripts/check-rooms $(BUILD)
 check-relocations: all
 	@scripts/check-relocations.sh $(BUILD)/*.so $(BUILD)/omp/*.so*
-compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs $(REPRODUCE_DIR)/reproduce
+compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs debate-programs $(REPRODUCE_DIR)/reproduce
 .PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------

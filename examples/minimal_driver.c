@@ -21,11 +21,10 @@ struct minimal {
 /* The processor waits. */
 static int on_fault(void *driver, uint64_t va, int write)
 {
-	struct minimal *m = driver;
-	int err;
+	const struct minimal *m = driver;
+	int err, hint = write ? GM_HINT_WRITE : GM_HINT_READ;
 
-	while ((err = gm_dev_fault(m->as, va, m->dev, write ? GM_HINT_WRITE : GM_HINT_READ)) ==
-	       -EAGAIN)
+	while ((err = gm_dev_fault(m->as, va, m->dev, hint)) == -EAGAIN)
 		sched_yield(); /* whoever has the page now gets on */
 	return err;
 }
@@ -62,14 +61,13 @@ int minimal_probe(struct gm_as *as, size_t dram_bytes, struct minimal **out)
 	return err;
 }
 
-int minimal_saxpy(struct minimal *m, size_t n, float a, const float *x, float *y,
-		  uint64_t *fault_addr)
+int minimal_saxpy(struct minimal *m, size_t n, float a, const float *x, float *y, uint64_t *where)
 {
 	struct hw_job job = {.a = a, .x = x, .y = y, .n = n};
 	int err = hw_run(&m->hw, &job);
 
-	if (fault_addr)
-		*fault_addr = job.fault_addr;
+	if (where)
+		*where = job.fault_addr;
 	return err;
 }
 
