@@ -205,6 +205,7 @@ docs: $(DOCS:%=$(BUILD)/%) $(BUILD)/docs/man3.made
 check-docs: $(DOCS:%=$(BUILD)/%) $(BUILD)/docs/man3.made
 	@for d in $(DOCS) docs/man3; do diff -rq $(BUILD)/$$d $$d || { echo "$$d is stale: run make docs" >&2; exit 1; }; done
 	@awk 'length > 100 { print FILENAME ":" FNR ": longer than 100"; bad = 1 } END { exit bad }' README.md
+	@scripts/check-ways
 $(BUILD)/docs/options.md: docs/options.head.md $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	{ cat $<; $(BUILD)/gmem-report --options-markdown; \
