@@ -6,7 +6,7 @@
 . "$(dirname "$0")/common.sh"
 build_activate_now "$work/activate_now.so" || exit 1
 
-$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -o syscall_rows \
+$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I"$top" -o syscall_rows \
 	"$top"/test/e2e/rows/*.c -lpthread -ldl || exit 1
 (cd "$top" && $cc -std=gnu11 -D_GNU_SOURCE -Iinclude -I. -o "$work/table" test/e2e/rows_table.c \
 	preload/syscalls/syscall_table.c preload/syscalls/syscall_commands.c -L"$build" -lgmem -Wl,-rpath,"$build") || exit 1

@@ -235,7 +235,7 @@ Test(opt, help_has_every_option_and_flags_lead_to_variables)
 	cr_assert_eq(lines, 2 + 20);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 19);
+	cr_assert_eq(lines, 3 * 20);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }
