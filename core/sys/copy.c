@@ -29,7 +29,7 @@ void gmc_copy_pages(void *dst, const void *src, size_t bytes)
 {
 	unsigned i = 0;
 
-	while (bytes < classes[i].bytes && i < GM_ARRAY_LEN(classes) - 1)
+	while (i < GM_ARRAY_LEN(classes) - 1 && bytes < classes[i].bytes)
 		i++;
 	copiers[atomic_load_explicit(&classes[i].copier, memory_order_relaxed)].copy(dst, src,
 										     bytes);
