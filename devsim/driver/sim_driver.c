@@ -109,7 +109,7 @@ static void ring_bell(struct gm_sim *sim)
  * lock of ours held. -EAGAIN: it is silent, and the caller, a CPU fault, can try again: with its
  * signals open in between.
  */
-static int await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
+static int await(struct gm_sim *sim, uint32_t pos, uint32_t generation, bool can_retry)
 {
 	struct ds_ctl *ctl = sim->ctl;
 	uint64_t since_ns = 0;
@@ -130,7 +130,7 @@ static int await(struct gm_sim *sim, uint32_t pos, uint32_t generation)
 			break;
 		sim_ring_check(sim);
 		since_ns = since_ns ? since_ns : gmi_now_ns() - SIM_TICK_NS;
-		if (sim_silent(sim, since_ns) && gmi_self()->can_retry)
+		if (sim_silent(sim, since_ns) && can_retry)
 			err = -EAGAIN;
 	}
 	atomic_fetch_sub(&ctl->cmd_waiting, 1);
@@ -157,7 +157,7 @@ static bool make_room(struct gm_sim *sim, unsigned tries)
 		return true;
 	}
 	gmi_unlock(&sim->cmd_lock);
-	await(sim, head - DS_CMDS / 2, generation);
+	await(sim, head - DS_CMDS / 2, generation, false);
 	if (tries == FULL_MOST) { /* it reads, and there is no room: it is of no use */
 		gm_log(GM_LOG_ERROR, "device %u (%s): its command ring stays full", sim->number,
 		       sim->model.name);
@@ -190,7 +190,7 @@ static int settle(struct gm_sim *sim, bool wait)
 
 	gmi_unlock(&sim->cmd_lock);
 	if (running && wait)
-		return await(sim, pos, generation);
+		return await(sim, pos, generation, gmi_self()->can_retry);
 	if (running)
 		ring_bell(sim);
 	return 0;
@@ -204,7 +204,7 @@ void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait)
 	bool alive = sim->alive;
 	gmi_unlock(&sim->cmd_lock);
 	if (wait && alive)
-		await(sim, pos, generation);
+		await(sim, pos, generation, false);
 }
 
 uint32_t sim_ping(struct gm_sim *sim)

@@ -178,10 +178,10 @@ static void await(struct gm_sim *sim, struct ds_launch *l, uint32_t nblocks, uin
 			sim_distrust(sim, "has changed what it was to do");
 			continue;
 		}
-		if (s == DS_L_QUEUED)
+		bool unanswered = asked_ns && !sim_applied(sim, ping);
+		if (s == DS_L_QUEUED || unanswered)
 			sim_ring_check(sim);
-		if (asked_ns && !sim_applied(sim, ping)) {
-			sim_ring_check(sim);
+		if (unanswered) {
 			sim_silent(sim, asked_ns);
 		} else if (gmi_now_ns() - end > SIM_SILENCE_NS) {
 			end = asked_ns = gmi_now_ns();
