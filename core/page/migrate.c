@@ -73,7 +73,7 @@ int gmc_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
 
 /*
  * Pages of `copy` still in private anonymous memory that were never touched: zeros, nothing to
- * copy.
+ * copy. True for as long as nobody can write there: the CPU has lost that right before.
  */
 static gm_bm never_touched(struct gm_block *b, gm_bm copy)
 {
@@ -199,14 +199,18 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	struct gm_block_dev *bd = b->dev[d];
 	struct gm_ops o = {.ctx = ctx};
 	gm_bm gets = gm_bm_or(p->copy, p->zero), down = gm_bm_or(p->revoke, p->protect), left;
-	gm_bm zero = never_touched(b, p->copy), moved = gm_bm_andnot(p->copy, zero);
+	bool at_va = ctx->dev->aperture;
 	gm_bm w = gm_bm_andnot(b->prog_w, p->next[GM_DUP]);
+	/* What quiet_all() takes into the store is seen there afterwards: by what the store lacks. */
+	gm_bm zero = at_va ? gm_bm_zero() : never_touched(b, p->copy);
 
+	int err = quiet_all(b, ctx, p, at_va);
+	zero = at_va ? never_touched(b, p->copy) : gmc_store_holes(b, zero);
+	gm_bm moved = gm_bm_andnot(p->copy, zero);
 	gm_bm_add(&zero, p->zero);
-	int err = quiet_all(b, ctx, p, ctx->dev->aperture);
 	if (!err)
 		err = copy_in(b, ctx, moved, zero, &o);
-	if (!err && !ctx->dev->aperture)
+	if (!err && !at_va)
 		err = gmc_dev_map_after(b, ctx, p->map, w, false, &o);
 	if (err) {
 		gmc_cpu_give_back(b, down);
@@ -226,7 +230,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	/* else all that it has is mapped over the bus: nothing to evict there */
 	if (!gm_bm_empty(bd->valid))
 		gmc_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));
-	return ctx->dev->aperture ? gmc_dev_map(b, ctx, p->map, w, false) : 0;
+	return at_va ? gmc_dev_map(b, ctx, p->map, w, false) : 0;
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 int gmc_store_open(struct gm_as *as)
 {
@@ -174,6 +175,32 @@ gm_bm gmc_touched(struct gm_block *b, unsigned first, unsigned end)
 				touched.w[(i + k) >> 6] |= 1ull << ((i + k) & 63);
 	}
 	return touched;
+}
+
+gm_bm gmc_store_holes(const struct gm_block *b, gm_bm set)
+{
+	int fd = b->as->store.fd;
+	uint64_t start = b->va - b->as->base;
+	gm_bm holes = gm_bm_zero();
+
+	gm_bm_for_each_run (&set, first, end) {
+		for (unsigned i = first; i < end;) {
+			long data = gm_sys3(SYS_lseek, fd, start + i * GM_PAGE_BYTES, SEEK_DATA);
+			if (data < 0 && data != -ENXIO)
+				return gm_bm_zero();
+			uint64_t at = data < 0 ? end : (data - start) / GM_PAGE_BYTES;
+			unsigned next = (unsigned)gm_min(at, (uint64_t)end);
+			gm_bm_add(&holes, gm_bm_range(i, next));
+			if (next == end)
+				break;
+			long hole = gm_sys3(SYS_lseek, fd, data, SEEK_HOLE);
+			if (hole < 0)
+				return gm_bm_zero();
+			at = (hole - start) / GM_PAGE_BYTES;
+			i = (unsigned)gm_min(at, (uint64_t)end);
+		}
+	}
+	return holes;
 }
 
 /* What the block retains changed: keep the space's sum true. */

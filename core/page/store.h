@@ -31,6 +31,9 @@ int gmc_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool c
 /* Which pages of an unadopted run the program ever touched (present or swapped). All of them
  * when that cannot be known. */
 gm_bm gmc_touched(struct gm_block *b, unsigned first, unsigned end);
+/* Pages of `set` for which the store holds nothing: zeros that nobody has written. None when that
+ * cannot be known. */
+gm_bm gmc_store_holes(const struct gm_block *b, gm_bm set);
 /* b's pages moved: stale host copies are retained, the oldest of the space punched beyond
  * GMEM_RETAIN. */
 void gmc_retain(struct gm_block *b);
