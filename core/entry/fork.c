@@ -20,6 +20,7 @@
 #include "core/page/adopt.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/frame.h"
+#include "core/page/driver.h"
 #include "core/page/held.h"
 #include "core/page/holders.h"
 #include "core/page/mapping.h"
@@ -326,6 +327,7 @@ void gmi_fork_child(void)
 		forget_space(as);
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		gmc_devs[d] = NULL;
+	gmc_driver_forked();
 	gmc_at_fork_run();
 	unlock_all();
 	gmc_fork_wait_child();

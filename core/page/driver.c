@@ -232,14 +232,19 @@ bool gmi_leave_driver(const void *info, void *context)
 	return true;
 }
 
-static bool may_hang(void)
+/* Attachments of devices whose drivers may hang. The watch reads it without the registry lock, which
+ * the thread that hangs may hold. */
+static _Atomic uint32_t watched_attachments;
+
+void gmc_driver_attached(const struct gm_dev *dev, bool attached)
 {
-	for (int d = 0; d < GM_MAX_DEV; d++) {
-		const struct gm_dev *dev = __atomic_load_n(&gmc_devs[d], __ATOMIC_ACQUIRE);
-		if (dev && !dev->patient)
-			return true;
-	}
-	return false;
+	if (!dev->patient)
+		atomic_fetch_add(&watched_attachments, attached ? 1u : -1u);
+}
+
+void gmc_driver_forked(void)
+{
+	atomic_store(&watched_attachments, 0);
 }
 
 bool gmc_driver_watch(void)
@@ -255,5 +260,5 @@ bool gmc_driver_watch(void)
 		info.si_value.sival_ptr = (void *)&watch_mark;
 		gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), tid, SIGSEGV, &info);
 	}
-	return may_hang();
+	return atomic_load(&watched_attachments) != 0;
 }

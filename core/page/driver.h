@@ -54,6 +54,9 @@ int gmc_called_back(const char *name);
 /* Callbacks that have run for too long are ended, by a signal to their thread. True: a device is
  * attached whose driver may hang. For the background thread. */
 bool gmc_driver_watch(void);
+/* A space has got the device, or loses it. In a fork child there is none. */
+void gmc_driver_attached(const struct gm_dev *dev, bool attached);
+void gmc_driver_forked(void);
 extern int64_t gmc_driver_limit_ns; /* how long that is; tests shorten it */
 /*
  * The first thing that a SIGSEGV handler asks, with its siginfo_t and ucontext_t. True: the thread

@@ -116,6 +116,8 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 			 as->bytes >> 30, -err);
 	if (!err)
 		err = ctx_attach(as, dev, mode);
+	if (!err)
+		gmc_driver_attached(dev, true);
 	if (!err && out)
 		*out = as->ctx[dev->index];
 	gmc_registry_leave(mask);
@@ -142,6 +144,7 @@ static void ctx_leave(struct gm_as *as, struct gm_ctx *ctx)
 	gmi_unlock(&as->region_lock);
 	gmc_driver(dev, GM_CB_PMAP_DESTROY, (uintptr_t)ctx->pmap);
 	dev->attached--;
+	gmc_driver_attached(dev, false);
 }
 
 int gm_as_detach(struct gm_as *as, struct gm_dev *dev)

@@ -307,6 +307,8 @@ Test(protocol, after_an_unmap_the_page_faults)
 
 Test(protocol, queued_commands_are_applied_before_the_kernel_and_in_order)
 {
+	while (!atomic_load(&host.ctl->mmu_sleeping)) /* it looks once as it starts */
+		usleep(100);
 	queue(DS_CMD_MAP, WINDOW, 8 * PAGE, 0);
 	queue(DS_CMD_UNMAP, WINDOW + PAGE, PAGE, 0);
 	queue(DS_CMD_UNMAP, WINDOW + 3 * PAGE, PAGE, 0);
