@@ -63,6 +63,13 @@ GM_EXPORT int gmi_vm_stay(struct gm_as *as, void *addr, size_t len);
  * up at once.
  */
 GM_EXPORT int gmi_vm_discard(struct gm_as *as, void *addr, size_t len);
+/*
+ * [addr, addr+len), whole writable pages, reads as zeros: by stores where the CPU has the pages,
+ * else by discarding. Beyond GM_ZERO_STORE_MAX all is discarded. No locks held, no signals
+ * blocked: stores fault like the program's own. 0 or -errno: part of it may be zero.
+ */
+#define GM_ZERO_STORE_MAX (32ul << 20) /* glibc's limit for taking memory from the heap */
+GM_EXPORT int gmi_vm_zero(struct gm_as *as, void *addr, size_t len);
 /* The bytes of [addr, addr+len) are of no use any more (a freed heap block): whole pages that a
  * device has come back as zeros, without a copy. All others keep their contents. */
 GM_EXPORT void gmi_vm_forget(struct gm_as *as, void *addr, size_t len);

@@ -188,6 +188,47 @@ int gmi_vm_discard(struct gm_as *as, void *addr, size_t len)
 	return err;
 }
 
+/* The piece's pages that are discarded; *here: those that the CPU may write where they are. */
+static int zero_block(struct gm_as *as, const struct gm_vm_piece *p, gm_bm *here)
+{
+	gm_sigmask old = gmc_vm_enter(as);
+
+	gmi_lock(&p->b->lock);
+	*here = gm_bm_and(p->set, gm_bm_and(p->b->cpu_w, p->b->host));
+	struct gm_vm_piece rest = *p;
+	rest.set = gm_bm_andnot(p->set, *here);
+	int err = gm_bm_empty(rest.set) ? 0 : advise_block(&rest, MADV_DONTNEED, DISCARD);
+	gmi_unlock(&p->b->lock);
+	gmc_vm_leave(as, old);
+	return err;
+}
+
+int gmi_vm_zero(struct gm_as *as, void *addr, size_t len)
+{
+	uintptr_t lo = (uintptr_t)addr;
+	struct gm_vm_piece p;
+
+	/*
+	 * Stores are cheaper than fresh pages: the kernel clears those as well, and takes a fault
+	 * for each. What is asked for in a very large piece is often not touched as a whole.
+	 */
+	if (len > GM_ZERO_STORE_MAX)
+		return gmi_vm_discard(as, addr, len);
+	gm_vm_for_each_piece (as, lo, lo + len, &p) {
+		gm_bm here;
+		int err = p.b ? zero_block(as, &p, &here) : 0;
+		if (err)
+			return err;
+		/* No lock is held: a device that takes pages meanwhile gives them back by faults. */
+		if (!p.b)
+			gm_zero((void *)p.lo, p.hi - p.lo);
+		else
+			gm_bm_for_each_run (&here, first, end)
+				gm_zero((void *)gm_va_of(p.b, first), gm_bytes_of(end - first));
+	}
+	return 0;
+}
+
 /* A look without locks, for the common case that no device has any of it. A device that takes
  * pages at this very moment uses memory that is being freed: then they stay there, which is
  * slower, not wrong. */

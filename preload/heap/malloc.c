@@ -108,7 +108,7 @@ WRAP(void, ehooks_default_zero_impl, void *addr, size_t bytes)
 {
 	if (!gmi_vm_contains(addr))
 		__real_je_ehooks_default_zero_impl(addr, bytes);
-	else if (gmi_vm_discard(space, addr, bytes))
+	else if (gmi_vm_zero(space, addr, bytes))
 		memset(addr, 0, bytes); /* locked pages (mlockall) cannot be discarded */
 }
 

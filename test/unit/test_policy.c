@@ -1,5 +1,6 @@
 /* Policies by name: who follows which, and what each one moves. */
 #include "fake_dev.h"
+#include <sys/resource.h>
 #include "core/care/counter.h"
 #include "core/page/thread.h"
 #include "core/rules/victims.h"
@@ -552,5 +553,31 @@ Test(policy, copy_placement_brings_everything_home_after_a_launch)
 	cr_expect_eq(where(p + MIB), GM_HOST);
 	cr_expect_eq(gmi_stats->d2h_bytes, 65536, "only what was written is copied back");
 	cr_expect_eq(p[MIB], 5);
+	close_all();
+}
+
+Test(policy, zeroing_stores_where_the_pages_are_and_discards_what_a_device_has)
+{
+	struct rusage before, after;
+
+	open_all(8 * MIB, 65536);
+	unsigned char *p = map(8 * MIB), c;
+	memset(p, 4, 8 * MIB);
+	cr_assert_eq(fake_write(&dev, p, 5), 0);	   /* the device has it alone */
+	cr_assert_eq(fake_write(&dev, p + 2 * MIB, 5), 0); /* back, in the store */
+	cr_assert_eq(p[2 * MIB], 5);
+	cr_assert_eq(fake_read(&dev, p + 2 * MIB + 65536, &c), 0); /* both have a copy */
+	uint64_t home = gmi_stats->d2h_bytes;
+	cr_assert_eq(getrusage(RUSAGE_SELF, &before), 0);
+	cr_assert_eq(gmi_vm_zero(as, p, 8 * MIB), 0);
+	for (size_t i = 0; i < 8 * MIB; i++)
+		cr_assert_eq(p[i], 0, "at %zu", i);
+	memset(p, 6, 8 * MIB);
+	cr_assert_eq(getrusage(RUSAGE_SELF, &after), 0);
+	cr_expect_eq(gmi_stats->d2h_bytes, home, "nothing was fetched to be overwritten");
+	cr_expect_eq(where(p), GM_HOST);
+	cr_expect_lt(after.ru_minflt - before.ru_minflt, 256, "2048 pages were not made anew");
+	cr_assert_eq(gmi_vm_zero(as, p + PAGE, PAGE), 0);
+	cr_expect(p[PAGE - 1] == 6 && p[PAGE] == 0 && p[2 * PAGE - 1] == 0 && p[2 * PAGE] == 6);
 	close_all();
 }
