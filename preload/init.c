@@ -2,14 +2,16 @@
  * init.c - before main: options, bypass, then the parts in the order they need each other. After
  * main: the report.
  *
- * Everything here runs once, on the first thread. A bypassed process keeps gmp_on clear; every
- * hook then calls libc.
+ * Everything here runs once, on the first thread, or on the one that moves a page before that
+ * (activate.h). A bypassed process keeps gmp_on clear; every hook then calls libc.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/count/stats.h"
+#include "core/page/activate.h"
 #include "core/rules/opt.h"
 #include "devsim/driver/sim.h"
 #include "preload/dispatch/dispatch.h"
@@ -123,8 +125,10 @@ static bool should_run(char *const *envp)
 	return !who;
 }
 
-__attribute__((constructor(101))) static void gmp_init(int argc, char **argv, char **envp)
+static void start(void)
 {
+	char **envp = environ;
+
 	gmp_real_resolve();
 	void *volatile first = malloc(1); /* jemalloc starts */
 	free(first);
@@ -152,8 +156,24 @@ __attribute__((constructor(101))) static void gmp_init(int argc, char **argv, ch
 	gmp_mmap_init();
 	if (gmi_opt.report_given)
 		gmi_report_start();
+}
+
+void gmi_preload_start(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start);
+}
+
+__attribute__((constructor(101))) static void gmp_init(void)
+{
+	gmi_preload_start();
+	if (gmp_armed && !(gmp_tls && gmp_tls->armed)) { /* another thread was the one */
+		gmp_thread_arm(gmp_self()->vmask);
+		gmp_malloc_thread_bind();
+	}
 	if (gmp_armed)
-		gmi_chaos_start();
+		gmi_chaos_start(); /* activates, which would wait for its own start */
 }
 
 __attribute__((destructor(101))) static void gmp_fini(void)

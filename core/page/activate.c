@@ -30,6 +30,9 @@ int gmi_activate(void)
 		return 0;
 	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
 		return 0;
+	/* A constructor moves the first page, before the preload's own ran. */
+	if (gmi_preload_start)
+		gmi_preload_start();
 	gmc_copy_choose(); /* while nobody waits */
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&activation.lock);

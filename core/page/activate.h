@@ -21,6 +21,12 @@ GM_EXPORT extern _Atomic uint8_t gmi_active;
  * -errno: then no device runs.
  */
 GM_EXPORT extern int (*gmi_activate_hook)(void);
+/*
+ * libgmem_preload.so's start, which sets the hook; NULL: it is not loaded. Its constructor runs it,
+ * after those of the program's libraries; one of them may be what moves the first page. Returns
+ * when it is done, by whoever.
+ */
+extern void gmi_preload_start(void) __attribute__((weak, visibility("default")));
 /* For entry/segv.c, before main: what is done when there is no hook. */
 void gmc_activate_by_default(int (*plain)(void));
 /*

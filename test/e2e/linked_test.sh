@@ -19,4 +19,17 @@ done
 if [ $? = 1 ] && grep -qx 'linked: sum_list: Bad address' err; then ok "linked structures, iommu-dma is refused"; else
 	cat out err | not_ok "linked structures, iommu-dma is refused"
 fi
+
+# A library's constructor, which runs before the preload's, sends a page away: calls are dispatched from then on.
+early() { # what, environment...
+	timeout 60 env GMEM_REPORT=none LD_PRELOAD="$lib" "${@:2}" ./early >got 2>&1
+	if printf 'sent 0\nconstructor: served\nmain: served\n' | diff - got >diff.out; then ok "$1"; else not_ok "$1" <diff.out; fi
+}
+$cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -o libearly.so "$top/test/e2e/early_page.c" -I"$top/include" -L"$build" -lgmem \
+	-lpthread -Wl,-rpath,"$build" || exit 1
+echo 'void early_use(void); int main(void) { early_use(); return 0; }' |
+	$cc -o early -x c - -L. -learly -Wl,-rpath,"$work" -Wl,-rpath-link,"$build" || exit 1
+early "a page that leaves in a library's constructor"
+early "and under chaos" GMEM_CHAOS=2000
+early "a page that a thread of a constructor sends" EARLY_THREAD=1
 exit $failed
