@@ -173,6 +173,7 @@ include reproduce/reproduce.mk debate/debate.mk
 # ---- checks ---------------------------------------------------------------------------------------------------------
 # (clang-format takes OpenMP's clauses apart)
 SOURCES = $(shell find core devsim preload omp include tools bench debate reproduce examples test \( -name '*.[ch]' -o -name '*.cc' \) -not -path 'test/e2e/omp/*')
+ASSEMBLY = $(shell find core preload omp -name '*.S')
 SCRIPTS = $(wildcard scripts/*.sh bench/*.sh debate/*.sh reproduce/*.sh test/*.sh test/*/*.sh test/*/*/*.sh) .ci/run
 
 check: | deps-build deps-test deps-check
@@ -180,6 +181,7 @@ check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms check-relocations
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
+	@scripts/check-width $(SOURCES) $(ASSEMBLY)
 check-scripts:
 	@shellcheck -x $(SCRIPTS)
 check-cpp:

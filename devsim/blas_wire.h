@@ -37,13 +37,13 @@ struct ds_blas_args {
 	uint8_t op; /* enum ds_blas_op */
 	char type;  /* 's', 'd', 'c', 'z' */
 	uint8_t pad[2];
-	int32_t layout, side, uplo, transa, transb,
-		diag; /* those the routine lacks are 0; syrk & co.: transa */
-	int32_t m, n, k, lda, ldb,
-		ldc; /* in the routine's own meaning (syrk & co.: n, k); trmm/trsm: B is in/out */
+	/* those the routine lacks are 0; syrk & co.: transa */
+	int32_t layout, side, uplo, transa, transb, diag;
+	/* in the routine's own meaning (syrk & co.: n, k); trmm/trsm: B is in/out */
+	int32_t m, n, k, lda, ldb, ldc;
 	int32_t threads; /* BLAS threads of the program, 0: leave */
-	double alpha[2],
-		beta[2]; /* real part, imaginary part; beta of herk and her2k is real, alpha of herk too */
+	/* real part, imaginary part; beta of herk and her2k is real, alpha of herk too */
+	double alpha[2], beta[2];
 	const void *a, *b;
 	void *c; /* trmm, trsm: NULL (B is written) */
 };

@@ -104,9 +104,12 @@ enum ds_fault_state {
 	DS_CANCELLED
 };
 enum ds_fault_kind {
-	DS_F_PAGE,	   /* an entry for va, which lies in a window */
-	DS_F_FOREIGN_READ, /* the readable pages of va's chunk, into foreign[slot]; which: `pages` */
-	DS_F_FOREIGN_WRITE, /* `bytes` of runs in foreign[slot] go to the program's memory; va: of the one that failed */
+	DS_F_PAGE, /* an entry for va, which lies in a window */
+	/* the readable pages of va's chunk, into foreign[slot]; which: `pages` */
+	DS_F_FOREIGN_READ,
+	/* `bytes` of runs in foreign[slot] go to the program's memory; va: of the one that
+	 * failed */
+	DS_F_FOREIGN_WRITE,
 };
 struct ds_foreign_run { /* followed by its bytes */
 	uint64_t va;
@@ -148,7 +151,8 @@ struct ds_launch {
 	 * is lost. */
 	uint64_t journal_bytes;
 	_Atomic uint32_t journal_valid;
-	/* The host asks for it (sample): the pages of 4 KiB that it touched (dev_touch.c), and what finding out took. */
+	/* The host asks for it (sample): the pages of 4 KiB that it touched (dev_touch.c), and
+	 * what finding out took. */
 	uint32_t sample;
 	uint64_t local_pages, remote_pages, sample_ns;
 	uint64_t reply; /* dev_launch_reply() */

@@ -1,7 +1,8 @@
 /*
  * minimal_app.c - a program with the example driver's device. Every result is compared with the
  * CPU's own; a call that fails must have left each number as it was or as it was to be.
- *	minimal_app [ROUNDS]	prints "N calls right, M failed"; status 0 only if all data was right at all times
+ *	minimal_app [ROUNDS]	prints "N calls right, M failed"; status 0 only if all data was
+ *				right at all times
  * With GMEM_INJECT things fail on the way: then calls fail, data does not.
  */
 #include "minimal_driver.h"

@@ -58,7 +58,8 @@ struct gm_pidfd_info {
 };
 #define GM_PIDFD_GET_INFO  _IOWR(0xFF, 11, struct gm_pidfd_info)
 #define GM_PIDFD_INFO_EXIT (1u << 3)
-#define DEATH_TIMEOUT_MS   1000 /* it has closed its descriptors: only a core dump may come between */
+/* it has closed its descriptors: only a core dump may come between */
+#define DEATH_TIMEOUT_MS 1000
 
 /* The wait status, or -1. */
 static int status_of_pidfd(void)
@@ -131,8 +132,8 @@ static void print(const struct view *v)
 			ssize_t n = write(GM_REPORT_FD_STDERR, text + done, bytes - done);
 			if (n > 0)
 				done += (size_t)n;
-			else if (n == 0 ||
-				 errno == EAGAIN) { /* the program made its stderr non-blocking */
+			else if (n == 0 || errno == EAGAIN) {
+				/* the program made its stderr non-blocking */
 				struct pollfd p = {.fd = GM_REPORT_FD_STDERR, .events = POLLOUT};
 				poll(&p, 1, -1);
 			} else if (errno != EINTR)

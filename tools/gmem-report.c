@@ -74,8 +74,8 @@ static int profile_from(int n, char **args)
 }
 
 /*
- * The part of the tools that is written in Python, tools/python. The system's interpreter first: it has
- * the distribution's modules, which one that the user has installed elsewhere may lack.
+ * The part of the tools that is written in Python, tools/python. The system's interpreter first: it
+ * has the distribution's modules, which one that the user has installed elsewhere may lack.
  */
 static int in_python(const char *verb, char **args)
 {

@@ -57,8 +57,8 @@ static bool load(struct elf *e)
 		const Elf64_Phdr *p = &e->segment[i];
 		if (p->p_type != PT_DYNAMIC)
 			continue;
-		bytes = gm_min(p->p_filesz,
-			       sizeof e->dynamic - sizeof(Elf64_Dyn)); /* the last stays DT_NULL */
+		/* the last stays DT_NULL */
+		bytes = gm_min(p->p_filesz, sizeof e->dynamic - sizeof(Elf64_Dyn));
 		if (pread(e->fd, e->dynamic, bytes, (off_t)p->p_offset) != (ssize_t)bytes)
 			return false;
 		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL; d++)

@@ -41,7 +41,8 @@ static void device(struct view_dev *to, const struct gm_dev_stats *d)
 
 /* ---- what modelled times are known from ---- */
 
-/* Bytes over the bus that the means of this kernel's launches may be off by, at two standard errors. */
+/* Bytes over the bus that the means of this kernel's launches may be off by, at two standard
+ * errors. */
 static double error_bytes(const struct gm_kernel_stats *k)
 {
 	double n = (double)get(&k->samples), mean = n > 0 ? (double)get(&k->remote_pages) / n : 0;

@@ -17,9 +17,11 @@ struct view_dev {
 	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, faults_merged,
 		fault_batches, resident_peak_bytes, evicted_bytes, remote_bytes, restarts;
 	uint64_t unmodelled, touched_bytes, bus_bytes, cpu_bus_bytes;
-	/* The known parts of the modelled time, and their sum: the whole only if nothing is unmodelled. */
+	/* The known parts of the modelled time, and their sum: the whole only if nothing is
+	 * unmodelled. */
 	double modelled_s, known_s, kernel_s, bus_s, fault_s, link_s, cpu_bus_s;
-	/* The same launches otherwise: with all that they touch copied in and back (NAN: not known), on the host (measured) */
+	/* The same launches otherwise: with all that they touch copied in and back (NAN: not
+	 * known), on the host (measured) */
 	double copies_s, host_s;
 	uint64_t h2d_bytes, refetched_bytes;
 	char verdict[320]; /* in words (verdict.c) */

@@ -1,8 +1,9 @@
 /*
- * view_fields.h - which field of a report stands where in the JSON, in which unit, and what it means.
+ * view_fields.h - which field of a report stands where in the JSON, in which unit, and what it
+ * means.
  *
- * One table (view_fields.c): the JSON is written and read with it (view_json.c), its schema and the list in docs/report.md
- * are printed from it (view_schema.c).
+ * One table (view_fields.c): the JSON is written and read with it (view_json.c), its schema and the
+ * list in docs/report.md are printed from it (view_schema.c).
  */
 #ifndef GM_TOOLS_VIEW_FIELDS_H
 #define GM_TOOLS_VIEW_FIELDS_H
@@ -10,8 +11,8 @@
 #include "tools/view.h"
 
 /*
- * In each file as "schema". Goes up when a field goes away or changes its meaning, not when one is added. Files without it
- * are older than the number; all that they have means the same today.
+ * In each file as "schema". Goes up when a field goes away or changes its meaning, not when one is
+ * added. Files without it are older than the number; all that they have means the same today.
  */
 #define VIEW_SCHEMA 1
 
@@ -35,8 +36,8 @@ struct view_list {
 	const char *key, *meaning;
 	const struct view_field *fields;
 	size_t nfields;
-	size_t items,
-		count; /* offsets in struct view: of the array, of the uint64_t with its used length */
+	/* offsets in struct view: of the array, of the uint64_t with its used length */
+	size_t items, count;
 	size_t item_bytes, max;
 };
 extern const struct view_field view_fields[];

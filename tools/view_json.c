@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 /* A name that is not UTF-8 is shown byte by byte rather than dropped. */
 static json_t *text(const char *s)
@@ -110,7 +110,7 @@ free_root:
 	return err;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static void read_field(const struct view_field *f, const json_t *root, void *to)
 {

@@ -1,4 +1,5 @@
-/* view_schema.c - the table of view_fields.h for others: JSON Schema for programs, Markdown for people. */
+/* view_schema.c - the table of view_fields.h for others: JSON Schema for programs, Markdown for
+ * people. */
 #include "tools/view_fields.h"
 #include <jansson.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static const struct {
 	[VIEW_TEXT] = {"string", ""},
 };
 
-/* ---- JSON Schema --------------------------------------------------------------------------------- */
+/* ---- JSON Schema ----------------------------------------------------------------------------- */
 
 /* Without additionalProperties: a later build may have more. */
 static json_t *object(void)
@@ -76,7 +77,7 @@ void view_print_schema(void)
 	json_decref(root);
 }
 
-/* ---- Markdown ------------------------------------------------------------------------------------ */
+/* ---- Markdown -------------------------------------------------------------------------------- */
 
 static void row(const char *prefix, const char *dot, const char *key, const char *unit,
 		const char *meaning)

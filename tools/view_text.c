@@ -149,7 +149,8 @@ static void modelled(const struct view_dev *d, FILE *out)
 	fputc('\n', out);
 }
 
-/* The same launches in three ways. Where computing is not known, what can be compared is the moving. */
+/* The same launches in three ways. Where computing is not known, what can be compared is the
+ * moving. */
 static void bottom_line(const struct view_dev *d, FILE *out)
 {
 	const char *copies = isnan(d->copies_s) ? "not known" : S(d->copies_s);

@@ -10,7 +10,8 @@
 #include "core/count/stats.h"
 
 enum {
-	GM_REPORT_FD_SOCK, /* GM_REPORT_DONE, then end of file; only end of file when the process died */
+	/* GM_REPORT_DONE, then end of file; only end of file when the process died */
+	GM_REPORT_FD_SOCK,
 	GM_REPORT_FD_STATS,  /* memfd of struct gm_stats */
 	GM_REPORT_FD_STDERR, /* the program's own */
 	GM_REPORT_FD_LOCK,   /* locked FILE.lock, removed by the reporter; or /dev/null */

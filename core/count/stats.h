@@ -33,12 +33,13 @@ struct gm_dev_stats {
 	_Atomic uint64_t faults;	/* far faults served for this device */
 	_Atomic uint64_t faults_merged; /* faults on pages that another thread's had just brought */
 	_Atomic uint64_t fault_batches;
-	/* Virtual time, and its parts: kernels, what the bus adds to them, far faults, transfers, the CPU over the bus. */
+	/* Virtual time, and its parts: kernels, what the bus adds to them, far faults,
+	 * transfers, the CPU over the bus. */
 	_Atomic uint64_t modelled_ns, kernel_ns, bus_ns, fault_ns, link_ns, cpu_bus_ns;
 	_Atomic uint64_t unmodelled; /* launches whose time lacks a part (GM_TIME_NOT_MODELLED) */
 	_Atomic uint64_t estimated;  /* launches whose way over the bus is a mean of others */
-	_Atomic uint64_t
-		unseen; /* launches of kernels of which none was looked at: touched_bytes lacks them */
+	/* launches of kernels of which none was looked at: touched_bytes lacks them */
+	_Atomic uint64_t unseen;
 	_Atomic uint64_t touched_bytes, bus_bytes,
 		cpu_bus_bytes; /* by launches; of it over the bus; by the CPU */
 	_Atomic uint64_t
@@ -63,8 +64,8 @@ struct gm_kernel_stats {
 	char name[80];		 /* "": no such row */
 	_Atomic uint64_t device; /* its index */
 	_Atomic uint64_t launches, failed, wall_ns, modelled_ns;
-	/* Launches that were looked at, the pages of 4 KiB that they touched, of these over the bus (and the sum of its
-	 * squares), and what looking took. */
+	/* Launches that were looked at, the pages of 4 KiB that they touched, of these over the bus
+	 * (and the sum of its squares), and what looking took. */
 	_Atomic uint64_t samples, touched_pages, remote_pages, remote_pages2, sample_ns;
 	_Atomic uint64_t unmodelled, estimated; /* as the device's */
 	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */

@@ -92,9 +92,8 @@ unsigned gmi_pin(const void *p, size_t len, bool write)
 	}
 	atomic_store_explicit(&t->pin[n].lo, lo, memory_order_relaxed);
 	atomic_store_explicit(&t->pin[n].hi, hi, memory_order_relaxed);
-	atomic_exchange(
-		&t->npins,
-		n + 1); /* x86: a full fence. Who lowers rights sees the pin, or we see the new bits */
+	/* x86: a full fence. Who lowers rights sees the pin, or we see the new bits */
+	atomic_exchange(&t->npins, n + 1);
 	atomic_signal_fence(memory_order_seq_cst);
 	if (!in_place(as, lo, hi, write))
 		make_ready(as, lo, hi, write);

@@ -3,7 +3,8 @@
  */
 #include "core/page/registry.h"
 
-/* Metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is shared. */
+/* Metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is
+ * shared. */
 #ifndef GM_DEBUG
 _Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + 32 * sizeof(uint32_t) + 64 <=
 		       GM_BLOCK_BYTES / 1000,

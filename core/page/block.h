@@ -8,11 +8,14 @@
  * Read without it, a word at a time: cpu_r, cpu_w, prog, managed, adopted and pinned (pins and a
  * CPU fault look first, and look again), dev[] (has a device any of it?) and frame[] (frame_lru.c).
  *
- *   where a page's bytes are       host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP, all read-only.
- *   what the program asked for     prog_r, prog_w (kept equal to the region map by vm.c)
- *   what the CPU's PTEs allow      cpu_r, cpu_w: a subset of prog; vm.c and migrate.c change them with the mprotect
- *   how the VA is backed           adopted: the host store, MAP_SHARED. Clear: private anonymous memory.
- *   REMOTE                         dev[d]->remote: d maps the host store there; cpu_bus: the CPU maps device memory
+ *   where a page's bytes are    host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP,
+ *                               all read-only.
+ *   what the program asked for  prog_r, prog_w (kept equal to the region map by vm.c)
+ *   what the CPU's PTEs allow   cpu_r, cpu_w: a subset of prog; vm.c and migrate.c change them with
+ *                               the mprotect
+ *   how the VA is backed        adopted: the host store, MAP_SHARED. Clear: private anonymous.
+ *   REMOTE                      dev[d]->remote: d maps the host store there; cpu_bus: the CPU maps
+ *                               device memory
  */
 #ifndef GM_CORE_BLOCK_H
 #define GM_CORE_BLOCK_H

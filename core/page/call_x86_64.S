@@ -1,10 +1,10 @@
 /*
  * call_x86_64.S - calling a driver's function so that a signal handler can end it.
  *
- * long gmc_guarded_call(void *fn, const uintptr_t args[4], void **sp): calls fn with four words. Meanwhile
- * *sp is the stack as it is here.
- * gmc_guarded_leave: where a handler sends a thread that is inside, with that value in rdi: the call
- * returns -EIO, as if fn had returned.
+ * long gmc_guarded_call(void *fn, const uintptr_t args[4], void **sp): calls fn with four words.
+ * Meanwhile *sp is the stack as it is here.
+ * gmc_guarded_leave: where a handler sends a thread that is inside, with that value in rdi: the
+ * call returns -EIO, as if fn had returned.
  */
 #include <asm/errno.h>
 	.text

@@ -2,11 +2,13 @@
  * cpu_mmu.h - how the CPU's page tables are made to agree with a block's bitmaps: two back ends,
  * one interface.
  *
- *   sigsegv   rights are those of the VMAs (mprotect); a touch without them is a SIGSEGV of the touching thread
- *   uffd      the store's VMAs have the rights that the program asked for; what the CPU may not touch has no
- *             page-table entry, what it may only read has a write-protected one (userfaultfd MINOR, MISSING and WP);
- *             a touch wakes our thread, and waits, in system calls too. Private anonymous pages are protected as by
- *             sigsegv: for the moment in which they are copied out, before they are adopted.
+ *   sigsegv   rights are those of the VMAs (mprotect); a touch without them is a SIGSEGV of the
+ *             touching thread
+ *   uffd      the store's VMAs have the rights that the program asked for; what the CPU may not
+ *             touch has no page-table entry, what it may only read has a write-protected one
+ *             (userfaultfd MINOR, MISSING and WP); a touch wakes our thread, and waits, in system
+ *             calls too. Private anonymous pages are protected as by sigsegv: for the moment in
+ *             which they are copied out, before they are adopted.
  *
  * rights.c alone calls these, with the block locked. Errors are -errno: nothing noted, the
  * bitmaps stay as they are.

@@ -87,15 +87,16 @@ struct gm_dev {
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached, nbos;		  /* registry lock */
 	bool broken; /* its driver broke a rule (driver.h): out of use; atomic */
-	bool patient; /* our own simulated one: its functions wait for its process as long as it takes */
+	/* our own simulated one: its functions wait for its process as long as it takes */
+	bool patient;
 };
 struct gm_ctx {
 	struct gm_as *as;
 	struct gm_dev *dev;
 	void *pmap;
 	enum gm_mmu_mode mode;
-	_Atomic int
-		refuse; /* the device is being detached (-EAGAIN) or is no longer attached (-ENODEV); else 0 */
+	/* the device is being detached (-EAGAIN) or is no longer attached (-ENODEV); else 0 */
+	_Atomic int refuse;
 	struct gm_choice choice[GM_POLICY_KINDS]; /* before the device's own: atomic */
 	/* ranges of the device in the space; registry lock */
 	unsigned nsparse;

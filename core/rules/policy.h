@@ -47,8 +47,8 @@ struct gm_victims {
 
 struct gm_policy_def {
 	struct gm_policy_info info;
-	unsigned number,
-		most; /* "name:1" .. "name:most" is allowed, and number is the default; 0: it takes none */
+	/* "name:1" .. "name:most" is allowed, and number is the default; 0: it takes none */
+	unsigned number, most;
 	/* prefetch: fault | what comes along, within possible */
 	gm_bm (*along)(const struct gm_along *in);
 	/* evict: pages of a victim's `may` that go home: whole device pages, at least one. Block

@@ -18,7 +18,8 @@
  */
 int gmc_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, struct gm_dev *dev);
 
-/* The others are called with the region lock held. A new block gets its mirror; false: no memory. */
+/* The others are called with the region lock held. A new block gets its mirror; false: no
+ * memory. */
 bool gmc_hints_fill(struct gm_block *b);
 /* Nothing was said about [lo, hi) any more. */
 void gmc_hints_clear(struct gm_as *as, uintptr_t lo, uintptr_t hi);

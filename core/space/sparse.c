@@ -117,8 +117,8 @@ static void withdraw(struct gm_sparse *s, struct gm_ctx *ctx, unsigned n)
 		const struct change *c = &s->change[i];
 		if (gone)
 			note_bound(s, c, false);
-		else if (
-			c->to.bo) /* it may reach the old pages and the new: neither are ever given back */
+		else if (c->to.bo)
+			/* it may reach the old pages and the new: neither are ever given back */
 			atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
 	}
 	if (!gone)

@@ -266,9 +266,8 @@ int gmc_vm_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_v
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
-		gmc_vm_block_renewed(
-			&p,
-			m->value); /* rights only grow from none: no device is asked, nothing can fail */
+		/* rights only grow from none: no device is asked, nothing can fail */
+		gmc_vm_block_renewed(&p, m->value);
 		gmi_unlock(&p.b->lock);
 	}
 	return 0;

@@ -25,8 +25,8 @@ struct gm_as;
 enum gm_region_kind {
 	GM_REGION_HEAP, /* malloc extents */
 	GM_REGION_ANON, /* private anonymous mmap */
-	GM_REGION_FOREIGN, /* MAP_FIXED of a file, a shared mapping, PROT_EXEC...: inside the window but never
-			      migrated */
+	/* MAP_FIXED of a file, a shared mapping, PROT_EXEC...: in the window, never migrated */
+	GM_REGION_FOREIGN,
 	GM_REGION_SPARSE, /* addresses of a sparse range (sparse.h): only its own calls change it */
 };
 

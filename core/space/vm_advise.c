@@ -14,8 +14,10 @@ enum adopted {
 	SKIP,	 /* only about where bytes are cached: no duty */
 	DISCARD, /* contents gone, zeros from now on */
 	HOME,	 /* must be present now */
-	STAY, /* a property of the VMA: private anonymous memory again, and never adopted from now on */
-	REFUSE, /* -EINVAL, as for any anonymous memory; on the store it would punch the program's bytes */
+	/* a property of the VMA: private anonymous memory again, and never adopted from now on */
+	STAY,
+	/* -EINVAL, as for any anonymous memory; on the store it would punch the program's bytes */
+	REFUSE,
 };
 
 /* By advice; those not listed are PASS. Numbers where older headers lack the names. */

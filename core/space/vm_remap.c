@@ -272,7 +272,8 @@ static long remap_locked(struct gm_as *as, struct remap *m)
 	if (fixed && !window_touches(as, m->new_addr, m->new_len))
 		return move_out(as, m);
 	if (fixed && !window_has(as, m->new_addr, m->new_len))
-		return -ENOMEM; /* half in the window: as if something in between could not be replaced */
+		/* half in the window: as if something in between could not be replaced */
+		return -ENOMEM;
 	if (fixed) {
 		int err = move_within(as, m, m->new_addr);
 		return err ? err : (long)m->new_addr;

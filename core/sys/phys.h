@@ -22,14 +22,15 @@ GM_EXPORT void gmi_phys_destroy(struct gm_phys *p);
 /*
  * A frame of (4 KiB << order), aligned to its size, or GM_PHYS_NONE when no such frame is free.
  * In this order:
- *   1. `prefer`, when that very frame is free: the place beside the frames of neighbouring pages, so that
- * they map as one run;
- *   2. while at least 1/8 of the 2 MiB chunks are untouched: in an untouched chunk, at the offset that
- * `prefer` has within its chunk, so that the rest of the block finds its places (1) whichever
- * page came first;
- *   3. best fit: the chunk whose largest free frame is the smallest that does, in it the smallest free frame
- * that does; untouched chunks last. prefer may be any number. GM_PHYS_ANY_CHUNK + offset wishes
- * for an offset only, GM_PHYS_NONE for nothing (offset 0).
+ *   1. `prefer`, when that very frame is free: the place beside the frames of neighbouring
+ *      pages, so that they map as one run;
+ *   2. while at least 1/8 of the 2 MiB chunks are untouched: in an untouched chunk, at the offset
+ *      that `prefer` has within its chunk, so that the rest of the block finds its places (1)
+ *      whichever page came first;
+ *   3. best fit: the chunk whose largest free frame is the smallest that does, in it the smallest
+ *      free frame that does; untouched chunks last.
+ * prefer may be any number. GM_PHYS_ANY_CHUNK + offset wishes for an offset only, GM_PHYS_NONE
+ * for nothing (offset 0).
  */
 #define GM_PHYS_ANY_CHUNK ((uint64_t)1 << 63)
 GM_EXPORT uint64_t gmi_phys_alloc(struct gm_phys *p, unsigned order, uint64_t prefer);

@@ -1,4 +1,5 @@
-/* sigaction.h - the kernel's struct sigaction: libc's function of that name may be somebody's hook. */
+/* sigaction.h - the kernel's struct sigaction: libc's function of that name may be somebody's
+ * hook. */
 #ifndef GM_CORE_SIGACTION_H
 #define GM_CORE_SIGACTION_H
 

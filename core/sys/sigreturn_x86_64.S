@@ -5,7 +5,8 @@
 	.hidden	gmc_sigreturn
 	.type	gmc_sigreturn, @function
 	.p2align 4
-	nop	/* unwinders look one byte before a return address; the frame's CFI is the kernel's business */
+	/* unwinders look one byte before a return address; the frame's CFI is the kernel's */
+	nop
 gmc_sigreturn:
 	mov	$SYS_rt_sigreturn, %eax
 	syscall

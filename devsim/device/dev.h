@@ -3,7 +3,7 @@
  * of core or preload.
  *
  *	dev_main    maps what it was given, starts the threads, ends when the host does
- *	dev_mmu     the page table: applies the ring's commands and replies to faults (lock: page table)
+ *	dev_mmu     the page table: the ring's commands, replies to faults (lock: page table)
  *	dev_touch   which pages a launch touched
  *	dev_fault   SIGSEGV of any thread: post, wait, map, go on; or end the kernel
  *	dev_foreign the program's memory outside the windows, while a region runs (lock: foreign)
@@ -55,7 +55,8 @@ void dev_touch_window(unsigned i, uint64_t base, uint64_t bytes); /* bytes 0: it
 void dev_touch_map(uint64_t va, uint64_t len, bool host);
 void dev_touch_unmap(uint64_t va, uint64_t len); /* before it is */
 bool dev_touch_sampled(void);			 /* is a launch being sampled? */
-/* Sets the bits of pages of the range, in one block, that were touched but dropped by a look since it was last asked. */
+/* Sets the bits of pages of the range, in one block, that were touched but dropped by a look
+ * since it was last asked. */
 void dev_touch_accessed(uint64_t va, uint64_t len, uint64_t *bits);
 void dev_touch_begin(bool sample);
 void dev_touch_end(struct ds_launch *l);

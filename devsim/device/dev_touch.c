@@ -1,11 +1,13 @@
 /*
- * dev_touch.c - which pages a launch touched: of the device's memory, and of the host's, over the bus.
+ * dev_touch.c - which pages a launch touched: of the device's memory, and of the host's, over the
+ * bus.
  *
- * Entries of the page table that nobody has used are not there yet as far as the kernel is concerned: after a drop
- * (MADV_DONTNEED; the mappings stay) /proc/self/pagemap shows what was touched since. A launch that is to be sampled
- * begins with nothing present and ends with a look. Writes are seen by page; the kernel maps up to 64 KiB around a read
- * (fault-around), so reads are seen by 64 KiB where the neighbours are mapped. What is taken away meanwhile is looked at
- * before it goes. Launches that overlap share one look: whoever ends first gets what both had touched.
+ * Entries of the page table that nobody has used are not there yet as far as the kernel is
+ * concerned: after a drop (MADV_DONTNEED; the mappings stay) /proc/self/pagemap shows what was
+ * touched since. A launch that is to be sampled begins with nothing present and ends with a look.
+ * Writes are seen by page; the kernel maps up to 64 KiB around a read (fault-around), so reads are
+ * seen by 64 KiB where the neighbours are mapped. What is taken away meanwhile is looked at before
+ * it goes. Launches that overlap share one look: whoever ends first gets what both had touched.
  *
  * A record for each 2 MiB of a window, in sparse memory; page table locked throughout.
  */
@@ -22,8 +24,8 @@
 
 struct record {
 	uint64_t host[WORDS]; /* its entries lead to the host's memory */
-	uint64_t local[WORDS],
-		remote[WORDS];	  /* touched since the last look, but gone from the table */
+	/* touched since the last look, but gone from the table */
+	uint64_t local[WORDS], remote[WORDS];
 	uint64_t accessed[WORDS]; /* dropped by a look, and not told to DS_CMD_ACCESSED yet */
 };
 static struct table {

@@ -274,8 +274,8 @@ void *dev_worker_thread(void *arg)
 	for (;;) {
 		uint32_t seen = atomic_load(&ctl->launch_bell);
 		bool fresh = false;
-		no_more_awake(
-			worker); /* before the look: who calls it until here has queued its work already */
+		/* before the look: who calls it until here has queued its work already */
+		no_more_awake(worker);
 		struct ds_launch *l = join(&fresh);
 		if (l)
 			serve(l, fresh, worker);

@@ -1,10 +1,11 @@
 /*
- * sim_cost.c - what a launch takes on the modelled device, and what that is known from (docs/model.md).
+ * sim_cost.c - what a launch takes on the modelled device, and what that is known from
+ * (docs/model.md).
  *
- * Computing: what the kernel counted itself (BLAS, built-in kernels, modules that fill in gm_kctx). A kernel that counts
- * nothing - every OpenMP region - leaves it unknown, and then no total is given. The bus: the host's pages that the launch
- * touched (dev_touch.c), once over it each; of launches that were not looked at, what those of the same kernel touched in
- * the mean.
+ * Computing: what the kernel counted itself (BLAS, built-in kernels, modules that fill in gm_kctx).
+ * A kernel that counts nothing - every OpenMP region - leaves it unknown, and then no total is
+ * given. The bus: the host's pages that the launch touched (dev_touch.c), once over it each; of
+ * launches that were not looked at, what those of the same kernel touched in the mean.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/care/counter.h"
@@ -40,7 +41,8 @@ bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 	       (counts_accesses(sim) || changed || spent * SAMPLE_SHARE <= get(&k->wall_ns));
 }
 
-/* What the device found touched over the bus, for the access counters: a page counts as read whole. */
+/* What the device found touched over the bus, for the access counters: a page counts as read
+ * whole. */
 static void feed_counters(struct gm_sim *sim)
 {
 	const struct sim_model *m = &sim->model;

@@ -4,14 +4,14 @@
  *	sim_profile, sim_model   what it is, how long things take on it
  *	sim_cost                 what a launch takes, and what that is known from
  *	sim_time                 virtual time: what waits for what, what runs beside what
- *	sim_driver               struct gm_mmu: page-table changes into the command ring or a fault's reply
+ *	sim_driver               struct gm_mmu: page-table changes go into the ring or a reply
  *	sim_open                 opening, closing, fork
  *	sim_process              the process: start, loss, restart
  *	sim_service              the thread that serves the device's faults
  *	sim_foreign              memory outside every window, to and from the device
  *	sim_trust                what the device says, checked: one place for each message
  *	sim_launch               launches and modules
- *	sim_stream               streams and fences: work in the order of queueing, on threads of their own
+ *	sim_stream               streams and fences: work in the order of queueing, own threads
  *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
  *
  * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc,
@@ -38,7 +38,8 @@ struct sim_space {
 	struct gm_sim *sim;
 	struct gm_as *as; /* NULL: unused */
 };
-/* What launches of a kernel were seen to touch since the device's mappings over the bus last changed (sim_cost.c). */
+/* What launches of a kernel were seen to touch since the device's mappings over the bus last
+ * changed (sim_cost.c). */
 struct sim_seen {
 	_Atomic uint64_t samples, pages, remote; /* pages of 4 KiB: all, and over the bus */
 	_Atomic uint64_t mapped; /* the device's remote_bytes then, plus one; 0: never looked */
@@ -156,14 +157,15 @@ uint32_t sim_ping(struct gm_sim *sim);
 bool sim_applied(struct gm_sim *sim, uint32_t pos);
 
 /* ---- sim_time.c ---- */
-/* A far fault; a transfer over the link; the CPU's accesses over the bus (it waits for them at its next launch). They
- * really wait with GMEM_THROTTLE, the service thread in sim_pay(). */
+/* A far fault; a transfer over the link; the CPU's accesses over the bus (it waits for them at its
+ * next launch). They really wait with GMEM_THROTTLE, the service thread in sim_pay(). */
 void sim_time_fault(struct gm_sim *sim);
 void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns);
 void sim_time_cpu(struct gm_sim *sim, uint64_t ns);
 /* The service thread looks for faults. */
 void sim_time_faults_seen(void);
-/* A launch is submitted; it has ended, and its kernel took so long. The caller's line waits for it. */
+/* A launch is submitted; it has ended, and its kernel took so long. The caller's line waits for
+ * it. */
 void sim_time_launch(struct gm_sim *sim, unsigned slot);
 void sim_time_launched(struct gm_sim *sim, unsigned slot, uint64_t ns);
 /* The calling thread's line: where it is; it waits until then. */
@@ -230,7 +232,8 @@ unsigned sim_launches_lost(struct gm_sim *sim);
 /* ---- sim_cost.c ---- */
 /* Shall it be found out which pages this launch of the kernel touches? */
 bool sim_cost_sample(struct gm_sim *sim, unsigned row);
-/* The modelled time of a launch that ended, which is also entered in the kernel's and the device's counts. */
+/* The modelled time of a launch that ended, which is also entered in the kernel's and the
+ * device's counts. */
 uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 		  enum gm_time_basis *basis);
 

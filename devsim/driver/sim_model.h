@@ -59,8 +59,8 @@ uint64_t sim_transfer_ns(const struct sim_model *m, uint64_t bytes);
 uint64_t sim_kernel_ns(const struct sim_model *m, char type, uint64_t flops, uint64_t bytes);
 /* So many bytes over the bus in place, in a stream of accesses. */
 uint64_t sim_remote_ns(const struct sim_remote *r, uint64_t bytes);
-/* Waits in real time (GMEM_THROTTLE). Signal-safe; short waits spin, for the scheduler's granularity is
- * coarser. */
+/* Waits in real time (GMEM_THROTTLE). Signal-safe; short waits spin, for the scheduler's
+ * granularity is coarser. */
 void sim_wait_ns(uint64_t ns);
 
 #endif

@@ -51,8 +51,8 @@ static int map_aperture(struct gm_sim *sim)
 			      MAP_SHARED | MAP_NORESERVE | MAP_FIXED, sim->mem_fd, 0);
 	if (gm_is_err(p))
 		return gm_err(p);
-	gm_sys3(SYS_madvise, sim->aperture, bytes,
-		MADV_HUGEPAGE); /* where the kernel allows it for shared memory */
+	/* where the kernel allows it for shared memory */
+	gm_sys3(SYS_madvise, sim->aperture, bytes, MADV_HUGEPAGE);
 	gm_sys3(SYS_madvise, sim->aperture, bytes, MADV_DONTDUMP);
 	return 0;
 }

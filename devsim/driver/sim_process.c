@@ -15,9 +15,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define START_TRIES                                                                                \
-	3 /* a window may be taken by chance in the new process: another layout, another chance              \
-	   */
+/* a window may be taken by chance in the new process: another layout, another chance */
+#define START_TRIES 3
 
 static char blas_path[DS_NAME_MAX];
 

@@ -1,11 +1,13 @@
 /*
- * sim_time.c - the device's virtual time: who waits for what, and what runs beside what (docs/model.md).
+ * sim_time.c - the device's virtual time: who waits for what, and what runs beside what
+ * (docs/model.md).
  *
- * Lines of time: the program's own (`host`), one for each stream, one for each launch from its submission on, and the
- * background's. Whoever moves bytes queues for the link: a transfer begins when both its line and the link (in its
- * direction, in both where the link is not duplex) are free. Kernels queue for the compute units when they end. So what
- * one thread does is one thing after another, and lines run beside each other as far as link and compute units
- * allow. The device's time (`modelled_ns` of its counts) is where the latest of all has come to.
+ * Lines of time: the program's own (`host`), one for each stream, one for each launch from its
+ * submission on, and the background's. Whoever moves bytes queues for the link: a transfer begins
+ * when both its line and the link (in its direction, in both where the link is not duplex) are
+ * free. Kernels queue for the compute units when they end. So what one thread does is one thing
+ * after another, and lines run beside each other as far as link and compute units allow. The
+ * device's time (`modelled_ns` of its counts) is where the latest of all has come to.
  *
  * Lock: sim->time.lock, innermost, signals blocked.
  */
@@ -41,7 +43,8 @@ static void leave(struct gm_sim *sim, uint64_t line, gm_sigmask mask)
 	gmi_restore_signals(mask);
 }
 
-/* Of the launch whose fault is being served, of the stream whose thread calls, of the background, or the program's. */
+/* Of the launch whose fault is being served, of the stream whose thread calls, of the
+ * background, or the program's. */
 static uint64_t *line_of(struct gm_sim *sim)
 {
 	struct sim_time *t = &sim->time;
@@ -81,7 +84,8 @@ void sim_time_faults_seen(void)
 	batched = 0;
 }
 
-/* Faults that one look found share its latency, so many as the profile says; each other is one of its own. */
+/* Faults that one look found share its latency, so many as the profile says; each other is one
+ * of its own. */
 void sim_time_fault(struct gm_sim *sim)
 {
 	bool shared = sim_is_service_thread() && batched++ % sim->model.fault_batch;

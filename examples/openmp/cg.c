@@ -43,8 +43,8 @@ static double advance(int device, size_t n, double alpha, double *x, const doubl
 {
 	double dot = 0;
 
-#pragma omp target teams distribute parallel for device(device) map(to : p[:n], q[:n]) map(tofrom : x[:n], r[:n]) \
-	map(tofrom : dot) reduction(+ : dot)
+#pragma omp target teams distribute parallel for device(device) \
+	map(to : p[:n], q[:n]) map(tofrom : x[:n], r[:n]) map(tofrom : dot) reduction(+ : dot)
 	for (size_t i = 0; i < n; i++) {
 		x[i] += alpha * p[i];
 		r[i] -= alpha * q[i];

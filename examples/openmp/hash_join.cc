@@ -56,7 +56,8 @@ template <typename Key> class HashJoin
 		size_t n = rows.size(), mask = heads_.size() - 1;
 		uint64_t sum = 0;
 
-#pragma omp target teams distribute parallel for device(device_) reduction(+ : sum) map(tofrom : sum)
+#pragma omp target teams distribute parallel for device(device_) \
+	reduction(+ : sum) map(tofrom : sum)
 		for (size_t i = 0; i < n; i++)
 			for (const R *r = head[hash(row[i].key) & mask]; r; r = r->next)
 				if (r->key == row[i].key)

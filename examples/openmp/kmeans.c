@@ -17,7 +17,8 @@ static void assign(int device, const int32_t *point, uint8_t *cluster, size_t n,
 {
 	int64_t sum[CLUSTERS * DIM] = {0}, count[CLUSTERS] = {0};
 
-#pragma omp target teams distribute parallel for device(device) map(to : point[:n * DIM], centre[:CLUSTERS * DIM]) \
+#pragma omp target teams distribute parallel for device(device) \
+	map(to : point[:n * DIM], centre[:CLUSTERS * DIM]) \
 	map(from : cluster[:n]) map(tofrom : sum, count) reduction(+ : sum, count)
 	for (size_t i = 0; i < n; i++) {
 		int64_t best = INT64_MAX;

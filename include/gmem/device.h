@@ -94,9 +94,12 @@ int gm_sim_load(struct gm_sim *sim, const char *path, int *module);
 
 #define GM_LAUNCH_ARGS_MAX 512 /* bytes of arguments */
 enum gm_time_basis {
-	GM_TIME_COUNTED, /* the kernel counted its work, and what it reached over the bus was seen */
-	GM_TIME_SAMPLED, /* what it reached over the bus is a mean of other launches of the kernel */
-	GM_TIME_NOT_MODELLED, /* what it computed, or reached over the bus, is not known: the time lacks that */
+	/* the kernel counted its work, and what it reached over the bus was seen */
+	GM_TIME_COUNTED,
+	/* what it reached over the bus is a mean of other launches of the kernel */
+	GM_TIME_SAMPLED,
+	/* what it computed, or reached over the bus, is not known: the time lacks that */
+	GM_TIME_NOT_MODELLED,
 };
 struct gm_launch_result {
 	uint64_t fault_addr;  /* with -EFAULT or -EPERM: the address */

@@ -39,7 +39,8 @@ struct gm_ctx; /* a device attached to a space */
 /* One small step of a page-table change. Core emits them in batches; a driver may take a batch
  * whole (gm_mmu.batch). */
 enum gm_op_kind {
-	GM_OP_MAP, /* va..va+len -> pa of `mem`, with prot and attr, in place of what entry there is */
+	/* va..va+len -> pa of `mem`, with prot and attr, in place of what entry there is */
+	GM_OP_MAP,
 	GM_OP_UNMAP,	/* va..va+len: after this returns the device cannot reach the pages */
 	GM_OP_PROTECT,	/* va..va+len: lower or raise the rights to prot */
 	GM_OP_COPY_IN,	/* host -> device physical memory: len bytes from `host` to pa */

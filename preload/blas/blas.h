@@ -2,11 +2,11 @@
  * blas.h - offload of BLAS-3: nine routines in up to four types, by their Fortran and their
  * CBLAS names.
  *
- *	What happens	a large call on managed matrices runs on the device, any other on the host
- *	Who comes in	the program, by the BLAS names; nothing else of the preload
- *	May touch	the matrices, read only; the loader (dlsym, dlopen); launches, by devsim/driver/sim.h
- *	Must hold	same library, same bits; a call that fails on the device is made on the host
- *	Stays outside	the kernels themselves (devsim/device/dev_kern_blas.c)
+ *	what  a large call on managed matrices runs on the device, any other on the host
+ *	who   the program, by the BLAS names; nothing else of the preload
+ *	may   the matrices, read only; the loader (dlsym, dlopen); launches, by devsim/driver/sim.h
+ *	must  same library, same bits; a call that fails on the device is made on the host
+ *	else  the kernels themselves (devsim/device/dev_kern_blas.c)
  *
  *	blas_args.c  what the arguments mean: one table of the routines' shapes
  *	blas_host.c  which BLAS library the calling object is linked with
@@ -33,19 +33,22 @@ typedef uintptr_t gmp_word;
 #define GMP_BLAS_WORDS 15
 /* clang-format off */
 #define GMP_BLAS_PARAMS \
-	double x0, double x1, gmp_word w0, gmp_word w1, gmp_word w2, gmp_word w3, gmp_word w4, gmp_word w5, \
-	gmp_word w6, gmp_word w7, gmp_word w8, gmp_word w9, gmp_word w10, gmp_word w11, gmp_word w12, \
-	gmp_word w13, gmp_word w14
+	double x0, double x1, gmp_word w0, gmp_word w1, gmp_word w2, gmp_word w3, gmp_word w4, \
+	gmp_word w5, gmp_word w6, gmp_word w7, gmp_word w8, gmp_word w9, gmp_word w10, \
+	gmp_word w11, gmp_word w12, gmp_word w13, gmp_word w14
 #define GMP_BLAS_ARG_WORDS w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14
 typedef void gmp_blas_fn(GMP_BLAS_PARAMS);
 
 /* X(op, type, name). The hermitian routines are complex only. */
 #define GMP_BLAS_COMPLEX(X, op, name) X(op, 'c', c##name) X(op, 'z', z##name)
-#define GMP_BLAS_TYPES(X, op, name)   X(op, 's', s##name) X(op, 'd', d##name) GMP_BLAS_COMPLEX(X, op, name)
+#define GMP_BLAS_TYPES(X, op, name) \
+	X(op, 's', s##name) X(op, 'd', d##name) GMP_BLAS_COMPLEX(X, op, name)
 #define GMP_BLAS_ROUTINES(X) \
-	GMP_BLAS_TYPES(X, DS_GEMM, gemm)     GMP_BLAS_TYPES(X, DS_SYMM, symm)   GMP_BLAS_COMPLEX(X, DS_HEMM, hemm) \
-	GMP_BLAS_TYPES(X, DS_SYRK, syrk)     GMP_BLAS_COMPLEX(X, DS_HERK, herk) GMP_BLAS_TYPES(X, DS_SYR2K, syr2k) \
-	GMP_BLAS_COMPLEX(X, DS_HER2K, her2k) GMP_BLAS_TYPES(X, DS_TRMM, trmm)   GMP_BLAS_TYPES(X, DS_TRSM, trsm)
+	GMP_BLAS_TYPES(X, DS_GEMM, gemm) \
+	GMP_BLAS_TYPES(X, DS_SYMM, symm) GMP_BLAS_COMPLEX(X, DS_HEMM, hemm) \
+	GMP_BLAS_TYPES(X, DS_SYRK, syrk) GMP_BLAS_COMPLEX(X, DS_HERK, herk) \
+	GMP_BLAS_TYPES(X, DS_SYR2K, syr2k) GMP_BLAS_COMPLEX(X, DS_HER2K, her2k) \
+	GMP_BLAS_TYPES(X, DS_TRMM, trmm) GMP_BLAS_TYPES(X, DS_TRSM, trsm)
 /* clang-format on */
 
 /* Entry points: routine * 2, + 1 for CBLAS. */

@@ -2,13 +2,13 @@
  * activate.c - the step from armed to active, taken by core before the first page leaves the
  * CPU.
  *
- *  1. wait until no thread is inside a libc function that blocks SIGSYS (its next call would kill it); new
- * ones wait
+ *  1. wait until no thread is inside a libc function that blocks SIGSYS (its next call would
+ *     kill it); new ones wait
  *  2. selector on: from here every call that enters the kernel is dispatched
- *  3. threads that were in a call already: one look at /proc/self/task/TID/syscall each. No buffer in the
- * window: left alone. A call that a signal would end with EINTR: its buffers are pinned for
- * good. Anything else, or running: a signal with SA_RESTART makes it come through user mode
- * once.
+ *  3. threads that were in a call already: one look at /proc/self/task/TID/syscall each. No
+ *     buffer in the window: left alone. A call that a signal would end with EINTR: its buffers
+ *     are pinned for good. Anything else, or running: a signal with SA_RESTART makes it come
+ *     through user mode once.
  *
  * The signal is 33, libc's SIGSETXID: no program can block or claim it, and libc's handler
  * ignores what it did not send. Our handler passes on what is not ours. All of this runs with

@@ -2,11 +2,11 @@
  * dispatch.h - Syscall User Dispatch: from the activation on, every call of the program's is made
  * by us.
  *
- *	What happens	dispatch.c makes them, with their buffers pinned; activate.c switches it on
- *	Who comes in	the kernel by SIGSYS, core by gmi_activate_hook, the program by io.c's hot calls
- *	May touch	the interrupted registers; all rooms below, by raw calls only
- *	Must hold	errno stays; a call may block for ever, be interrupted, and never return
- *	Stays outside	what a call's memory is (syscalls/syscall_table.h), the gate itself (ground/gate.h)
+ *	what  dispatch.c makes them, with their buffers pinned; activate.c switches it on
+ *	who   the kernel by SIGSYS, core by gmi_activate_hook, the program by io.c's hot calls
+ *	may   the interrupted registers; all rooms below, by raw calls only
+ *	must  errno stays; a call may block for ever, be interrupted, and never return
+ *	else  syscalls/syscall_table.h: what a call's memory is; ground/gate.h: the gate
  */
 #ifndef GMP_DISPATCH_H
 #define GMP_DISPATCH_H

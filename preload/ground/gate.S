@@ -209,8 +209,8 @@ gmp_stubs:
 	.size \child, . - \child
 	.endm
 
-	child_stubs gmp_clone_stubs, GMP_NCLONE_STUBS, gmp_clone_back, gmp_child, gmp_thread_born
-	child_stubs gmp_vfork_stubs, GMP_NVFORK_STUBS, gmp_vfork_back, gmp_guest_child, gmp_guest_born
+	child_stubs gmp_clone_stubs, GMP_NCLONE_STUBS, gmp_clone_back, thread_child, gmp_thread_born
+	child_stubs gmp_vfork_stubs, GMP_NVFORK_STUBS, gmp_vfork_back, guest_child, gmp_guest_born
 	.balign 4096
 gmp_gate_end:
 

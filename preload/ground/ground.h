@@ -2,11 +2,11 @@
  * ground.h - what all of the preload stands on: whether hooks are in force, whether calls are
  * dispatched, this thread's record (thread.h), the assembly (gate.h), libc's functions (real.h).
  *
- *	What happens	nothing by itself: state, and the few instructions that C cannot express
- *	Who comes in	every other room; the kernel by gate.S, when a handler of the program's begins or ends
- *	May touch	the thread's record, the selector; raw system calls; no lock but gmp_threads_lock
- *	Must hold	signal-safe from the first instruction of the process on, gmp_real_resolve() excepted
- *	Rooms above	syscalls, signals, heap, process, dispatch, blas, init.c (scripts/rooms.txt)
+ *	what  nothing by itself: state, and the few instructions that C cannot express
+ *	who   every other room; the kernel by gate.S, when the program's handlers begin or end
+ *	may   the thread's record, the selector; raw system calls; no lock but gmp_threads_lock
+ *	must  signal-safe from the first instruction on, but for gmp_real_resolve()
+ *	above syscalls, signals, heap, process, dispatch, blas, init.c (scripts/rooms.txt)
  *
  * Life: init.c's constructor parses the options and raises gmp_on, then gmp_armed when a device
  * is configured. From then on SIGSEGV and SIGSYS are ours at kernel level and every thread is

@@ -64,8 +64,8 @@ static uintptr_t call_site(void)
 static void *note(void *p, size_t bytes)
 {
 	if (p && bytes >= GM_BLOCK_BYTES && gmi_opt.report != GM_REPORT_NONE && gmi_vm_contains(p))
-		gmi_vm_note_site(gmi_vm_space(), p, bytes,
-				 call_site()); /* not noted: counted as "other" */
+		/* not noted: counted as "other" */
+		gmi_vm_note_site(gmi_vm_space(), p, bytes, call_site());
 	return p;
 }
 

@@ -2,11 +2,11 @@
  * gmp_malloc.h - the program's heap: jemalloc's PIC archive, with user data in arenas that live
  * in the managed window.
  *
- *	What happens	the program's blocks and mappings come from core's window (malloc.c, gmp_mmap.h)
- *	Who comes in	the program: malloc is jemalloc's own, mmap and its relatives are hooks
- *	May touch	jemalloc's settings and extent hooks; core's regions, by core/space/vm.h
- *	Must hold	jemalloc's locks come before core's; its own memory is never managed
- *	Of its own	callsite.c: which line of the program asked; malloc_libc.c: where jemalloc differs
+ *	what  the program's blocks and mappings come from core's window (malloc.c, gmp_mmap.h)
+ *	who   the program: malloc is jemalloc's own, mmap and its relatives are hooks
+ *	may   jemalloc's settings and extent hooks; core's regions, by core/space/vm.h
+ *	must  jemalloc's locks come before core's; its own memory is never managed
+ *	parts callsite.c: which line of the program asked; malloc_libc.c: where jemalloc differs
  *
  * Called by the preload's constructor and by the start of every thread. malloc, free and the
  * rest are jemalloc's own functions, exported as they are; nothing of ours is on their fast

@@ -20,7 +20,8 @@
 /* Our words of last resort: parsed by jemalloc after the program's MALLOC_CONF, so that nothing
  * can undo them. */
 const char *malloc_conf_2_conf_harder =
-	"background_thread:false," /* its start-up can deadlock in a preload, and a fork would lose it */
+	/* its start-up can deadlock in a preload, and a fork would lose it */
+	"background_thread:false,"
 	"oversize_threshold:0,"	 /* else big blocks go to an automatic arena, past our hooks */
 	"percpu_arena:disabled," /* else threads leave the arena that they were bound to */
 	"retain:true,"		 /* else every freed page run is a hook call and an munmap */

@@ -50,8 +50,8 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 		if (placed)
 			return gmi_vm_map_fixed(space, addr, len, prot, flags, fd, (uint64_t)off,
 						(uintptr_t)site);
-		if (gmi_vm_may_migrate(prot,
-				       flags)) { /* a hint: there if it is free, else anywhere */
+		/* a hint: there if it is free, else anywhere */
+		if (gmi_vm_may_migrate(prot, flags)) {
 			void *at = (void *)gm_align_down((uintptr_t)addr, GM_PAGE_BYTES);
 			void *p =
 				gmi_vm_map_fixed(space, at, len, prot, flags | MAP_FIXED_NOREPLACE,
@@ -103,8 +103,8 @@ GM_EXPORT int mprotect(void *addr, size_t len, int prot)
 GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {
 	void *new_addr = NULL;
-	if (flags & (MREMAP_FIXED |
-		     MREMAP_DONTUNMAP)) { /* the one case in which the kernel takes a hint, too */
+	/* the one case in which the kernel takes a hint, too */
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
 		va_list ap;
 		va_start(ap, flags);
 		new_addr = va_arg(ap, void *);

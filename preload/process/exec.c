@@ -125,8 +125,8 @@ GMP_HOOK int execvpe(const char *file, char *const argv[], char *const envp[])
 			return (int)gmp_ret(r);
 	}
 	if (gmp_is_active())
-		return GMP_REAL(execvpe)(x.path, x.argv,
-					 x.envp); /* its attempts come by gmp_execveat() */
+		/* its attempts come by gmp_execveat() */
+		return GMP_REAL(execvpe)(x.path, x.argv, x.envp);
 	struct gmp_inherited given = gmp_inherit_begin(GMP_BY_EXEC);
 	int r = GMP_REAL(execvpe)(x.path, x.argv, x.envp);
 	gmp_inherit_end(given);

@@ -2,11 +2,11 @@
  * process.h - what makes threads and processes, and ends them: fork.c, exec.c, system.c,
  * thread.h, libc.h.
  *
- *	What happens	a thread is armed at birth; a child gets a heap of its own; exec and spawn see copies
- *	Who comes in	the program by libc's functions, dispatch by raw calls, libc by its fork handlers
- *	May touch	libc's own functions, jemalloc's fork handlers, the order of locks around a fork
- *	Must hold	between prepare and parent or child: all of core's locks, and no fault is taken
- *	Stays outside	what a child finds of signals (signals/inherit.h), copying (syscalls/execcopy.h)
+ *	what  threads are armed at birth, children get a heap of their own, exec sees copies
+ *	who   the program by libc's functions, dispatch, libc by its fork handlers
+ *	may   libc's own functions, jemalloc's fork handlers, the order of locks around a fork
+ *	must  between prepare and parent or child: all of core's locks, and no fault is taken
+ *	else  what a child finds of signals (signals/inherit.h), copying (syscalls/execcopy.h)
  */
 #ifndef GMP_PROCESS_H
 #define GMP_PROCESS_H

@@ -239,9 +239,9 @@ static void leave_count(void)
 
 	if (!libc_threads || __atomic_sub_fetch(libc_threads, 1, __ATOMIC_ACQ_REL))
 		return;
-	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL,
-		8); /* the program's handlers run here, if it is ours */
-	exit(0);    /* its last thread ended since */
+	/* the program's handlers run here, if it is ours */
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, 8);
+	exit(0); /* its last thread ended since */
 }
 
 static void *start_internal(void *p)

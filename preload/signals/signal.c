@@ -195,7 +195,7 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 	gmi_restore_signals(old);
 }
 
-/* ---- what gate.S calls before rt_sigreturn: only the kernel must never see the virtual bits ---- */
+/* ---- before rt_sigreturn: only the kernel must never see the virtual bits ---- */
 
 void gmp_sigreturn_plain(ucontext_t *uc)
 {

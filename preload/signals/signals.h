@@ -2,11 +2,11 @@
  * signals.h - SIGSEGV and SIGSYS are ours at kernel level; the program has its own view of them,
  * of the actions (sigview.c), the masks (mask.h), the altstack (altstack.h).
  *
- *	What happens	faults go to core; what is not ours is delivered as the kernel would (signal.c)
- *	Who comes in	the kernel by our two handlers, the program by libc's functions, dispatch by raw calls
- *	May touch	the kernel's actions and masks, the thread's record, the table of actions
- *	Must hold	nothing here touches managed memory under a lock; handlers take none of the program's
- *	Of its own	hold.h: sent while blocked; wait.h: calls that wait; inherit.h: what children find
+ *	what  faults go to core; what is not ours is delivered as the kernel would (signal.c)
+ *	who   the kernel by two handlers, the program by libc's functions, dispatch
+ *	may   the kernel's actions and masks, the thread's record, the table of actions
+ *	must  no managed memory is touched under a lock
+ *	parts hold.h: sent while blocked; wait.h: calls that wait; inherit.h: what children find
  */
 #ifndef GMP_SIGNALS_H
 #define GMP_SIGNALS_H

@@ -61,8 +61,8 @@ static long wait_masked(long nr, const long a[6], void *arg)
 	do {
 		t->kept_out = false;
 		r = gmp_gate_if(&t->go, nr, a);
-	} while (r == -EINTR && t->kept_out &&
-		 t->in_call); /* by one that is held: no reason to end */
+		/* by one that is held: no reason to end */
+	} while (r == -EINTR && t->kept_out && t->in_call);
 	t->in_call = false;
 	t->go = 0; /* for the call that this one's handler interrupted */
 	t->vmask = after;
@@ -130,10 +130,8 @@ static long wait_taking(long nr, const long a[6], void *arg)
 	while (!r) {
 		t->kept_out = false;
 		r = gmp_gate_if(&t->go, nr, a);
-		bool nudge =
-			r > 0 &&
-			gmp_sig_is_nudge(
-				w->info); /* the kernel took it for us: what it tells of is ours */
+		/* the kernel took it for us: what it tells of is ours */
+		bool nudge = r > 0 && gmp_sig_is_nudge(w->info);
 		if (r != -EINTR && !nudge)
 			break;
 		bool handled = !t->waiting;

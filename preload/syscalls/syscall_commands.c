@@ -43,7 +43,8 @@
 
 /* clang-format off */
 static const struct gmp_command ioctls[] = {
-	/* from before sizes were encoded; those that are not listed get 256 bytes, which covers all that the kernel has */
+	/* from before sizes were encoded; those that are not listed get 256 bytes, which covers
+	 * all that the kernel has */
 	{TCGETS, {VAL, VAL, OUTC(60)}},
 	{TCSETS, {VAL, VAL, INC(60)}},
 	{TCSETSW, {VAL, VAL, INC(60)}},

@@ -197,7 +197,8 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(get_mempolicy, OUT1(int), OUTC(128)),
 	CALL(migrate_pages, VAL, VAL, INC(128), INC(128)),
 	CALL(move_pages, VAL, VAL, INS(1, void *), INS(1, int), OUTS(1, int)),
-	CALL(process_vm_readv, VAL, IOVOUT(2), VAL, IOVIN(4)), /* the other side is often this process */
+	/* the other side is often this process */
+	CALL(process_vm_readv, VAL, IOVOUT(2), VAL, IOVIN(4)),
 	CALL(process_vm_writev, VAL, IOVIN(2), VAL, IOVOUT(4)),
 	CALL(process_madvise, VAL, INS(2, struct iovec)),
 
@@ -228,7 +229,8 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	SPECIAL(execveat, GMP_EXECVEAT, VAL, STR, STRV, STRV),
 	NONE_BUT(exit, GMP_EXIT),
 	NONE_BUT(exit_group, GMP_STUB),
-	ROW(prctl, VAL, IOC(128), IOC(128), IOC(128), IOC(128)), .special = GMP_PRCTL, .commands = &gmp_prctl_commands},
+	ROW(prctl, VAL, IOC(128), IOC(128), IOC(128), IOC(128)), .special = GMP_PRCTL,
+		.commands = &gmp_prctl_commands},
 	CALL(arch_prctl, VAL, OUTC(8)),
 	CALL(wait4, VAL, OUT1(int), VAL, OUT1(RU)),
 	CALL(waitid, VAL, VAL, OUTC(128), VAL, OUT1(RU)),
@@ -341,30 +343,38 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(io_submit, VAL, VAL, LAYS(1, IOCBP)),
 	CALL(io_cancel, VAL, INC(64), OUT1(struct io_event)),
 	SPECIAL(io_uring_setup, GMP_URING_SETUP, VAL, IOC(120)),
-	ROW(io_uring_enter, VAL, VAL, VAL, VAL, LAY1(URING_ARG)), .special = GMP_URING_ENTER, .norestart = true},
-	ROW(io_uring_register, VAL, VAL, SCANC(256)), .special = GMP_URING_REGISTER, .commands = &gmp_uring_commands},
+	ROW(io_uring_enter, VAL, VAL, VAL, VAL, LAY1(URING_ARG)), .special = GMP_URING_ENTER,
+		.norestart = true},
+	ROW(io_uring_register, VAL, VAL, SCANC(256)), .special = GMP_URING_REGISTER,
+		.commands = &gmp_uring_commands},
 
 	/* no user memory, or only addresses of it */
-	NONE(lseek), NONE(brk), NONE(ftruncate), NONE(fchdir), NONE(fchmod), NONE(fchown), NONE(umask), NONE(fsync),
-	NONE(fdatasync), NONE(sync), NONE(syncfs), NONE(sync_file_range), NONE(flock), NONE(fallocate), NONE(fadvise64),
-	NONE(readahead), NONE(tee), NONE(dup), NONE(epoll_create), NONE(epoll_create1), NONE(eventfd), NONE(eventfd2),
-	NONE(timerfd_create), NONE(inotify_init), NONE(inotify_init1), NONE(inotify_rm_watch), NONE(fanotify_init),
-	NONE(socket), NONE(shutdown), NONE(listen), NONE(fsmount), NONE(vhangup), NONE(memfd_secret), NONE(userfaultfd),
-	NONE(mlockall), NONE(munlockall), NONE(remap_file_pages), NONE(pkey_alloc), NONE(pkey_free), NONE(membarrier),
-	NONE(mseal), NONE(map_shadow_stack), NONE(set_mempolicy_home_node), NONE(process_mrelease), NONE(shmget),
-	NONE(shmat), NONE(shmdt), NONE(semget), NONE(msgget), NONE(pause), NONE(alarm), NONE(timer_getoverrun),
-	NONE(timer_delete), NONE(getpid), NONE(getppid), NONE(gettid), NONE(getpgrp), NONE(getpgid), NONE(setpgid),
-	NONE(getsid), NONE(setsid), NONE(getuid), NONE(geteuid), NONE(getgid), NONE(getegid), NONE(setuid), NONE(setgid),
-	NONE(setreuid), NONE(setregid), NONE(setresuid), NONE(setresgid), NONE(setfsuid), NONE(setfsgid),
-	NONE(personality), NONE(getpriority), NONE(setpriority), NONE(ioprio_get), NONE(ioprio_set), NONE(sched_yield),
-	NONE(sched_getscheduler), NONE(sched_get_priority_max), NONE(sched_get_priority_min), NONE(iopl), NONE(ioperm),
-	NONE(kill), NONE(tkill), NONE(tgkill), NONE(restart_syscall), NONE(kcmp), NONE(unshare), NONE(setns),
-	NONE(pidfd_open), NONE(pidfd_getfd), NONE(landlock_restrict_self), NONE(uretprobe), NONE(uprobe), NONE(io_destroy),
+	NONE(lseek), NONE(brk), NONE(ftruncate), NONE(fchdir), NONE(fchmod), NONE(fchown),
+	NONE(umask), NONE(fsync), NONE(fdatasync), NONE(sync), NONE(syncfs), NONE(sync_file_range),
+	NONE(flock), NONE(fallocate), NONE(fadvise64), NONE(readahead), NONE(tee), NONE(dup),
+	NONE(epoll_create), NONE(epoll_create1), NONE(eventfd), NONE(eventfd2),
+	NONE(timerfd_create), NONE(inotify_init), NONE(inotify_init1), NONE(inotify_rm_watch),
+	NONE(fanotify_init), NONE(socket), NONE(shutdown), NONE(listen), NONE(fsmount),
+	NONE(vhangup), NONE(memfd_secret), NONE(userfaultfd), NONE(mlockall), NONE(munlockall),
+	NONE(remap_file_pages), NONE(pkey_alloc), NONE(pkey_free), NONE(membarrier), NONE(mseal),
+	NONE(map_shadow_stack), NONE(set_mempolicy_home_node), NONE(process_mrelease), NONE(shmget),
+	NONE(shmat), NONE(shmdt), NONE(semget), NONE(msgget), NONE(pause), NONE(alarm),
+	NONE(timer_getoverrun), NONE(timer_delete), NONE(getpid), NONE(getppid), NONE(gettid),
+	NONE(getpgrp), NONE(getpgid), NONE(setpgid), NONE(getsid), NONE(setsid), NONE(getuid),
+	NONE(geteuid), NONE(getgid), NONE(getegid), NONE(setuid), NONE(setgid), NONE(setreuid),
+	NONE(setregid), NONE(setresuid), NONE(setresgid), NONE(setfsuid), NONE(setfsgid),
+	NONE(personality), NONE(getpriority), NONE(setpriority), NONE(ioprio_get), NONE(ioprio_set),
+	NONE(sched_yield), NONE(sched_getscheduler), NONE(sched_get_priority_max),
+	NONE(sched_get_priority_min), NONE(iopl), NONE(ioperm), NONE(kill), NONE(tkill),
+	NONE(tgkill), NONE(restart_syscall), NONE(kcmp), NONE(unshare), NONE(setns),
+	NONE(pidfd_open), NONE(pidfd_getfd), NONE(landlock_restrict_self), NONE(uretprobe),
+	NONE(uprobe), NONE(io_destroy),
 
 	/* ENOSYS in every kernel that has Syscall User Dispatch: their memory is not looked at */
-	NONE(_sysctl), NONE(create_module), NONE(get_kernel_syms), NONE(query_module), NONE(nfsservctl), NONE(getpmsg),
-	NONE(putpmsg), NONE(afs_syscall), NONE(tuxcall), NONE(security), NONE(set_thread_area), NONE(get_thread_area),
-	NONE(epoll_ctl_old), NONE(epoll_wait_old), NONE(vserver),
+	NONE(_sysctl), NONE(create_module), NONE(get_kernel_syms), NONE(query_module),
+	NONE(nfsservctl), NONE(getpmsg), NONE(putpmsg), NONE(afs_syscall), NONE(tuxcall),
+	NONE(security), NONE(set_thread_area), NONE(get_thread_area), NONE(epoll_ctl_old),
+	NONE(epoll_wait_old), NONE(vserver),
 };
 /* clang-format on */
 
@@ -372,18 +382,19 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 #define F(call) [SYS_##call] = true,
 /* clang-format off */
 static const bool first_is_fd[GMP_NSYSCALLS] = {
-	F(read) F(write) F(fstat) F(lseek) F(pread64) F(pwrite64) F(readv) F(writev) F(ioctl) F(fcntl)
-	F(dup) F(flock) F(fsync) F(fdatasync) F(ftruncate) F(getdents) F(getdents64) F(fchdir) F(fchmod)
-	F(fchown) F(fstatfs) F(accept) F(accept4) F(bind) F(connect) F(listen) F(getsockname)
-	F(getpeername) F(getsockopt) F(setsockopt) F(sendto) F(recvfrom) F(sendmsg) F(recvmsg) F(sendmmsg)
-	F(recvmmsg) F(shutdown) F(epoll_wait) F(epoll_pwait) F(epoll_pwait2) F(epoll_ctl) F(fsetxattr)
-	F(fgetxattr) F(flistxattr) F(fremovexattr) F(fadvise64) F(readahead) F(fallocate)
-	F(sync_file_range) F(splice) F(tee) F(vmsplice) F(preadv) F(pwritev) F(preadv2) F(pwritev2)
-	F(timerfd_settime) F(timerfd_gettime) F(syncfs) F(newfstatat) F(statx) F(openat) F(faccessat)
-	F(faccessat2) F(fchmodat) F(fchownat) F(mkdirat) F(mknodat) F(unlinkat) F(renameat) F(renameat2)
-	F(linkat) F(readlinkat) F(utimensat) F(execveat) F(copy_file_range) F(sendfile)
-	F(pidfd_send_signal) F(pidfd_getfd) F(setns) F(finit_module) F(inotify_add_watch)
-	F(inotify_rm_watch) F(signalfd) F(signalfd4) F(name_to_handle_at) F(open_by_handle_at)
+	F(read) F(write) F(fstat) F(lseek) F(pread64) F(pwrite64) F(readv) F(writev) F(ioctl)
+	F(fcntl) F(dup) F(flock) F(fsync) F(fdatasync) F(ftruncate) F(getdents) F(getdents64)
+	F(fchdir) F(fchmod) F(fchown) F(fstatfs) F(accept) F(accept4) F(bind) F(connect) F(listen)
+	F(getsockname) F(getpeername) F(getsockopt) F(setsockopt) F(sendto) F(recvfrom) F(sendmsg)
+	F(recvmsg) F(sendmmsg) F(recvmmsg) F(shutdown) F(epoll_wait) F(epoll_pwait) F(epoll_pwait2)
+	F(epoll_ctl) F(fsetxattr) F(fgetxattr) F(flistxattr) F(fremovexattr) F(fadvise64)
+	F(readahead) F(fallocate) F(sync_file_range) F(splice) F(tee) F(vmsplice) F(preadv)
+	F(pwritev) F(preadv2) F(pwritev2) F(timerfd_settime) F(timerfd_gettime) F(syncfs)
+	F(newfstatat) F(statx) F(openat) F(faccessat) F(faccessat2) F(fchmodat) F(fchownat)
+	F(mkdirat) F(mknodat) F(unlinkat) F(renameat) F(renameat2) F(linkat) F(readlinkat)
+	F(utimensat) F(execveat) F(copy_file_range) F(sendfile) F(pidfd_send_signal) F(pidfd_getfd)
+	F(setns) F(finit_module) F(inotify_add_watch) F(inotify_rm_watch) F(signalfd) F(signalfd4)
+	F(name_to_handle_at) F(open_by_handle_at)
 };
 /* clang-format on */
 #undef F

@@ -7,11 +7,11 @@
  * is not listed is one that nobody has looked at. Calls that are many in one (ioctl, prctl,
  * keyctl, ...) have a table of their commands; structures that hold pointers have a layout.
  *
- *	What happens	a call's arguments become ranges of managed memory, those are pinned (pinned.h)
- *	Who comes in	dispatch, signals, heap; exec and spawn, which copy instead (execcopy.h)
- *	May touch	what arguments point to, by gmp_copy() only; the lists of rings (uring.h)
- *	Must hold	a range may be too wide, never too narrow; signal-safe
- *	Of its own	descriptors.h: ours among the program's; uring.h: memory in use after the call
+ *	what  a call's arguments become ranges of managed memory, those are pinned (pinned.h)
+ *	who   dispatch, signals, heap; exec and spawn, which copy instead (execcopy.h)
+ *	may   what arguments point to, by gmp_copy() only; the lists of rings (uring.h)
+ *	must  a range may be too wide, never too narrow; signal-safe
+ *	parts descriptors.h: ours among the program's; uring.h: memory in use after the call
  *
  * The tables are constant. gmp_syscall_ranges() reads only what the arguments point to (iovecs,
  * message headers), by gmp_copy(): a bad pointer is left for the kernel to find. Signal-safe, no
@@ -36,10 +36,12 @@ enum gmp_arg_kind {
 	GMP_MMSG_IN, /* array of struct mmsghdr */
 	GMP_MMSG_OUT,
 	GMP_IOCTL, /* of a command that has no row: by the direction and size that it encodes */
-	GMP_SIGSET, /* mask put in place for the duration of the call: SIGSEGV and SIGSYS must be taken out */
+	/* mask put in place for the duration of the call: SIGSEGV and SIGSYS must be taken out */
+	GMP_SIGSET,
 	GMP_SIGSET6, /* the same behind a {pointer, size} pair */
 	GMP_LAYOUT,  /* array of structures with pointers, read and written */
-	GMP_SCAN, /* read and written, and each word in it may be a pointer to something of unknown size */
+	/* read and written, and each word in it may be a pointer to something of unknown size */
+	GMP_SCAN,
 	GMP_HOLD,  /* the kernel keeps using it after the call: pinned for good */
 	GMP_LEAVE, /* the same for memory whose mapping must stay what it is (userfaultfd) */
 };

@@ -255,9 +255,8 @@ static void look_at_buffer(const char *line, void *arg)
 		void *p = (void *)number(&s, 16);
 		s++;
 		size_t n = number(&s, 10);
-		if (gmp_managed(
-			    p,
-			    n)) /* the kernel has these very pages: they cannot go into the store any more */
+		/* the kernel has these very pages: they cannot go into the store any more */
+		if (gmp_managed(p, n))
 			gmp_keep(p, n, false);
 		r->seen++;
 	} else {

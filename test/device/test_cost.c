@@ -1,6 +1,6 @@
 /*
- * What the model charges: accesses over the bus in both directions, never less than one pass of the link; and what it
- * says of a time that lacks a part.
+ * What the model charges: accesses over the bus in both directions, never less than one pass of the
+ * link; and what it says of a time that lacks a part.
  */
 #include "device.h"
 #include "kernels.h"
@@ -71,7 +71,8 @@ Test(cost, what_is_touched_in_part_costs_that_part)
 	cr_expect_geq(r.modelled_ns, 2 * MIB);
 }
 
-/* The ranking that the whole thing is for: over a slow link, read once: the same; read again and again: moving wins. */
+/* The ranking that the whole thing is for: over a slow link, read once: the same; read again and
+ * again: moving wins. */
 Test(cost, moving_wins_when_pages_are_used_again)
 {
 	uint64_t total[2];

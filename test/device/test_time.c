@@ -1,12 +1,12 @@
 /*
- * Virtual time: the link is one queue, each direction for itself; kernels queue for the compute units; what one thread
- * or stream does is one after the other, and streams run beside each other.
+ * Virtual time: the link is one queue, each direction for itself; kernels queue for the compute
+ * units; what one thread or stream does is one after the other, and streams run beside each other.
  */
 #include "device.h"
 
 #define BYTES (8 * MIB)
-#define LINK                                                                                       \
-	"pcie4-gpu,mem=64M,page=64K,workers=1,latency=0us,bw=1G" /* a byte a ns: BYTES take BYTES ns */
+/* a byte a ns: BYTES take BYTES ns */
+#define LINK "pcie4-gpu,mem=64M,page=64K,workers=1,latency=0us,bw=1G"
 
 static struct gm_sim *sim;
 static int device;

@@ -417,7 +417,7 @@ static void all_deaths(void)
 	}
 }
 
-/* ---- threads: each has its mask, its altstack; signals hit them while they read absent pages ---- */
+/* ---- threads: each has its mask, its altstack; signals come while they read absent pages ---- */
 
 static void *thread(void *arg)
 {

@@ -1,4 +1,5 @@
-/* Products of matrices of 2 MiB, one after the other, the same five again and again: with less than five a device thrashes. */
+/* Products of matrices of 2 MiB, one after the other, the same five again and again: with less
+ * than five a device thrashes. */
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>

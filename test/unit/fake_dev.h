@@ -35,8 +35,8 @@ struct fake_dev {
 	unsigned char *reserved;
 	uint64_t taken_lo, taken_hi; /* addresses of the device's own */
 	unsigned asked;		     /* for reservations */
-	int fail_kind,
-		fail_after; /* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
+	/* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
+	int fail_kind, fail_after;
 };
 
 static uint64_t fake_sizes; /* of the devices opened from now on; 0: 4 KiB, 64 KiB and their page */

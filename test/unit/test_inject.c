@@ -184,9 +184,8 @@ Test(inject, every_call_of_every_site_fails_once)
 Test(inject, every_site_fails_from_some_call_on)
 {
 	for (unsigned i = 0; i < GM_ARRAY_LEN(of_core); i++)
-		if (of_core[i] != GM_INJ_BUSY &&
-		    of_core[i] !=
-			    GM_INJ_CPU_PROTECT) /* then hmadvise waits for ever; the CPU has no access left */
+		/* then hmadvise waits for ever; the CPU has no access left */
+		if (of_core[i] != GM_INJ_BUSY && of_core[i] != GM_INJ_CPU_PROTECT)
 			every_call(of_core[i], "@+");
 }
 
@@ -220,8 +219,8 @@ Test(inject, anonymous_runs_that_left_before_a_failure_keep_their_bytes)
 	/* cuts 64 KiB into two runs */
 	cr_assert_eq(hmadvise(-1, area + 8 * PAGE, PAGE, GM_MADV_PINNED), 0);
 	arm("remap", "@", 2);
-	hmadvise(gm_dev_hnid(dev.dev), area, 16 * PAGE,
-		 MADV_PREFETCH); /* the retry of the whole block may succeed */
+	/* the retry of the whole block may succeed */
+	hmadvise(gm_dev_hnid(dev.dev), area, 16 * PAGE, MADV_PREFETCH);
 	cr_expect_geq(gmi_inject_calls(GM_INJ_REMAP), 2);
 	all_right("remap");
 	close_all();

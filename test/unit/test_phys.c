@@ -99,8 +99,8 @@ Test(phys, like_an_array_of_pages)
 	rng_seed("phys");
 	cr_assert_eq(gmi_phys_total_bytes(p), CHUNKS * GM_BLOCK_BYTES);
 	for (int round = 0; round < 40; round++) {
-		unsigned grow = 20 + rng_below(80),
-			 top = rng_below(GM_PHYS_MAX_ORDER + 1); /* percent; largest order */
+		/* percent; largest order */
+		unsigned grow = 20 + rng_below(80), top = rng_below(GM_PHYS_MAX_ORDER + 1);
 		for (int i = 0; i < 2000; i++) {
 			if (!nlive || rng_below(100) < grow)
 				alloc_one(p, rng_below(top + 1));

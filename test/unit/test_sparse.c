@@ -394,8 +394,8 @@ static void one_failure(const char *spec, unsigned long *failed)
 			m.byte[i] = b.bo ? m.byte[i] : -1;
 		}
 		for (size_t i = 0; i < RANGE_PAGES; i++)
-			expect(m.s, i,
-			       m.byte[i]); /* the device has what the table says, and nothing else */
+			/* the device has what the table says, and nothing else */
+			expect(m.s, i, m.byte[i]);
 	}
 	model_close(&m);
 }

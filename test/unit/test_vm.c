@@ -32,8 +32,8 @@ static void open_all(size_t page_bytes)
 {
 	struct sigaction sa = {.sa_handler = on_fault};
 	if (!atomic_load(&gmi_active))
-		sigaction(SIGSEGV, &sa,
-			  NULL); /* before a page leaves: core's handler chains to it */
+		/* before a page leaves: core's handler chains to it */
+		sigaction(SIGSEGV, &sa, NULL);
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	gmi_opt.retain_bytes = 4 * MIB;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);

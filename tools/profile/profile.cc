@@ -2,8 +2,10 @@
  * profile.cc - gmem-profile: device profiles as files (devices/ has the built-in ones,
  * docs/devices.md the format).
  *
- *	gmem-profile FILE.toml		the device string that the file stands for (what GMEM_DEVICE takes)
- *	gmem-profile --table FILE...	the same for many, as rows of a C table: the built-in profiles of libgmem
+ *	gmem-profile FILE.toml		the device string that the file stands for (what GMEM_DEVICE
+ *					takes)
+ *	gmem-profile --table FILE...	the same for many, as rows of a C table: the built-in
+ *					profiles of libgmem
  *	gmem-profile --from FILE.csv	a profile from measurements
  *
  * A program of its own: a program under GMEM is never made to parse TOML. run-with-gmem.sh calls
