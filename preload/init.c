@@ -30,7 +30,7 @@ extern void __tsan_init(void) __attribute__((weak, visibility("default")));
 extern void __msan_init(void) __attribute__((weak, visibility("default")));
 extern void __hwasan_init(void) __attribute__((weak, visibility("default")));
 
-static const char *get(char *const *envp, const char *name)
+static const char *get_variable(char *const *envp, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -42,7 +42,7 @@ static const char *get(char *const *envp, const char *name)
 
 static const char *watcher(char *const *envp)
 {
-	const char *preload = get(envp, "LD_PRELOAD");
+	const char *preload = get_variable(envp, "LD_PRELOAD");
 
 	if (preload && strstr(preload, "vgpreload"))
 		return "valgrind";
@@ -86,7 +86,7 @@ static bool is_us(const char *entry, size_t len)
  * others stay. */
 static void leave_children_alone(char *const *envp)
 {
-	char *to = (char *)get(envp, "LD_PRELOAD");
+	char *to = (char *)get_variable(envp, "LD_PRELOAD");
 	const char *from = to;
 
 	if (!to)
@@ -103,7 +103,7 @@ static void leave_children_alone(char *const *envp)
 	*to = '\0';
 }
 
-static void fail(const char *why)
+static void fail_start(const char *why)
 {
 	gmi_log_level = GM_LOG_ERROR;
 	gmi_log(GM_LOG_ERROR, "%s", why);
@@ -115,7 +115,7 @@ static bool should_run(char *const *envp)
 	char err[512];
 
 	if (gmi_opt_parse(envp, err, sizeof(err)))
-		fail(err);
+		fail_start(err);
 	gmi_log_level = gmi_opt.log;
 	if (gmi_opt.disable || !is_wanted(gmi_opt.restrict_exe))
 		return false;

@@ -154,7 +154,7 @@ static void remove_lock(const char *file)
 }
 
 /* What cannot be written there is not lost. */
-static void save(const struct view *v, const char *file)
+static void save_report(const struct view *v, const char *file)
 {
 	int err = view_write_json(v, file);
 
@@ -190,7 +190,7 @@ int follow(int pid, const char *file)
 		atomic_store((_Atomic uint64_t *)&s->end_ns, gmi_now_ns());
 	view_from_stats(&v, s);
 	if (file)
-		save(&v, file);
+		save_report(&v, file);
 	else if (v.ndev || strcmp(v.ended, "exec") != 0)
 		print(&v);
 	return 0;

@@ -17,20 +17,20 @@ struct verb {
 	const char *help;		/* NULL: internal */
 };
 
-static void put(const char *line)
+static void put_help(const char *line)
 {
 	puts(line);
 }
 
 static int show_options(int n, char **args)
 {
-	gmi_opt_help(put, false);
+	gmi_opt_help(put_help, false);
 	return 0;
 }
 
 static int show_options_markdown(int n, char **args)
 {
-	gmi_opt_help(put, true);
+	gmi_opt_help(put_help, true);
 	return 0;
 }
 
@@ -48,7 +48,7 @@ static int show_fields_markdown(int n, char **args)
 
 static int show_profiles(int n, char **args)
 {
-	gmi_sim_help(put);
+	gmi_sim_help(put_help);
 	return 0;
 }
 

@@ -42,7 +42,7 @@ static uint64_t offset_of(const struct elf *e, uint64_t va)
 }
 
 /* false: not ELF, or no dynamic section. */
-static bool load(struct elf *e)
+static bool load_elf(struct elf *e)
 {
 	Elf64_Ehdr h;
 
@@ -85,7 +85,7 @@ struct needed needed(const char *path)
 	if (!e)
 		return found;
 	e->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (e->fd >= 0 && load(e)) {
+	if (e->fd >= 0 && load_elf(e)) {
 		found.none = true;
 		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL && !found.sanitizer;
 		     d++) {

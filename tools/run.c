@@ -21,7 +21,7 @@
 
 extern char **environ;
 
-static void put(const char *line)
+static void put_variable(const char *line)
 {
 	puts(line);
 }
@@ -33,7 +33,7 @@ static int help(void)
 	     "simulated\n"
 	     "accelerators, its BLAS-3 calls on them, and reports what moved.\n\n"
 	     "Flags (each is a variable of the environment as well; the flag wins):");
-	gmi_opt_help(put, false);
+	gmi_opt_help(put_variable, false);
 	puts("  --help, --version\n\n"
 	     "Exit status: the program's own; 2 wrong usage, 125 the library cannot be loaded, 126 "
 	     "the "
@@ -42,7 +42,7 @@ static int help(void)
 	return 0;
 }
 
-__attribute__((format(printf, 2, 3))) static int fail(int status, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int fail_run(int status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -81,11 +81,11 @@ static int take_flag(char **args, bool *device_given)
 		 (int)(equals ? equals - args[0] : (long)strlen(args[0])), args[0]);
 	const char *name = gmi_opt_flag(flag);
 	if (!name) {
-		fail(USAGE, "unknown flag %s (see --help)", flag);
+		fail_run(USAGE, "unknown flag %s (see --help)", flag);
 		return 0;
 	}
 	if (!value) {
-		fail(USAGE, "%s needs a value (see --help)", flag);
+		fail_run(USAGE, "%s needs a value (see --help)", flag);
 		return 0;
 	}
 	set_option(name, value, device_given);
@@ -112,8 +112,8 @@ static int take_flags(char ***args)
 		*args += n;
 	}
 	return **args ? -1
-		      : fail(USAGE,
-			     "no program given\nUsage: " NAME " [flags] [--] program [arguments]");
+		      : fail_run(USAGE, "no program given\nUsage: " NAME
+					" [flags] [--] program [arguments]");
 }
 
 /* ---- the environment ---- */
@@ -143,7 +143,7 @@ static int check_options(void)
 	snprintf(pid, sizeof pid, "%d", getpid());
 	setenv("GMEM_MAIN_PID", pid, 1);
 	if (gmi_opt_parse(environ, err, sizeof err) != 0)
-		return fail(USAGE, "%s", err);
+		return fail_run(USAGE, "%s", err);
 	absolute_report();
 	return 0;
 }
@@ -171,7 +171,7 @@ static char *profile_of(const char *self, const char *file, size_t n)
 		close(to_us[1]);
 		FILE *in = fdopen(to_us[0], "r");
 		if (err)
-			fail(USAGE, "%s: %s", tool, strerror(err));
+			fail_run(USAGE, "%s: %s", tool, strerror(err));
 		else if (in && getline(&line, &room, in) > 0)
 			line[strcspn(line, "\n")] = 0;
 		if (in)
@@ -276,10 +276,10 @@ static int preload(const char *self, const char *lib)
 	char *all;
 
 	if (strpbrk(lib, " :"))
-		return fail(OWN_FAILURE, "%s: the loader takes no path with a space or a colon",
-			    lib);
+		return fail_run(OWN_FAILURE, "%s: the loader takes no path with a space or a colon",
+				lib);
 	if (!loads(self, lib))
-		return fail(OWN_FAILURE, "%s cannot be loaded", lib);
+		return fail_run(OWN_FAILURE, "%s cannot be loaded", lib);
 	if (asprintf(&all, old && *old ? "%s:%s" : "%s", lib, old) < 0)
 		return OWN_FAILURE;
 	setenv("LD_PRELOAD", all, 1);
@@ -355,13 +355,13 @@ int run(const char *self, const char *lib, char **args)
 		return r;
 	char *path = find_program(args[0]);
 	if (!path)
-		return fail(NOT_FOUND, "%s: command not found", args[0]);
+		return fail_run(NOT_FOUND, "%s: command not found", args[0]);
 	if ((r = check_target(path, why, sizeof why)))
-		r = fail(r, "%s", why);
+		r = fail_run(r, "%s", why);
 	else if (is_sanitized(path) || is_confined(path) ||
 		 (!(r = preload(self, lib)) && !(r = offer_plugin(lib)))) {
 		execve(path, args, environ);
-		r = fail(126, "%s: %s", path, strerror(errno));
+		r = fail_run(126, "%s: %s", path, strerror(errno));
 	}
 	free(path);
 	return r;

@@ -25,8 +25,8 @@ struct target {
 	size_t bytes;
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct target *t, const char *fmt,
-							...)
+__attribute__((format(printf, 2, 3))) static int refuse_target(const struct target *t,
+							       const char *fmt, ...)
 {
 	va_list ap;
 	int n = snprintf(t->why, t->bytes, "%s ", t->path);
@@ -41,11 +41,12 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct target *t, 
 static int check_privileges(const struct target *t)
 {
 	if ((t->st.st_mode & S_ISUID) && t->st.st_uid != getuid())
-		return refuse(t, "is setuid: the loader ignores LD_PRELOAD for it");
+		return refuse_target(t, "is setuid: the loader ignores LD_PRELOAD for it");
 	if ((t->st.st_mode & S_ISGID) && (t->st.st_mode & S_IXGRP) && t->st.st_gid != getgid())
-		return refuse(t, "is setgid: the loader ignores LD_PRELOAD for it");
+		return refuse_target(t, "is setgid: the loader ignores LD_PRELOAD for it");
 	if (getuid() != 0 && fgetxattr(t->fd, "security.capability", NULL, 0) > 0)
-		return refuse(t, "has file capabilities: the loader ignores LD_PRELOAD for it");
+		return refuse_target(t,
+				     "has file capabilities: the loader ignores LD_PRELOAD for it");
 	return 0;
 }
 
@@ -56,9 +57,10 @@ static int check_elf(const struct target *t)
 	char interp[256] = "";
 
 	if (pread(t->fd, &h, sizeof h, 0) != sizeof h || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0)
-		return refuse(t, "is neither an ELF program nor a script that begins with #!");
+		return refuse_target(t,
+				     "is neither an ELF program nor a script that begins with #!");
 	if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_machine != EM_X86_64)
-		return refuse(
+		return refuse_target(
 			t, "is built for another machine (%d bits, ELF machine %d), not for x86-64",
 			h.e_ident[EI_CLASS] == ELFCLASS64 ? 64 : 32, h.e_machine);
 	for (unsigned i = 0; i < h.e_phnum; i++)
@@ -68,13 +70,15 @@ static int check_elf(const struct target *t)
 		    pread(t->fd, interp, sizeof interp - 1, (off_t)p.p_offset) > 0)
 			break;
 	if (!*interp)
-		return refuse(t, "is statically linked: no library can be preloaded into it");
+		return refuse_target(t,
+				     "is statically linked: no library can be preloaded into it");
 	const char *slash = strrchr(interp, '/');
 	if (strcmp(slash ? slash + 1 : interp, LOADER) != 0)
-		return refuse(t, "runs under %s, not under glibc's %s", interp, LOADER);
+		return refuse_target(t, "runs under %s, not under glibc's %s", interp, LOADER);
 	if (needed(t->path).none)
-		return refuse(t, "uses no library, not even libc: it makes its system calls and "
-				 "threads itself");
+		return refuse_target(
+			t, "uses no library, not even libc: it makes its system calls and "
+			   "threads itself");
 	return check_privileges(t);
 }
 
@@ -88,7 +92,7 @@ static int check_script(const struct target *t, const char *line, int depth)
 	size_t n = strcspn(from, " \t\r\n");
 
 	if (n == 0 || n >= sizeof interp || depth >= MAX_NESTED)
-		return refuse(t, "has no usable interpreter after its #!");
+		return refuse_target(t, "has no usable interpreter after its #!");
 	memcpy(interp, from, n);
 	interp[n] = 0;
 	int r = check_nested(interp, t->why, t->bytes, depth + 1);
@@ -106,12 +110,13 @@ static int check_open(struct target *t, int depth)
 	char line[258] = "";
 
 	if (S_ISDIR(t->st.st_mode))
-		return refuse(t, "is a directory");
+		return refuse_target(t, "is a directory");
 	if (!S_ISREG(t->st.st_mode) || access(t->path, X_OK) != 0)
-		return refuse(t, "is not executable");
+		return refuse_target(t, "is not executable");
 	t->fd = open(t->path, O_RDONLY | O_CLOEXEC);
 	if (t->fd < 0) /* may be run but not read: the loader will do, and perhaps warn */
-		return errno == EACCES ? 0 : refuse(t, "cannot be read: %s", strerror(errno));
+		return errno == EACCES ? 0
+				       : refuse_target(t, "cannot be read: %s", strerror(errno));
 	ssize_t n = pread(t->fd, line, sizeof line - 1, 0);
 	int r = n > 2 && line[0] == '#' && line[1] == '!' ? check_script(t, line, depth)
 							  : check_elf(t);
@@ -125,7 +130,7 @@ static int check_nested(const char *path, char *why, size_t bytes, int depth)
 
 	if (stat(path, &t.st) != 0) {
 		int err = errno;
-		refuse(&t, "cannot be run: %s", strerror(err));
+		refuse_target(&t, "cannot be run: %s", strerror(err));
 		return err == ENOENT || err == ENOTDIR ? NOT_FOUND : CANNOT_RUN;
 	}
 	return check_open(&t, depth);

@@ -7,8 +7,8 @@
 /* Fetched again so much of what came at all: then memory is too small for this order of use. */
 #define THRASHES 0.25
 
-__attribute__((format(printf, 3, 4))) static size_t say(struct view_dev *d, size_t at,
-							const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static size_t say_verdict(struct view_dev *d, size_t at,
+								const char *fmt, ...)
 {
 	va_list ap;
 
@@ -37,16 +37,17 @@ static size_t memory(const struct view *v, unsigned n, size_t at)
 	double again = d->h2d_bytes ? (double)d->refetched_bytes / (double)d->h2d_bytes : 0;
 
 	if (!d->mem_bytes)
-		return say(d, at, "has no memory of its own");
+		return say_verdict(d, at, "has no memory of its own");
 	if (!d->evicted_bytes)
-		return say(d, at, "fits");
+		return say_verdict(d, at, "fits");
 	if (again < THRASHES)
-		return say(d, at, "does not fit, but little comes twice");
-	at = say(d, at, "thrashes: each byte moved in %.1f times", 1 / (1 - fmin(again, 0.999)));
+		return say_verdict(d, at, "does not fit, but little comes twice");
+	at = say_verdict(d, at, "thrashes: each byte moved in %.1f times",
+			 1 / (1 - fmin(again, 0.999)));
 	if (k)
-		at = say(d, at, ", most for %.80s", k->name);
+		at = say_verdict(d, at, ", most for %.80s", k->name);
 	if (v->nsites && v->site[0].h2d_bytes)
-		at = say(d, at, ", of what %.80s allocated", v->site[0].where);
+		at = say_verdict(d, at, ", of what %.80s allocated", v->site[0].where);
 	return at;
 }
 
@@ -73,10 +74,10 @@ void view_verdicts(struct view *v)
 		}
 		size_t at = memory(v, n, 0);
 		if (sum > 0 && !d->unmodelled)
-			say(d, at, "; bound by %s (%.0f %%)", parts[most].what,
-			    100 * parts[most].s / sum);
+			say_verdict(d, at, "; bound by %s (%.0f %%)", parts[most].what,
+				    100 * parts[most].s / sum);
 		else if (sum > 0)
-			say(d, at, "; computing is not modelled; of the rest %s takes most",
-			    most ? parts[most].what : "launching");
+			say_verdict(d, at, "; computing is not modelled; of the rest %s takes most",
+				    most ? parts[most].what : "launching");
 	}
 }

@@ -4,39 +4,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t get(const _Atomic uint64_t *c)
+static uint64_t get_counter(const _Atomic uint64_t *c)
 {
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
-static void device(struct view_dev *to, const struct gm_dev_stats *d)
+static void fill_device(struct view_dev *to, const struct gm_dev_stats *d)
 {
 	snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof d->name - 1, d->name);
-	to->mem_bytes = get(&d->mem_bytes);
-	to->page_bytes = get(&d->page_bytes);
-	to->kernels = get(&d->kernels);
-	to->kernels_failed = get(&d->kernels_failed);
-	to->faults = get(&d->faults);
-	to->faults_merged = get(&d->faults_merged);
-	to->fault_batches = get(&d->fault_batches);
-	to->resident_peak_bytes = get(&d->resident_peak_bytes);
-	to->evicted_bytes = get(&d->evicted_bytes);
-	to->remote_bytes = get(&d->remote_bytes);
-	to->restarts = get(&d->restarts);
-	to->unmodelled = get(&d->unmodelled);
-	to->touched_bytes = get(&d->touched_bytes);
-	to->bus_bytes = get(&d->bus_bytes);
-	to->cpu_bus_bytes = get(&d->cpu_bus_bytes);
-	to->known_s = (double)get(&d->modelled_ns) / 1e9;
-	to->kernel_s = (double)get(&d->kernel_ns) / 1e9;
-	to->bus_s = (double)get(&d->bus_ns) / 1e9;
-	to->fault_s = (double)get(&d->fault_ns) / 1e9;
-	to->link_s = (double)get(&d->link_ns) / 1e9;
-	to->cpu_bus_s = (double)get(&d->cpu_bus_ns) / 1e9;
+	to->mem_bytes = get_counter(&d->mem_bytes);
+	to->page_bytes = get_counter(&d->page_bytes);
+	to->kernels = get_counter(&d->kernels);
+	to->kernels_failed = get_counter(&d->kernels_failed);
+	to->faults = get_counter(&d->faults);
+	to->faults_merged = get_counter(&d->faults_merged);
+	to->fault_batches = get_counter(&d->fault_batches);
+	to->resident_peak_bytes = get_counter(&d->resident_peak_bytes);
+	to->evicted_bytes = get_counter(&d->evicted_bytes);
+	to->remote_bytes = get_counter(&d->remote_bytes);
+	to->restarts = get_counter(&d->restarts);
+	to->unmodelled = get_counter(&d->unmodelled);
+	to->touched_bytes = get_counter(&d->touched_bytes);
+	to->bus_bytes = get_counter(&d->bus_bytes);
+	to->cpu_bus_bytes = get_counter(&d->cpu_bus_bytes);
+	to->known_s = (double)get_counter(&d->modelled_ns) / 1e9;
+	to->kernel_s = (double)get_counter(&d->kernel_ns) / 1e9;
+	to->bus_s = (double)get_counter(&d->bus_ns) / 1e9;
+	to->fault_s = (double)get_counter(&d->fault_ns) / 1e9;
+	to->link_s = (double)get_counter(&d->link_ns) / 1e9;
+	to->cpu_bus_s = (double)get_counter(&d->cpu_bus_ns) / 1e9;
 	to->modelled_s = to->unmodelled ? NAN : to->known_s;
-	to->copies_s = get(&d->unseen) ? NAN : (double)get(&d->copies_ns) / 1e9;
-	to->h2d_bytes = get(&d->h2d_bytes);
-	to->refetched_bytes = get(&d->refetched_bytes);
+	to->copies_s = get_counter(&d->unseen) ? NAN : (double)get_counter(&d->copies_ns) / 1e9;
+	to->h2d_bytes = get_counter(&d->h2d_bytes);
+	to->refetched_bytes = get_counter(&d->refetched_bytes);
 }
 
 /* ---- what modelled times are known from ---- */
@@ -45,12 +45,14 @@ static void device(struct view_dev *to, const struct gm_dev_stats *d)
  * errors. */
 static double error_bytes(const struct gm_kernel_stats *k)
 {
-	double n = (double)get(&k->samples), mean = n > 0 ? (double)get(&k->remote_pages) / n : 0;
-	double var = n > 1 ? ((double)get(&k->remote_pages2) - n * mean * mean) / (n - 1) : 0;
+	double n = (double)get_counter(&k->samples),
+	       mean = n > 0 ? (double)get_counter(&k->remote_pages) / n : 0;
+	double var =
+		n > 1 ? ((double)get_counter(&k->remote_pages2) - n * mean * mean) / (n - 1) : 0;
 	double error = n > 1 ? 2 * sqrt(fmax(var, 0) / n)
 			     : mean; /* of one: anything up to twice as much */
 
-	return (double)get(&k->estimated) * error * 4096;
+	return (double)get_counter(&k->estimated) * error * 4096;
 }
 
 static void basis(char *to, size_t bytes, bool unmodelled, bool estimated, double part)
@@ -68,42 +70,44 @@ static void device_basis(struct view_dev *to, const struct gm_stats *s, unsigned
 	double error = 0;
 
 	for (unsigned i = 0; i < GM_KERNELS; i++)
-		if (get(&s->kernel[i].estimated) && get(&s->kernel[i].device) == d)
+		if (get_counter(&s->kernel[i].estimated) && get_counter(&s->kernel[i].device) == d)
 			error += error_bytes(&s->kernel[i]);
-	uint64_t wall = 0, served = get(&s->dev[d].served_ns);
+	uint64_t wall = 0, served = get_counter(&s->dev[d].served_ns);
 	for (unsigned i = 0; i < GM_KERNELS; i++)
-		wall += get(&s->kernel[i].device) == d ? get(&s->kernel[i].wall_ns) : 0;
+		wall += get_counter(&s->kernel[i].device) == d ? get_counter(&s->kernel[i].wall_ns)
+							       : 0;
 	to->host_s = wall > served ? (double)(wall - served) / 1e9 : 0;
 	double bus = (double)to->bus_bytes, part = bus > 0 ? error / bus * to->bus_s : 0;
-	basis(to->basis, sizeof to->basis, to->unmodelled, get(&s->dev[d].estimated),
+	basis(to->basis, sizeof to->basis, to->unmodelled, get_counter(&s->dev[d].estimated),
 	      to->known_s > 0 ? part / to->known_s : 0);
 }
 
-static uint64_t moved(const struct view_site *s)
+static uint64_t fill_moved(const struct view_site *s)
 {
 	return s->h2d_bytes + s->d2h_bytes;
 }
 
 static int by_bytes(const void *a, const void *b)
 {
-	uint64_t x = moved(a), y = moved(b);
+	uint64_t x = fill_moved(a), y = fill_moved(b);
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static void sites(struct view *v, const struct gm_stats *s)
+static void fill_sites(struct view *v, const struct gm_stats *s)
 {
 	for (unsigned i = 0; i < GM_SITES; i++) {
 		const struct gm_site_stats *from = &s->site[i];
 		struct view_site *to = &v->site[v->nsites];
-		to->h2d_bytes = get(&from->h2d_bytes);
-		to->d2h_bytes = get(&from->d2h_bytes);
-		to->cpu_faults = get(&from->cpu_faults);
-		to->device_faults = get(&from->device_faults);
-		if (!moved(to) && !to->cpu_faults && !to->device_faults)
+		to->h2d_bytes = get_counter(&from->h2d_bytes);
+		to->d2h_bytes = get_counter(&from->d2h_bytes);
+		to->cpu_faults = get_counter(&from->cpu_faults);
+		to->device_faults = get_counter(&from->device_faults);
+		if (!fill_moved(to) && !to->cpu_faults && !to->device_faults)
 			continue;
 		if (i)
-			symbol_name(from->module, get(&from->offset), to->where, sizeof to->where);
+			symbol_name(from->module, get_counter(&from->offset), to->where,
+				    sizeof to->where);
 		else
 			snprintf(to->where, sizeof to->where, "other");
 		v->nsites++;
@@ -118,27 +122,29 @@ static int by_time(const void *a, const void *b)
 	return x->wall_s < y->wall_s ? 1 : x->wall_s > y->wall_s ? -1 : 0;
 }
 
-static void kernels(struct view *v, const struct gm_stats *s)
+static void fill_kernels(struct view *v, const struct gm_stats *s)
 {
 	for (unsigned i = 0; i < GM_KERNELS; i++) {
 		const struct gm_kernel_stats *from = &s->kernel[i];
 		struct view_kernel *to = &v->kernel[v->nkernels];
-		to->launches = get(&from->launches);
-		to->failed = get(&from->failed);
+		to->launches = get_counter(&from->launches);
+		to->failed = get_counter(&from->failed);
 		if (!to->launches && !to->failed)
 			continue;
 		snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof from->name - 1,
 			 i ? from->name : "other");
-		to->device = get(&from->device);
-		to->faults = get(&from->faults);
-		to->h2d_bytes = get(&from->h2d_bytes);
-		to->wall_s = (double)get(&from->wall_ns) / 1e9;
-		to->modelled_s =
-			get(&from->unmodelled) ? NAN : (double)get(&from->modelled_ns) / 1e9;
-		double over = (double)get(&from->estimated) * (double)get(&from->remote_pages) *
-			      4096 / fmax((double)get(&from->samples), 1);
-		basis(to->basis, sizeof to->basis, get(&from->unmodelled), get(&from->estimated),
-		      over > 0 ? error_bytes(from) / over : 0);
+		to->device = get_counter(&from->device);
+		to->faults = get_counter(&from->faults);
+		to->h2d_bytes = get_counter(&from->h2d_bytes);
+		to->wall_s = (double)get_counter(&from->wall_ns) / 1e9;
+		to->modelled_s = get_counter(&from->unmodelled)
+					 ? NAN
+					 : (double)get_counter(&from->modelled_ns) / 1e9;
+		double over = (double)get_counter(&from->estimated) *
+			      (double)get_counter(&from->remote_pages) * 4096 /
+			      fmax((double)get_counter(&from->samples), 1);
+		basis(to->basis, sizeof to->basis, get_counter(&from->unmodelled),
+		      get_counter(&from->estimated), over > 0 ? error_bytes(from) / over : 0);
 		v->nkernels++;
 	}
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
@@ -146,7 +152,7 @@ static void kernels(struct view *v, const struct gm_stats *s)
 
 void view_from_stats(struct view *v, const struct gm_stats *s)
 {
-	uint64_t start = get(&s->start_ns), end = get(&s->end_ns);
+	uint64_t start = get_counter(&s->start_ns), end = get_counter(&s->end_ns);
 	uint64_t ndev = atomic_load(&s->ndev);
 
 	snprintf(v->program, sizeof v->program, "%.*s", (int)sizeof s->program - 1, s->program);
@@ -155,37 +161,37 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
 	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);
 	for (unsigned d = 0; d < v->ndev; d++) {
-		device(&v->dev[d], &s->dev[d]);
+		fill_device(&v->dev[d], &s->dev[d]);
 		device_basis(&v->dev[d], s, d);
 	}
-	v->h2d_bytes = get(&s->h2d_bytes);
-	v->d2h_bytes = get(&s->d2h_bytes);
-	v->h2d_pages = get(&s->h2d_pages);
-	v->d2h_pages = get(&s->d2h_pages);
-	v->prefetched_pages = get(&s->prefetched_pages);
-	v->zeroed_pages = get(&s->zeroed_pages);
-	v->counted_pages = get(&s->counted_pages);
-	v->thrash_granules = get(&s->thrash_granules);
-	v->thrash_throttled = get(&s->thrash_throttled);
-	v->thrash_pins = get(&s->thrash_pins);
-	v->cpu_faults = get(&s->cpu_faults);
-	v->cpu_faults_spurious = get(&s->cpu_faults_spurious);
+	v->h2d_bytes = get_counter(&s->h2d_bytes);
+	v->d2h_bytes = get_counter(&s->d2h_bytes);
+	v->h2d_pages = get_counter(&s->h2d_pages);
+	v->d2h_pages = get_counter(&s->d2h_pages);
+	v->prefetched_pages = get_counter(&s->prefetched_pages);
+	v->zeroed_pages = get_counter(&s->zeroed_pages);
+	v->counted_pages = get_counter(&s->counted_pages);
+	v->thrash_granules = get_counter(&s->thrash_granules);
+	v->thrash_throttled = get_counter(&s->thrash_throttled);
+	v->thrash_pins = get_counter(&s->thrash_pins);
+	v->cpu_faults = get_counter(&s->cpu_faults);
+	v->cpu_faults_spurious = get_counter(&s->cpu_faults_spurious);
 	v->p50_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.5);
 	v->p99_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.99);
-	v->managed_peak_bytes = get(&s->managed_peak_bytes);
-	v->metadata_bytes = get(&s->metadata_peak_bytes);
-	v->blas_calls = get(&s->blas_calls);
-	v->blas_device = get(&s->blas_device);
-	v->blas_host = get(&s->blas_host);
-	v->syscalls_pinned = get(&s->syscalls_pinned);
-	v->syscalls_dispatched = get(&s->syscalls_dispatched);
-	v->forks = get(&s->forks);
-	v->forks_copied_bytes = get(&s->forks_copied_bytes);
-	v->chaos_reads = get(&s->chaos_reads);
-	v->chaos_writes = get(&s->chaos_writes);
-	v->chaos_places = get(&s->chaos_places);
-	v->chaos_refused = get(&s->chaos_refused);
-	sites(v, s);
-	kernels(v, s);
+	v->managed_peak_bytes = get_counter(&s->managed_peak_bytes);
+	v->metadata_bytes = get_counter(&s->metadata_peak_bytes);
+	v->blas_calls = get_counter(&s->blas_calls);
+	v->blas_device = get_counter(&s->blas_device);
+	v->blas_host = get_counter(&s->blas_host);
+	v->syscalls_pinned = get_counter(&s->syscalls_pinned);
+	v->syscalls_dispatched = get_counter(&s->syscalls_dispatched);
+	v->forks = get_counter(&s->forks);
+	v->forks_copied_bytes = get_counter(&s->forks_copied_bytes);
+	v->chaos_reads = get_counter(&s->chaos_reads);
+	v->chaos_writes = get_counter(&s->chaos_writes);
+	v->chaos_places = get_counter(&s->chaos_places);
+	v->chaos_refused = get_counter(&s->chaos_refused);
+	fill_sites(v, s);
+	fill_kernels(v, s);
 	view_verdicts(v);
 }

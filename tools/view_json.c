@@ -25,7 +25,7 @@ static json_t *text(const char *s)
 	return json_string(ascii);
 }
 
-static json_t *value(const struct view_field *f, const void *from)
+static json_t *value_of(const struct view_field *f, const void *from)
 {
 	const void *at = (const char *)from + f->offset;
 
@@ -52,10 +52,10 @@ static json_t *group_of(json_t *root, const char *name)
 	return json_object_get(root, name);
 }
 
-static void add_fields(json_t *root, const struct view_field *f, size_t n, const void *from)
+static void add_member_fields(json_t *root, const struct view_field *f, size_t n, const void *from)
 {
 	for (; n--; f++)
-		json_object_set_new(group_of(root, f->group), f->key, value(f, from));
+		json_object_set_new(group_of(root, f->group), f->key, value_of(f, from));
 }
 
 static json_t *list_to_json(const struct view_list *l, const struct view *v)
@@ -65,8 +65,8 @@ static json_t *list_to_json(const struct view_list *l, const struct view *v)
 
 	for (uint64_t i = 0; i < n; i++) {
 		json_t *item = json_object();
-		add_fields(item, l->fields, l->nfields,
-			   (const char *)v + l->items + i * l->item_bytes);
+		add_member_fields(item, l->fields, l->nfields,
+				  (const char *)v + l->items + i * l->item_bytes);
 		json_array_append_new(list, item);
 	}
 	return list;
@@ -77,7 +77,7 @@ static json_t *to_json(const struct view *v)
 	json_t *root = json_object();
 
 	json_object_set_new(root, "schema", json_integer(VIEW_SCHEMA));
-	add_fields(root, view_fields, view_nfields, v);
+	add_member_fields(root, view_fields, view_nfields, v);
 	for (size_t i = 0; i < view_nlists; i++)
 		json_object_set_new(root, view_lists[i].key, list_to_json(&view_lists[i], v));
 	return root;
@@ -150,7 +150,7 @@ static void read_list(const struct view_list *l, const json_t *list, struct view
 }
 
 /* 0, or -1 after a line that says why this is no report that can be read. */
-static int check(const json_t *root, const char *file)
+static int check_member(const json_t *root, const char *file)
 {
 	const json_t *schema = json_object_get(root, "schema");
 
@@ -178,7 +178,7 @@ int view_read_json(struct view *v, const char *file)
 		fprintf(stderr, "gmem-report: %s:%d: %s\n", file, err.line, err.text);
 		return -1;
 	}
-	int r = check(root, file);
+	int r = check_member(root, file);
 	if (!r) {
 		*v = (struct view){0};
 		read_fields(view_fields, view_nfields, root, v);

@@ -40,7 +40,7 @@ static json_t *of_field(const struct view_field *f)
 	return j;
 }
 
-static void add_fields(json_t *root, const struct view_field *f, size_t n)
+static void add_field_rows(json_t *root, const struct view_field *f, size_t n)
 {
 	for (; n--; f++) {
 		json_t *to = root;
@@ -63,10 +63,10 @@ void view_print_schema(void)
 	add_property(root, "schema",
 		     json_pack("{s:s, s:i, s:s}", "type", "integer", "const", VIEW_SCHEMA,
 			       "description", "the number of this schema"));
-	add_fields(root, view_fields, view_nfields);
+	add_field_rows(root, view_fields, view_nfields);
 	for (size_t i = 0; i < view_nlists; i++) {
 		json_t *item = object();
-		add_fields(item, view_lists[i].fields, view_lists[i].nfields);
+		add_field_rows(item, view_lists[i].fields, view_lists[i].nfields);
 		add_property(root, view_lists[i].key,
 			     json_pack("{s:s, s:s, s:i, s:o}", "type", "array", "description",
 				       view_lists[i].meaning, "maxItems", (int)view_lists[i].max,
@@ -79,8 +79,8 @@ void view_print_schema(void)
 
 /* ---- Markdown -------------------------------------------------------------------------------- */
 
-static void row(const char *prefix, const char *dot, const char *key, const char *unit,
-		const char *meaning)
+static void field_row(const char *prefix, const char *dot, const char *key, const char *unit,
+		      const char *meaning)
 {
 	printf("| `%s%s%s` | %s | %s |\n", prefix, dot, key, unit, meaning);
 }
@@ -90,11 +90,11 @@ void view_print_markdown(void)
 	puts("| field | unit | what it is |\n|---|---|---|");
 	printf("| `schema` | | %d: the number of this schema |\n", VIEW_SCHEMA);
 	for (const struct view_field *f = view_fields; f < view_fields + view_nfields; f++)
-		row(f->group ? f->group : "", f->group ? "." : "", f->key, kinds[f->kind].unit,
-		    f->meaning);
+		field_row(f->group ? f->group : "", f->group ? "." : "", f->key,
+			  kinds[f->kind].unit, f->meaning);
 	for (const struct view_list *l = view_lists; l < view_lists + view_nlists; l++) {
-		row(l->key, "", "[]", "", l->meaning);
+		field_row(l->key, "", "[]", "", l->meaning);
 		for (const struct view_field *f = l->fields; f < l->fields + l->nfields; f++)
-			row(l->key, "[].", f->key, kinds[f->kind].unit, f->meaning);
+			field_row(l->key, "[].", f->key, kinds[f->kind].unit, f->meaning);
 	}
 }

@@ -52,7 +52,7 @@ static struct shown seconds(double v)
 }
 
 /* 1234567 -> 1,234,567 */
-static struct shown count(uint64_t v)
+static struct shown print_count(uint64_t v)
 {
 	struct shown s;
 	char plain[24];
@@ -78,13 +78,13 @@ static struct shown percent(uint64_t part, uint64_t whole)
 
 #define B(v)	   bytes(v).text
 #define S(v)	   seconds(v).text
-#define N(v)	   count(v).text
+#define N(v)	   print_count(v).text
 #define PART(p, w) percent(p, w).text
 
 /* ---- lines ---- */
 
-__attribute__((format(printf, 4, 5))) static void row(FILE *out, const char *label,
-						      const char *value, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void print_row(FILE *out, const char *label,
+							    const char *value, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -129,15 +129,16 @@ static void modelled(const struct view_dev *d, FILE *out)
 	const char *sep = "";
 
 	if (d->unmodelled)
-		row(out, "  modelled time", "not known",
-		    "%s of %s launches compute, or reach over the bus, what nobody counted; the "
-		    "rest:",
-		    N(d->unmodelled), N(d->kernels + d->kernels_failed));
+		print_row(out, "  modelled time", "not known",
+			  "%s of %s launches compute, or reach over the bus, what nobody counted; "
+			  "the "
+			  "rest:",
+			  N(d->unmodelled), N(d->kernels + d->kernels_failed));
 	else
-		row(out, "  modelled time", S(d->modelled_s),
-		    "what the modelled hardware would need; not measured%s%s",
-		    strcmp(d->basis, "counted") && *d->basis ? "; " : "",
-		    strcmp(d->basis, "counted") ? d->basis : "");
+		print_row(out, "  modelled time", S(d->modelled_s),
+			  "what the modelled hardware would need; not measured%s%s",
+			  strcmp(d->basis, "counted") && *d->basis ? "; " : "",
+			  strcmp(d->basis, "counted") ? d->basis : "");
 	if (d->kernel_s + d->bus_s + d->fault_s + d->link_s + d->cpu_bus_s == 0)
 		return;
 	fprintf(out, "  %-30s", "");
@@ -156,67 +157,70 @@ static void bottom_line(const struct view_dev *d, FILE *out)
 	const char *copies = isnan(d->copies_s) ? "not known" : S(d->copies_s);
 
 	if (d->unmodelled)
-		row(out, "  bottom line", "not known",
-		    "moving data alone %s as it ran, %s with explicit copies", S(d->known_s),
-		    copies);
+		print_row(out, "  bottom line", "not known",
+			  "moving data alone %s as it ran, %s with explicit copies", S(d->known_s),
+			  copies);
 	else
-		row(out, "  bottom line", S(d->modelled_s), "as it ran, %s with explicit copies",
-		    copies);
+		print_row(out, "  bottom line", S(d->modelled_s),
+			  "as it ran, %s with explicit copies", copies);
 	fprintf(out, "  %-30scomputing on this machine's CPUs took %s (measured)\n", "",
 		S(d->host_s));
 	fprintf(out, "  %-30s%s\n", "", d->verdict);
 }
 
-static void device(const struct view_dev *d, FILE *out)
+static void print_device(const struct view_dev *d, FILE *out)
 {
 	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name,
 		d->mem_bytes ? B(d->mem_bytes) : "no", d->mem_bytes ? "" : " of its own",
 		B(d->page_bytes));
-	row(out, "  kernels", N(d->kernels), "%s", "");
+	print_row(out, "  kernels", N(d->kernels), "%s", "");
 	if (d->kernels_failed)
-		row(out, "  kernels failed", N(d->kernels_failed), "%s", "");
-	row(out, "  page faults", N(d->faults), "%s", "");
+		print_row(out, "  kernels failed", N(d->kernels_failed), "%s", "");
+	print_row(out, "  page faults", N(d->faults), "%s", "");
 	modelled(d, out);
 	if (d->mem_bytes)
-		row(out, "  resident", B(d->resident_peak_bytes), "at the peak, %s of its memory",
-		    PART(d->resident_peak_bytes, d->mem_bytes));
+		print_row(out, "  resident", B(d->resident_peak_bytes),
+			  "at the peak, %s of its memory",
+			  PART(d->resident_peak_bytes, d->mem_bytes));
 	if (d->evicted_bytes)
-		row(out, "  evicted", B(d->evicted_bytes), "sent home to make room");
+		print_row(out, "  evicted", B(d->evicted_bytes), "sent home to make room");
 	if (d->remote_bytes)
-		row(out, "  remote", B(d->remote_bytes), "used over the bus instead of moved%s%s",
-		    d->bus_bytes ? "; by launches, each page once: " : "",
-		    d->bus_bytes ? B(d->bus_bytes) : "");
+		print_row(out, "  remote", B(d->remote_bytes),
+			  "used over the bus instead of moved%s%s",
+			  d->bus_bytes ? "; by launches, each page once: " : "",
+			  d->bus_bytes ? B(d->bus_bytes) : "");
 	if (d->kernels && *d->verdict)
 		bottom_line(d, out);
 	if (d->restarts)
-		row(out, "  restarts", N(d->restarts), "its process was lost");
+		print_row(out, "  restarts", N(d->restarts), "its process was lost");
 }
 
-static void moved(const struct view *v, FILE *out)
+static void print_moved(const struct view *v, FILE *out)
 {
-	row(out, "moved to device", B(v->h2d_bytes), "%s pages of 4 KiB, %s of them prefetched",
-	    N(v->h2d_pages), PART(v->prefetched_pages, v->h2d_pages + v->zeroed_pages));
+	print_row(out, "moved to device", B(v->h2d_bytes),
+		  "%s pages of 4 KiB, %s of them prefetched", N(v->h2d_pages),
+		  PART(v->prefetched_pages, v->h2d_pages + v->zeroed_pages));
 	if (v->zeroed_pages)
-		row(out, "given as zeros", B(v->zeroed_pages * 4096),
-		    "%s pages never written, nothing copied", N(v->zeroed_pages));
+		print_row(out, "given as zeros", B(v->zeroed_pages * 4096),
+			  "%s pages never written, nothing copied", N(v->zeroed_pages));
 	if (v->counted_pages)
-		row(out, "moved by use", B(v->counted_pages * 4096),
-		    "%s pages, used often over the bus", N(v->counted_pages));
-	row(out, "moved home", B(v->d2h_bytes), "%s pages", N(v->d2h_pages));
+		print_row(out, "moved by use", B(v->counted_pages * 4096),
+			  "%s pages, used often over the bus", N(v->counted_pages));
+	print_row(out, "moved home", B(v->d2h_bytes), "%s pages", N(v->d2h_pages));
 	if (v->cpu_faults)
-		row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s",
-		    S((double)v->p50_ns / 1e9), S((double)v->p99_ns / 1e9));
+		print_row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s",
+			  S((double)v->p50_ns / 1e9), S((double)v->p99_ns / 1e9));
 	else
-		row(out, "CPU page faults", "0", "%s", "");
+		print_row(out, "CPU page faults", "0", "%s", "");
 	if (v->thrash_granules)
-		row(out, "thrashing", B(v->thrash_granules * 65536),
-		    "came back three times within a second; %s faults throttled, %s pins",
-		    N(v->thrash_throttled), N(v->thrash_pins));
+		print_row(out, "thrashing", B(v->thrash_granules * 65536),
+			  "came back three times within a second; %s faults throttled, %s pins",
+			  N(v->thrash_throttled), N(v->thrash_pins));
 }
 
 #define SITES_SHOWN 8
 
-static void kernels(const struct view *v, FILE *out)
+static void print_kernels(const struct view *v, FILE *out)
 {
 	if (!v->nkernels)
 		return;
@@ -237,7 +241,7 @@ static void kernels(const struct view *v, FILE *out)
 		fprintf(out, "    and %u more\n", (unsigned)v->nkernels - SITES_SHOWN);
 }
 
-static void sites(const struct view *v, FILE *out)
+static void print_sites(const struct view *v, FILE *out)
 {
 	if (!v->nsites)
 		return;
@@ -259,25 +263,26 @@ void view_text(const struct view *v, FILE *out)
 {
 	head(v, out);
 	for (unsigned d = 0; d < v->ndev; d++)
-		device(&v->dev[d], out);
+		print_device(&v->dev[d], out);
 	if (v->ndev)
-		moved(v, out);
+		print_moved(v, out);
 	else
 		fputs("  no device was used\n", out);
-	kernels(v, out);
-	sites(v, out);
-	row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
-	    B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));
+	print_kernels(v, out);
+	print_sites(v, out);
+	print_row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
+		  B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));
 	if (v->blas_calls)
-		row(out, "BLAS-3 calls", N(v->blas_calls), "%s on the device, %s on the host",
-		    N(v->blas_device), N(v->blas_host));
+		print_row(out, "BLAS-3 calls", N(v->blas_calls), "%s on the device, %s on the host",
+			  N(v->blas_device), N(v->blas_host));
 	if (v->syscalls_pinned || v->syscalls_dispatched)
-		row(out, "system calls", N(v->syscalls_dispatched),
-		    "looked at; %s of all pinned their buffers", N(v->syscalls_pinned));
+		print_row(out, "system calls", N(v->syscalls_dispatched),
+			  "looked at; %s of all pinned their buffers", N(v->syscalls_pinned));
 	if (v->forks_copied_bytes)
-		row(out, "copied for forks", B(v->forks_copied_bytes), "%s forks", N(v->forks));
+		print_row(out, "copied for forks", B(v->forks_copied_bytes), "%s forks",
+			  N(v->forks));
 	if (v->chaos_reads || v->chaos_places)
-		row(out, "chaos", N(v->chaos_reads + v->chaos_writes + v->chaos_places),
-		    "%s reads, %s writes, %s changes of place; %s refused", N(v->chaos_reads),
-		    N(v->chaos_writes), N(v->chaos_places), N(v->chaos_refused));
+		print_row(out, "chaos", N(v->chaos_reads + v->chaos_writes + v->chaos_places),
+			  "%s reads, %s writes, %s changes of place; %s refused", N(v->chaos_reads),
+			  N(v->chaos_writes), N(v->chaos_places), N(v->chaos_refused));
 }

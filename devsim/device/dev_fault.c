@@ -52,7 +52,7 @@ static bool pending(struct ds_fault *f)
 	return s == DS_POSTED || s == DS_BUSY || s == DS_FILLED;
 }
 
-static void await(struct ds_fault *f, bool spin)
+static void await_reply(struct ds_fault *f, bool spin)
 {
 	uint64_t end = spin ? dev_now_ns() + SPIN_NS : 0;
 
@@ -76,7 +76,7 @@ int dev_fault_ask(struct ds_fault *f)
 	unsigned busy = atomic_fetch_add(&faulting, 1) + 1;
 	bool awake = post(f);
 
-	await(f, awake && busy < dev_cpus);
+	await_reply(f, awake && busy < dev_cpus);
 	atomic_fetch_sub(&faulting, 1);
 	return atomic_load(&f->state) == DS_FAILED ? f->error : 0;
 }
@@ -113,7 +113,7 @@ static bool go_elsewhere(ucontext_t *uc, bool fetch)
 	return to;
 }
 
-static void on_segv(int sig, siginfo_t *si, void *context)
+static void on_device_fault(int sig, siginfo_t *si, void *context)
 {
 	uint64_t va = (uint64_t)(uintptr_t)si->si_addr;
 	ucontext_t *uc = context;
@@ -151,7 +151,8 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 void dev_fault_init(void)
 {
 	static const int crashes[] = {SIGBUS, SIGFPE, SIGILL};
-	struct sigaction sa = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction sa = {.sa_sigaction = on_device_fault,
+			       .sa_flags = SA_SIGINFO | SA_NODEFER};
 
 	sigaction(SIGSEGV, &sa, NULL);
 	sa.sa_sigaction = on_crash;

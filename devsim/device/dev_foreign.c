@@ -56,7 +56,7 @@ static struct chunk *chunk_of(uint64_t va)
 	return &table[i];
 }
 
-static uint64_t place(const struct chunk *c)
+static uint64_t place_chunk(const struct chunk *c)
 {
 	return (uint64_t)c->nth * DS_FOREIGN_BYTES;
 }
@@ -91,7 +91,7 @@ static bool publish(const struct chunk *c, unsigned first, unsigned n)
 	void *at = (void *)(c->va + first * PAGE);
 	void *p = mmap(at, n * PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, file,
-		       (off_t)(place(c) + first * PAGE));
+		       (off_t)(place_chunk(c) + first * PAGE));
 
 	if (p != MAP_FAILED && p != at) /* a kernel that takes the address for a hint */
 		munmap(p, n * PAGE);
@@ -120,7 +120,7 @@ static void publish_set(struct chunk *c, uint32_t set, const unsigned char *from
 {
 	while (set) {
 		unsigned first, n = next_run(&set, &first);
-		memcpy(twins + place(c) + first * PAGE, from + first * PAGE, n * PAGE);
+		memcpy(twins + place_chunk(c) + first * PAGE, from + first * PAGE, n * PAGE);
 		if (publish(c, first, n)) {
 			c->here |= bits(first, n);
 			continue;
@@ -173,7 +173,7 @@ struct sender {
 	uint64_t va;
 };
 
-static void send(struct sender *s)
+static void send_chunk(struct sender *s)
 {
 	if (!s->f)
 		return;
@@ -191,7 +191,7 @@ static void add_run(struct sender *s, uint64_t va, const unsigned char *from, ui
 	struct ds_foreign_run run = {.va = va, .bytes = bytes};
 
 	if (s->f && s->f->bytes + sizeof run + bytes > DS_FOREIGN_BYTES)
-		send(s);
+		send_chunk(s);
 	if (!s->f) {
 		s->f = dev_fault_claim();
 		s->f->kind = DS_F_FOREIGN_WRITE;
@@ -258,7 +258,7 @@ static bool flush_run(struct sender *s, const struct chunk *c, unsigned first, u
 	for (uint32_t set = written(scratch, n); set; set &= set - 1) {
 		unsigned i = (unsigned)__builtin_ctz(set);
 		send_page(s, va + i * PAGE, scratch + i * PAGE,
-			  twins + place(c) + (first + i) * PAGE);
+			  twins + place_chunk(c) + (first + i) * PAGE);
 	}
 	return true;
 }
@@ -302,7 +302,7 @@ static int flush(struct ds_launch *ending, uint64_t *va)
 	for (unsigned i = 0; i < nused; i++)
 		flush_chunk(&s, &table[used[i]]);
 	if (!leave_with(ending, &s))
-		send(&s);
+		send_chunk(&s);
 	for (unsigned i = 0; i < nused; i++)
 		table[used[i]].va = 0;
 	if (nused > KEPT)

@@ -300,7 +300,7 @@ static void copy_lines(const struct ds_blas_args *a, char *journal)
 
 /* Saves what the call overwrites, so that the host can repeat it if this process is lost
  * half-way. */
-static bool save(const struct ds_blas_args *a)
+static bool save_journal(const struct ds_blas_args *a)
 {
 	struct ds_launch *l = dev_this_launch();
 	uint64_t off, end = 0;
@@ -319,7 +319,7 @@ static bool save(const struct ds_blas_args *a)
 	return true;
 }
 
-static int run(struct gm_kctx *c, struct ds_blas_args *a, any_fn *fn)
+static int run_blas(struct gm_kctx *c, struct ds_blas_args *a, any_fn *fn)
 {
 	const struct routine *r = &routines[a->op];
 	double complex_work = a->type == 'c' || a->type == 'z' ? 4 : 1;
@@ -327,7 +327,7 @@ static int run(struct gm_kctx *c, struct ds_blas_args *a, any_fn *fn)
 	c->flops = (uint64_t)(r->flops(a) * complex_work);
 	c->bytes = (uint64_t)(elements(a) * (double)ds_blas_elem_bytes(a->type));
 	dev_this_launch()->flop_type = a->type;
-	if (ds_blas_in_place(a) && !save(a))
+	if (ds_blas_in_place(a) && !save_journal(a))
 		return ENOMEM;
 	if (a->layout == DS_ROW_MAJOR)
 		r->turn(a);
@@ -348,7 +348,7 @@ static int blas(struct gm_kctx *c, const void *args)
 	any_fn *fn = find_entry(a.op, a.type);
 	if (fn) {
 		dev_kernel_begin_library();
-		code = run(c, &a, fn);
+		code = run_blas(c, &a, fn);
 		dev_kernel_end_library();
 	}
 	pthread_mutex_unlock(&lock);

@@ -90,14 +90,14 @@ void dev_unlock(_Atomic uint32_t *lock)
 		dev_futex_wake(lock, 1);
 }
 
-static void refuse(void)
+static void refuse_start(void)
 {
 	atomic_store(&ctl->ready, DS_REFUSED);
 	dev_futex_wake(&ctl->ready, 1);
 	exit(1);
 }
 
-static bool map_ctl(void)
+static bool map_given_ctl(void)
 {
 	ctl = mmap(NULL, sizeof *ctl, PROT_READ | PROT_WRITE, MAP_SHARED, DS_FD_CTL, 0);
 	if (ctl == MAP_FAILED || ctl->magic != DS_MAGIC) {
@@ -108,18 +108,18 @@ static bool map_ctl(void)
 		return true;
 	dev_say("libgmem speaks version %u of the device protocol, this program %u", ctl->version,
 		DS_VERSION);
-	refuse();
+	refuse_start();
 	return false;
 }
 
-static void start_thread(void *(*fn)(void *), uintptr_t arg)
+static void start_device_thread(void *(*fn)(void *), uintptr_t arg)
 {
 	pthread_t thread;
 	int err = pthread_create(&thread, NULL, fn, (void *)arg);
 
 	if (err) {
 		dev_say("cannot start a thread: %s", strerror(err));
-		refuse();
+		refuse_start();
 	}
 	pthread_detach(thread);
 }
@@ -174,18 +174,18 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	if (!map_ctl())
+	if (!map_given_ctl())
 		return 1;
 	if (ctl->keep_away)
 		keep_out_of_the_way(argv);
 	dev_cpus = sched_getaffinity(0, sizeof cpus, &cpus) ? 1 : (unsigned)CPU_COUNT(&cpus);
 	if (!dev_mmu_init())
-		refuse();
+		refuse_start();
 	dev_fault_init();
 	dev_confine();
-	start_thread(dev_mmu_thread, 0);
+	start_device_thread(dev_mmu_thread, 0);
 	for (unsigned i = 0; i < ctl->workers; i++)
-		start_thread(dev_worker_thread, i);
+		start_device_thread(dev_worker_thread, i);
 	atomic_store(&ctl->ready, DS_READY);
 	dev_futex_wake(&ctl->ready, 1);
 	outlive_nobody();

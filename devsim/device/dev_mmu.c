@@ -23,12 +23,12 @@ static struct window {
 } windows[DS_WINDOWS];
 static _Atomic uint32_t pt_lock;
 
-static void lock(void)
+static void lock_table(void)
 {
 	dev_lock(&pt_lock);
 }
 
-static void unlock(void)
+static void unlock_table(void)
 {
 	dev_unlock(&pt_lock);
 }
@@ -120,7 +120,7 @@ bool dev_mmu_init(void)
 
 /* ---- entries; page table locked ---- */
 
-static void reserve(uint64_t va, uint64_t len)
+static void reserve_window(uint64_t va, uint64_t len)
 {
 	if (mmap((void *)va, len, PROT_NONE, RESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
 		return;
@@ -131,13 +131,13 @@ static void reserve(uint64_t va, uint64_t len)
 		_exit(1); /* the host starts another process */
 }
 
-static void drop_all(void)
+static void drop_entries(void)
 {
 	for (unsigned i = 0; i < DS_WINDOWS; i++) {
 		if (!windows[i].bytes)
 			continue;
 		dev_touch_unmap(windows[i].base, windows[i].bytes);
-		reserve(windows[i].base, windows[i].bytes);
+		reserve_window(windows[i].base, windows[i].bytes);
 	}
 }
 
@@ -151,7 +151,7 @@ static bool map_once(const struct ds_map *m, int fd, int flags)
 
 /* flags: MAP_POPULATE for what is wanted now; an entry that nobody may ever touch costs a third
  * without. */
-static void map(const struct ds_map *m, int flags)
+static void map_entry(const struct ds_map *m, int flags)
 {
 	const struct window *w = window_of(m->va);
 
@@ -162,7 +162,7 @@ static void map(const struct ds_map *m, int flags)
 		flags = 0; /* what is mapped in advance is not touched */
 	dev_touch_map(m->va, m->len, m->host);
 	if (!map_once(m, fd, flags) && errno == ENOMEM) {
-		drop_all();
+		drop_entries();
 		map_once(m, fd, flags); /* or it faults again */
 	}
 }
@@ -197,7 +197,7 @@ static void unmap(uint64_t va, uint64_t len)
 	cancel_replies(va, len);
 	if (w && len <= w->base + w->bytes - va) {
 		dev_touch_unmap(va, len);
-		reserve(va, len);
+		reserve_window(va, len);
 	}
 }
 
@@ -257,10 +257,10 @@ static void apply_locked(void)
 			break;
 		case DS_CMD_REMAP:
 			cancel_replies(command(i)->map.va, command(i)->map.len);
-			map(&command(i++)->map, 0);
+			map_entry(&command(i++)->map, 0);
 			break;
 		case DS_CMD_MAP:
-			map(&command(i++)->map, MAP_POPULATE);
+			map_entry(&command(i++)->map, MAP_POPULATE);
 			break;
 		case DS_CMD_ACCESSED:
 			accessed(command(i)->map.va, command(i)->map.len);
@@ -284,9 +284,9 @@ static void apply_locked(void)
 
 void dev_mmu_apply(void)
 {
-	lock();
+	lock_table();
 	apply_locked();
-	unlock();
+	unlock_table();
 }
 
 bool dev_mmu_try_apply(void)
@@ -294,22 +294,22 @@ bool dev_mmu_try_apply(void)
 	if (atomic_load(&ctl->cmd_head) == atomic_load(&ctl->cmd_tail) || !dev_trylock(&pt_lock))
 		return false;
 	apply_locked();
-	unlock();
+	unlock_table();
 	return true;
 }
 
 void dev_mmu_sample_begin(bool sample)
 {
-	lock();
+	lock_table();
 	dev_touch_begin(sample);
-	unlock();
+	unlock_table();
 }
 
 void dev_mmu_sample_end(struct ds_launch *l)
 {
-	lock();
+	lock_table();
 	dev_touch_end(l);
-	unlock();
+	unlock_table();
 }
 
 void *dev_mmu_thread(void *arg)
@@ -328,10 +328,10 @@ void *dev_mmu_thread(void *arg)
 
 void dev_mmu_take_reply(struct ds_fault *f)
 {
-	lock();
+	lock_table();
 	if (atomic_load(&f->state) == DS_REPLIED)
 		for (unsigned i = 0; i < DS_FAULT_MAPS && i < atomic_load(&f->nmaps); i++)
-			map(&f->map[i], MAP_POPULATE);
+			map_entry(&f->map[i], MAP_POPULATE);
 	atomic_store(&f->state, DS_FREE);
-	unlock();
+	unlock_table();
 }

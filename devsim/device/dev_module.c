@@ -24,7 +24,7 @@ static gm_kernel_fn *builtin(const char *name)
 }
 
 /* Locked. */
-static int load(unsigned module)
+static int load_module(unsigned module)
 {
 	const char *path = module < DS_MODULES ? ctl->module[module] : "";
 
@@ -50,7 +50,7 @@ int dev_module_kernel(unsigned module, const char *name, gm_kernel_fn **fn)
 	if (module >= DS_MODULES)
 		err = -ENOENT;
 	else if (!handles[module])
-		err = load(module);
+		err = load_module(module);
 	if (!err && name[0]) {
 		*(void **)fn = dlsym(handles[module], name);
 		err = *fn ? 0 : -ENOENT;

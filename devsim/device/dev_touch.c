@@ -42,7 +42,7 @@ static uint64_t *words_of(const struct table *t)
 	return (uint64_t *)(t->record + t->nblocks);
 }
 
-static uint64_t table_bytes(uint64_t nblocks)
+static uint64_t touch_table_bytes(uint64_t nblocks)
 {
 	return nblocks * sizeof(struct record) + (nblocks + 63) / 64 * 8;
 }
@@ -52,12 +52,12 @@ void dev_touch_window(unsigned i, uint64_t base, uint64_t bytes)
 	struct table *t = &tables[i];
 
 	if (t->record)
-		munmap(t->record, table_bytes(t->nblocks));
+		munmap(t->record, touch_table_bytes(t->nblocks));
 	*t = (struct table){0};
 	if (!bytes)
 		return;
 	uint64_t nblocks = (bytes + BLOCK - 1) / BLOCK;
-	void *p = mmap(NULL, table_bytes(nblocks), PROT_READ | PROT_WRITE,
+	void *p = mmap(NULL, touch_table_bytes(nblocks), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return;
@@ -121,7 +121,7 @@ static bool part_of(const struct table *t, uint64_t va, uint64_t end, struct par
 }
 
 /* Which pages of [first, end) of the block were touched and are still there. */
-static bool look(const struct table *t, const struct part *p, uint64_t *bits)
+static bool look_at_page_map(const struct table *t, const struct part *p, uint64_t *bits)
 {
 	static int pagemap = -1;
 	uint64_t entry[BLOCK_PAGES], va = t->base + p->block * BLOCK + p->first * PAGE;
@@ -137,12 +137,12 @@ static bool look(const struct table *t, const struct part *p, uint64_t *bits)
 	return true;
 }
 
-static void remember(const struct table *t, const struct part *p)
+static void remember_touched(const struct table *t, const struct part *p)
 {
 	struct record *r = &t->record[p->block];
 	uint64_t bits[WORDS];
 
-	if (!look(t, p, bits))
+	if (!look_at_page_map(t, p, bits))
 		return;
 	for (unsigned w = 0; w < WORDS; w++) {
 		r->remote[w] |= bits[w] & r->host[w];
@@ -151,13 +151,13 @@ static void remember(const struct table *t, const struct part *p)
 }
 
 /* Present pages of the block go. */
-static void forget(const struct table *t, uint64_t b)
+static void forget_touched(const struct table *t, uint64_t b)
 {
 	struct part whole = {b, 0, BLOCK_PAGES};
 	struct record *r = &t->record[b];
 	uint64_t bits[WORDS];
 
-	look(t, &whole, bits);
+	look_at_page_map(t, &whole, bits);
 	for (unsigned w = 0; w < WORDS; w++) {
 		r->accessed[w] |= bits[w];
 		r->local[w] = r->remote[w] = 0;
@@ -172,7 +172,7 @@ void dev_touch_accessed(uint64_t va, uint64_t len, uint64_t *bits)
 	if (!t || !part_of(t, va, va + len, &p) || p.block >= t->nblocks)
 		return;
 	if (sampled)
-		remember(t, &p);
+		remember_touched(t, &p);
 	for (unsigned i = p.first; i < p.end; i++) {
 		uint64_t *from = &t->record[p.block].accessed[i / 64], bit = (uint64_t)1 << i % 64;
 		bits[(i - p.first) / 64] |= (uint64_t)((*from & bit) != 0) << (i - p.first) % 64;
@@ -221,7 +221,7 @@ void dev_touch_unmap(uint64_t va, uint64_t len)
 		if (!part_of(t, from, end, &p))
 			return;
 		if (sampled)
-			remember(t, &p);
+			remember_touched(t, &p);
 		else if (p.first == 0 && p.end == BLOCK_PAGES)
 			t->mapped[b / 64] &= ~((uint64_t)1 << b % 64);
 	}
@@ -234,13 +234,13 @@ static void drop(const struct table *t, uint64_t first, uint64_t n)
 		madvise((void *)(t->base + first * BLOCK), n * BLOCK, MADV_DONTNEED);
 }
 
-static void drop_all(void)
+static void drop_touched(void)
 {
 	for (struct table *t = tables; t < tables + DS_WINDOWS; t++) {
 		uint64_t first = 0, n = 0;
 		for (uint64_t b = t->record ? next_block(t, 0) : t->nblocks; b < t->nblocks;
 		     b = next_block(t, b + 1)) {
-			forget(t, b);
+			forget_touched(t, b);
 			if (n && first + n == b) {
 				n++;
 				continue;
@@ -261,7 +261,7 @@ void dev_touch_begin(bool sample)
 		return;
 	}
 	if (present && !sampled)
-		drop_all();
+		drop_touched();
 	sampled++;
 }
 
@@ -289,7 +289,7 @@ void dev_touch_end(struct ds_launch *l)
 			struct part whole = {b, 0, BLOCK_PAGES};
 			struct record *r = &t->record[b];
 			unsigned nremote = 0;
-			remember(t, &whole);
+			remember_touched(t, &whole);
 			for (unsigned w = 0; w < WORDS; w++) {
 				nremote += (unsigned)__builtin_popcountll(r->remote[w]);
 				l->local_pages += (unsigned)__builtin_popcountll(r->local[w]);
@@ -299,7 +299,7 @@ void dev_touch_end(struct ds_launch *l)
 				tell(t->base + b * BLOCK, r->remote);
 		}
 	}
-	drop_all();
+	drop_touched();
 	sampled--;
 	l->sample_ns = dev_now_ns() - start;
 }

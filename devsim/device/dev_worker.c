@@ -86,7 +86,7 @@ static void skip_rest(struct ds_launch *l)
 }
 
 /* Signal-safe. */
-static void fail(struct ds_launch *l, int err, uint64_t addr, int code)
+static void fail_launch(struct ds_launch *l, int err, uint64_t addr, int code)
 {
 	if (atomic_exchange(&run_of(l)->failing, true))
 		return;
@@ -98,10 +98,10 @@ static void fail(struct ds_launch *l, int err, uint64_t addr, int code)
 void dev_kernel_fail(int err, uint64_t addr, int code)
 {
 	if (me.launch)
-		fail(me.launch, err, addr, code);
+		fail_launch(me.launch, err, addr, code);
 	for (unsigned i = 0; i < DS_LAUNCHES && !me.launch; i++)
 		if (atomic_load(&in_library[i]))
-			fail(&ctl->launch[i], err, addr, code);
+			fail_launch(&ctl->launch[i], err, addr, code);
 	if (me.launch && !me.library)
 		siglongjmp(me.out, 1);
 	_exit(1); /* the host reports it, with the launch's error, and starts another process */
@@ -117,7 +117,7 @@ static void run_block(struct ds_launch *l, gm_kernel_fn *fn, uint32_t block, uin
 	if (!sigsetjmp(me.out, 0)) {
 		int code = fn(&ctx, l->args);
 		if (code)
-			fail(l, -ECANCELED, 0, code);
+			fail_launch(l, -ECANCELED, 0, code);
 		atomic_fetch_add_explicit(&l->flops, ctx.flops, memory_order_relaxed);
 		atomic_fetch_add_explicit(&l->bytes, ctx.bytes, memory_order_relaxed);
 		if (ctx.flop_type)
@@ -157,7 +157,7 @@ static bool no_more_awake(uint32_t worker)
  * Leaves the launch; the last worker reports its end. Queue locked. It is there for the next
  * launch before anybody hears of the end: a host that launches at once calls nobody else.
  */
-static void leave(struct ds_launch *l, uint32_t worker)
+static void leave_launch(struct ds_launch *l, uint32_t worker)
 {
 	if (--run_of(l)->workers || atomic_load(&l->blocks_done) < l->nblocks)
 		return;
@@ -171,7 +171,7 @@ static void leave(struct ds_launch *l, uint32_t worker)
 }
 
 /* The first worker prepares the launch for all. Queue not locked. */
-static void start(struct ds_launch *l)
+static void start_launch(struct ds_launch *l)
 {
 	gm_kernel_fn *fn = NULL;
 	char name[sizeof l->kernel];
@@ -183,7 +183,7 @@ static void start(struct ds_launch *l)
 	name[sizeof name - 1] = 0;
 	int err = dev_module_kernel(l->module, name, &fn);
 	if (err)
-		fail(l, err, 0, 0);
+		fail_launch(l, err, 0, 0);
 	if (!fn)
 		skip_rest(l);
 
@@ -207,7 +207,7 @@ static bool wants_worker(struct ds_launch *l)
 }
 
 /* The oldest launch that has work, joined. *fresh: this worker is to start it. */
-static struct ds_launch *join(bool *fresh)
+static struct ds_launch *join_launch(bool *fresh)
 {
 	struct ds_launch *best = NULL;
 
@@ -228,10 +228,10 @@ static struct ds_launch *join(bool *fresh)
 	return best;
 }
 
-static void serve(struct ds_launch *l, bool fresh, uint32_t worker)
+static void serve_launch(struct ds_launch *l, bool fresh, uint32_t worker)
 {
 	if (fresh)
-		start(l);
+		start_launch(l);
 	for (;;) {
 		uint32_t block = atomic_load(&l->next_block);
 		while (block < l->nblocks &&
@@ -243,7 +243,7 @@ static void serve(struct ds_launch *l, bool fresh, uint32_t worker)
 		atomic_fetch_add(&l->blocks_done, 1);
 	}
 	pthread_mutex_lock(&queue);
-	leave(l, worker);
+	leave_launch(l, worker);
 	pthread_mutex_unlock(&queue);
 }
 
@@ -276,9 +276,9 @@ void *dev_worker_thread(void *arg)
 		bool fresh = false;
 		/* before the look: who calls it until here has queued its work already */
 		no_more_awake(worker);
-		struct ds_launch *l = join(&fresh);
+		struct ds_launch *l = join_launch(&fresh);
 		if (l)
-			serve(l, fresh, worker);
+			serve_launch(l, fresh, worker);
 		else
 			wait_for_call(seen, worker);
 	}

@@ -49,7 +49,7 @@ enum { TOUCH_READ = -1, TOUCH_WRITE = -2 };
 static const int ways[8] = {TOUCH_READ,	 TOUCH_READ, TOUCH_WRITE, TOUCH_WRITE,
 			    TOUCH_WRITE, GM_DEVICE,  GM_DUP,	  GM_REMOTE};
 
-static void change(struct agent *c)
+static void change_pages(struct agent *c)
 {
 	struct gm_chaos_page page;
 
@@ -86,7 +86,7 @@ static void *chaos(void *arg)
 			continue;
 		gmi_chaos_look(c->as, &c->map, &c->random);
 		for (; owed >= 1000000000; owed -= 1000000000)
-			change(c);
+			change_pages(c);
 		touch(c);
 	}
 	return NULL;
@@ -94,7 +94,7 @@ static void *chaos(void *arg)
 
 /* The child's only thread calls gmi_chaos_start() when it can; what the parent's agent used
  * stays unused memory. */
-static void forked(void)
+static void chaos_forked(void)
 {
 	running = false;
 }
@@ -103,7 +103,7 @@ void gmi_chaos_start(void)
 {
 	if (!gmi_opt.chaos_rate || __atomic_exchange_n(&running, true, __ATOMIC_ACQ_REL))
 		return;
-	gmi_at_fork_child(forked);
+	gmi_at_fork_child(chaos_forked);
 	struct agent *c = gmi_alloc(sizeof *c);
 	struct gm_sim *sim = c ? gmi_sim_default(0) : NULL;
 	int err = !c ? -ENOMEM : !sim || sim_up(sim) ? -ENODEV : gmi_activate();

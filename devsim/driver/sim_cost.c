@@ -17,7 +17,7 @@
 
 #define ADD(counter, n) ((void)atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed))
 
-static uint64_t get(const _Atomic uint64_t *c)
+static uint64_t get_count(const _Atomic uint64_t *c)
 {
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
@@ -32,13 +32,14 @@ bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 {
 	const struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	struct sim_seen *seen = &sim->seen[row];
-	uint64_t spent = get(&k->sample_ns) + get(&k->touched_pages) * RETOUCH_NS;
-	bool changed = get(&seen->mapped) != get(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1;
+	uint64_t spent = get_count(&k->sample_ns) + get_count(&k->touched_pages) * RETOUCH_NS;
+	bool changed = get_count(&seen->mapped) !=
+		       get_count(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1;
 
 	if (changed)
 		atomic_store(&seen->samples, 0);
 	return gmi_opt.sample &&
-	       (counts_accesses(sim) || changed || spent * SAMPLE_SHARE <= get(&k->wall_ns));
+	       (counts_accesses(sim) || changed || spent * SAMPLE_SHARE <= get_count(&k->wall_ns));
 }
 
 /* What the device found touched over the bus, for the access counters: a page counts as read
@@ -71,11 +72,11 @@ static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 {
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	struct sim_seen *seen = &sim->seen[row];
-	uint64_t all = l->local_pages + l->remote_pages, n = get(&seen->samples);
+	uint64_t all = l->local_pages + l->remote_pages, n = get_count(&seen->samples);
 
 	if (!l->sample) {
-		*pages = n ? (double)get(&seen->pages) / (double)n : 0;
-		*remote = n ? (double)get(&seen->remote) / (double)n : 0;
+		*pages = n ? (double)get_count(&seen->pages) / (double)n : 0;
+		*remote = n ? (double)get_count(&seen->remote) / (double)n : 0;
 		return n;
 	}
 	*pages = (double)all;
@@ -87,7 +88,7 @@ static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	ADD(seen->samples, 1);
 	ADD(seen->pages, all);
 	ADD(seen->remote, l->remote_pages);
-	atomic_store(&seen->mapped, get(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1);
+	atomic_store(&seen->mapped, get_count(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1);
 	ADD(k->samples, 1);
 	ADD(k->touched_pages, all);
 	ADD(k->remote_pages, l->remote_pages);
@@ -110,7 +111,7 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	double pages, remote;
 	bool seen = touched(sim, l, row, &pages, &remote);
-	bool counted = l->flops || l->bytes, bus_known = seen || !get(&s->remote_bytes);
+	bool counted = l->flops || l->bytes, bus_known = seen || !get_count(&s->remote_bytes);
 	uint64_t work = sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
 	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)(remote * GM_PAGE_BYTES));
 	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus);

@@ -26,7 +26,7 @@ static uint64_t fault_transfer_ns(const struct sim_model *m, uint64_t bytes)
 	return sim_transfer_ns(m, first) + sim_transfer_ns(m, bytes - first);
 }
 
-static void account(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults)
+static void account_op(void *pmap, uint64_t bytes_in, uint64_t bytes_out, unsigned faults)
 {
 	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
 	const struct sim_model *m = &sim->model;
@@ -109,7 +109,7 @@ static void ring_bell(struct gm_sim *sim)
  * lock of ours held. -EAGAIN: it is silent, and the caller, a CPU fault, can try again: with its
  * signals open in between.
  */
-static int await(struct gm_sim *sim, uint32_t pos, uint32_t generation, bool can_retry)
+static int await_command(struct gm_sim *sim, uint32_t pos, uint32_t generation, bool can_retry)
 {
 	struct ds_ctl *ctl = sim->ctl;
 	uint64_t since_ns = 0;
@@ -144,7 +144,7 @@ static int await(struct gm_sim *sim, uint32_t pos, uint32_t generation, bool can
 
 /* Room for one more command, which a pending one then keeps. May drop the lock for a while, and
  * then says false: look again. */
-static bool make_room(struct gm_sim *sim, unsigned tries)
+static bool make_ring_room(struct gm_sim *sim, unsigned tries)
 {
 	struct ds_ctl *ctl = sim->ctl;
 	uint32_t head = ring_head(sim), generation = sim->generation;
@@ -157,7 +157,7 @@ static bool make_room(struct gm_sim *sim, unsigned tries)
 		return true;
 	}
 	gmi_unlock(&sim->cmd_lock);
-	await(sim, head - DS_CMDS / 2, generation, false);
+	await_command(sim, head - DS_CMDS / 2, generation, false);
 	if (tries == FULL_MOST) { /* it reads, and there is no room: it is of no use */
 		gm_log(GM_LOG_ERROR, "device %u (%s): its command ring stays full", sim->number,
 		       sim->model.name);
@@ -167,7 +167,7 @@ static bool make_room(struct gm_sim *sim, unsigned tries)
 	return false;
 }
 
-static void push(struct gm_sim *sim, const struct ds_cmd *cmd)
+static void push_command(struct gm_sim *sim, const struct ds_cmd *cmd)
 {
 	unsigned tries = 0;
 	do {
@@ -176,21 +176,21 @@ static void push(struct gm_sim *sim, const struct ds_cmd *cmd)
 			return;
 		}
 		sim_publish(sim);
-	} while (!make_room(sim, tries++));
+	} while (!make_ring_room(sim, tries++));
 	sim->pending = *cmd;
 	sim->has_pending = true;
 }
 
 /* After the pushes: unlocks, and does what a running kernel requires. A fault's reply alone
  * wakes nobody. */
-static int settle(struct gm_sim *sim, bool wait)
+static int settle_commands(struct gm_sim *sim, bool wait)
 {
 	bool running = sim->alive && sim->active && sim->has_pending;
 	uint32_t pos = running ? sim_publish(sim) : 0, generation = sim->generation;
 
 	gmi_unlock(&sim->cmd_lock);
 	if (running && wait)
-		return await(sim, pos, generation, gmi_self()->can_retry);
+		return await_command(sim, pos, generation, gmi_self()->can_retry);
 	if (running)
 		ring_bell(sim);
 	return 0;
@@ -199,12 +199,12 @@ static int settle(struct gm_sim *sim, bool wait)
 void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait)
 {
 	gmi_lock(&sim->cmd_lock);
-	push(sim, cmd);
+	push_command(sim, cmd);
 	uint32_t pos = sim_publish(sim), generation = sim->generation;
 	bool alive = sim->alive;
 	gmi_unlock(&sim->cmd_lock);
 	if (wait && alive)
-		await(sim, pos, generation, false);
+		await_command(sim, pos, generation, false);
 }
 
 uint32_t sim_ping(struct gm_sim *sim)
@@ -246,7 +246,7 @@ static bool add_to_reply(struct sim_reply *reply, const struct gm_op *op)
 	return true;
 }
 
-static void copy(struct gm_sim *sim, const struct gm_op *op)
+static void copy_command(struct gm_sim *sim, const struct gm_op *op)
 {
 	if (op->kind == GM_OP_COPY_IN)
 		gm_copy(sim->aperture + op->pa, op->host, op->len);
@@ -276,16 +276,16 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 		uint8_t kind =
 			ops[i].flags & GM_OP_REPLACE ? DS_CMD_REMAP : command_of[ops[i].kind];
 		if (kind == DS_CMD_KINDS) {
-			copy(sim, &ops[i]);
+			copy_command(sim, &ops[i]);
 			continue;
 		}
 		if (kind == DS_CMD_MAP ? reply && add_to_reply(reply, &ops[i])
 				       : nothing_to_tell(sim))
 			continue;
-		push(sim, &(struct ds_cmd){.kind = kind, .map = map_of(&ops[i])});
+		push_command(sim, &(struct ds_cmd){.kind = kind, .map = map_of(&ops[i])});
 		wait |= kind != DS_CMD_MAP;
 	}
-	return settle(sim, wait);
+	return settle_commands(sim, wait);
 }
 
 static void *aperture(void *dev_data)
@@ -364,7 +364,7 @@ const struct gm_mmu sim_mmu = {
 	.pmap_create = pmap_create,
 	.pmap_destroy = pmap_destroy,
 	.batch = batch,
-	.account = account,
+	.account = account_op,
 	.account_cpu = account_cpu,
 	.accessed = sim_accessed,
 };

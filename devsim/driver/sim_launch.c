@@ -29,7 +29,7 @@ struct request {
 
 /* ---- slots ---- */
 
-static void release(struct gm_sim *sim, unsigned slot)
+static void release_slot(struct gm_sim *sim, unsigned slot)
 {
 	struct ds_launch *l = &sim->ctl->launch[slot];
 
@@ -51,7 +51,7 @@ static void release(struct gm_sim *sim, unsigned slot)
 
 /* Slots of launches that this thread left by longjmp, and of those that others left and are
  * done. */
-static void reclaim(struct gm_sim *sim, int32_t tid)
+static void reclaim_slot(struct gm_sim *sim, int32_t tid)
 {
 	for (unsigned i = 0; i < DS_LAUNCHES; i++) {
 		int32_t mine = tid, gone = SIM_OWNER_GONE;
@@ -59,15 +59,15 @@ static void reclaim(struct gm_sim *sim, int32_t tid)
 		uint32_t state = atomic_load(&sim->ctl->launch[i].state);
 		if ((state == DS_L_DONE || state == DS_L_FILLING) &&
 		    atomic_compare_exchange_strong(&sim->owner[i], &gone, tid))
-			release(sim, i);
+			release_slot(sim, i);
 	}
 }
 
-static unsigned claim(struct gm_sim *sim)
+static unsigned claim_slot(struct gm_sim *sim)
 {
 	int32_t tid = gmi_gettid();
 
-	reclaim(sim, tid);
+	reclaim_slot(sim, tid);
 	for (;;) {
 		uint32_t seen = atomic_load(&sim->slot_freed);
 		for (unsigned i = 0; i < DS_LAUNCHES; i++) {
@@ -78,7 +78,7 @@ static unsigned claim(struct gm_sim *sim)
 			return i;
 		}
 		gmi_futex_wait(&sim->slot_freed, seen, SIM_TICK_NS);
-		reclaim(sim, tid);
+		reclaim_slot(sim, tid);
 	}
 }
 
@@ -158,7 +158,8 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
  * A kernel may take its time: at intervals the device is asked for a sign of life. What no device
  * does is told once; then the process is gone, and what it ran is done.
  */
-static void await(struct gm_sim *sim, struct ds_launch *l, uint32_t nblocks, uint32_t generation)
+static void await_launch(struct gm_sim *sim, struct ds_launch *l, uint32_t nblocks,
+			 uint32_t generation)
 {
 	uint64_t end = gmi_now_ns() + SPIN_NS, asked_ns = 0;
 	uint32_t ping = 0;
@@ -207,7 +208,7 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 			return err;
 		fill(l, r);
 		if (submit(sim, l, generation)) {
-			await(sim, l, r->nblocks, generation);
+			await_launch(sim, l, r->nblocks, generation);
 			sim_launch_told(sim, slot);
 			struct ds_launch *told = &sim->told[slot];
 			err = atomic_load(&told->error);
@@ -220,7 +221,7 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 	return -EIO;
 }
 
-static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
+static void account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
 {
 	const struct ds_launch *l = &sim->told[slot];
 	unsigned row = atomic_load(&sim->kernel_row[slot]);
@@ -247,7 +248,7 @@ static void account(struct gm_sim *sim, unsigned slot, int err, struct gm_launch
 	};
 }
 
-static bool is_valid(const struct request *r)
+static bool is_valid_request(const struct request *r)
 {
 	return r->kernel && r->nblocks && r->args_bytes <= DS_ARGS_MAX &&
 	       (!r->args_bytes || r->args) && (unsigned)r->module < DS_MODULES &&
@@ -260,7 +261,7 @@ static int run_in_slot(struct gm_sim *sim, struct request *r, unsigned row, unsi
 	int err = -EAGAIN;
 
 	for (int i = 0; err == -EAGAIN; i++) {
-		*slot = claim(sim);
+		*slot = claim_slot(sim);
 		if (i > MAX_RESUBMITS)
 			return -EIO;
 		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
@@ -268,16 +269,16 @@ static int run_in_slot(struct gm_sim *sim, struct request *r, unsigned row, unsi
 		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
 		err = run_once(sim, *slot, r);
 		if (err == -EAGAIN)
-			release(sim, *slot);
+			release_slot(sim, *slot);
 	}
 	return err;
 }
 
 /* Everything but the slot's release. */
-static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result *result,
-		  unsigned *slot)
+static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_result *result,
+		      unsigned *slot)
 {
-	if (!sim || !is_valid(r))
+	if (!sim || !is_valid_request(r))
 		return -EINVAL;
 	int err = sim_up(sim);
 	if (!err)
@@ -293,7 +294,7 @@ static int launch(struct gm_sim *sim, struct request *r, struct gm_launch_result
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	err = run_in_slot(sim, r, row, slot);
 	if (r->kernel[0]) /* else a module was loaded, no more */
-		account(sim, *slot, err, result);
+		account_launch(sim, *slot, err, result);
 	virtual = sim_time_now(sim) - virtual;
 	wall = gmi_now_ns() - wall;
 	if (gmi_opt.throttle && virtual > wall)
@@ -306,10 +307,10 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 {
 	struct request r = {module, kernel, nblocks, args, args_bytes, NULL, false, false};
 	unsigned slot = DS_LAUNCHES;
-	int err = launch(sim, &r, result, &slot);
+	int err = launch_any(sim, &r, result, &slot);
 
 	if (slot < DS_LAUNCHES)
-		release(sim, slot);
+		release_slot(sim, slot);
 	return err;
 }
 
@@ -318,12 +319,12 @@ int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch
 	struct request r = {what->module,     what->kernel, 1,	   what->args,
 			    what->args_bytes, what->label,  false, true};
 	unsigned slot = DS_LAUNCHES;
-	int err = launch(sim, &r, result, &slot);
+	int err = launch_any(sim, &r, result, &slot);
 
 	what->reply = 0;
 	if (slot < DS_LAUNCHES) {
 		what->reply = sim->told[slot].reply;
-		release(sim, slot);
+		release_slot(sim, slot);
 	}
 	return err;
 }
@@ -345,7 +346,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 {
 	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false, false};
 	unsigned s = DS_LAUNCHES;
-	int err = launch(sim, &r, result, &s);
+	int err = launch_any(sim, &r, result, &s);
 
 	*journal = NULL;
 	*slot = -1;
@@ -371,7 +372,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 		       sim->number, sim->model.name, (size_t)l->journal_bytes);
 	}
 	journal_trim(sim, s, JOURNAL_RETAIN);
-	release(sim, s);
+	release_slot(sim, s);
 	return err;
 }
 
@@ -383,7 +384,7 @@ void gmi_sim_journal_done(struct gm_sim *sim, int slot)
 	gm_sys_munmap(sim->journal_at[slot], DS_JOURNAL_SPAN);
 	sim->journal_at[slot] = NULL;
 	journal_trim(sim, (unsigned)slot, 0);
-	release(sim, (unsigned)slot);
+	release_slot(sim, (unsigned)slot);
 }
 
 /* ---- modules ---- */

@@ -57,7 +57,7 @@ static int map_aperture(struct gm_sim *sim)
 	return 0;
 }
 
-static int map_ctl(struct gm_sim *sim)
+static int make_ctl(struct gm_sim *sim)
 {
 	struct ds_ctl *ctl =
 		gm_sys_mmap(NULL, sizeof *ctl, PROT_READ | PROT_WRITE, MAP_SHARED, sim->ctl_fd, 0);
@@ -78,7 +78,7 @@ static int make_memory(struct gm_sim *sim)
 	sim->journal_fd = gmi_memfd("gmem-journal", DS_LAUNCHES * DS_JOURNAL_SPAN);
 	err = gm_min(gm_min(sim->ctl_fd, sim->mem_fd), sim->journal_fd);
 	err = err < 0 ? err : map_aperture(sim);
-	err = err ? err : map_ctl(sim);
+	err = err ? err : make_ctl(sim);
 	if (err)
 		release_memory(sim);
 	return err;
@@ -176,7 +176,7 @@ int sim_up(struct gm_sim *sim)
 
 /* ---- fork: the child has no device; it makes its own when it uses one ---- */
 
-static void forget_device(struct gm_sim *sim)
+static void forget_sim(struct gm_sim *sim)
 {
 	unsigned n = 0;
 
@@ -213,7 +213,7 @@ static void fork_child(void)
 		if (sims[i])
 			sim_streams_forked(sims[i]);
 		if (sims[i] && sims[i]->dev)
-			forget_device(sims[i]);
+			forget_sim(sims[i]);
 	}
 }
 
@@ -280,7 +280,7 @@ static int detach_all(struct gm_sim *sim)
 }
 
 /* Buffer objects or sparse ranges? */
-static bool in_use(const struct gm_dev *dev)
+static bool is_sim_in_use(const struct gm_dev *dev)
 {
 	gm_sigmask mask = gmc_registry_enter();
 
@@ -296,7 +296,7 @@ int gm_sim_close(struct gm_sim *sim)
 {
 	if (!sim)
 		return -EINVAL;
-	if (sim->streams || (sim->dev && in_use(sim->dev)))
+	if (sim->streams || (sim->dev && is_sim_in_use(sim->dev)))
 		return -EBUSY;
 	int err = sim->dev ? detach_all(sim) : 0;
 	if (err)

@@ -337,7 +337,7 @@ void sim_maybe_kill(struct gm_sim *sim)
 		gm_sys2(SYS_kill, sim->pid, SIGKILL);
 }
 
-static int start(struct gm_sim *sim)
+static int start_device(struct gm_sim *sim)
 {
 	struct start_args *a = gmi_alloc(sizeof *a);
 	int err = a ? gmi_find_helper("gmem-devsim", a->path, sizeof a->path) : -ENOMEM;
@@ -361,7 +361,7 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sim->process_lock);
 	if (!sim->alive)
-		err = start(sim);
+		err = start_device(sim);
 	/* told after the start, before the first call: the library is opened then */
 	if (!sim->ctl->blas[0])
 		gmi_snprintf(sim->ctl->blas, sizeof sim->ctl->blas, "%s", blas_path);

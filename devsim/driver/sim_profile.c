@@ -35,7 +35,7 @@ static bool same_n(const char *s, size_t n, const char *word)
 }
 
 /* The first n bytes of s as a string. */
-static const char *cut(char *buf, size_t bytes, const char *s, size_t n)
+static const char *cut_line(char *buf, size_t bytes, const char *s, size_t n)
 {
 	n = gm_min(n, bytes - 1);
 	gm_copy(buf, s, n);
@@ -49,7 +49,7 @@ struct unit {
 	const char *name;
 	double factor;
 };
-static double number(const char *s, const struct unit *units, unsigned n)
+static double plain_number(const char *s, const struct unit *units, unsigned n)
 {
 	double v = 0, place = 1;
 	bool digits = false;
@@ -82,7 +82,7 @@ static int set_page(struct sim_model *m, const char *v)
 static int set_workers(struct sim_model *m, const char *v)
 {
 	static const struct unit none[] = {{"", 1}};
-	double n = number(v, none, 1);
+	double n = plain_number(v, none, 1);
 
 	m->workers = n >= 1 && n <= SIM_MAX_WORKERS ? (unsigned)n : 0;
 	return m->workers == 0 || (double)m->workers != n;
@@ -93,7 +93,7 @@ static const struct unit plain[] = {{"", 1}};
 
 static int set_number(double *to, const char *v, const struct unit *units, unsigned n)
 {
-	double d = number(v, units, n);
+	double d = plain_number(v, units, n);
 
 	*to = d;
 	return d < 0;
@@ -108,7 +108,7 @@ static int set_rate(double *to, const char *v)
 }
 static int set_count(unsigned *to, const char *v, unsigned most)
 {
-	double d = number(v, plain, 1);
+	double d = plain_number(v, plain, 1);
 
 	*to = d >= 1 && d <= most ? (unsigned)d : 0;
 	return *to == 0 || (double)*to != d;
@@ -186,7 +186,7 @@ static int set_link(struct sim_model *m, const char *v)
 			size_t len = 0;
 			while (v[len] && v[len] != (i ? '/' : ':'))
 				len++;
-			if (set_number(to[i], cut(part, sizeof part, v, len), plain, 1) ||
+			if (set_number(to[i], cut_line(part, sizeof part, v, len), plain, 1) ||
 			    *to[i] <= 0)
 				return -1;
 			v += len + (v[len] != 0);
@@ -385,15 +385,15 @@ static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, si
 		if (!same_n(s, k, keys[i].name))
 			continue;
 		size_t len = k < n ? n - k - 1 : 0;
-		if (len && !keys[i].set(m, cut(value, sizeof value, s + k + 1, len)))
+		if (len && !keys[i].set(m, cut_line(value, sizeof value, s + k + 1, len)))
 			return 0;
 		gmi_snprintf(err, err_bytes, "device option '%s': %s is %s",
-			     cut(part, sizeof part, s, n), keys[i].name, keys[i].valid);
+			     cut_line(part, sizeof part, s, n), keys[i].name, keys[i].valid);
 		return -EINVAL;
 	}
 	list(names, sizeof names, key_name);
 	gmi_snprintf(err, err_bytes, "unknown device option '%s'; valid: %s",
-		     cut(part, sizeof part, s, k), names);
+		     cut_line(part, sizeof part, s, k), names);
 	return -EINVAL;
 }
 
@@ -465,11 +465,11 @@ int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err
 		     "unknown device '%s'; valid: none, %s, or a profile in a file "
 		     "(run-with-gmem.sh --device "
 		     "FILE.toml)",
-		     cut(name, sizeof name, spec, n), names);
+		     cut_line(name, sizeof name, spec, n), names);
 	return -EINVAL;
 }
 
-static int check(const char *spec, char *err, size_t err_bytes)
+static int check_device(const char *spec, char *err, size_t err_bytes)
 {
 	struct sim_model m;
 
@@ -478,7 +478,7 @@ static int check(const char *spec, char *err, size_t err_bytes)
 
 __attribute__((constructor)) static void offer_check(void)
 {
-	gmi_opt_check_device = check;
+	gmi_opt_check_device = check_device;
 }
 
 void gmi_sim_help(void (*out)(const char *line))

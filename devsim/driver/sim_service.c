@@ -70,7 +70,7 @@ static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct sim_ask
 }
 
 /* False: to be tried again later. */
-static bool serve(struct gm_sim *sim, struct ds_fault *f)
+static bool serve_fault(struct gm_sim *sim, struct ds_fault *f)
 {
 	if (!turn(f, DS_POSTED, DS_BUSY))
 		return true;
@@ -117,7 +117,7 @@ static uint64_t serve_all(struct gm_sim *sim, uint64_t bits)
 	sim_time_faults_seen();
 	for (; bits; bits &= bits - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(bits);
-		if (!serve(sim, &sim->ctl->fault[i]))
+		if (!serve_fault(sim, &sim->ctl->fault[i]))
 			again |= 1ull << i;
 	}
 	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].fault_batches, 1,

@@ -70,13 +70,13 @@ struct gm_stream {
 	_Atomic uint32_t thread;	   /* futex, enum thread_state */
 };
 
-static void lock(struct gm_stream *st, gm_sigmask *mask)
+static void lock_stream(struct gm_stream *st, gm_sigmask *mask)
 {
 	*mask = gmi_block_signals();
 	gmi_lock(&st->lock);
 }
 
-static void unlock(struct gm_stream *st, gm_sigmask mask)
+static void unlock_stream(struct gm_stream *st, gm_sigmask mask)
 {
 	gmi_unlock(&st->lock);
 	gmi_restore_signals(mask);
@@ -185,9 +185,9 @@ static struct work *oldest(struct gm_stream *st)
 {
 	gm_sigmask mask;
 
-	lock(st, &mask);
+	lock_stream(st, &mask);
 	struct work *w = st->head;
-	unlock(st, mask);
+	unlock_stream(st, mask);
 	return w;
 }
 
@@ -195,12 +195,12 @@ static void finish(struct gm_stream *st, struct work *w, int err)
 {
 	gm_sigmask mask;
 
-	lock(st, &mask);
+	lock_stream(st, &mask);
 	st->error = st->error ? st->error : err;
 	st->head = w->next;
 	if (!st->head)
 		st->tail = NULL;
-	unlock(st, mask);
+	unlock_stream(st, mask);
 	gmi_free(w, sizeof *w);
 	bump(&st->finished);
 }
@@ -229,7 +229,7 @@ static void *work_off(void *arg)
 
 /* ---- queueing ---- */
 
-static int start_thread(struct gm_stream *st)
+static int start_stream_thread(struct gm_stream *st)
 {
 	uint32_t none = THREAD_NONE;
 
@@ -254,7 +254,7 @@ static struct work *new_work(struct gm_stream *st, int (*run)(struct gm_stream *
 static int queue(struct gm_stream *st, struct work *w)
 {
 	gm_sigmask mask;
-	int err = start_thread(st);
+	int err = start_stream_thread(st);
 
 	if (err) {
 		gmi_free(w, sizeof *w);
@@ -264,11 +264,11 @@ static int queue(struct gm_stream *st, struct work *w)
 	     atomic_load(&st->queued) - done >= QUEUE_MAX; done = atomic_load(&st->finished))
 		gmi_futex_wait(&st->finished, done, -1);
 	w->queued_at = st->sim->dev ? sim_time_now(st->sim) : 0;
-	lock(st, &mask);
+	lock_stream(st, &mask);
 	*(st->head ? &st->tail->next : &st->head) = w;
 	st->tail = w;
 	atomic_fetch_add(&st->queued, 1);
-	unlock(st, mask);
+	unlock_stream(st, mask);
 	gmi_futex_wake(&st->queued, 1);
 	return 0;
 }
@@ -387,10 +387,10 @@ int gm_stream_sync(struct gm_stream *st)
 	}
 	if (st->line)
 		sim_time_join(st->sim, st->line); /* idle: nobody else moves it */
-	lock(st, &mask);
+	lock_stream(st, &mask);
 	int err = st->error;
 	st->error = 0;
-	unlock(st, mask);
+	unlock_stream(st, mask);
 	return err;
 }
 
@@ -413,7 +413,7 @@ int gm_stream_create(struct gm_sim *sim, struct gm_stream **out)
 	return 0;
 }
 
-static void end_thread(struct gm_stream *st)
+static void end_stream_thread(struct gm_stream *st)
 {
 	uint32_t runs = THREAD_RUNS;
 
@@ -431,7 +431,7 @@ int gm_stream_destroy(struct gm_stream *st)
 	int err = gm_stream_sync(st);
 	struct gm_sim *sim = st->sim;
 
-	end_thread(st);
+	end_stream_thread(st);
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sim->cmd_lock);
 	struct gm_stream **p = &sim->streams;

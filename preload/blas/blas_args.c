@@ -120,7 +120,7 @@ static void *field(struct ds_blas_args *a, unsigned role)
 	return (char *)a + roles[role].at;
 }
 
-static int32_t value(const struct ds_blas_args *a, unsigned role)
+static int32_t value_of_word(const struct ds_blas_args *a, unsigned role)
 {
 	if (role == ORDER)
 		role = a->side == DS_LEFT ? M : N;
@@ -202,29 +202,29 @@ static const uint8_t leading[3] = {LDA, LDB, LDC};
 static void lines_of(const struct ds_blas_args *a, const struct matrix *x, int32_t *lines,
 		     int32_t *len)
 {
-	int32_t rows = value(a, x->rows), cols = value(a, x->cols);
-	bool flipped = x->flip && value(a, x->flip) != DS_NO_TRANS;
+	int32_t rows = value_of_word(a, x->rows), cols = value_of_word(a, x->cols);
+	bool flipped = x->flip && value_of_word(a, x->flip) != DS_NO_TRANS;
 	bool by_rows = a->layout == DS_ROW_MAJOR;
 
 	*lines = by_rows != flipped ? rows : cols;
 	*len = by_rows != flipped ? cols : rows;
 }
 
-static bool is_valid(const struct ds_blas_args *a)
+static bool is_valid_call(const struct ds_blas_args *a)
 {
 	const struct shape *s = &shapes[a->op];
 
 	if (is_complex(a) && s->no_trans && a->transa == s->no_trans)
 		return false;
 	for (unsigned i = 0; i < GM_ARRAY_LEN(s->work); i++)
-		if (value(a, s->work[i]) <= 0)
+		if (value_of_word(a, s->work[i]) <= 0)
 			return false;
 	for (unsigned i = 0; i < GM_ARRAY_LEN(s->matrix); i++) {
 		int32_t lines, len;
 		if (!s->matrix[i].rows)
 			continue;
 		lines_of(a, &s->matrix[i], &lines, &len);
-		if (value(a, leading[i]) < len)
+		if (value_of_word(a, leading[i]) < len)
 			return false;
 	}
 	return true;
@@ -235,7 +235,7 @@ bool gmp_blas_decode(unsigned symbol, const gmp_word w[], const double x[2],
 {
 	*out = (struct ds_blas_args){.op = routines[symbol / 2].op,
 				     .type = routines[symbol / 2].type};
-	return read_args(out, symbol & 1, w, x) && is_valid(out);
+	return read_args(out, symbol & 1, w, x) && is_valid_call(out);
 }
 
 bool gmp_blas_operand(const struct ds_blas_args *a, int i, const void **at, size_t *bytes)
@@ -250,7 +250,8 @@ bool gmp_blas_operand(const struct ds_blas_args *a, int i, const void **at, size
 	lines_of(a, x, &lines, &len);
 	/* Below 2^66; what does not fit is no memory that anybody has. */
 	unsigned __int128 size =
-		(unsigned __int128)(lines - 1) * (unsigned)value(a, leading[i]) + (unsigned)len;
+		(unsigned __int128)(lines - 1) * (unsigned)value_of_word(a, leading[i]) +
+		(unsigned)len;
 	size *= ds_blas_elem_bytes(a->type);
 	*at = matrix[i];
 	*bytes = size > SIZE_MAX ? SIZE_MAX : (size_t)size;
@@ -261,5 +262,5 @@ double gmp_blas_work(const struct ds_blas_args *a)
 {
 	const uint8_t *d = shapes[a->op].work;
 
-	return (double)value(a, d[0]) * value(a, d[1]) * value(a, d[2]);
+	return (double)value_of_word(a, d[0]) * value_of_word(a, d[1]) * value_of_word(a, d[2]);
 }

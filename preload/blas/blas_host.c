@@ -93,7 +93,7 @@ static bool has_wide_integers(const char *path, void *handle)
 }
 
 /* The executable itself (name "") has no file that a device could load. */
-static void describe(struct gmp_blas_lib *lib, const char *name)
+static void describe_host(struct gmp_blas_lib *lib, const char *name)
 {
 	char path[PATH_MAX];
 	/* This reference is kept: the functions are called whatever the program unloads. */
@@ -118,7 +118,7 @@ static struct gmp_blas_lib *lib_of(gmp_blas_fn *fn)
 	struct gmp_blas_lib *l = need(gmi_alloc(sizeof(*l)));
 	l->lo = lo;
 	l->hi = hi;
-	describe(l, name);
+	describe_host(l, name);
 	PUSH(libs, l);
 	return l;
 }
@@ -126,7 +126,7 @@ static struct gmp_blas_lib *lib_of(gmp_blas_fn *fn)
 /* ---- looking a function up ---- */
 
 /* What a handle or RTLD_NEXT gives, unless it is a hook of ours. */
-static gmp_blas_fn *look(void *handle, const char *symbol)
+static gmp_blas_fn *look_at_library(void *handle, const char *symbol)
 {
 	const char *name;
 	uintptr_t lo, hi;
@@ -141,7 +141,7 @@ static gmp_blas_fn *look(void *handle, const char *symbol)
 static gmp_blas_fn *look_in(const char *name, const char *symbol, int flags)
 {
 	void *handle = name && *name ? dlopen(name, RTLD_LAZY | flags) : NULL;
-	gmp_blas_fn *fn = look(handle, symbol);
+	gmp_blas_fn *fn = look_at_library(handle, symbol);
 
 	if (fn)
 		lib_of(fn); /* now it stays */
@@ -189,7 +189,7 @@ static void undefined(const struct object *caller, const char *symbol)
 
 static gmp_blas_fn *resolve(const struct object *caller, const char *symbol)
 {
-	gmp_blas_fn *fn = look(RTLD_NEXT, symbol);
+	gmp_blas_fn *fn = look_at_library(RTLD_NEXT, symbol);
 
 	if (!fn)
 		fn = look_in(caller->name, symbol, RTLD_NOLOAD);

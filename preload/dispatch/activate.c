@@ -86,7 +86,7 @@ static void install_kick(void)
 
 enum where { GONE, RUNNING, BLOCKED };
 
-static unsigned long number(const char **s)
+static unsigned long next_number(const char **s)
 {
 	unsigned long v = 0;
 	bool hex = !strncmp(*s, "0x", 2);
@@ -99,7 +99,7 @@ static unsigned long number(const char **s)
 }
 
 /* "NR 0xA0 ... 0xA5 0xSP 0xPC", "-1 0xSP 0xPC" or "running" */
-static enum where look(int tid, long *nr, long a[6], uintptr_t *sp)
+static enum where look_at_thread(int tid, long *nr, long a[6], uintptr_t *sp)
 {
 	char path[64], text[256];
 	const char *s = text;
@@ -115,10 +115,10 @@ static enum where look(int tid, long *nr, long a[6], uintptr_t *sp)
 	text[n] = '\0';
 	if (text[0] < '0' || text[0] > '9')
 		return RUNNING;
-	*nr = (long)number(&s);
+	*nr = (long)next_number(&s);
 	for (int i = 0; i < 6; i++)
-		a[i] = (long)number(&s);
-	*sp = number(&s);
+		a[i] = (long)next_number(&s);
+	*sp = next_number(&s);
 	return BLOCKED;
 }
 
@@ -172,7 +172,7 @@ static bool is_uring_thread(int tid, bool poll)
 	return !strncmp(name, "iou-", 4) && (!poll || !strncmp(name, "iou-sqp", 7));
 }
 
-static void settle(int tid)
+static void settle_thread(int tid)
 {
 	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
 	bool kicked = false;
@@ -184,7 +184,7 @@ static void settle(int tid)
 	for (int i = 0; i < MAX_STEPS && !is_internal(tid); i++) {
 		long nr, a[6];
 		uintptr_t sp;
-		enum where w = look(tid, &nr, a, &sp);
+		enum where w = look_at_thread(tid, &nr, a, &sp);
 		if (w == GONE || (w == BLOCKED && is_armed(tid) && is_settled(nr, a, sp)))
 			return;
 		if (!kicked &&
@@ -223,7 +223,7 @@ static void each_thread(bool (*each)(int tid, void *arg), void *arg)
 	while (!stop && (n = gm_sys3(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
 		for (long at = 0; at < n && !stop; at += ((struct dirent64 *)(buf + at))->reclen) {
 			const char *name = ((struct dirent64 *)(buf + at))->name;
-			int tid = name[0] >= '0' && name[0] <= '9' ? (int)number(&name) : 0;
+			int tid = name[0] >= '0' && name[0] <= '9' ? (int)next_number(&name) : 0;
 			stop = tid && tid != gmi_gettid() && each(tid, arg);
 		}
 	}
@@ -232,7 +232,7 @@ static void each_thread(bool (*each)(int tid, void *arg), void *arg)
 
 static bool settle_one(int tid, void *unused)
 {
-	settle(tid);
+	settle_thread(tid);
 	return false;
 }
 

@@ -14,7 +14,7 @@
 #include "preload/syscalls/syscall_table.h"
 
 /* Whatever the table says of the call (syscall_table.h). */
-static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
+static ssize_t call_pinned(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
 {
 	const long a[6] = {a0, a1, a2, a3, a4, a5};
 	int type = gmp_cancel_open();
@@ -24,7 +24,7 @@ static ssize_t call(long nr, long a0, long a1, long a2, long a3, long a4, long a
 	return gmp_ret(r);
 }
 #define CALL(nr, a, b, c, d, e, f)                                                                 \
-	call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+	call_pinned((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* One buffer, that of the second and third argument: no need to look into the table. */
 static inline ssize_t call_buffer(long nr, bool written, int fd, const void *buf, size_t n, long a3)

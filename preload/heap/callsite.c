@@ -38,7 +38,7 @@ struct walk {
 	unsigned frames;
 };
 
-static _Unwind_Reason_Code look(struct _Unwind_Context *context, void *arg)
+static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *context, void *arg)
 {
 	struct walk *w = arg;
 	struct dl_find_object found;
@@ -56,12 +56,12 @@ static uintptr_t call_site(void)
 {
 	struct walk w = {0};
 
-	_Unwind_Backtrace(look, &w);
+	_Unwind_Backtrace(look_at_frame, &w);
 	return w.pc;
 }
 
 /* jemalloc 5.3's internal entries; it asserts the sizes itself. Returns p. */
-static void *note(void *p, size_t bytes)
+static void *note_site(void *p, size_t bytes)
 {
 	if (p && bytes >= GM_BLOCK_BYTES && gmi_opt.report != GM_REPORT_NONE && gmi_vm_contains(p))
 		/* not noted: counted as "other" */
@@ -73,14 +73,14 @@ void *__real_je_large_malloc(void *tsdn, void *arena, size_t bytes, bool zero);
 void *__wrap_je_large_malloc(void *tsdn, void *arena, size_t bytes, bool zero);
 void *__wrap_je_large_malloc(void *tsdn, void *arena, size_t bytes, bool zero)
 {
-	return note(__real_je_large_malloc(tsdn, arena, bytes, zero), bytes);
+	return note_site(__real_je_large_malloc(tsdn, arena, bytes, zero), bytes);
 }
 
 void *__real_je_large_palloc(void *tsdn, void *arena, size_t bytes, size_t align, bool zero);
 void *__wrap_je_large_palloc(void *tsdn, void *arena, size_t bytes, size_t align, bool zero);
 void *__wrap_je_large_palloc(void *tsdn, void *arena, size_t bytes, size_t align, bool zero)
 {
-	return note(__real_je_large_palloc(tsdn, arena, bytes, align, zero), bytes);
+	return note_site(__real_je_large_palloc(tsdn, arena, bytes, align, zero), bytes);
 }
 
 void *__real_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align,
@@ -90,6 +90,6 @@ void *__wrap_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, siz
 void *__wrap_je_large_ralloc(void *tsdn, void *arena, void *p, size_t bytes, size_t align,
 			     bool zero, void *tcache, void *hook)
 {
-	return note(__real_je_large_ralloc(tsdn, arena, p, bytes, align, zero, tcache, hook),
-		    bytes);
+	return note_site(__real_je_large_ralloc(tsdn, arena, p, bytes, align, zero, tcache, hook),
+			 bytes);
 }

@@ -35,18 +35,18 @@ void gmp_mmap_init(void)
 }
 
 /* Any byte of [p, p+len) in the window? Lengths that wrap around are the kernel's to refuse. */
-static bool inside(const void *p, size_t len)
+static bool inside_window(const void *p, size_t len)
 {
 	return (uintptr_t)p < window_hi && (uintptr_t)p + len > window_lo;
 }
 
 /* ---- mmap ---- */
 
-static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off, void *site)
+static void *map_program(void *addr, size_t len, int prot, int flags, int fd, off_t off, void *site)
 {
 	const int placed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
 
-	if (addr && inside(addr, len)) {
+	if (addr && inside_window(addr, len)) {
 		if (placed)
 			return gmi_vm_map_fixed(space, addr, len, prot, flags, fd, (uint64_t)off,
 						(uintptr_t)site);
@@ -76,13 +76,13 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	return (void *)gmp_ret(
-		(long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+		(long)map_program(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
 }
 
 GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 {
 	return (void *)gmp_ret(
-		(long)map(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+		(long)map_program(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
 }
 
 /* ---- changing mappings ---- */
@@ -90,14 +90,14 @@ GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 GM_EXPORT int munmap(void *addr, size_t len)
 {
 	gmp_uring_unmapped(addr, len);
-	return (int)gmp_ret(inside(addr, len) ? gmi_vm_unmap(space, addr, len)
-					      : gm_sys_munmap(addr, len));
+	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_unmap(space, addr, len)
+						     : gm_sys_munmap(addr, len));
 }
 
 GM_EXPORT int mprotect(void *addr, size_t len, int prot)
 {
-	return (int)gmp_ret(inside(addr, len) ? gmi_vm_protect(space, addr, len, prot)
-					      : gm_sys_mprotect(addr, len, prot));
+	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_protect(space, addr, len, prot)
+						     : gm_sys_mprotect(addr, len, prot));
 }
 
 GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
@@ -110,8 +110,8 @@ GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...
 		new_addr = va_arg(ap, void *);
 		va_end(ap);
 	}
-	bool ours = inside(old, old_len ? old_len : 1) ||
-		    (flags & MREMAP_FIXED && inside(new_addr, new_len));
+	bool ours = inside_window(old, old_len ? old_len : 1) ||
+		    (flags & MREMAP_FIXED && inside_window(new_addr, new_len));
 	return (void *)gmp_ret(
 		ours ? (long)gmi_vm_remap(space, old, old_len, new_len, flags, new_addr)
 		     : gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr));
@@ -119,8 +119,8 @@ GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...
 
 GM_EXPORT int madvise(void *addr, size_t len, int advice)
 {
-	return (int)gmp_ret(inside(addr, len) ? gmi_vm_advise(space, addr, len, advice)
-					      : gm_sys3(SYS_madvise, addr, len, advice));
+	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_advise(space, addr, len, advice)
+						     : gm_sys3(SYS_madvise, addr, len, advice));
 }
 
 /* Returns the error instead of setting errno. POSIX_MADV_DONTNEED must not lose data: libc does
@@ -129,8 +129,8 @@ GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 {
 	if (advice == POSIX_MADV_DONTNEED)
 		return 0;
-	return (int)-(inside(addr, len) ? gmi_vm_advise(space, addr, len, advice)
-					: gm_sys3(SYS_madvise, addr, len, advice));
+	return (int)-(inside_window(addr, len) ? gmi_vm_advise(space, addr, len, advice)
+					       : gm_sys3(SYS_madvise, addr, len, advice));
 }
 
 /* ---- asking and locking: the pages must be at home, and a hole of the window must look like
@@ -138,7 +138,7 @@ GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 
 long gmp_mlock(long nr, const void *addr, size_t len, long flags)
 {
-	if (!inside(addr, len))
+	if (!inside_window(addr, len))
 		return gm_sys3(nr, addr, len, flags);
 	if (atomic_load_explicit(&gmi_active, memory_order_acquire)) {
 		gm_sigmask old = gmi_block_signals();
@@ -163,7 +163,8 @@ GM_EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
 
 static long unless_hole(const void *addr, size_t len, long r)
 {
-	return r == 0 && inside(addr, len) && !gmi_vm_covered(space, addr, len) ? -ENOMEM : r;
+	return r == 0 && inside_window(addr, len) && !gmi_vm_covered(space, addr, len) ? -ENOMEM
+										       : r;
 }
 
 long gmp_munlock(const void *addr, size_t len)
@@ -188,8 +189,8 @@ GM_EXPORT int msync(void *addr, size_t len, int flags)
 
 long gmp_mincore(void *addr, size_t len, unsigned char *vec)
 {
-	return inside(addr, len) ? gmi_vm_mincore(space, addr, len, vec)
-				 : gm_sys3(SYS_mincore, addr, len, vec);
+	return inside_window(addr, len) ? gmi_vm_mincore(space, addr, len, vec)
+					: gm_sys3(SYS_mincore, addr, len, vec);
 }
 
 GM_EXPORT int mincore(void *addr, size_t len, unsigned char *vec)

@@ -19,7 +19,7 @@ static struct gm_lock lock;
 static int users;
 static struct sigaction old_int, old_quit;
 
-static void enter(void)
+static void enter_system(void)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
@@ -33,7 +33,7 @@ static void enter(void)
 	gmi_restore_signals(mask);
 }
 
-static void leave(void)
+static void leave_system(void)
 {
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
@@ -79,7 +79,7 @@ static void cancelled(void *arg)
 	gm_sys2(SYS_kill, r->pid, SIGKILL);
 	while (gm_sys4(SYS_wait4, r->pid, NULL, 0, NULL) == -EINTR)
 		;
-	leave();
+	leave_system();
 	pthread_sigmask(SIG_SETMASK, &r->mask, NULL);
 }
 
@@ -106,14 +106,14 @@ GMP_HOOK int system(const char *command)
 		return GMP_REAL(system)(command);
 	if (!command)
 		return system("exit 0") == 0;
-	enter();
+	enter_system();
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &child, &run.mask);
 	int err = start_shell(&run.pid, command, &run.mask);
 	if (!err && (err = wait_for(&run, &status)))
 		status = -1;
-	leave();
+	leave_system();
 	pthread_sigmask(SIG_SETMASK, &run.mask, NULL);
 	if (err)
 		errno = err;

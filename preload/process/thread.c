@@ -64,7 +64,7 @@ bool gmp_thread_end(void)
 
 /* Once calls are dispatched, exit(2) is the end (do_exit in dispatch.c): libc still frees memory
  * after this, with every signal blocked. */
-static void end_thread(void *arg)
+static void end_program_thread(void *arg)
 {
 	if (gmp_tls && ++end_round < PTHREAD_DESTRUCTOR_ITERATIONS) {
 		pthread_setspecific(end_key, arg);
@@ -110,7 +110,7 @@ struct start {
 	uint64_t vmask;
 };
 
-static struct start take(void *p)
+static struct start take_start(void *p)
 {
 	struct start s = *(struct start *)p;
 
@@ -124,17 +124,17 @@ static struct start take(void *p)
 
 static void *start_pthread(void *p)
 {
-	struct start s = take(p);
+	struct start s = take_start(p);
 	return s.fn.pthread(s.arg);
 }
 
 static int start_c11(void *p)
 {
-	struct start s = take(p);
+	struct start s = take_start(p);
 	return s.fn.c11(s.arg);
 }
 
-static struct start *prepare(void *arg)
+static struct start *prepare_start(void *arg)
 {
 	struct start *s = gmi_alloc(sizeof(*s));
 
@@ -170,7 +170,7 @@ GMP_HOOK int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void 
 
 	if (!gmp_on)
 		return GMP_REAL(pthread_create)(thread, attr, fn, arg);
-	if (!(s = prepare(arg)))
+	if (!(s = prepare_start(arg)))
 		return EAGAIN;
 	s->fn.pthread = fn;
 	pin_given_stack(attr);
@@ -188,7 +188,7 @@ GMP_HOOK int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
 
 	if (!gmp_on)
 		return GMP_REAL(thrd_create)(thread, fn, arg);
-	if (!(s = prepare(arg)))
+	if (!(s = prepare_start(arg)))
 		return thrd_nomem;
 	s->fn.c11 = fn;
 	gmp_libc_enter();
@@ -311,7 +311,7 @@ void gmp_thread_born(void)
 
 void gmp_threads_init(void)
 {
-	pthread_key_create(&end_key, end_thread);
+	pthread_key_create(&end_key, end_program_thread);
 	gmi_thread_start = start_own_thread;
 	libc_threads = dlvsym(RTLD_NEXT, "__nptl_nthreads", "GLIBC_PRIVATE");
 }

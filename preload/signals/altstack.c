@@ -108,7 +108,7 @@ static bool on_stack(const stack_t *s, uintptr_t sp)
 }
 
 /* The kernel's rules, for when it cannot be asked. */
-static long check(const stack_t *s)
+static long check_altstack(const stack_t *s)
 {
 	unsigned mode = (unsigned)s->ss_flags & ~SS_AUTODISARM;
 
@@ -120,7 +120,7 @@ static long check(const stack_t *s)
 static long set_alt(struct gmp_thread *t, const stack_t *set, bool install)
 {
 	const stack_t was = t->alt, none = {.ss_flags = SS_DISABLE};
-	long r = check(set);
+	long r = check_altstack(set);
 
 	if (r < 0)
 		return r;

@@ -19,7 +19,7 @@
 /* SIGCANCEL, SIGSETXID: libc never lets them be blocked */
 #define LIBC_OWN (gmp_bit(32) | gmp_bit(33))
 
-static bool apply(int how, uint64_t set, uint64_t *mask)
+static bool apply_mask(int how, uint64_t set, uint64_t *mask)
 {
 	switch (how) {
 	case SIG_BLOCK:
@@ -66,7 +66,7 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 	if (gmp_armed && !guest)
 		gmp_mask_seen(t, now);
 	now = view = (now & ~virtual) | *vmask;
-	if (set && !apply(how, *set, &now))
+	if (set && !apply_mask(how, *set, &now))
 		return -EINVAL;
 	if (set) {
 		if (guest)
@@ -84,7 +84,7 @@ int gmp_sigmask(int how, const uint64_t *set, uint64_t *old, uint64_t *kmask)
 
 /* ---- libc's functions ---- */
 
-static int change(int how, const sigset_t *set, sigset_t *old)
+static int change_mask(int how, const sigset_t *set, sigset_t *old)
 {
 	uint64_t in = 0, out;
 
@@ -102,14 +102,14 @@ GMP_HOOK int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
 	if (!gmp_armed)
 		return GMP_REAL(sigprocmask)(how, set, old);
-	return (int)gmp_ret(change(how, set, old));
+	return (int)gmp_ret(change_mask(how, set, old));
 }
 
 GMP_HOOK int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
 	if (!gmp_armed)
 		return GMP_REAL(pthread_sigmask)(how, set, old);
-	return -change(how, set, old);
+	return -change_mask(how, set, old);
 }
 
 static int change_one(int how, int sig)

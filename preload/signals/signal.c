@@ -230,7 +230,7 @@ static bool fix_copy(greg_t *g)
 	return true;
 }
 
-static void on_segv(int sig, siginfo_t *info, void *ctx)
+static void on_sigsegv(int sig, siginfo_t *info, void *ctx)
 {
 	ucontext_t *uc = ctx;
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -270,7 +270,7 @@ struct gm_ksigaction gmp_own_action(int sig, unsigned long flags)
 	struct gm_ksigaction k = {.restorer = gmp_restore_own};
 
 	if (sig == SIGSEGV) {
-		k.handler = (void *)on_segv;
+		k.handler = (void *)on_sigsegv;
 		k.mask = ~SYNCHRONOUS;
 		k.flags = SA_SIGINFO | SA_ONSTACK | GM_SA_RESTORER | (flags & SA_RESTART);
 	} else {

@@ -46,7 +46,7 @@ static long kernel_action(int sig, const struct gm_ksigaction *act, struct gm_ks
 
 bool gmp_small_stacks;
 
-static void claim(int sig)
+static void claim_signal(int sig)
 {
 	if (sig == SIGSYS)
 		gmp_small_stacks = view[sig].flags & SA_ONSTACK;
@@ -64,7 +64,7 @@ void gmp_signals_reclaim(void)
 		struct gm_ksigaction now, own = gmp_own_action(sigs[i], 0);
 		if (!kernel_action(sigs[i], NULL, &now) && now.handler != own.handler) {
 			view[sigs[i]] = now;
-			claim(sigs[i]);
+			claim_signal(sigs[i]);
 		}
 	}
 	gmi_unlock(&lock);
@@ -126,7 +126,7 @@ static void set_virtual(int sig, const struct gm_ksigaction *act, struct gm_ksig
 		return;
 	view[sig] = *act;
 	view[sig].mask &= ~(gmp_bit(SIGKILL) | gmp_bit(SIGSTOP));
-	claim(sig);
+	claim_signal(sig);
 }
 
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)

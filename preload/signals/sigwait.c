@@ -226,7 +226,7 @@ GMP_HOOK int epoll_pwait2(int fd, struct epoll_event *ev, int max, const struct 
 			   (long[6]){fd, (long)ev, max, (long)timeout, (long)set, 8}, 4, GMP_MASK);
 }
 
-static long take(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+static long take_signal(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
 	const long a[6] = {(long)set, (long)info, (long)timeout, 8};
 	int type = gmp_cancel_open();
@@ -240,13 +240,14 @@ static long take(const sigset_t *set, siginfo_t *info, const struct timespec *ti
 
 GMP_HOOK int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-	return gmp_armed ? (int)gmp_ret(take(set, info, timeout))
+	return gmp_armed ? (int)gmp_ret(take_signal(set, info, timeout))
 			 : GMP_REAL(sigtimedwait)(set, info, timeout);
 }
 
 GMP_HOOK int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-	return gmp_armed ? (int)gmp_ret(take(set, info, NULL)) : GMP_REAL(sigwaitinfo)(set, info);
+	return gmp_armed ? (int)gmp_ret(take_signal(set, info, NULL))
+			 : GMP_REAL(sigwaitinfo)(set, info);
 }
 
 GMP_HOOK int sigwait(const sigset_t *set, int *sig)
@@ -256,7 +257,7 @@ GMP_HOOK int sigwait(const sigset_t *set, int *sig)
 	if (!gmp_armed)
 		return GMP_REAL(sigwait)(set, sig);
 	do
-		r = take(set, NULL, NULL);
+		r = take_signal(set, NULL, NULL);
 	while (r == -EINTR);
 	if (r < 0)
 		return (int)-r;

@@ -37,7 +37,7 @@ struct lowest {
 	unsigned first, best;
 };
 
-static void lower(unsigned fd, void *arg)
+static void take_lower(unsigned fd, void *arg)
 {
 	struct lowest *l = arg;
 
@@ -50,7 +50,7 @@ static unsigned next_ours(unsigned first)
 {
 	struct lowest l = {first, UINT_MAX};
 
-	gmp_each_fd(lower, &l);
+	gmp_each_fd(take_lower, &l);
 	return l.best;
 }
 

@@ -10,7 +10,7 @@
 /* far above the kernel's MAX_ARG_STRLEN, which it checks itself */
 #define MAX_STRING ((size_t)1 << 21)
 
-static void *take(struct gmp_copier *c, size_t n)
+static void *take_room(struct gmp_copier *c, size_t n)
 {
 	char *p = c->base ? c->base + c->used : NULL;
 
@@ -39,7 +39,7 @@ static long safe_strlen(const char *s)
 
 void *gmp_copy_bytes(struct gmp_copier *c, const void *p, size_t n)
 {
-	void *to = take(c, n);
+	void *to = take_room(c, n);
 
 	if (to && gmp_copy(to, p, n))
 		return (void *)-EFAULT;
@@ -72,7 +72,7 @@ char **gmp_copy_vector(struct gmp_copier *c, char *const *v)
 			return (char **)-EFAULT;
 		n++;
 	} while (s);
-	char **to = take(c, n * sizeof(*to));
+	char **to = take_room(c, n * sizeof(*to));
 	for (size_t i = 0; i < n; i++) {
 		if (gmp_copy(&s, &v[i], sizeof(s)))
 			return (char **)-EFAULT;

@@ -16,7 +16,7 @@
 #define LAYOUTS_MAX	4096 /* structures in an array */
 #define OLD_IOCTL_BYTES 256  /* of commands that encode no size */
 
-static size_t gap(const struct gmp_range *r, uintptr_t lo, uintptr_t hi)
+static size_t range_gap(const struct gmp_range *r, uintptr_t lo, uintptr_t hi)
 {
 	if (hi < r->lo)
 		return r->lo - hi;
@@ -32,9 +32,9 @@ void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write)
 	if (!n || hi < lo || !gmp_managed(p, n))
 		return;
 	for (struct gmp_range *r = rs->r; r < rs->r + rs->n; r++)
-		if (!best || gap(r, lo, hi) < gap(best, lo, hi))
+		if (!best || range_gap(r, lo, hi) < range_gap(best, lo, hi))
 			best = r;
-	if (rs->n < GMP_RANGES && (!best || gap(best, lo, hi) > GM_PAGE_BYTES)) {
+	if (rs->n < GMP_RANGES && (!best || range_gap(best, lo, hi) > GM_PAGE_BYTES)) {
 		rs->r[rs->n++] = (struct gmp_range){lo, hi, write};
 		return;
 	}
@@ -50,7 +50,7 @@ struct walk {
 	bool hold;
 };
 
-static void add(const struct walk *w, const void *p, size_t n, bool write)
+static void add_range(const struct walk *w, const void *p, size_t n, bool write)
 {
 	if (!w->hold)
 		gmp_ranges_add(w->rs, p, n, write);
@@ -63,27 +63,27 @@ static void add_iov(const struct walk *w, const struct iovec *iov, size_t n, boo
 	struct iovec v;
 
 	n = gm_min(n, (size_t)IOV_MAX);
-	add(w, iov, n * sizeof(*iov), false);
+	add_range(w, iov, n * sizeof(*iov), false);
 	for (size_t i = 0; i < n && !gmp_copy(&v, &iov[i], sizeof(v)); i++)
-		add(w, v.iov_base, v.iov_len, write);
+		add_range(w, v.iov_base, v.iov_len, write);
 }
 
 static void add_msg(const struct walk *w, const struct msghdr *user, bool write)
 {
 	struct msghdr m;
 
-	add(w, user, sizeof(m), write);
+	add_range(w, user, sizeof(m), write);
 	if (gmp_copy(&m, user, sizeof(m)))
 		return;
-	add(w, m.msg_name, m.msg_namelen, write);
-	add(w, m.msg_control, m.msg_controllen, write);
+	add_range(w, m.msg_name, m.msg_namelen, write);
+	add_range(w, m.msg_control, m.msg_controllen, write);
 	add_iov(w, m.msg_iov, m.msg_iovlen, write);
 }
 
 static void add_mmsg(const struct walk *w, const struct mmsghdr *user, size_t n, bool write)
 {
 	n = gm_min(n, (size_t)IOV_MAX);
-	add(w, user, n * sizeof(*user), true); /* msg_len comes back also from sendmmsg */
+	add_range(w, user, n * sizeof(*user), true); /* msg_len comes back also from sendmmsg */
 	for (size_t i = 0; i < n; i++)
 		add_msg(w, &user[i].msg_hdr, write);
 }
@@ -96,7 +96,7 @@ static void add_scan(const struct walk *w, const void *user, size_t n)
 	uintptr_t word[32];
 	const char *p = user;
 
-	add(w, user, n, true);
+	add_range(w, user, n, true);
 	n = gm_min(n, (size_t)SCAN_MAX);
 	for (size_t at = 0; at < n; at += sizeof(word)) {
 		size_t now = gm_min(sizeof(word), n - at);
@@ -104,7 +104,7 @@ static void add_scan(const struct walk *w, const void *user, size_t n)
 			return;
 		for (size_t i = 0; i < now / sizeof(*word); i++)
 			if (gmi_vm_contains((void *)word[i]))
-				add(w, (void *)word[i], UNKNOWN_BYTES, true);
+				add_range(w, (void *)word[i], UNKNOWN_BYTES, true);
 	}
 }
 
@@ -145,7 +145,7 @@ static void add_field(const struct walk *w, const struct gmp_field *f, const cha
 		return;
 	default:
 		if (!__builtin_mul_overflow(n, (size_t)f->size, &bytes))
-			add(w, p, bytes, f->kind == GMP_OUT);
+			add_range(w, p, bytes, f->kind == GMP_OUT);
 	}
 }
 
@@ -156,7 +156,7 @@ static void add_layout(const struct walk *outer, enum gmp_layout_id id, const ch
 	char s[LAYOUT_MAX];
 
 	n = gm_min(n, (size_t)LAYOUTS_MAX);
-	add(outer, user, n * l->bytes, true);
+	add_range(outer, user, n * l->bytes, true);
 	for (; n && !gmp_copy(s, user, l->bytes); n--, user += l->bytes)
 		for (const struct gmp_field *f = l->fields; f->kind; f++)
 			if (l->tag_at == GMP_NO_TAG || f->tag == (uint8_t)s[l->tag_at])
@@ -203,19 +203,19 @@ static void add_arg(const struct walk *w, const struct gmp_arg *a, const long ar
 
 	switch (a->kind) {
 	case GMP_IN:
-		add(w, p, arg_bytes(a, args), false);
+		add_range(w, p, arg_bytes(a, args), false);
 		break;
 	case GMP_OUT:
 	case GMP_INOUT:
-		add(w, p, arg_bytes(a, args), true);
+		add_range(w, p, arg_bytes(a, args), true);
 		break;
 	case GMP_HOLD:
-		add(&(struct walk){w->rs, true}, p, arg_bytes(a, args), true);
+		add_range(&(struct walk){w->rs, true}, p, arg_bytes(a, args), true);
 		break;
 	case GMP_CSTR:
 	case GMP_SIGSET:
 	case GMP_SIGSET6:
-		add(w, p, a->size, false);
+		add_range(w, p, a->size, false);
 		break;
 	case GMP_IOV_IN:
 	case GMP_IOV_OUT:

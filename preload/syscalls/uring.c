@@ -210,7 +210,7 @@ static void each_line(const char *path, void (*each)(const char *line, void *arg
 	gm_sys1(SYS_close, fd);
 }
 
-static uint64_t number(const char **s, unsigned base)
+static uint64_t digits(const char **s, unsigned base)
 {
 	uint64_t v = 0;
 
@@ -226,7 +226,7 @@ static void look_at_mapping(const char *line, void *unused)
 	uint64_t v[3] = {0};
 
 	for (int i = 0; name && i < 3; i++) {
-		v[i] = number(&s, 16);
+		v[i] = digits(&s, 16);
 		s += i == 1 ? 6 : 1; /* " rw-s " */
 	}
 	if (name && v[1] > v[0])
@@ -249,12 +249,12 @@ static void look_at_buffer(const char *line, void *arg)
 	if (!strncmp(line, title, sizeof(title) - 1)) {
 		for (s += sizeof(title) - 1; *s == '\t' || *s == ' '; s++)
 			;
-		*r = (struct registered){.inside = true, .said = number(&s, 10)};
+		*r = (struct registered){.inside = true, .said = digits(&s, 10)};
 	} else if (r->inside && at && *line == ' ') {
 		s = at + 4;
-		void *p = (void *)number(&s, 16);
+		void *p = (void *)digits(&s, 16);
 		s++;
-		size_t n = number(&s, 10);
+		size_t n = digits(&s, 10);
 		/* the kernel has these very pages: they cannot go into the store any more */
 		if (gmp_managed(p, n))
 			gmp_keep(p, n, false);
