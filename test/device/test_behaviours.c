@@ -335,3 +335,39 @@ Behaviour(tiny_async, .timeout = 20)
 	cr_expect_eq(gm_munmap(p, 1), 0);
 	cr_expect_eq(gm_munmap(p + PAGE, 2), 0);
 }
+
+/* Two ranges one after the other, in each way in which they can lie: every page has what was set
+ * last. */
+Behaviour(overlap)
+{
+	static const struct {
+		unsigned a, aend, b, bend;
+	} way[] = {{10, 30, 20, 40}, {20, 40, 10, 30}, {10, 40, 20, 30},
+		   {20, 30, 10, 40}, {10, 30, 10, 30}, {10, 20, 20, 30}};
+	struct gm_page_info info[50];
+
+	for (unsigned k = 0; k < 2 * GM_ARRAY_LEN(way); k++) {
+		unsigned w = k / 2, n = 0;
+		bool pin_first = k % 2;
+		unsigned char *p = managed(50 * PAGE);
+		if (!pin_first)
+			cr_assert_eq(hmadvise(-1, p, 50 * PAGE, GM_MADV_PINNED), 0);
+		cr_assert_eq(hmadvise(-1, p + way[w].a * PAGE, (way[w].aend - way[w].a) * PAGE,
+				      pin_first ? GM_MADV_PINNED : GM_MADV_UNPINNED),
+			     0);
+		cr_assert_eq(hmadvise(-1, p + way[w].b * PAGE, (way[w].bend - way[w].b) * PAGE,
+				      pin_first ? GM_MADV_UNPINNED : GM_MADV_PINNED),
+			     0);
+		/* Split, and merged again. */
+		cr_assert_eq(protect(p + 15 * PAGE, 10 * PAGE, PROT_READ), 0);
+		cr_assert_eq(protect(p + 15 * PAGE, 10 * PAGE, PROT_READ | PROT_WRITE), 0);
+		cr_assert_eq(gm_query(p, 50 * PAGE, info), 0);
+		for (unsigned i = 0; i < 50; i++) {
+			bool in_a = i >= way[w].a && i < way[w].aend,
+			     in_b = i >= way[w].b && i < way[w].bend;
+			bool pinned = in_b ? !pin_first : in_a ? pin_first : !pin_first;
+			n += info[i].pinned != pinned;
+		}
+		cr_expect_eq(n, 0, "way %u: %u pages have another hint", k, n);
+	}
+}

@@ -1,7 +1,8 @@
 # Programs that run again for other CPU back ends and device page sizes (test/variant.h); sigsegv-64K is the plain run.
 # `make behaviours` prints which documented behaviours are tested. A run is a small script, named after the program and the variant.
 ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
-VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),$(foreach t,unit/test_migrate device/test_behaviours device/test_behaviours2,$(t).$(v))) \
+BEHAVIOURS = $(patsubst test/%.c,%,$(wildcard test/device/test_behaviours*.c))
+VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),$(foreach t,unit/test_migrate $(BEHAVIOURS),$(t).$(v))) \
 	       $(foreach t,devices fork hints inject policy stress vm,unit/test_$(t).uffd-64K) \
 	       $(foreach t,kinds spaces,device/test_$(t).uffd-64K) \
 	       $(foreach v,sigsegv-4K sigsegv-2M uffd-64K,unit/test_reference.$(v))
