@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +47,29 @@ __attribute__((noreturn, format(printf, 2, 3))) static inline void bench_end(int
 }
 #define bench_die(...)	bench_end(1, __VA_ARGS__)
 #define bench_skip(...) bench_end(BENCH_SKIP, __VA_ARGS__)
+
+/* A fork whose child ends with child(arg): 0 when it read the right bytes. Milliseconds. */
+static inline double bench_fork(int (*child)(void *arg, size_t bytes), void *arg, size_t bytes)
+{
+	int status = -1;
+	double start = bench_now();
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(child(arg, bytes));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		bench_die("the child of a fork read wrong bytes: status 0x%x", status);
+	return (bench_now() - start) * 1e3;
+}
+/* Reads a byte of every page, each of them 1. */
+static inline int bench_read_ones(void *p, size_t bytes)
+{
+	size_t sum = 0;
+
+	for (size_t at = 0; at < bytes; at += 4096)
+		sum += ((volatile char *)p)[at] == 1;
+	return sum != bytes / 4096;
+}
 
 static inline int bench_compare(const void *a, const void *b)
 {

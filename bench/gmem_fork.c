@@ -4,7 +4,6 @@
  * ended.
  */
 #include "gmem.h"
-#include <sys/wait.h>
 
 int main(int argc, char **argv)
 {
@@ -14,21 +13,11 @@ int main(int argc, char **argv)
 	double ms[BENCH_ROUNDS];
 
 	for (int i = -1; i < BENCH_ROUNDS; i++) {
-		int status = -1;
 		bench_check(hmadvise(device.hnid, heap, bytes, MADV_PREFETCH));
 		bench_expect(heap, bytes, GM_DEVICE);
-		double start = bench_now();
-		pid_t pid = fork();
-		if (!pid) {
-			size_t sum = 0;
-			for (size_t at = 0; at < bytes; at += 4096)
-				sum += ((volatile char *)heap)[at] == 1;
-			_exit(sum != bytes / 4096);
-		}
-		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
-			bench_die("the child of a fork read wrong bytes: status 0x%x", status);
+		double took = bench_fork(bench_read_ones, heap, bytes);
 		if (i >= 0)
-			ms[i] = (bench_now() - start) * 1e3;
+			ms[i] = took;
 	}
 	printf("%.3f\n", bench_median(ms, BENCH_ROUNDS));
 	return 0;

@@ -25,6 +25,8 @@
 		.tag = (tag_), .at = (at_), .count_at = (count_at_), .count_len = (count_len_),    \
 		.kind = (kind_), .size = (size_)                                                   \
 	}
+/* Two paths. */
+#define PATHS(tag_) T(tag_, 16, 0, 0, GMP_CSTR, 4096), T(tag_, 8, 0, 0, GMP_CSTR, 4096)
 #define LAYOUT(id, bytes_, tag_at_, hold_, ...)                                                    \
 	[GMP_LAYOUT_##id] = {.bytes = (bytes_),                                                    \
 			     .tag_at = (tag_at_),                                                  \
@@ -95,12 +97,9 @@ const struct gmp_layout gmp_layouts[GMP_LAYOUTS] = {
 	       T(IORING_OP_OPENAT2, 8, 24, 4, GMP_OUT, 1),
 	       T(IORING_OP_STATX, 16, 0, 0, GMP_CSTR, 4096),
 	       T(IORING_OP_STATX, 8, 0, 0, GMP_OUT, 256),
-	       T(IORING_OP_RENAMEAT, 16, 0, 0, GMP_CSTR, 4096),
-	       T(IORING_OP_RENAMEAT, 8, 0, 0, GMP_CSTR, 4096),
-	       T(IORING_OP_LINKAT, 16, 0, 0, GMP_CSTR, 4096),
-	       T(IORING_OP_LINKAT, 8, 0, 0, GMP_CSTR, 4096),
-	       T(IORING_OP_SYMLINKAT, 16, 0, 0, GMP_CSTR, 4096),
-	       T(IORING_OP_SYMLINKAT, 8, 0, 0, GMP_CSTR, 4096),
+	       PATHS(IORING_OP_RENAMEAT),
+	       PATHS(IORING_OP_LINKAT),
+	       PATHS(IORING_OP_SYMLINKAT),
 	       T(IORING_OP_UNLINKAT, 16, 0, 0, GMP_CSTR, 4096),
 	       T(IORING_OP_MKDIRAT, 16, 0, 0, GMP_CSTR, 4096),
 	       T(41 /* FSETXATTR */, 16, 0, 0, GMP_CSTR, 256), T(41, 8, 24, 4, GMP_OUT, 1),

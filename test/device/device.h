@@ -96,6 +96,19 @@ static inline uint64_t device_faults(void)
 	return n;
 }
 
+/* A suite whose tests have a small device, `sim`. */
+#define DEVICE_SUITE(name, seconds)                                                                \
+	static struct gm_sim *sim;                                                                 \
+	static void set_up(void)                                                                   \
+	{                                                                                          \
+		sim = open_device("pcie4-gpu,mem=64M,workers=2");                                  \
+	}                                                                                          \
+	static void tear_down(void)                                                                \
+	{                                                                                          \
+		cr_expect_eq(gm_sim_close(sim), 0);                                                \
+	}                                                                                          \
+	TestSuite(name, .init = set_up, .fini = tear_down, .timeout = (seconds))
+
 /* The folder of the test's own program, where its kernel modules lie too. */
 static inline const char *beside_program(const char *file)
 {

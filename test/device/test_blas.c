@@ -3,7 +3,7 @@
  * gives on the host, and a call that is lost half-way can be undone from its journal.
  */
 #include "device.h"
-#include "devsim/blas_wire.h"
+#include "test/gemm.h"
 #include <dlfcn.h>
 #include <pthread.h>
 
@@ -300,22 +300,9 @@ Test(blas, a_lost_in_place_call_is_undone)
 	enum { N = 700 };
 	size_t bytes = (size_t)N * N * 8;
 	double *a = managed(bytes), *b = managed(bytes), *c = managed(bytes), *was = malloc(bytes);
-	struct ds_blas_args x = {.op = DS_GEMM,
-				 .type = 'd',
-				 .layout = DS_ROW_MAJOR,
-				 .transa = DS_NO_TRANS,
-				 .transb = DS_NO_TRANS,
-				 .m = N,
-				 .n = N,
-				 .k = N,
-				 .lda = N,
-				 .ldb = N,
-				 .ldc = N,
-				 .alpha = {1},
-				 .beta = {1},
-				 .a = a,
-				 .b = b,
-				 .c = c};
+	struct ds_blas_args x = square_gemm('d', DS_ROW_MAJOR, N);
+	x.beta[0] = 1;
+	x.a = a, x.b = b, x.c = c;
 	int undone = 0;
 
 	for (size_t i = 0; i < (size_t)N * N; i++)
@@ -357,21 +344,8 @@ Test(blas, a_lost_in_place_call_is_undone)
 Test(blas, a_bad_operand_fails_the_call)
 {
 	double *c = managed(64 * 64 * 8);
-	struct ds_blas_args x = {.op = DS_GEMM,
-				 .type = 'd',
-				 .layout = DS_COL_MAJOR,
-				 .transa = DS_NO_TRANS,
-				 .transb = DS_NO_TRANS,
-				 .m = 64,
-				 .n = 64,
-				 .k = 64,
-				 .lda = 64,
-				 .ldb = 64,
-				 .ldc = 64,
-				 .alpha = {1},
-				 .a = (char *)c + ((size_t)1 << 36),
-				 .b = c,
-				 .c = c};
+	struct ds_blas_args x = square_gemm('d', DS_COL_MAJOR, 64);
+	x.a = (char *)c + ((size_t)1 << 36), x.b = c, x.c = c;
 	struct gm_launch_result r;
 
 	cr_expect_eq(gm_sim_launch(sim, 0, "blas", 1, &x, sizeof x, &r), -EFAULT);

@@ -5,17 +5,7 @@
 #include "device.h"
 #include <sys/wait.h>
 
-static struct gm_sim *sim;
-
-static void set_up(void)
-{
-	sim = open_device("pcie4-gpu,mem=64M,workers=2");
-}
-static void tear_down(void)
-{
-	cr_expect_eq(gm_sim_close(sim), 0);
-}
-TestSuite(device_fork, .init = set_up, .fini = tear_down, .timeout = 60);
+DEVICE_SUITE(device_fork, 60);
 
 /* Criterion's assertions belong to the test's own process: the child's verdict is its exit
  * status. */

@@ -5,6 +5,7 @@
 #include "device.h"
 #include "kernels.h"
 #include "devsim/driver/sim_int.h"
+#include "test/threads.h"
 #include <dirent.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -133,12 +134,7 @@ static void *launch_many(void *arg)
 
 Test(launch, from_several_threads)
 {
-	pthread_t t[4];
-
-	for (int i = 0; i < 4; i++)
-		pthread_create(&t[i], NULL, launch_many, NULL);
-	for (int i = 0; i < 4; i++)
-		pthread_join(t[i], NULL);
+	in_four_threads(launch_many);
 }
 
 enum { MEETINGS = 400, MEMBERS = 3 };

@@ -6,17 +6,7 @@
 #include "kernels.h"
 #include <pthread.h>
 
-static struct gm_sim *sim;
-
-static void set_up(void)
-{
-	sim = open_device("pcie4-gpu,mem=64M,workers=2");
-}
-static void tear_down(void)
-{
-	cr_expect_eq(gm_sim_close(sim), 0);
-}
-TestSuite(memory, .init = set_up, .fini = tear_down, .timeout = 120);
+DEVICE_SUITE(memory, 120);
 
 Test(memory, anon_read)
 {

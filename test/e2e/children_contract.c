@@ -16,24 +16,11 @@
 #include <sys/wait.h>
 
 #include "away.h"
+#include "child.h"
+#include "masks.h"
 
 extern char **environ;
 static const char *self = "/proc/self/exe";
-
-static sigset_t only(int sig)
-{
-	sigset_t s;
-	sigemptyset(&s);
-	if (sig)
-		sigaddset(&s, sig);
-	return s;
-}
-
-static void set_mask(int sig)
-{
-	sigset_t s = only(sig);
-	sigprocmask(SIG_SETMASK, &s, NULL);
-}
 
 static char *far(const char *s)
 {
@@ -41,14 +28,6 @@ static char *far(const char *s)
 	strcpy(p, s);
 	away(p, PAGE);
 	return p;
-}
-
-static int status_of(pid_t pid)
-{
-	int status = -1;
-	if (waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 /* ---- SIGSEGV's action and mask, as a child finds them ---- */

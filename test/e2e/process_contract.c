@@ -17,6 +17,7 @@
 #include <ucontext.h>
 
 #include "away.h"
+#include "child.h"
 
 extern char **environ;
 int close_range(unsigned first, unsigned last, int flags);
@@ -37,14 +38,6 @@ static char **far_vector(const char *a, const char *b, const char *c)
 	v[0] = (char *)a, v[1] = (char *)b, v[2] = (char *)c, v[3] = NULL;
 	away(v, PAGE);
 	return v;
-}
-
-static int status_of(pid_t pid)
-{
-	int status = -1;
-	if (waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static char **args(const char *what)

@@ -16,6 +16,7 @@
 #include <ucontext.h>
 
 #include "away.h"
+#include "masks.h"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -24,26 +25,11 @@ __sighandler_t bsd_signal(int sig, __sighandler_t handler);
 static volatile int count, last_code, in_mask[NSIG];
 static char *data; /* read by handlers: away most of the time */
 
-static sigset_t only(int sig)
-{
-	sigset_t s;
-	sigemptyset(&s);
-	if (sig)
-		sigaddset(&s, sig);
-	return s;
-}
-
 static int blocked(int sig)
 {
 	sigset_t now;
 	sigprocmask(SIG_BLOCK, NULL, &now);
 	return sigismember(&now, sig);
-}
-
-static void set_mask(int sig)
-{
-	sigset_t s = only(sig);
-	sigprocmask(SIG_SETMASK, &s, NULL);
 }
 
 static int is_pending(int sig)

@@ -171,23 +171,28 @@ static inline int fake_va_free(void *pmap, uint64_t va, uint64_t len)
 	return 0;
 }
 
+static inline struct gm_mmu fake_mmu(const char *name, size_t page_bytes, bool aperture)
+{
+	return (struct gm_mmu){.name = name,
+			       .page_bytes = page_bytes,
+			       .page_sizes = fake_sizes ? fake_sizes : 4096 | 65536 | page_bytes,
+			       .aperture = aperture ? fake_aperture : NULL,
+			       .pmap_create = fake_pmap_create,
+			       .pmap_destroy = fake_pmap_destroy,
+			       .pmap_enter = fake_op,
+			       .pmap_release = fake_op,
+			       .pmap_protect = fake_op,
+			       .peer_hmemcpy = fake_op,
+			       .accessed = fake_accessed};
+}
+
 static inline void fake_open_mode(struct fake_dev *f, struct gm_as *as, size_t mem_bytes,
 				  size_t page_bytes, bool aperture, enum gm_mmu_mode mode)
 {
 	*f = (struct fake_dev){
 		.mem_bytes = mem_bytes, .fail_kind = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	f->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	f->mmu = (struct gm_mmu){.name = "fake",
-				 .page_bytes = page_bytes,
-				 .page_sizes = fake_sizes ? fake_sizes : 4096 | 65536 | page_bytes,
-				 .aperture = aperture ? fake_aperture : NULL,
-				 .pmap_create = fake_pmap_create,
-				 .pmap_destroy = fake_pmap_destroy,
-				 .pmap_enter = fake_op,
-				 .pmap_release = fake_op,
-				 .pmap_protect = fake_op,
-				 .peer_hmemcpy = fake_op,
-				 .accessed = fake_accessed};
+	f->mmu = fake_mmu("fake", page_bytes, aperture);
 	cr_assert_eq(gm_dev_create(&f->mmu, f, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &f->dev),
 		     0);
 	cr_assert_eq(gm_dev_register_physmem(f->dev, 0, mem_bytes), 0);

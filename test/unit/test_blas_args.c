@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "random.h"
+#include "test/gemm.h"
 
 /* One call in the words of the definition: letters, and numbers as they are. */
 struct given {
@@ -123,49 +124,58 @@ static void check_no_operand(const struct ds_blas_args *a, int i)
 	cr_assert_not(gmp_blas_operand(a, i, &p, &bytes), "op %d operand %d", a->op, i);
 }
 
+static void check_gemm_operands(const struct given *g, const struct ds_blas_args *a, bool zero)
+{
+	bool na = is(g->ta, 'N'), nb = is(g->tb, 'N');
+
+	check_operand(g, a, 2, g->c, g->m, g->n, g->ldc);
+	if (zero)
+		return;
+	check_operand(g, a, 0, g->a, na ? g->m : g->k, na ? g->k : g->m, g->lda);
+	check_operand(g, a, 1, g->b, nb ? g->k : g->n, nb ? g->n : g->k, g->ldb);
+}
+
+static void check_sided_operands(const struct given *g, const struct ds_blas_args *a, bool zero)
+{
+	bool tri = g->op == DS_TRMM || g->op == DS_TRSM;
+	int32_t order = is(g->side, 'L') ? g->m : g->n;
+
+	if (!zero)
+		check_operand(g, a, 0, g->a, order, order, g->lda);
+	if (!zero || tri)
+		check_operand(g, a, 1, g->b, g->m, g->n, g->ldb);
+	if (tri)
+		check_no_operand(a, 2);
+	else
+		check_operand(g, a, 2, g->c, g->m, g->n, g->ldc);
+}
+
+static void check_rank_operands(const struct given *g, const struct ds_blas_args *a, bool zero)
+{
+	bool n = is(g->ta, 'N'), two = g->op == DS_SYR2K || g->op == DS_HER2K;
+	int32_t rows = n ? g->n : g->k, cols = n ? g->k : g->n;
+
+	check_operand(g, a, 2, g->c, g->n, g->n, g->ldc);
+	if (!zero)
+		check_operand(g, a, 0, g->a, rows, cols, g->lda);
+	if (!two)
+		check_no_operand(a, 1);
+	else if (!zero)
+		check_operand(g, a, 1, g->b, rows, cols, g->ldb);
+}
+
+/* What is multiplied by 0 is not read. */
 static void check_operands(const struct given *g, const struct ds_blas_args *a)
 {
-	bool zero = a->alpha[0] == 0 && a->alpha[1] == 0, n = is(g->ta, 'N');
-	int32_t order = is(g->side, 'L') ? g->m : g->n;
+	bool zero = a->alpha[0] == 0 && a->alpha[1] == 0, gemm = g->op == DS_GEMM;
+	bool rank = g->op >= DS_SYRK && g->op <= DS_HER2K;
 
 	for (int i = 0; i < 2 && zero; i++)
 		if (i == 0 || (g->op != DS_TRMM && g->op != DS_TRSM))
 			check_no_operand(a, i);
-	switch (g->op) {
-	case DS_GEMM:
-		check_operand(g, a, 2, g->c, g->m, g->n, g->ldc);
-		if (!zero) {
-			check_operand(g, a, 0, g->a, n ? g->m : g->k, n ? g->k : g->m, g->lda);
-			n = is(g->tb, 'N');
-			check_operand(g, a, 1, g->b, n ? g->k : g->n, n ? g->n : g->k, g->ldb);
-		}
-		return;
-	case DS_SYMM:
-	case DS_HEMM:
-		check_operand(g, a, 2, g->c, g->m, g->n, g->ldc);
-		if (!zero) {
-			check_operand(g, a, 0, g->a, order, order, g->lda);
-			check_operand(g, a, 1, g->b, g->m, g->n, g->ldb);
-		}
-		return;
-	case DS_TRMM:
-	case DS_TRSM:
-		check_operand(g, a, 1, g->b, g->m, g->n, g->ldb);
-		check_no_operand(a, 2);
-		if (!zero)
-			check_operand(g, a, 0, g->a, order, order, g->lda);
-		return;
-	case DS_SYRK:
-	case DS_HERK:
-		check_no_operand(a, 1);
-		break;
-	default:
-		if (!zero)
-			check_operand(g, a, 1, g->b, n ? g->n : g->k, n ? g->k : g->n, g->ldb);
-	}
-	check_operand(g, a, 2, g->c, g->n, g->n, g->ldc);
-	if (!zero)
-		check_operand(g, a, 0, g->a, n ? g->n : g->k, n ? g->k : g->n, g->lda);
+	(gemm	? check_gemm_operands
+	 : rank ? check_rank_operands
+		: check_sided_operands)(g, a, zero);
 }
 
 static double want_work(const struct given *g)
@@ -225,6 +235,20 @@ static void put_scalar(struct words *o, const struct given *g, const double *d, 
 	memcpy(&o->x[o->nx++], single ? (const void *)f : d, single ? sizeof(*f) : sizeof(*d));
 }
 
+static void put_options(struct words *o, const struct given *g, bool rank, bool tri)
+{
+	if (g->op != DS_GEMM && !rank)
+		put_option(o, &g->side, "LR", DS_LEFT);
+	if (g->op != DS_GEMM)
+		put_option(o, &g->uplo, "UL", DS_UPPER);
+	if (g->op == DS_GEMM || rank || tri)
+		put_option(o, &g->ta, "NTC", DS_NO_TRANS);
+	if (g->op == DS_GEMM)
+		put_option(o, &g->tb, "NTC", DS_NO_TRANS);
+	if (tri)
+		put_option(o, &g->diag, "NU", DS_NON_UNIT);
+}
+
 static struct words words_of(const struct given *g)
 {
 	struct words o = {.cblas = g->cblas};
@@ -235,16 +259,7 @@ static struct words words_of(const struct given *g)
 
 	if (g->cblas)
 		put_number(&o, &layout);
-	if (g->op != DS_GEMM && !rank)
-		put_option(&o, &g->side, "LR", DS_LEFT);
-	if (g->op != DS_GEMM)
-		put_option(&o, &g->uplo, "UL", DS_UPPER);
-	if (g->op == DS_GEMM || rank || tri)
-		put_option(&o, &g->ta, "NTC", DS_NO_TRANS);
-	if (g->op == DS_GEMM)
-		put_option(&o, &g->tb, "NTC", DS_NO_TRANS);
-	if (tri)
-		put_option(&o, &g->diag, "NU", DS_NON_UNIT);
+	put_options(&o, g, rank, tri);
 	if (!rank)
 		put_number(&o, &g->m);
 	put_number(&o, &g->n);
@@ -306,6 +321,21 @@ static struct given random_call(unsigned symbol)
 	return g;
 }
 
+/* Those that the routine has. */
+static void check_options(const struct given *g, const struct ds_blas_args *a)
+{
+	if (a->uplo)
+		cr_assert_eq(a->uplo, is(g->uplo, 'U') ? DS_UPPER : DS_LOWER);
+	if (a->side)
+		cr_assert_eq(a->side, is(g->side, 'L') ? DS_LEFT : DS_RIGHT);
+	if (a->diag)
+		cr_assert_eq(a->diag, is(g->diag, 'U') ? DS_UNIT : DS_NON_UNIT);
+	if (a->transa)
+		cr_assert_eq(a->transa, code(g->ta, "NTC", DS_NO_TRANS));
+	if (a->transb)
+		cr_assert_eq(a->transb, code(g->tb, "NTC", DS_NO_TRANS));
+}
+
 static void check_fields(const struct given *g, const struct ds_blas_args *a)
 {
 	bool real = g->type == 's' || g->type == 'd';
@@ -321,16 +351,7 @@ static void check_fields(const struct given *g, const struct ds_blas_args *a)
 		     tri || real || g->op == DS_HERK || g->op == DS_HER2K ? 0 : g->beta[1]);
 	cr_assert_eq(a->a, (const void *)g->a);
 	cr_assert_eq(gmp_blas_work(a), want_work(g));
-	if (a->uplo)
-		cr_assert_eq(a->uplo, is(g->uplo, 'U') ? DS_UPPER : DS_LOWER);
-	if (a->side)
-		cr_assert_eq(a->side, is(g->side, 'L') ? DS_LEFT : DS_RIGHT);
-	if (a->diag)
-		cr_assert_eq(a->diag, is(g->diag, 'U') ? DS_UNIT : DS_NON_UNIT);
-	if (a->transa)
-		cr_assert_eq(a->transa, code(g->ta, "NTC", DS_NO_TRANS));
-	if (a->transb)
-		cr_assert_eq(a->transb, code(g->tb, "NTC", DS_NO_TRANS));
+	check_options(g, a);
 }
 
 Test(blas_args, random_calls_are_read_checked_and_measured_as_defined)
@@ -377,18 +398,9 @@ Test(blas_args, every_routine_has_its_types)
 Test(blas_args, sizes_do_not_overflow)
 {
 	const int32_t big = INT32_MAX;
-	struct given g = {.symbol = 2 * GMP_BLAS_zgemm,
-			  .op = DS_GEMM,
-			  .type = 'z',
-			  .ta = 'N',
-			  .tb = 'N',
-			  .m = big,
-			  .n = big,
-			  .k = big,
-			  .lda = big,
-			  .ldb = big,
-			  .ldc = big,
-			  .alpha = {1}};
+	struct given g = {.symbol = 2 * GMP_BLAS_zgemm, .op = DS_GEMM, .type = 'z', .alpha = {1}};
+	g.ta = g.tb = 'N';
+	g.m = g.n = g.k = g.lda = g.ldb = g.ldc = big;
 	struct words o = words_of(&g);
 	struct ds_blas_args a;
 	const void *p;
@@ -413,18 +425,8 @@ Test(blas_args, operands_count_by_alpha)
 	size_t bytes;
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(table); i++) {
-		struct ds_blas_args a = {.op = DS_GEMM,
-					 .type = 'z',
-					 .layout = DS_COL_MAJOR,
-					 .transa = DS_NO_TRANS,
-					 .transb = DS_NO_TRANS,
-					 .m = 1,
-					 .n = 1,
-					 .k = 1,
-					 .lda = 1,
-					 .ldb = 1,
-					 .ldc = 1,
-					 .alpha = {table[i].alpha[0], table[i].alpha[1]}};
+		struct ds_blas_args a = square_gemm('z', DS_COL_MAJOR, 1);
+		memcpy(a.alpha, table[i].alpha, sizeof(a.alpha));
 		cr_expect_eq(gmp_blas_operand(&a, 0, &p, &bytes), table[i].read, "row %u", i);
 		cr_expect_eq(gmp_blas_operand(&a, 1, &p, &bytes), table[i].read, "row %u", i);
 		cr_expect(gmp_blas_operand(&a, 2, &p, &bytes));

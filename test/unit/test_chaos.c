@@ -1,36 +1,15 @@
 /* GMEM_CHAOS's picks and changes of place: only what can migrate, always the same for a seed,
  * and without a trace. */
-#include "fake_dev.h"
+#include "one_dev.h"
 #include "core/entry/chaos.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/page/thread.h"
 #include "core/space/vm.h"
 
-#define PAGE GM_PAGE_BYTES
-#define MIB  ((size_t)1 << 20)
-
-static struct gm_as *as;
-static struct fake_dev dev;
-
 static void open_all(size_t page_bytes)
 {
-	gmi_opt.prefetch = GM_PREFETCH_NONE;
-	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
-	fake_open(&dev, as, 8 * MIB, page_bytes, true);
-}
-
-static void close_all(void)
-{
-	fake_close(&dev);
-	cr_assert_eq(gm_as_destroy(as), 0);
-}
-
-static unsigned char *map(size_t bytes, int prot)
-{
-	void *p = gm_mmap(as, NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	cr_assert_neq(p, MAP_FAILED);
-	return p;
+	open_one(8 * MIB, page_bytes);
 }
 
 static struct gm_page_info info(const void *p)
@@ -54,8 +33,8 @@ Test(chaos, picks_used_pages_of_every_region_that_can_migrate)
 	unsigned small = 0, used = 0, other = 0;
 
 	open_all(PAGE);
-	unsigned char *none = map(4 * MIB, PROT_NONE), *tiny = map(PAGE, PROT_READ),
-		      *big = map(64 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *none = map_with(4 * MIB, PROT_NONE), *tiny = map_with(PAGE, PROT_READ),
+		      *big = map_with(64 * MIB, PROT_READ | PROT_WRITE);
 	big[3 * PAGE] = 1;
 	big[33 * MIB + 5 * PAGE] = 2;
 	(void)*(volatile unsigned char *)tiny;
@@ -91,7 +70,7 @@ Test(chaos, follows_pages_that_are_away)
 	unsigned away = 0;
 
 	open_all(PAGE);
-	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE);
 	cr_assert_eq(fake_write(&dev, p + 9 * PAGE, 1), 0);
 	gmi_chaos_look(as, &m, &random);
 	for (int i = 0; i < 200; i++)
@@ -106,7 +85,7 @@ Test(chaos, the_same_seed_picks_the_same_pages)
 	uintptr_t first[100];
 
 	open_all(PAGE);
-	unsigned char *p = map(16 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(16 * MIB, PROT_READ | PROT_WRITE);
 	memset(p, 1, 16 * MIB);
 	for (int turn = 0; turn < 2; turn++) {
 		struct gm_chaos_map m;
@@ -128,7 +107,7 @@ Test(chaos, more_regions_than_room_are_sampled)
 	uint64_t random = 3;
 
 	open_all(PAGE);
-	unsigned char *p = map(2000 * 2 * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(2000 * 2 * PAGE, PROT_READ | PROT_WRITE);
 	for (int i = 0; i < 2000; i++)
 		cr_assert_eq(gmi_vm_protect(as, p + (size_t)i * 2 * PAGE, PAGE, PROT_READ), 0);
 	gmi_chaos_look(as, &m, &random);
@@ -142,7 +121,7 @@ Test(chaos, changes_the_place_and_nothing_else)
 	static const uint8_t places[] = {GM_DEVICE, GM_DUP, GM_REMOTE};
 
 	open_all(PAGE);
-	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE);
 	for (unsigned round = 0; round < 9; round++) {
 		unsigned char *q = p + round * PAGE, from = places[round / 3],
 			      to = places[round % 3];
@@ -164,7 +143,8 @@ Test(chaos, changes_the_place_and_nothing_else)
 Test(chaos, pins_and_rights_hold)
 {
 	open_all(65536);
-	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE), *none = map(2 * MIB, PROT_NONE);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE),
+		      *none = map_with(2 * MIB, PROT_NONE);
 	/* as in a preloaded process, before pages are pinned for good */
 	cr_assert_eq(gmi_activate(), 0);
 	cr_assert_eq(gmi_pin_range(p, PAGE, true), 0);

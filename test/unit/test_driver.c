@@ -304,13 +304,10 @@ Test(driver, each_bad_device_has_its_message)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		mmu = (struct gm_mmu){.name = "spoilt",
-				      .page_bytes = PAGE,
-				      .aperture = fake_aperture,
-				      .pmap_enter = fake_op,
-				      .pmap_release = fake_op,
-				      .pmap_protect = fake_op,
-				      .peer_hmemcpy = fake_op};
+		mmu = fake_mmu("spoilt", PAGE, true);
+		mmu.pmap_create = NULL;
+		mmu.pmap_destroy = NULL;
+		mmu.accessed = NULL;
 		cap = GM_DEV_CAP_PEER;
 		where = &dev;
 		cases[i].spoil();

@@ -3,47 +3,20 @@
  * side is real: PROT_NONE pages, SIGSEGV, our handler. (Random steps against a model:
  * test_reference.c.)
  */
-#include "fake_dev.h"
+#include "one_dev.h"
 #include "core/space/vm.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE GM_PAGE_BYTES
-#define MIB  ((size_t)1 << 20)
-
-static struct gm_as *as;
-static struct fake_dev dev;
 static size_t page_bytes; /* 0: the variant's */
 
 static void open_all(size_t dev_bytes)
 {
-	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	gmi_opt.retain_bytes = 8 * MIB;
-	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
 	page_bytes = page_bytes ? page_bytes : variant_page;
-	fake_open(&dev, as, dev_bytes, page_bytes, true);
-}
-
-static void close_all(void)
-{
-	fake_close(&dev);
-	cr_assert_eq(gm_as_destroy(as), 0);
-}
-
-static unsigned char *map(size_t bytes, int prot)
-{
-	void *p = gm_mmap(as, NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	cr_assert_neq(p, MAP_FAILED);
-	return p;
-}
-
-static int where(const void *p)
-{
-	struct gm_page_info info;
-	cr_assert_eq(gm_query((void *)gm_align_down((uintptr_t)p, PAGE), PAGE, &info), 0);
-	return info.where;
+	open_one(dev_bytes, page_bytes);
 }
 
 static void to_device(void *p, size_t bytes)
@@ -62,7 +35,7 @@ static void to_device(void *p, size_t bytes)
 Test(migrate, anon_read)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(1024 * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(1024 * PAGE, PROT_READ | PROT_WRITE);
 	for (int i = 2; i < 1024; i++)
 		p[i * PAGE] = (unsigned char)i;
 	cr_assert_eq(where(p), GM_NOMAP);
@@ -80,7 +53,7 @@ Test(migrate, anon_read_prot)
 {
 	unsigned char c = 0;
 	open_all(32 * MIB);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(64 * PAGE, PROT_READ | PROT_WRITE);
 	memset(p, 7, 64 * PAGE);
 	cr_assert_eq(gmi_vm_protect(as, p, 64 * PAGE, PROT_NONE), 0);
 	cr_assert_eq(fake_read(&dev, p, &c), -EFAULT);
@@ -94,7 +67,7 @@ Test(migrate, anon_read_prot)
 Test(migrate, anon_write)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(64 * PAGE, PROT_READ | PROT_WRITE);
 	for (int i = 0; i < 64; i++)
 		cr_assert_eq(fake_write(&dev, p + i * PAGE, (unsigned char)(i + 1)), 0);
 	for (int i = 0; i < 64; i++) {
@@ -107,7 +80,7 @@ Test(migrate, anon_write)
 Test(migrate, anon_write_prot)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(64 * PAGE, PROT_READ | PROT_WRITE);
 	memset(p, 9, 64 * PAGE);
 	cr_assert_eq(gmi_vm_protect(as, p, 64 * PAGE, PROT_READ), 0);
 	expect_read(p + 3 * PAGE, 9);
@@ -122,7 +95,7 @@ Test(migrate, anon_write_prot)
 Test(migrate, migrate_multiple)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(1024 * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(1024 * PAGE, PROT_READ | PROT_WRITE);
 	for (int round = 0; round < 10; round++) {
 		for (int i = 0; i < 1024; i++)
 			p[i * PAGE] = (unsigned char)(i + round);
@@ -140,7 +113,7 @@ Test(migrate, migrate_multiple)
 Test(migrate, granularity)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(4 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(4 * MIB, PROT_READ | PROT_WRITE);
 	memset(p, 1, 4 * MIB);
 	to_device(p, 4 * MIB);
 	uint64_t before = gmi_stats->cpu_faults;
@@ -153,7 +126,7 @@ Test(migrate, granularity)
 Test(migrate, prefetch_quiet)
 {
 	open_all(32 * MIB);
-	unsigned char *p = map(4 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(4 * MIB, PROT_READ | PROT_WRITE);
 	memset(p, 3, 4 * MIB);
 	to_device(p, 4 * MIB);
 	for (size_t i = 0; i < 4 * MIB; i += PAGE)
@@ -166,7 +139,7 @@ Test(migrate, pinned)
 {
 	open_all(32 * MIB);
 	const size_t n = gm_max(64 * PAGE, 2 * page_bytes);
-	unsigned char *p = map(n, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(n, PROT_READ | PROT_WRITE);
 	memset(p, 5, n);
 	cr_assert_eq(hmadvise(-1, p + n / 2, PAGE, GM_MADV_PINNED), 0);
 	for (size_t i = 0; i < n; i += PAGE)
@@ -187,7 +160,7 @@ Test(migrate, read_mostly_pages_are_duplicated)
 {
 	open_all(32 * MIB);
 	const size_t n = gm_max(64 * PAGE, variant_page);
-	unsigned char *p = map(n, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(n, PROT_READ | PROT_WRITE);
 	memset(p, 5, n);
 	cr_assert_eq(hmadvise(-1, p, n, GM_MADV_READ_MOSTLY), 0);
 	expect_read(p, 5);
@@ -208,7 +181,7 @@ Test(migrate, evict)
 {
 	size_t bytes = 36 * MIB;
 	open_all(32 * MIB);
-	unsigned char *p = map(bytes, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(bytes, PROT_READ | PROT_WRITE);
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < bytes; i += PAGE)
 			cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / PAGE + round)), 0);
@@ -224,8 +197,8 @@ Test(migrate, evict)
 Test(migrate, remote_pages_do_not_stop_eviction)
 {
 	open_all(32 * MIB);
-	unsigned char *flag = map(2 * MIB, PROT_READ | PROT_WRITE),
-		      *p = map(36 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *flag = map_with(2 * MIB, PROT_READ | PROT_WRITE),
+		      *p = map_with(36 * MIB, PROT_READ | PROT_WRITE);
 	cr_assert_eq(hmadvise(-1, flag, 2 * MIB, GM_MADV_PINNED), 0);
 	/* the coldest that the device has, with no frame */
 	cr_assert_eq(fake_write(&dev, flag, 1), 0);
@@ -243,7 +216,7 @@ Test(migrate, partial_unmap_fault)
 	size_t offs[] = {0, MIB / 2, MIB};
 	for (int k = 0; k < 3; k++) {
 		open_all(32 * MIB);
-		unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE), c;
+		unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE), c;
 		for (size_t i = 0; i < 2 * MIB; i += PAGE)
 			p[i] = (unsigned char)(i / PAGE);
 		to_device(p, 2 * MIB);
@@ -265,7 +238,7 @@ Test(migrate, err_device_copy_fails)
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
 	fake_open(&dev, as, 32 * MIB, variant_page, false);
 	const size_t n = gm_max(64 * PAGE, variant_page);
-	unsigned char *p = map(n, PROT_READ | PROT_WRITE), c;
+	unsigned char *p = map_with(n, PROT_READ | PROT_WRITE), c;
 	memset(p, 4, n);
 	dev.fail_kind = GM_OP_COPY_IN;
 	dev.fail_after = 0;
@@ -291,7 +264,7 @@ Test(migrate, err_in_the_middle_of_mapping_leaves_no_entry)
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
 	fake_open(&dev, as, 32 * MIB, page_bytes, false);
-	unsigned char *p = map(64 * PAGE, PROT_READ | PROT_WRITE), c;
+	unsigned char *p = map_with(64 * PAGE, PROT_READ | PROT_WRITE), c;
 	memset(p, 4, 64 * PAGE);
 	/* Parts the writable pages in two. */
 	cr_assert_eq(gmi_vm_protect(as, p + 9 * PAGE, PAGE, PROT_READ), 0);
@@ -309,7 +282,7 @@ Test(migrate, bad_args)
 {
 	open_all(32 * MIB);
 	const size_t n = gm_max(64 * PAGE, variant_page);
-	unsigned char *p = map(n, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(n, PROT_READ | PROT_WRITE);
 	int hnid = gm_dev_hnid(dev.dev), local;
 	p[0] = 1;
 	cr_assert_eq(hmadvise(hnid, NULL, PAGE, MADV_PREFETCH), -EINVAL);
@@ -341,10 +314,11 @@ Test(migrate, hmemcpy_in_all_combinations)
 	open_all(32 * MIB);
 	for (int from = 0; from < SIDES; from++)
 		for (int to = 0; to < SIDES; to++) {
-			unsigned char *src =
-				from == OUTSIDE ? outside : map(4 * MIB, PROT_READ | PROT_WRITE);
+			unsigned char *src = from == OUTSIDE
+						     ? outside
+						     : map_with(4 * MIB, PROT_READ | PROT_WRITE);
 			unsigned char *dst =
-				to == OUTSIDE ? check : map(4 * MIB, PROT_READ | PROT_WRITE);
+				to == OUTSIDE ? check : map_with(4 * MIB, PROT_READ | PROT_WRITE);
 			src += from == OUTSIDE ? 0 : 2 * MIB - 70000; /* across two blocks */
 			dst += to == OUTSIDE ? 0 : 2 * MIB - 100;
 			for (size_t i = 0; i < bytes; i++)
@@ -362,7 +336,7 @@ Test(migrate, hmemcpy_in_all_combinations)
 				cr_assert_eq(dst[i], (unsigned char)(i * 7 + (size_t)from),
 					     "%d -> %d at %zu", from, to, i);
 		}
-	unsigned char *p = map(MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(MIB, PROT_READ | PROT_WRITE);
 	for (size_t i = 0; i < MIB / 2; i++)
 		p[i] = (unsigned char)(i * 13);
 	cr_assert_eq(hmemcpy(gm_dev_hnid(dev.dev), p + 100000, p, MIB / 2), 0);
@@ -380,7 +354,7 @@ Test(migrate, err_device_memory_full_of_what_must_stay)
 	 * candidate, data stays right. */
 	page_bytes = 2 * MIB;
 	open_all(2 * MIB);
-	unsigned char *p = map(6 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(6 * MIB, PROT_READ | PROT_WRITE);
 	for (int round = 0; round < 3; round++)
 		for (size_t i = 0; i < 6 * MIB; i += MIB) {
 			cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(i / MIB + round)), 0);
@@ -400,7 +374,7 @@ Test(migrate, alternating_pages_do_not_run_out_of_vmas)
 	gmi_opt.retain_bytes = 8 * MIB;
 	cr_assert_eq(gm_as_create(0, 1024 * MIB, &as), 0);
 	fake_open(&dev, as, 512 * MIB, page_bytes, true);
-	unsigned char *p = map(pages * PAGE, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(pages * PAGE, PROT_READ | PROT_WRITE);
 	for (size_t i = 0; i < pages; i++)
 		p[i * PAGE] = (unsigned char)i;
 	for (size_t i = 0; i < pages; i += 2)
@@ -433,7 +407,7 @@ static bool is_dumped(const void *p)
 Test(migrate, core_has_the_programs_memory_once)
 {
 	open_all(16 * MIB);
-	unsigned char *p = map(2 * MIB, PROT_READ | PROT_WRITE);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE);
 	memset(p, 3, 2 * MIB);
 	to_device(p, MIB);
 	expect_read(p + MIB, 3);

@@ -1,5 +1,5 @@
 /* Policies by name: who follows which, and what each one moves. */
-#include "fake_dev.h"
+#include "one_dev.h"
 #include <sys/resource.h>
 #include "core/care/counter.h"
 #include "core/page/thread.h"
@@ -10,39 +10,15 @@
 #include <gmem/policy.h>
 #include <unistd.h>
 
-#define PAGE GM_PAGE_BYTES
-#define MIB  ((size_t)1 << 20)
-
-static struct gm_as *as;
-static struct fake_dev dev;
-
 static void open_all(size_t dev_bytes, size_t page_bytes)
 {
-	gmi_opt.prefetch = GM_PREFETCH_NONE;
 	gmi_opt.retain_bytes = 8 * MIB;
-	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
-	fake_open(&dev, as, dev_bytes, page_bytes, true);
-}
-
-static void close_all(void)
-{
-	fake_close(&dev);
-	cr_assert_eq(gm_as_destroy(as), 0);
+	open_one(dev_bytes, page_bytes);
 }
 
 static unsigned char *map(size_t bytes)
 {
-	void *p = gm_mmap(as, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			  0);
-	cr_assert_neq(p, MAP_FAILED);
-	return p;
-}
-
-static int where(const void *p)
-{
-	struct gm_page_info info;
-	cr_assert_eq(gm_query((void *)gm_align_down((uintptr_t)p, PAGE), PAGE, &info), 0);
-	return info.where;
+	return map_with(bytes, PROT_READ | PROT_WRITE);
 }
 
 static void touch(unsigned char *p, size_t bytes, size_t step)

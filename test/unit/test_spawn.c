@@ -1,5 +1,6 @@
 /* Helpers run as asked, and the process that started them never has a child. */
 #include "core/sys/sys.h"
+#include "test/threads.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -230,12 +231,7 @@ static void *spawn_many(void *arg)
 
 Test(spawn, from_several_threads_at_once)
 {
-	pthread_t t[4];
-
-	for (int i = 0; i < 4; i++)
-		pthread_create(&t[i], NULL, spawn_many, NULL);
-	for (int i = 0; i < 4; i++)
-		pthread_join(t[i], NULL);
+	in_four_threads(spawn_many);
 	check_childless();
 }
 

@@ -2,6 +2,7 @@
 #include "core/sys/copy.h"
 #include "core/sys/inject.h"
 #include "core/sys/sys.h"
+#include "test/threads.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -318,12 +319,7 @@ static void *count_up(void *arg)
 
 Test(lock, one_at_a_time)
 {
-	pthread_t t[4];
-
-	for (int i = 0; i < 4; i++)
-		pthread_create(&t[i], NULL, count_up, NULL);
-	for (int i = 0; i < 4; i++)
-		pthread_join(t[i], NULL);
+	in_four_threads(count_up);
 	cr_assert_eq(counter, 800000);
 	cr_assert_eq(lock.v, 0);
 	cr_assert(gmi_trylock(&lock));

@@ -19,12 +19,6 @@ ROW(mount)
 	FAULTS(mount, source, target, type, MS_RDONLY, data);
 }
 
-#define REFUSED(call, ...)                                                                         \
-	do {                                                                                       \
-		CALL(call, __VA_ARGS__);                                                           \
-		FAULTS(call, __VA_ARGS__);                                                         \
-	} while (0)
-
 ROW(umount2)
 {
 	REFUSED(umount2, str(NONE), 0);

@@ -287,11 +287,14 @@ ROW(getresgid)
 	IDS(getresgid);
 }
 
+#define CAPABILITIES(h, d)                                                                         \
+	struct __user_cap_header_struct *h =                                                       \
+		IN(struct __user_cap_header_struct, _LINUX_CAPABILITY_VERSION_3, 0);               \
+	struct __user_cap_data_struct *d = out(2 * sizeof(*d))
+
 ROW(capget)
 {
-	struct __user_cap_header_struct *h =
-		IN(struct __user_cap_header_struct, _LINUX_CAPABILITY_VERSION_3, 0);
-	struct __user_cap_data_struct *d = out(2 * sizeof(*d));
+	CAPABILITIES(h, d);
 
 	CALL(capget, h, d);
 	FAULTS(capget, h, d);
@@ -301,9 +304,7 @@ ROW(capget)
 
 ROW(capset)
 {
-	struct __user_cap_header_struct *h =
-		IN(struct __user_cap_header_struct, _LINUX_CAPABILITY_VERSION_3, 0);
-	struct __user_cap_data_struct *d = out(2 * sizeof(*d));
+	CAPABILITIES(h, d);
 
 	syscall(SYS_capget, h, d);
 	CALL(capset, h, d);

@@ -101,4 +101,11 @@ void close_all(int n, const int *fds);
 /* A child that runs f and exits with its result; -1 or its exit status. */
 int in_child(int (*f)(void *), void *arg);
 
+/* A call that fails with good pointers, too. */
+#define REFUSED(call, ...)                                                                         \
+	do {                                                                                       \
+		CALL(call, __VA_ARGS__);                                                           \
+		FAULTS(call, __VA_ARGS__);                                                         \
+	} while (0)
+
 #endif

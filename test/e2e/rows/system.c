@@ -10,12 +10,6 @@
 
 #include "rows.h"
 
-#define REFUSED(call, ...)                                                                         \
-	do {                                                                                       \
-		CALL(call, __VA_ARGS__);                                                           \
-		FAULTS(call, __VA_ARGS__);                                                         \
-	} while (0)
-
 ROW(syslog)
 {
 	char *b = opaque(3 * PAGE);
