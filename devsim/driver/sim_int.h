@@ -103,11 +103,12 @@ struct gm_sim {
 	unsigned char
 		*message; /* of DS_FOREIGN_BYTES, for the service thread; NULL: no region yet */
 
-	_Atomic uint32_t service; /* futex, enum sim_service_state */
+	_Atomic uint32_t service; /* futex, enum sim_thread_state */
 	struct sim_time time;
 };
 enum { SIM_OWNER_NONE = 0, SIM_OWNER_GONE = -1 /* left by longjmp */, SIM_OWNER_JOURNAL = -2 };
-enum sim_service_state { SIM_SERVICE_NONE, SIM_SERVICE_RUNS, SIM_SERVICE_QUIT };
+/* A thread of the driver: a futex. QUIT: it is asked to end. */
+enum sim_thread_state { SIM_THREAD_NONE, SIM_THREAD_RUNS, SIM_THREAD_QUIT };
 
 static inline size_t sim_strlen(const char *s)
 {
@@ -186,6 +187,8 @@ bool sim_fault_asked(const struct ds_fault *f, struct sim_asked *asked);
 
 /* ---- sim_service.c ---- */
 int sim_service_start(struct gm_sim *sim);
+/* Starts fn(arg) unless it runs. 0 or -errno. */
+int sim_start_once(_Atomic uint32_t *state, void *(*fn)(void *), void *arg);
 void sim_service_stop(struct gm_sim *sim);
 /* The fault that the calling thread serves for this device, and the entries it has put into its
  * slot; NULL: none. */

@@ -202,7 +202,7 @@ static void forget_sim(struct gm_sim *sim)
 	sim->alive = sim->has_pending = false;
 	sim->active = 0;
 	sim->pid = 0;
-	atomic_store(&sim->service, SIM_SERVICE_NONE);
+	atomic_store(&sim->service, SIM_THREAD_NONE);
 	sim->time = (struct sim_time){0};
 }
 

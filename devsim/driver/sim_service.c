@@ -139,7 +139,7 @@ static void idle(struct gm_sim *sim, uint64_t last_ns)
 		}
 	}
 	atomic_store(&ctl->host_sleeping, 1);
-	if (!atomic_load(&ctl->posted) && atomic_load(&sim->service) == SIM_SERVICE_RUNS)
+	if (!atomic_load(&ctl->posted) && atomic_load(&sim->service) == SIM_THREAD_RUNS)
 		gmi_futex_wait(&ctl->fault_bell, seen, -1);
 	atomic_store(&ctl->host_sleeping, 0);
 }
@@ -150,7 +150,7 @@ static void *service(void *arg)
 	uint64_t last_ns = 0, again = 0;
 
 	current.sim = sim;
-	while (atomic_load(&sim->service) == SIM_SERVICE_RUNS) {
+	while (atomic_load(&sim->service) == SIM_THREAD_RUNS) {
 		uint64_t bits = again | atomic_exchange(&sim->ctl->posted, 0);
 		if (bits) {
 			uint64_t start = gmi_now_ns();
@@ -164,31 +164,36 @@ static void *service(void *arg)
 			idle(sim, last_ns);
 		}
 	}
-	atomic_store(&sim->service, SIM_SERVICE_NONE);
+	atomic_store(&sim->service, SIM_THREAD_NONE);
 	gmi_futex_wake(&sim->service, 1);
 	return NULL;
 }
 
+int sim_start_once(_Atomic uint32_t *state, void *(*fn)(void *), void *arg)
+{
+	uint32_t none = SIM_THREAD_NONE;
+
+	if (!atomic_compare_exchange_strong(state, &none, SIM_THREAD_RUNS))
+		return 0;
+	int err = gmi_thread_start(fn, arg);
+	if (err)
+		atomic_store(state, SIM_THREAD_NONE);
+	return err;
+}
+
 int sim_service_start(struct gm_sim *sim)
 {
-	uint32_t none = SIM_SERVICE_NONE;
-
-	if (!atomic_compare_exchange_strong(&sim->service, &none, SIM_SERVICE_RUNS))
-		return 0;
-	int err = gmi_thread_start(service, sim);
-	if (err)
-		atomic_store(&sim->service, SIM_SERVICE_NONE);
-	return err;
+	return sim_start_once(&sim->service, service, sim);
 }
 
 void sim_service_stop(struct gm_sim *sim)
 {
-	uint32_t runs = SIM_SERVICE_RUNS;
+	uint32_t runs = SIM_THREAD_RUNS;
 
-	if (!atomic_compare_exchange_strong(&sim->service, &runs, SIM_SERVICE_QUIT))
+	if (!atomic_compare_exchange_strong(&sim->service, &runs, SIM_THREAD_QUIT))
 		return;
 	atomic_fetch_add(&sim->ctl->fault_bell, 1);
 	gmi_futex_wake(&sim->ctl->fault_bell, 1);
-	while (atomic_load(&sim->service) != SIM_SERVICE_NONE)
-		gmi_futex_wait(&sim->service, SIM_SERVICE_QUIT, SIM_TICK_NS);
+	while (atomic_load(&sim->service) != SIM_THREAD_NONE)
+		gmi_futex_wait(&sim->service, SIM_THREAD_QUIT, SIM_TICK_NS);
 }

@@ -57,8 +57,6 @@ struct work {
 	};
 };
 
-enum thread_state { THREAD_NONE, THREAD_RUNS, THREAD_QUIT };
-
 struct gm_stream {
 	struct gm_stream *next; /* sim->streams */
 	struct gm_sim *sim;
@@ -67,7 +65,7 @@ struct gm_stream {
 	_Atomic uint32_t queued, finished; /* counts of work, wrapping; futexes */
 	int error;			   /* the first one since it was last reported */
 	uint64_t line;			   /* virtual time it has come to (sim_time.c) */
-	_Atomic uint32_t thread;	   /* futex, enum thread_state */
+	_Atomic uint32_t thread;	   /* futex, enum sim_thread_state */
 };
 
 static void lock_stream(struct gm_stream *st, gm_sigmask *mask)
@@ -217,29 +215,17 @@ static void *work_off(void *arg)
 			sim_time_join(st->sim, w->queued_at);
 		if (w)
 			finish(st, w, st->error && !w->always ? 0 : w->run(st, w));
-		else if (atomic_load(&st->thread) == THREAD_QUIT)
+		else if (atomic_load(&st->thread) == SIM_THREAD_QUIT)
 			break;
 		else
 			gmi_futex_wait(&st->queued, seen, -1);
 	}
-	atomic_store(&st->thread, THREAD_NONE);
+	atomic_store(&st->thread, SIM_THREAD_NONE);
 	gmi_futex_wake(&st->thread, INT32_MAX);
 	return NULL;
 }
 
 /* ---- queueing ---- */
-
-static int start_stream_thread(struct gm_stream *st)
-{
-	uint32_t none = THREAD_NONE;
-
-	if (!atomic_compare_exchange_strong(&st->thread, &none, THREAD_RUNS))
-		return 0;
-	int err = gmi_thread_start(work_off, st);
-	if (err)
-		atomic_store(&st->thread, THREAD_NONE);
-	return err;
-}
 
 static struct work *new_work(struct gm_stream *st, int (*run)(struct gm_stream *, struct work *))
 {
@@ -254,7 +240,7 @@ static struct work *new_work(struct gm_stream *st, int (*run)(struct gm_stream *
 static int queue(struct gm_stream *st, struct work *w)
 {
 	gm_sigmask mask;
-	int err = start_stream_thread(st);
+	int err = sim_start_once(&st->thread, work_off, st);
 
 	if (err) {
 		gmi_free(w, sizeof *w);
@@ -415,13 +401,13 @@ int gm_stream_create(struct gm_sim *sim, struct gm_stream **out)
 
 static void end_stream_thread(struct gm_stream *st)
 {
-	uint32_t runs = THREAD_RUNS;
+	uint32_t runs = SIM_THREAD_RUNS;
 
-	if (!atomic_compare_exchange_strong(&st->thread, &runs, THREAD_QUIT))
+	if (!atomic_compare_exchange_strong(&st->thread, &runs, SIM_THREAD_QUIT))
 		return;
 	bump(&st->queued);
-	while (atomic_load(&st->thread) != THREAD_NONE)
-		gmi_futex_wait(&st->thread, THREAD_QUIT, -1);
+	while (atomic_load(&st->thread) != SIM_THREAD_NONE)
+		gmi_futex_wait(&st->thread, SIM_THREAD_QUIT, -1);
 }
 
 int gm_stream_destroy(struct gm_stream *st)
@@ -463,7 +449,7 @@ static void forget_work(struct gm_stream *st)
 	}
 	st->tail = NULL;
 	atomic_store(&st->finished, atomic_load(&st->queued));
-	atomic_store(&st->thread, THREAD_NONE);
+	atomic_store(&st->thread, SIM_THREAD_NONE);
 }
 
 void sim_streams_forked(struct gm_sim *sim)

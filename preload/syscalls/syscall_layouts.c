@@ -25,8 +25,10 @@
 		.tag = (tag_), .at = (at_), .count_at = (count_at_), .count_len = (count_len_),    \
 		.kind = (kind_), .size = (size_)                                                   \
 	}
-/* Two paths. */
+/* Two paths; two calls that take the same at `addr`. */
 #define PATHS(tag_) T(tag_, 16, 0, 0, GMP_CSTR, 4096), T(tag_, 8, 0, 0, GMP_CSTR, 4096)
+#define BOTH(a, b, len_at_, len_, kind_, size_)                                                    \
+	T(a, 16, len_at_, len_, kind_, size_), T(b, 16, len_at_, len_, kind_, size_)
 #define LAYOUT(id, bytes_, tag_at_, hold_, ...)                                                    \
 	[GMP_LAYOUT_##id] = {.bytes = (bytes_),                                                    \
 			     .tag_at = (tag_at_),                                                  \
@@ -67,22 +69,17 @@ const struct gmp_layout gmp_layouts[GMP_LAYOUTS] = {
 
 	/* struct io_uring_sqe. Offsets: fd 4, off 8, addr 16, len 24, addr3 48. */
 	LAYOUT(SQE, 64, 0, true,
-	       T(IORING_OP_READV, 16, 24, 4, GMP_IOV_OUT, 16),
-	       T(IORING_OP_WRITEV, 16, 24, 4, GMP_IOV_OUT, 16),
-	       T(OP_READV_FIXED, 16, 24, 4, GMP_IOV_OUT, 16),
-	       T(OP_WRITEV_FIXED, 16, 24, 4, GMP_IOV_OUT, 16),
-	       T(IORING_OP_READ, 16, 24, 4, GMP_OUT, 1), T(IORING_OP_WRITE, 16, 24, 4, GMP_OUT, 1),
-	       T(IORING_OP_READ_FIXED, 16, 24, 4, GMP_OUT, 1),
-	       T(IORING_OP_WRITE_FIXED, 16, 24, 4, GMP_OUT, 1),
-	       T(IORING_OP_SENDMSG, 16, 0, 0, GMP_MSG_OUT, 56),
-	       T(IORING_OP_RECVMSG, 16, 0, 0, GMP_MSG_OUT, 56),
+	       BOTH(IORING_OP_READV, IORING_OP_WRITEV, 24, 4, GMP_IOV_OUT, 16),
+	       BOTH(OP_READV_FIXED, OP_WRITEV_FIXED, 24, 4, GMP_IOV_OUT, 16),
+	       BOTH(IORING_OP_READ, IORING_OP_WRITE, 24, 4, GMP_OUT, 1),
+	       BOTH(IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED, 24, 4, GMP_OUT, 1),
+	       BOTH(IORING_OP_SENDMSG, IORING_OP_RECVMSG, 0, 0, GMP_MSG_OUT, 56),
 	       T(48 /* SENDMSG_ZC */, 16, 0, 0, GMP_MSG_OUT, 56),
-	       T(IORING_OP_SEND, 16, 24, 4, GMP_OUT, 1), T(IORING_OP_RECV, 16, 24, 4, GMP_OUT, 1),
+	       BOTH(IORING_OP_SEND, IORING_OP_RECV, 24, 4, GMP_OUT, 1),
 	       T(47 /* SEND_ZC */, 16, 24, 4, GMP_OUT, 1),
 	       /* where to */
 	       T(IORING_OP_SEND, 8, 0, 0, GMP_OUT, 128), T(47, 8, 0, 0, GMP_OUT, 128),
-	       T(IORING_OP_TIMEOUT, 16, 0, 0, GMP_OUT, 16),
-	       T(IORING_OP_LINK_TIMEOUT, 16, 0, 0, GMP_OUT, 16),
+	       BOTH(IORING_OP_TIMEOUT, IORING_OP_LINK_TIMEOUT, 0, 0, GMP_OUT, 16),
 	       T(IORING_OP_TIMEOUT_REMOVE, 8, 0, 0, GMP_OUT, 16),
 	       T(IORING_OP_ACCEPT, 16, 0, 0, GMP_OUT, 128),
 	       T(IORING_OP_ACCEPT, 8, 0, 0, GMP_OUT, 4),

@@ -2,20 +2,13 @@
 # BLAS-3 on the device: every test runs a program plain and under GMEM, compares what it prints byte for byte, and asks the
 # report where the calls ran. Prints "ok NAME", "not ok NAME" or "skip NAME: why".
 # shellcheck disable=SC2317  # test functions are called by name
-set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-build}
-case $build in /*) ;; *) build=$top/$build ;; esac
-export BUILD=$build
+# shellcheck source=test/e2e/functions.sh
+. "$(dirname "$0")/functions.sh"
 cc=${CC:-cc}
 e2e=$top/test/e2e
-unset "${!GMEM_@}" LD_PRELOAD
 # Few threads spinning in two processes at once: faster on small machines, and the same bits on both sides.
 export OPENBLAS_NUM_THREADS=2
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 cd "$tmp" || exit 1
-failed=0
 
 # same [VAR=VALUE...] COMMAND...: plain and under GMEM with these variables; stdout must be equal, stderr is in $tmp/err.
 same() {
@@ -138,16 +131,5 @@ octave_matrices() {
 }
 
 build_programs || { echo "not ok build"; exit 1; }
-while read -r t; do
-	why=$("$t" 2>&1)
-	case $? in
-	0) echo "ok $t" ;;
-	77) echo "skip $t: $why" ;;
-	*)
-		echo "not ok $t"
-		printf '%s\n' "$why" | sed 's/^/    /'
-		failed=1
-		;;
-	esac
-done < <(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$e2e/blas_test.sh" | grep -vxE 'same|field|counted|quiet|build_programs|needs|one_line_says_so')
+run_functions "$e2e/blas_test.sh" 'same|field|counted|quiet|build_programs|needs|one_line_says_so'
 exit $failed

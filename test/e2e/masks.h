@@ -19,4 +19,11 @@ static inline void set_mask(int sig)
 	sigprocmask(SIG_SETMASK, &s, NULL);
 }
 
+static inline int blocked(int sig)
+{
+	sigset_t now;
+	sigprocmask(SIG_BLOCK, NULL, &now);
+	return sigismember(&now, sig);
+}
+
 #endif

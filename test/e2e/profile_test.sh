@@ -2,18 +2,9 @@
 # Device profiles in files: --device FILE.toml, what is wrong with a bad one, and profiles from measurements.
 # Prints "ok NAME" or "not ok NAME".
 # shellcheck disable=SC2317  # test functions are called by name
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-BUILD=${BUILD:-build}
-case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
-export BUILD
-top=$PWD
-run=$top/scripts/run-with-gmem.sh
+# shellcheck source=test/e2e/functions.sh
+. "$(dirname "$0")/functions.sh"
 profile=$BUILD/gmem-profile
-unset "${!GMEM_@}" LD_PRELOAD
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-failed=0
 
 says() { grep -qF -- "$2" "$1" || { echo "no '$2' in:"; cat "$1"; return 1; }; }
 # A copy of a built-in profile, changed by sed.
@@ -94,13 +85,5 @@ bad_measurements_are_named_with_their_line() {
 	says "$tmp/err" "m.csv:2: unknown quantity 'link.speed'"
 }
 
-for test in $(declare -F | awk '{print $3}' | grep -Ev '^(says|changed|refused)$'); do
-	if "$test" >"$tmp/log" 2>&1; then
-		echo "ok $test"
-	else
-		echo "not ok $test"
-		cat "$tmp/log"
-		failed=1
-	fi
-done
+run_functions test/e2e/profile_test.sh 'says|changed|refused'
 exit $failed

@@ -19,36 +19,15 @@
 #include <ucontext.h>
 
 #include "away.h"
+#include "masks.h"
+#include "show.h"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-
-/* One value after the other: the order in which arguments are evaluated is nobody's contract. */
-#define SHOW(what, expr)                                                                           \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		long r_ = (long)(expr);                                                            \
-		printf("%s %ld errno %d\n", what, r_, errno);                                      \
-	} while (0)
 
 static sigjmp_buf jump;
 static volatile int count;
 static char *trap_page; /* PROT_NONE by the program's own wish */
 static volatile char sink;
-
-static int blocked(int sig)
-{
-	sigset_t now;
-	sigprocmask(SIG_BLOCK, NULL, &now);
-	return sigismember(&now, sig);
-}
-
-static sigset_t only(int sig)
-{
-	sigset_t s;
-	sigemptyset(&s);
-	sigaddset(&s, sig);
-	return s;
-}
 
 static void on_fault(int sig, siginfo_t *info, void *ctx)
 {

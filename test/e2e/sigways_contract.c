@@ -25,13 +25,6 @@ __sighandler_t bsd_signal(int sig, __sighandler_t handler);
 static volatile int count, last_code, in_mask[NSIG];
 static char *data; /* read by handlers: away most of the time */
 
-static int blocked(int sig)
-{
-	sigset_t now;
-	sigprocmask(SIG_BLOCK, NULL, &now);
-	return sigismember(&now, sig);
-}
-
 static int is_pending(int sig)
 {
 	sigset_t now;
@@ -271,6 +264,20 @@ static const struct {
 	     {"raw pselect6", by_raw_pselect},	{"raw rt_sigsuspend", by_raw_sigsuspend}};
 #define WAITS (sizeof(waits) / sizeof(waits[0]))
 
+/* SIGSEGV, and then another signal (0: none), come during a wait with this mask. */
+static void send_during(const char *name, const char *what, int (*wait)(const sigset_t *m),
+			const sigset_t *mask, int then)
+{
+	refresh();
+	pid_t pid = send_later(SIGSEGV, then);
+	tell();
+	errno = 0;
+	int r = wait(mask);
+	printf("%s, %s: %d errno %d count %d after %d\n", name, what, r, errno, count,
+	       blocked(SIGSEGV));
+	reap(pid);
+}
+
 static void mask_in_call(const char *name, int (*wait)(const sigset_t *m))
 {
 	sigset_t none = only(0), usr2 = only(SIGUSR2), segv = only(SIGSEGV);
@@ -287,25 +294,11 @@ static void mask_in_call(const char *name, int (*wait)(const sigset_t *m))
 	       errno, count, in_mask[SIGSEGV], in_mask[SIGHUP], in_mask[SIGUSR2], blocked(SIGSEGV),
 	       is_pending(SIGSEGV));
 	/* Sent during the call. */
-	refresh();
-	pid_t pid = send_later(SIGSEGV, 0);
-	tell();
-	errno = 0;
-	r = wait(&none);
-	printf("%s, sent: %d errno %d count %d after %d\n", name, r, errno, count,
-	       blocked(SIGSEGV));
-	reap(pid);
+	send_during(name, "sent", wait, &none, 0);
 	/* The call's mask keeps it out, another signal ends the wait. */
 	catch (SIGUSR1, 0, 0);
 	set_mask(0);
-	refresh();
-	pid = send_later(SIGSEGV, SIGUSR1);
-	tell();
-	errno = 0;
-	r = wait(&segv);
-	printf("%s, kept out: %d errno %d count %d after %d\n", name, r, errno, count,
-	       blocked(SIGSEGV));
-	reap(pid);
+	send_during(name, "kept out", wait, &segv, SIGUSR1);
 	signal(SIGUSR1, SIG_DFL);
 }
 

@@ -23,13 +23,7 @@
 #include <time.h>
 
 #include "away.h"
-
-#define SHOW(name, expr)                                                                           \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		long r_ = (long)(expr);                                                            \
-		printf("%-28s %ld errno %d\n", name, r_, errno);                                   \
-	} while (0)
+#include "show.h"
 
 static void *volatile bad = (void *)8;
 static char dir[] = "/tmp/syscall_contract.XXXXXX";

@@ -1,17 +1,8 @@
 #!/bin/bash
 # run-with-gmem.sh: flags, messages, exit statuses, signals, what it refuses. Prints "ok NAME" or "not ok NAME".
 # shellcheck disable=SC2317,SC2016  # test functions are called by name; $ in single quotes is for the inner shell
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-BUILD=${BUILD:-build}
-case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
-export BUILD
-top=$PWD
-run=$PWD/scripts/run-with-gmem.sh
-unset "${!GMEM_@}" LD_PRELOAD
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-failed=0
+# shellcheck source=test/e2e/functions.sh
+. "$(dirname "$0")/functions.sh"
 
 # status STATUS COMMAND...: output in $tmp/out, $tmp/err
 status() {
@@ -170,16 +161,5 @@ thread_sanitizer_gcc() { sanitized gcc thread thread thread 'data race'; }
 thread_sanitizer_clang() { sanitized clang thread thread thread 'data race'; }
 memory_sanitizer_clang() { sanitized clang memory memory memory use-of-uninitialized-value; }
 
-while read -r t; do
-	why=$("$t" 2>&1)
-	case $? in
-	0) echo "ok $t" ;;
-	77) echo "skip $t: needs root, or the compiler's sanitizer" ;;
-	*)
-		echo "not ok $t"
-		printf '%s\n' "$why" | sed 's/^/    /'
-		failed=1
-		;;
-	esac
-done < <(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$0" | grep -vxE 'status|says|silent|sanitized')
+run_functions test/e2e/wrapper_test.sh 'status|says|silent|sanitized' "needs root, or the compiler's sanitizer"
 exit $failed

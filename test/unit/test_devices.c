@@ -92,15 +92,23 @@ Test(devices, double_map, .init = setup)
 	fake_close(&b);
 }
 
+/* A page that a device in this mode has read, and was in that place then, and has written. */
+static unsigned char *read_then_written(struct fake_dev *f, enum gm_mmu_mode mode,
+					enum gm_where place)
+{
+	fake_open_mode(f, as, 8 * MIB, 65536, true, mode);
+	unsigned char *p = map(as, MIB);
+	p[0] = 1;
+	cr_assert_eq(device_read(f, p), 1);
+	cr_assert_eq(query(p).where, place);
+	cr_assert_eq(fake_write(f, p, 2), 0);
+	return p;
+}
+
 Test(devices, mode_share_leaves_pages_on_the_host, .init = setup)
 {
 	struct fake_dev f;
-	fake_open_mode(&f, as, 8 * MIB, 65536, true, GM_MMU_MODE_SHARE);
-	unsigned char *p = map(as, MIB);
-	p[0] = 1;
-	cr_assert_eq(device_read(&f, p), 1);
-	cr_assert_eq(query(p).where, GM_REMOTE);
-	cr_assert_eq(fake_write(&f, p, 2), 0);
+	unsigned char *p = read_then_written(&f, GM_MMU_MODE_SHARE, GM_REMOTE);
 	uint64_t faults = gmi_stats->cpu_faults;
 	cr_assert_eq(p[0], 2);
 	p[0] = 3;
@@ -112,12 +120,7 @@ Test(devices, mode_share_leaves_pages_on_the_host, .init = setup)
 Test(devices, mode_replicate_gives_readers_copies, .init = setup)
 {
 	struct fake_dev f;
-	fake_open_mode(&f, as, 8 * MIB, 65536, true, GM_MMU_MODE_REPLICATE);
-	unsigned char *p = map(as, MIB);
-	p[0] = 1;
-	cr_assert_eq(device_read(&f, p), 1);
-	cr_assert_eq(query(p).where, GM_DUP);
-	cr_assert_eq(fake_write(&f, p, 2), 0);
+	unsigned char *p = read_then_written(&f, GM_MMU_MODE_REPLICATE, GM_DUP);
 	cr_assert_eq(query(p).where, GM_DEVICE);
 	cr_assert_eq(*(volatile unsigned char *)p, 2);
 	cr_assert_eq(query(p).where, GM_DUP, "the CPU's read is a reader's too");

@@ -308,6 +308,7 @@ Test(driver, each_bad_device_has_its_message)
 		mmu.pmap_create = NULL;
 		mmu.pmap_destroy = NULL;
 		mmu.accessed = NULL;
+		mmu.page_sizes = 0;
 		cap = GM_DEV_CAP_PEER;
 		where = &dev;
 		cases[i].spoil();

@@ -110,12 +110,18 @@ Test(migrate, migrate_multiple)
 	close_all();
 }
 
-Test(migrate, granularity)
+static unsigned char *four_mib_on_device(int byte)
 {
 	open_all(32 * MIB);
 	unsigned char *p = map_with(4 * MIB, PROT_READ | PROT_WRITE);
-	memset(p, 1, 4 * MIB);
+	memset(p, byte, 4 * MIB);
 	to_device(p, 4 * MIB);
+	return p;
+}
+
+Test(migrate, granularity)
+{
+	unsigned char *p = four_mib_on_device(1);
 	uint64_t before = gmi_stats->cpu_faults;
 	for (size_t i = 0; i < 4 * MIB; i += PAGE)
 		p[i]++;
@@ -125,10 +131,7 @@ Test(migrate, granularity)
 
 Test(migrate, prefetch_quiet)
 {
-	open_all(32 * MIB);
-	unsigned char *p = map_with(4 * MIB, PROT_READ | PROT_WRITE);
-	memset(p, 3, 4 * MIB);
-	to_device(p, 4 * MIB);
+	unsigned char *p = four_mib_on_device(3);
 	for (size_t i = 0; i < 4 * MIB; i += PAGE)
 		expect_read(p + i, 3);
 	cr_assert_eq(dev.faults, 0);

@@ -1,6 +1,7 @@
 /*
- * Devices of several page sizes: a driver that refuses every step that is not of whole entries of its own
- * sizes (fake_dev.h checks each) runs the cases where pieces used to reach it, and random programs.
+ * Devices of several page sizes: a driver that refuses every step that is not of whole entries of
+ * its own sizes (fake_dev.h checks each) runs the cases where pieces used to reach it, and random
+ * programs.
  */
 #include "fake_dev.h"
 #include "random.h"

@@ -10,6 +10,7 @@
  */
 #include "core/entry/pin.h"
 #include "core/space/vm.h"
+#include "expect_fault.h"
 #include "fake_dev.h"
 #include "random.h"
 #include <setjmp.h>
@@ -108,16 +109,6 @@ static void clear(struct span s)
 }
 
 /* ---- what the CPU may do ---- */
-
-static sigjmp_buf fault_env;
-static volatile sig_atomic_t fault_expected;
-
-static void on_fault(int sig)
-{
-	if (fault_expected)
-		siglongjmp(fault_env, 1);
-	signal(sig, SIG_DFL);
-}
 
 /* -1 nothing, 0 read, 1 write. */
 static int cpu_rights(volatile unsigned char *p)

@@ -3,6 +3,7 @@
  * (Random steps against a model: test_reference.c. Without a device, against the kernel itself:
  * test/e2e/mmap_contract.c.)
  */
+#include "expect_fault.h"
 #include "fake_dev.h"
 #include "core/space/vm.h"
 #include "core/page/activate.h"
@@ -18,15 +19,6 @@
 
 static struct gm_as *as;
 static struct fake_dev dev;
-static sigjmp_buf fault_env;
-static volatile sig_atomic_t fault_expected;
-
-static void on_fault(int sig)
-{
-	if (fault_expected)
-		siglongjmp(fault_env, 1);
-	signal(sig, SIG_DFL);
-}
 
 static void open_all(size_t page_bytes)
 {
