@@ -1,7 +1,7 @@
 /*
  * zero_loop.c - what zeroed memory costs: calloc and free of one size, again and again. A plain
- * program: run it under any malloc. usage: zero_loop BYTES touch|leave (every page written, or none).
- * Prints microseconds of CPU time (user and system) per pair.
+ * program: run it under any malloc. usage: zero_loop BYTES touch|leave (every page written, or
+ * none). Prints microseconds of CPU time (user and system) per pair.
  */
 #include "bench.h"
 #include <stdbool.h>

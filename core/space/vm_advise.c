@@ -221,7 +221,8 @@ int gmi_vm_zero(struct gm_as *as, void *addr, size_t len)
 		int err = p.b ? zero_block(as, &p, &here) : 0;
 		if (err)
 			return err;
-		/* No lock is held: a device that takes pages meanwhile gives them back by faults. */
+		/* No lock is held: a device that takes pages meanwhile gives them back by
+		 * faults. */
 		if (!p.b)
 			gm_zero((void *)p.lo, p.hi - p.lo);
 		else

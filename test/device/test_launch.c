@@ -181,7 +181,8 @@ Test(launch, work_is_counted_and_modelled)
 	cr_expect_gt(r.wall_ns, 0);
 }
 
-/* How often the threads of a process gave the CPU up, the calling one not counted: each wakes as often. */
+/* How often the threads of a process gave the CPU up, the calling one not counted: each wakes as
+ * often. */
 static long sleeps_of(int pid)
 {
 	char dir[64], path[400], line[256];
@@ -210,7 +211,8 @@ static long sleeps(void)
 	return sleeps_of(getpid()) + sleeps_of(sim->pid);
 }
 
-/* The host's threads, the device's and its workers: with pages away, fetched, thrashing and evicted before. */
+/* The host's threads, the device's and its workers: with pages away, fetched, thrashing and
+ * evicted before. */
 Test(launch, nothing_of_ours_wakes_when_nothing_runs)
 {
 	unsigned char *p = managed(96 * MIB);
