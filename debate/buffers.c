@@ -1,6 +1,7 @@
 /*
- * buffers.c - a network card's buffers: 1,500 bytes each, side by side, mapped for a device that cannot fault and unmapped in
- * another order. What the device can reach is what is mapped at that moment.
+ * buffers.c - a network card's buffers: 1,500 bytes each, side by side, mapped for a device that
+ * cannot fault and unmapped in another order. What the device can reach is what is mapped at that
+ * moment.
  */
 #include "debate.h"
 

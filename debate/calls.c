@@ -1,6 +1,7 @@
 /*
- * calls.c - coupled or decoupled: the calls that a driver gets for a fault and for a page that comes home, when it takes
- * batches (the RFC's peer_map) and when it takes single steps; its copies its own.
+ * calls.c - coupled or decoupled: the calls that a driver gets for a fault and for a page that
+ * comes home, when it takes batches (the RFC's peer_map) and when it takes single steps; its copies
+ * its own.
  */
 #include "debate.h"
 #include <gmem/policy.h>

@@ -1,6 +1,7 @@
 /*
- * contexts.c - several device address spaces in one process, as a process that serves guests needs: two spaces, a
- * device attached to one of them only, and to both. What a device can reach is what its space has.
+ * contexts.c - several device address spaces in one process, as a process that serves guests needs:
+ * two spaces, a device attached to one of them only, and to both. What a device can reach is what
+ * its space has.
  */
 #include "debate.h"
 

@@ -1,7 +1,7 @@
 /*
- * debate.h - what the experiments of docs/debate.md share: a device with this folder's kernels, managed memory,
- * a clock, and lines of the form "key: value unit" that run.sh puts into the document. Only the
- * public interface is used: each is a program that anybody could write.
+ * debate.h - what the experiments of docs/debate.md share: a device with this folder's kernels,
+ * managed memory, a clock, and lines of the form "key: value unit" that run.sh puts into the
+ * document. Only the public interface is used: each is a program that anybody could write.
  */
 #ifndef GM_DEBATE_H
 #define GM_DEBATE_H

@@ -1,4 +1,5 @@
-/* first_writes.c - memory that nobody has touched, written by a device: faults, by what comes with each. */
+/* first_writes.c - memory that nobody has touched, written by a device: faults, by what comes with
+ * each. */
 #include "debate.h"
 
 static void run(const char *name, const char *spec)

@@ -1,4 +1,5 @@
-/* hints.c - hints by range, cut by mprotect and by other hints: are they still told, and what do they cost? */
+/* hints.c - hints by range, cut by mprotect and by other hints: are they still told, and what do
+ * they cost? */
 #include "debate.h"
 
 int main(void)

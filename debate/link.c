@@ -1,4 +1,5 @@
-/* link.c - a prefetch by size: modelled bytes a second, as a share of what the profile's link does at its best. */
+/* link.c - a prefetch by size: modelled bytes a second, as a share of what the profile's link does
+ * at its best. */
 #include "debate.h"
 
 int main(void)

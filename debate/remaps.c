@@ -1,4 +1,5 @@
-/* remaps.c - bindings a second over a sparse range of 64 GiB, in batches, with attributes; and what a kernel then finds. */
+/* remaps.c - bindings a second over a sparse range of 64 GiB, in batches, with attributes; and what
+ * a kernel then finds. */
 #include "debate.h"
 
 enum { PAGES = 512, BINDS = 200000, BATCH = 256 };

@@ -6,9 +6,9 @@
  * a page from another holder at most 500 us (the lapse: the number of "throttle" and "pin")
  * after the last one or, when it was throttled, after the end of that. From 3 events in a row on
  * the page thrashes, and stays with whoever got it for one lapse (throttle): the CPU waits in
- * its fault, a device is told -EAGAIN. After 10 it is parked on the host for 300 lapses (150 ms): devices
- * reach it over the bus, then it may move again. Without an event for 2000 lapses (1 s) a page
- * starts afresh. Ours counts in 64 KiB, or in the device's pages where those are larger, and
+ * its fault, a device is told -EAGAIN. After 10 it is parked on the host for 300 lapses (150 ms):
+ * devices reach it over the bus, then it may move again. Without an event for 2000 lapses (1 s) a
+ * page starts afresh. Ours counts in 64 KiB, or in the device's pages where those are larger, and
  * also reports pages that come back slower than that, three times within an epoch.
  *
  * Everything is called with the block locked. A block has a record once a page of it has come

@@ -9,7 +9,8 @@
  * count/: what happened. Every number of the report, and handing it to the reporter.
  *    here     counters, call sites, the reporter's start and end
  *    come in  everybody who counts (GM_COUNT); main's end
- *    touch    the shared mapping of the counters; whoever keeps numbers of his own offers a collector
+ *    touch    the shared mapping of the counters; whoever keeps numbers of his own offers a
+ *             collector
  *    locks    its own, of the reporter's start; none to count
  */
 #ifndef GM_CORE_STATS_H

@@ -3,7 +3,8 @@
  * gm_dev_fault, gmem/gmem.h.)
  *
  * entry/: where others come in: a touch, a system call, a fork, a driver's report.
- *    here     CPU and device faults, pins of system calls, fork, the public calls that move pages, chaos
+ *    here     CPU and device faults, pins of system calls, fork, the public calls that move pages,
+ *             chaos
  *    come in  signal handlers, libc's fork hooks, drivers, programs
  *    touch    everything below; nothing below knows of it (offer.h)
  *    locks    takes the block's; a thread inside fork() has them all already (fork.h)

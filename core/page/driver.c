@@ -232,8 +232,8 @@ bool gmi_leave_driver(const void *info, void *context)
 	return true;
 }
 
-/* Attachments of devices whose drivers may hang. The watch reads it without the registry lock, which
- * the thread that hangs may hold. */
+/* Attachments of devices whose drivers may hang. The watch reads it without the registry lock,
+ * which the thread that hangs may hold. */
 static _Atomic uint32_t watched_attachments;
 
 void gmc_driver_attached(const struct gm_dev *dev, bool attached)

@@ -201,7 +201,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	gm_bm gets = gm_bm_or(p->copy, p->zero), down = gm_bm_or(p->revoke, p->protect), left;
 	bool at_va = ctx->dev->aperture;
 	gm_bm w = gm_bm_andnot(b->prog_w, p->next[GM_DUP]);
-	/* What quiet_all() takes into the store is seen there afterwards: by what the store lacks. */
+	/* What quiet_all() takes into the store is seen there afterwards: by what it lacks. */
 	gm_bm zero = at_va ? gm_bm_zero() : never_touched(b, p->copy);
 
 	int err = quiet_all(b, ctx, p, at_va);

@@ -7,9 +7,11 @@
  * attachments change under the registry's lock.
  *
  * page/: what is true of a page, and how that changes. One block at a time.
- *    here     records of spaces, devices, blocks, threads; plan, rights, bytes, frames, migrate, evict
+ *    here     records of spaces, devices, blocks, threads; plan, rights, bytes, frames, migrate,
+ *             evict
  *    come in  care/, space/ and entry/, with the block locked and signals blocked
- *    touch    one block, its store and frames, page tables of CPU and devices; a second block only by trylock
+ *    touch    one block, its store and frames, page tables of CPU and devices; a second block only
+ *             by trylock
  *    locks    block < device < phys, the registry's above; no region map: ranges are space/'s
  */
 #ifndef GM_CORE_REGISTRY_H

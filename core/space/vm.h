@@ -9,7 +9,8 @@
  * address of the program's call, or 0.
  *
  * space/: ranges of addresses, and everything that is said of them.
- *    here     spaces and attachments, the region map, hints, mapping calls, buffer objects, sparse ranges
+ *    here     spaces and attachments, the region map, hints, mapping calls, buffer objects, sparse
+ *             ranges
  *    come in  the preload's hooks and public calls, with no lock
  *    touch    region maps, VMAs of the window, blocks through page/; makes blocks (range.h)
  *    locks    registry < region < block; never entered from a fault but to find or make a block
@@ -79,8 +80,8 @@ GM_EXPORT bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len);
 /* mincore: pages on a device count as present. vec is written by the kernel first: pin it. */
 GM_EXPORT int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec);
 
-/* For attach.c: a device that is being attached reserves what is mapped already. Region lock held. 0 or
- * its error */
+/* For attach.c: a device that is being attached reserves what is mapped already. Region lock held.
+ * 0 or its error */
 struct gm_ctx;
 int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx);
 

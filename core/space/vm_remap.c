@@ -190,8 +190,8 @@ static long move_out(struct gm_as *as, const struct remap *m)
 }
 
 /* Foreign mappings, and what comes into the window from elsewhere: the kernel's own mremap; then
- * the map and the blocks follow. (More branches than elsewhere: each undoes or follows one thing that
- * the kernel did or did not do.) */
+ * the map and the blocks follow. (More branches than elsewhere: each undoes or follows one thing
+ * that the kernel did or did not do.) */
 static long move_by_kernel(struct gm_as *as, const struct remap *m)
 {
 	bool from_us = window_touches(as, m->old, m->old_len);

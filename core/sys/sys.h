@@ -7,9 +7,12 @@
  * thread-safe and async-signal-safe.
  *
  * sys/, the ground floor: what every other room stands on, and what knows none of them.
- *    here     raw system calls, private memory, locks, log, own threads, fork hooks, injection; sets and maps
- *    come in  everybody: core, preload, the driver; also in signal handlers, before main, in a fork child
- *    touch    the kernel and memory of ours; never libc's malloc, stdio or errno, never managed memory
+ *    here     raw system calls, private memory, locks, log, own threads, fork hooks, injection;
+ *             sets and maps
+ *    come in  everybody: core, preload, the driver; also in signal handlers, before main, in a fork
+ *             child
+ *    touch    the kernel and memory of ours; never libc's malloc, stdio or errno, never managed
+ *             memory
  *    locks    phys (innermost); alloc has none
  */
 #ifndef GM_CORE_SYS_H

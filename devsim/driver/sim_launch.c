@@ -354,8 +354,8 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 		return err;
 	struct ds_launch *l = &sim->told[s];
 	if (err && atomic_load(&l->journal_valid)) {
-		/* All of the slot's part: who restores reads what the call was to write, however much
-		 * the device says that it saved. */
+		/* All of the slot's part: who restores reads what the call was to write, however
+		 * much the device says that it saved. */
 		void *p = gm_sys_mmap(NULL, DS_JOURNAL_SPAN, PROT_READ, MAP_SHARED | MAP_NORESERVE,
 				      sim->journal_fd, s * DS_JOURNAL_SPAN);
 		if (!gm_is_err(p)) {

@@ -1,6 +1,6 @@
 /*
- * stencil.c - in OpenACC: a five-point Jacobi iteration on a square grid. Two grids change roles; both stay
- * on the device.
+ * stencil.c - in OpenACC: a five-point Jacobi iteration on a square grid. Two grids change roles;
+ * both stay on the device.
  */
 #include "../openmp/example.h"
 

@@ -40,7 +40,7 @@ struct gmo_device {
 #define GMO_STAGING_BYTES ((size_t)1 << 20)
 #define GMO_LABEL_BYTES	  112
 #define GMO_RANGES	  64
-#define GMO_LAYOUTS	  4 /* device processes to be tried until one has its own memory elsewhere */
+#define GMO_LAYOUTS	  4 /* device processes tried until one has its own memory elsewhere */
 
 /* ---- device.c ---- */
 int gmo_devices(void); /* how many the user wants; 0: none, or GMEM_DISABLE */

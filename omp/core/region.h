@@ -64,7 +64,7 @@ struct gmo_run {
  */
 enum gmo_module_kind {
 	GMO_OWN,     /* mapped where the program has it, from the same file */
-	GMO_RUNTIME, /* the device has its own (libc, libgomp): calls go there, by name or by place */
+	GMO_RUNTIME, /* the device has its own (libc, libgomp): called there, by name or place */
 	GMO_HOOKS,   /* the interposing library: calls go to what it interposes, by name */
 };
 struct gmo_segment { /* of a module, not writable: [begin, end) in whole pages */

@@ -1,5 +1,5 @@
-// What a region of the host's code may do beyond arithmetic: exceptions, virtual calls, function pointers of the program and
-// of libraries, memory of its own, printing, globals, atomics.
+// What a region of the host's code may do beyond arithmetic: exceptions, virtual calls, function
+// pointers of the program and of libraries, memory of its own, printing, globals, atomics.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

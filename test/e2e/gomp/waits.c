@@ -1,4 +1,5 @@
-/* Regions without waiting, in an order that their dependences give, on every device; device pointers. */
+/* Regions without waiting, in an order that their dependences give, on every device; device
+ * pointers. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* opened_test.sh: a library that a program opens in every way. Memory crosses its border in both directions. */
+/* opened_test.sh: a library that a program opens in every way. Memory crosses its border in both
+ * directions. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
