@@ -182,6 +182,7 @@ check: | deps-build deps-test deps-check
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 	@scripts/check-width $(SOURCES) $(ASSEMBLY)
+	@scripts/check-names $(filter core/%.c devsim/%.c preload/%.c omp/%.c tools/%.c,$(SOURCES))
 check-scripts:
 	@shellcheck -x $(SCRIPTS)
 check-cpp:

@@ -118,7 +118,7 @@ static void find_cause(int pid, struct view *v)
 }
 
 /* In one write, so that lines of others do not come between. */
-static void print(const struct view *v)
+static void print_report(const struct view *v)
 {
 	char *text = NULL;
 	size_t bytes = 0;
@@ -162,7 +162,7 @@ static void save_report(const struct view *v, const char *file)
 		dprintf(GM_REPORT_FD_STDERR,
 			"gmem: cannot write the report %s: %s; it comes here as text\n", file,
 			strerror(-err));
-		print(v);
+		print_report(v);
 	}
 	remove_lock(file);
 }
@@ -192,6 +192,6 @@ int follow(int pid, const char *file)
 	if (file)
 		save_report(&v, file);
 	else if (v.ndev || strcmp(v.ended, "exec") != 0)
-		print(&v);
+		print_report(&v);
 	return 0;
 }

@@ -4,7 +4,7 @@
 #include "core/page/registry.h"
 
 /* Counts; the used leaves of the granules that are hot now. */
-static gm_bm count(struct gm_block_dev *bd, const uint16_t *accesses, struct gm_counting how)
+static gm_bm count_used(struct gm_block_dev *bd, const uint16_t *accesses, struct gm_counting how)
 {
 	gm_bm hot = gm_bm_zero();
 
@@ -32,7 +32,7 @@ static void counter_add(struct gm_block *b, struct gm_ctx *ctx, const uint16_t *
 
 	if (!bd || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted)
 		return;
-	gm_bm hot = gm_bm_andnot(count(bd, accesses, how), b->pinned), had = bd->valid;
+	gm_bm hot = gm_bm_andnot(count_used(bd, accesses, how), b->pinned), had = bd->valid;
 	gm_bm rw = gm_bm_and(hot, b->prog_w), ro = gm_bm_andnot(hot, rw);
 	if (gm_bm_empty(hot))
 		return;

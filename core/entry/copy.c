@@ -112,7 +112,7 @@ static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev 
  * Memory outside every space. By the kernel, which knows what is there and may be read or
  * written; where that call is forbidden, by hand.
  */
-static int plain(char *mem, char *buf, size_t len, bool write)
+static int copy_unmanaged(char *mem, char *buf, size_t len, bool write)
 {
 	struct iovec ours = {buf, len}, theirs = {mem, len};
 	long n = gm_sys6(write ? SYS_process_vm_writev : SYS_process_vm_readv, gm_sys0(SYS_getpid),
@@ -132,7 +132,7 @@ static int chunk(char *mem, struct gm_as *as, char *buf, size_t len, bool write,
 	int err = 0;
 
 	if (!as)
-		return plain(mem, buf, len, write);
+		return copy_unmanaged(mem, buf, len, write);
 	for (size_t done = 0, n; !err && done < len; done += n) {
 		uintptr_t va = (uintptr_t)mem + done;
 		n = gm_min(len - done, GM_BLOCK_BYTES - va % GM_BLOCK_BYTES);

@@ -484,7 +484,7 @@ static const struct option options[] = {
 
 _Static_assert(sizeof(enum gm_log_level) == sizeof(int), "words are stored as int");
 
-static const struct option *find(const char *name, size_t n)
+static const struct option *find_option(const char *name, size_t n)
 {
 	for (unsigned i = 0; i < GM_ARRAY_LEN(options); i++) {
 		const char *rest = gm_text_after(options[i].name, "GMEM_");
@@ -548,7 +548,7 @@ static int parse_one(const char *entry, char *err, size_t err_bytes)
 
 	while (entry[n] && entry[n] != '=')
 		n++;
-	const struct option *o = find(entry, n);
+	const struct option *o = find_option(entry, n);
 	if (!o) {
 		unknown(entry, n, err, err_bytes);
 		return -EINVAL;

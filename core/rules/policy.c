@@ -192,7 +192,7 @@ static struct gm_choice from_options(enum gm_policy_kind kind)
  * A choice is read while another thread sets it: the pointer is what counts, the number comes
  * before it.
  */
-static struct gm_choice load(const struct gm_choice *c)
+static struct gm_choice load_choice(const struct gm_choice *c)
 {
 	struct gm_choice r = {.def = __atomic_load_n(&c->def, __ATOMIC_ACQUIRE)};
 
@@ -203,9 +203,9 @@ static struct gm_choice load(const struct gm_choice *c)
 struct gm_choice gmc_policy_choose(const struct gm_choice *first, const struct gm_choice *then,
 				   enum gm_policy_kind kind)
 {
-	struct gm_choice c = first ? load(&first[kind]) : (struct gm_choice){0};
+	struct gm_choice c = first ? load_choice(&first[kind]) : (struct gm_choice){0};
 
-	c = c.def ? c : load(&then[kind]);
+	c = c.def ? c : load_choice(&then[kind]);
 	return c.def ? c : from_options(kind);
 }
 

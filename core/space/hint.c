@@ -15,7 +15,7 @@ static bool is_none(const struct gm_range_value *v)
 	return !(v->v[0] | v->v[1] | v->v[2]);
 }
 
-static bool same_value(const struct gm_range_value *a, const struct gm_range_value *b)
+static bool same_hints(const struct gm_range_value *a, const struct gm_range_value *b)
 {
 	return a->v[0] == b->v[0] && a->v[1] == b->v[1] && a->v[2] == b->v[2];
 }
@@ -150,7 +150,7 @@ static int change_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 		}
 		struct gm_range_value v = was;
 		change(&v, d);
-		if (same_value(&v, &was))
+		if (same_hints(&v, &was))
 			continue;
 		err = is_none(&v) ? gmi_rangemap_clear(&as->hints, at, end)
 				  : gmi_rangemap_assign(&as->hints, at, end, &v);

@@ -100,7 +100,7 @@ static bool counts(const struct gm_range_value *v)
 }
 
 /* What moves is counted by block: the site of its largest region gets it. */
-static void note_site(struct gm_block *b)
+static void note_block_site(struct gm_block *b)
 {
 	struct gm_range r;
 	size_t largest = 0;
@@ -132,7 +132,7 @@ int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct
 		gmi_gauge_add(&gmi_stats->managed_bytes, &gmi_stats->managed_peak_bytes, delta);
 	gm_vm_for_each_piece (as, lo, hi, &p)
 		if (p.b)
-			note_site(p.b);
+			note_block_site(p.b);
 	return 0;
 }
 
@@ -160,7 +160,7 @@ void gmc_vm_fill_block(struct gm_block *b)
 {
 	struct gm_range r;
 
-	note_site(b);
+	note_block_site(b);
 
 	gm_vm_for_each_range (b->as, b->va, b->va + GM_BLOCK_BYTES, &r) {
 		gm_bm set = gm_block_pages(b, r.start, r.end);
@@ -366,7 +366,7 @@ bool gmi_vm_may_migrate(int prot, int flags)
 	       !(prot & PROT_EXEC);
 }
 
-static enum gm_region_kind kind_of(int prot, int flags)
+static enum gm_region_kind region_kind(int prot, int flags)
 {
 	return gmi_vm_may_migrate(prot, flags) ? GM_REGION_ANON : GM_REGION_FOREIGN;
 }
@@ -401,7 +401,7 @@ static int map_window_part(struct gm_as *as, uintptr_t at, uintptr_t lo, uintptr
 void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,
 		       uint64_t off, uintptr_t site)
 {
-	struct gm_range_value v = gm_vm_value(prot, kind_of(prot, flags), gmc_site(site));
+	struct gm_range_value v = gm_vm_value(prot, region_kind(prot, flags), gmc_site(site));
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = fd, .off = off, .value = &v};
 	uintptr_t at = (uintptr_t)addr, hi = gm_align_up(at + len, GM_PAGE_BYTES);
 	uintptr_t begin = gm_max(at, as->base), end = gm_min(hi, as->base + as->bytes);

@@ -35,7 +35,7 @@ void gmc_copy_pages(void *dst, const void *src, size_t bytes)
 										     bytes);
 }
 
-static void flush(const char *p)
+static void flush_line(const char *p)
 {
 	for (size_t i = 0; i < GM_COPY_TRIAL; i += LINE)
 		_mm_clflush(p + i);
@@ -44,8 +44,8 @@ static void flush(const char *p)
 
 static uint64_t trial(const struct gm_copier *c, size_t piece, char *dst, const char *src)
 {
-	flush(dst);
-	flush(src);
+	flush_line(dst);
+	flush_line(src);
 	uint64_t start = gmi_now_ns();
 	for (size_t at = 0; at < GM_COPY_TRIAL; at += piece)
 		c->copy(dst + at, src + at, piece);

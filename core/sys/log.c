@@ -63,7 +63,7 @@ static void put_string(struct out *o, const char *s, const struct spec *sp)
 	put_padded(o, s, n, sp->width, ' ');
 }
 
-static unsigned parse_count(const char **f, va_list *ap)
+static unsigned parse_width(const char **f, va_list *ap)
 {
 	unsigned n = 0;
 
@@ -83,10 +83,10 @@ static struct spec parse_spec(const char **f, va_list *ap)
 
 	if (**f == '0')
 		sp.zero = true;
-	sp.width = parse_count(f, ap);
+	sp.width = parse_width(f, ap);
 	if (**f == '.') {
 		++*f;
-		sp.precision = parse_count(f, ap);
+		sp.precision = parse_width(f, ap);
 	}
 	for (; **f == 'l' || **f == 'z'; ++*f)
 		sp.longs++;

@@ -140,7 +140,7 @@ static void reap(long pid)
 
 /* A program that adopts orphans (PR_SET_CHILD_SUBREAPER) must not adopt this one: not a
  * subreaper for that moment. */
-static void run(struct spawn *s, char *stack)
+static void run_spawn(struct spawn *s, char *stack)
 {
 	int adopts = 0;
 
@@ -173,7 +173,7 @@ int gmi_spawn(const char *path, char *const argv[], char *const envp[], const in
 		.inner_stack = stacks + STACK_BYTES,
 	};
 	gm_sigmask old = gmi_block_signals();
-	run(&s, stacks);
+	run_spawn(&s, stacks);
 	gmi_restore_signals(old);
 	gm_sys_munmap(stacks, 2 * STACK_BYTES);
 	if (s.err)

@@ -295,7 +295,7 @@ static bool leave_with(struct ds_launch *l, struct sender *s)
 
 /* Lock held. Twins of all chunks are compared before the table is cleared. ending: the launch
  * whose region ends, or NULL. */
-static int flush(struct ds_launch *ending, uint64_t *va)
+static int flush_twins(struct ds_launch *ending, uint64_t *va)
 {
 	struct sender s = {0};
 
@@ -324,7 +324,7 @@ void dev_region_begin(bool foreign)
 		return;
 	dev_lock(&foreign_lock);
 	atomic_fetch_add(&regions, 1);
-	int err = flush(NULL, &va);
+	int err = flush_twins(NULL, &va);
 	dev_unlock(&foreign_lock);
 	if (err)
 		dev_kernel_fail(err, va, 0);
@@ -337,7 +337,7 @@ void dev_region_end(bool foreign)
 
 	if (foreign) {
 		dev_lock(&foreign_lock);
-		err = flush(dev_this_launch(), &va);
+		err = flush_twins(dev_this_launch(), &va);
 		atomic_fetch_sub(&regions, 1);
 		dev_unlock(&foreign_lock);
 	}

@@ -469,7 +469,7 @@ int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err
 	return -EINVAL;
 }
 
-static int check_device(const char *spec, char *err, size_t err_bytes)
+static int check_device_spec(const char *spec, char *err, size_t err_bytes)
 {
 	struct sim_model m;
 
@@ -478,7 +478,7 @@ static int check_device(const char *spec, char *err, size_t err_bytes)
 
 __attribute__((constructor)) static void offer_check(void)
 {
-	gmi_opt_check_device = check_device;
+	gmi_opt_check_device = check_device_spec;
 }
 
 void gmi_sim_help(void (*out)(const char *line))

@@ -33,7 +33,7 @@ struct gmo_device *gmo_device(int32_t id)
 }
 
 /* The module lies beside this file. */
-static int load_module(struct gmo_device *d)
+static int load_plugin(struct gmo_device *d)
 {
 	Dl_info info;
 	char path[4096];
@@ -57,7 +57,7 @@ static int make_ready(struct gmo_device *d, int32_t id)
 	d->hnid = gm_dev_hnid(gm_sim_dev(sim));
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->staging_lock, NULL);
-	int err = load_module(d);
+	int err = load_plugin(d);
 	if (err) {
 		gmo_say(d, "%s cannot be loaded: %s", MODULE, strerror(-err));
 		d->sim = NULL;

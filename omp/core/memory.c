@@ -63,7 +63,7 @@ static struct gmo_block *forget(const void *p)
 	return b;
 }
 
-static int class_of(size_t bytes)
+static int size_class(size_t bytes)
 {
 	int c = 0;
 
@@ -110,7 +110,7 @@ void *gmo_alloc(struct gmo_device *d, size_t bytes)
 	if (!b)
 		return NULL;
 	*b = (struct gmo_block){.bytes = gm_align_up(gm_max(bytes, (size_t)1), GM_PAGE_BYTES),
-				.class = class_of(bytes)};
+				.class = size_class(bytes)};
 	b->at = b->class >= 0 ? take_small(d, &b) : map_window(b->bytes);
 	if (!b->at) {
 		gmo_say(d, "no room for %zu bytes of device memory", bytes);

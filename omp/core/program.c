@@ -56,7 +56,7 @@ struct description {
 
 /* ---- modules ---- */
 
-static enum gmo_module_kind kind_of(const char *path)
+static enum gmo_module_kind module_kind(const char *path)
 {
 	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 
@@ -160,7 +160,7 @@ static void read_dynamic(const struct dl_phdr_info *info, const Elf64_Dyn *dyn, 
 	}
 }
 
-static void *resolve(void *handle, const char *name)
+static void *resolve_symbol(void *handle, const char *name)
 {
 	void *fn = dlsym(RTLD_DEFAULT, name);
 
@@ -186,7 +186,7 @@ static void add_call(struct description *d, const struct object *o, const struct
 		return;
 	const char *name = dyn->names + sym->st_name;
 	if (type == R_X86_64_JUMP_SLOT && sym->st_shndx == SHN_UNDEF && in_text(info, *slot)) {
-		void *fn = resolve(o->handle, name);
+		void *fn = resolve_symbol(o->handle, name);
 		if (fn)
 			*slot = (uint64_t)fn;
 	}
@@ -228,7 +228,7 @@ static int search_module(struct dl_phdr_info *info, size_t size, void *of)
 				info,
 				(const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
 				&dyn);
-	if (kind_of(info->dlpi_name) != GMO_OWN || !dyn.symbols || !dyn.names)
+	if (module_kind(info->dlpi_name) != GMO_OWN || !dyn.symbols || !dyn.names)
 		return 0;
 	for (unsigned k = 0; k < 2; k++)
 		for (size_t i = 0; dyn.rela[k] && i < dyn.n[k] && !s->found; i++) {
@@ -250,7 +250,7 @@ bool gmo_program_calls(const char *begins)
 static void add_module(struct description *d, const struct object *o)
 {
 	const struct dl_phdr_info *info = &o->info;
-	enum gmo_module_kind kind = kind_of(o->path);
+	enum gmo_module_kind kind = module_kind(o->path);
 	uint64_t frames = 0, text = add_text(d, o->path);
 
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
@@ -349,7 +349,7 @@ static uint64_t epoch_now(void)
 
 /* ---- to the device ---- */
 
-static bool make_room(struct description *d)
+static bool make_description_room(struct description *d)
 {
 	struct gmo_range *ranges;
 
@@ -405,7 +405,7 @@ static int load_program(struct gmo_device *d, void *region)
 		epoch = epoch_now();
 		find_objects(s);
 		add_modules(s); /* counts; binds */
-		err = make_room(s) ? 0 : -ENOMEM;
+		err = make_description_room(s) ? 0 : -ENOMEM;
 	}
 	if (!err)
 		add_modules(s);

@@ -38,7 +38,7 @@ static int number(void)
 	return (int)device_number;
 }
 
-static int count(void)
+static int count_devices(void)
 {
 	return (int)device_count; /* and the number of the host */
 }
@@ -63,7 +63,7 @@ static FILE *own(FILE *f)
 	return at >= libc_data.begin && at < libc_data.end ? (FILE *)(at + libc_data.delta) : f;
 }
 
-static int print(FILE *f, const char *format, ...)
+static int own_fprintf(FILE *f, const char *format, ...)
 {
 	va_list ap;
 
@@ -73,7 +73,7 @@ static int print(FILE *f, const char *format, ...)
 	return n;
 }
 
-static int print_checked(FILE *f, int flag, const char *format, ...)
+static int own_fprintf_chk(FILE *f, int flag, const char *format, ...)
 {
 	va_list ap;
 
@@ -83,27 +83,27 @@ static int print_checked(FILE *f, int flag, const char *format, ...)
 	return n;
 }
 
-static int print_list(FILE *f, const char *format, va_list ap)
+static int own_vfprintf(FILE *f, const char *format, va_list ap)
 {
 	return vfprintf(own(f), format, ap);
 }
 
-static int put_string(const char *s, FILE *f)
+static int own_fputs(const char *s, FILE *f)
 {
 	return fputs(s, own(f));
 }
 
-static int put_char(int c, FILE *f)
+static int own_fputc(int c, FILE *f)
 {
 	return fputc(c, own(f));
 }
 
-static size_t put_bytes(const void *p, size_t size, size_t n, FILE *f)
+static size_t own_fwrite(const void *p, size_t size, size_t n, FILE *f)
 {
 	return fwrite(p, size, n, own(f));
 }
 
-static int flush(FILE *f)
+static int own_fflush(FILE *f)
 {
 	return fflush(own(f));
 }
@@ -116,23 +116,23 @@ static const struct {
 	{"omp_is_initial_device_", not_initial},
 	{"omp_get_device_num", number},
 	{"omp_get_device_num_", number},
-	{"omp_get_num_devices", count},
-	{"omp_get_num_devices_", count},
-	{"omp_get_initial_device", count},
-	{"omp_get_initial_device_", count},
+	{"omp_get_num_devices", count_devices},
+	{"omp_get_num_devices_", count_devices},
+	{"omp_get_initial_device", count_devices},
+	{"omp_get_initial_device_", count_devices},
 	{"acc_on_device", on_device},
 	{"acc_on_device_h_", on_device_fortran},
-	{"fprintf", print},
-	{"__fprintf_chk", print_checked},
-	{"vfprintf", print_list},
-	{"fputs", put_string},
-	{"fputs_unlocked", put_string},
-	{"fputc", put_char},
-	{"putc", put_char},
-	{"_IO_putc", put_char},
-	{"fwrite", put_bytes},
-	{"fwrite_unlocked", put_bytes},
-	{"fflush", flush},
+	{"fprintf", own_fprintf},
+	{"__fprintf_chk", own_fprintf_chk},
+	{"vfprintf", own_vfprintf},
+	{"fputs", own_fputs},
+	{"fputs_unlocked", own_fputs},
+	{"fputc", own_fputc},
+	{"putc", own_fputc},
+	{"_IO_putc", own_fputc},
+	{"fwrite", own_fwrite},
+	{"fwrite_unlocked", own_fwrite},
+	{"fflush", own_fflush},
 };
 
 void *gmo_calls_find(const char *name)

@@ -73,7 +73,8 @@ static void *load_file(const char *bytes, size_t n)
  * By name. What the image's table lacks may still be among its symbols: clang 14 leaves the
  * pointers to global variables (unified_shared_memory) out of it.
  */
-static void *find(void *handle, const struct table_entry *table, uint64_t n, const char *name)
+static void *find_in_table(void *handle, const struct table_entry *table, uint64_t n,
+			   const char *name)
 {
 	for (uint64_t i = 0; i < n; i++)
 		if (!strcmp(table[i].name, name))
@@ -87,7 +88,7 @@ static bool describe(const struct gmo_load *a, void *handle, const struct table_
 	void **addr = calloc(a->nentries + 1, sizeof *addr);
 
 	for (uint64_t i = 0; addr && i < a->nentries; i++) {
-		addr[i] = find(handle, table, a->table_entries, (const char *)e[i].name);
+		addr[i] = find_in_table(handle, table, a->table_entries, (const char *)e[i].name);
 		e[i].addr = (uint64_t)addr[i];
 	}
 	images[a->image].n = addr ? a->nentries : 0;
@@ -95,7 +96,7 @@ static bool describe(const struct gmo_load *a, void *handle, const struct table_
 	return addr;
 }
 
-static int load(const struct gmo_load *a)
+static int load_image(const struct gmo_load *a)
 {
 	struct link_map *map;
 
@@ -115,7 +116,9 @@ GM_KERNEL gmo_load(struct gm_kctx *ctx, const void *args)
 	/* the loader and libomp hold locks when they touch what they should not */
 	dev_region_begin(false);
 	pthread_mutex_lock(&gmo_lock);
-	int code = a->image >= GMO_IMAGES ? GMO_CANNOT_LOAD : images[a->image].addr ? 0 : load(a);
+	int code = a->image >= GMO_IMAGES  ? GMO_CANNOT_LOAD
+		   : images[a->image].addr ? 0
+					   : load_image(a);
 	pthread_mutex_unlock(&gmo_lock);
 	dev_region_end(false);
 	return code;

@@ -198,7 +198,7 @@ static int map_place(const struct gmo_program *a, uint32_t m, uint64_t delta)
 	return 0;
 }
 
-static bool is_known(uint64_t base)
+static bool is_known_module(uint64_t base)
 {
 	for (unsigned i = 0; i < nknown; i++)
 		if (known[i].base == base)
@@ -215,7 +215,7 @@ static bool is_new(uint64_t base, unsigned before)
 	return false;
 }
 
-static int load_module(const struct gmo_program *a, uint32_t m, const struct gmo_module *module)
+static int load_one(const struct gmo_program *a, uint32_t m, const struct gmo_module *module)
 {
 	uint64_t delta = 0;
 	char path[4096];
@@ -272,7 +272,7 @@ static void add_frames(const struct gmo_module *m)
 		add((const void *)m->frames);
 }
 
-static int load(const struct gmo_program *a)
+static int load_described(const struct gmo_program *a)
 {
 	const struct gmo_module *m = (const struct gmo_module *)a->modules;
 	unsigned first = atomic_load(&nplaces), before = nknown;
@@ -285,8 +285,8 @@ static int load(const struct gmo_program *a)
 	gmo_calls_device(a->device, a->ndevices);
 	/* libraries first: what is mapped for the program must not be in their way */
 	for (uint32_t i = 0; i < a->nmodules && !code; i++)
-		if (!is_known(m[i].base)) {
-			code = load_module(a, i, &m[i]);
+		if (!is_known_module(m[i].base)) {
+			code = load_one(a, i, &m[i]);
 			note_libc(&m[i]);
 		}
 	if (!code && (!make_jumps(a) || !write_places(first)))
@@ -308,7 +308,7 @@ GM_KERNEL gmo_program(struct gm_kctx *ctx, const void *args)
 	/* the loader holds locks when it touches what it should not */
 	dev_region_begin(false);
 	pthread_mutex_lock(&gmo_lock);
-	int code = atomic_load(&loaded) >= a->epoch ? 0 : load(a);
+	int code = atomic_load(&loaded) >= a->epoch ? 0 : load_described(a);
 	pthread_mutex_unlock(&gmo_lock);
 	dev_region_end(false);
 	return code;

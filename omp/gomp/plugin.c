@@ -153,7 +153,7 @@ API bool GOMP_OFFLOAD_can_run(void *fn)
 	return true;
 }
 
-static void run(int n, void *fn, void *vars)
+static void run_region(int n, void *fn, void *vars)
 {
 	struct gmo_device *d = gmo_device(n);
 
@@ -163,7 +163,7 @@ static void run(int n, void *fn, void *vars)
 
 API void GOMP_OFFLOAD_run(int n, void *fn, void *vars, void **args)
 {
-	run(n, fn, vars);
+	run_region(n, fn, vars);
 }
 
 struct async_run {
@@ -178,7 +178,7 @@ static void *async_thread(void *arg)
 		(void (*)(void *))(uintptr_t)gmo_of_libgomp("GOMP_PLUGIN_target_task_completion");
 
 	free(arg);
-	run(r.n, r.fn, r.vars);
+	run_region(r.n, r.fn, r.vars);
 	completed(r.task);
 	return NULL;
 }

@@ -96,7 +96,7 @@ struct room {
 	struct gmo_range *ranges;
 };
 
-static bool make_room(const struct gmo_image *i, struct room *r)
+static bool make_image_room(const struct gmo_image *i, struct room *r)
 {
 	const struct gmo_tgt_entry *from = i->from->entries_begin;
 	size_t file = gm_align_up(i->file_bytes, 64), entries = i->n * sizeof(struct gmo_entry),
@@ -143,7 +143,7 @@ static int load_there(struct gmo_device *d, const struct gmo_image *i, const str
 
 /* "__omp_offloading_fe00_a744dd_main_l12" -> "main line 12": neither device nor inode of the
  * source say anything. */
-static void make_label(const char *name, char *label, size_t bytes)
+static void make_kernel_label(const char *name, char *label, size_t bytes)
 {
 	static const char prefix[] = "__omp_offloading_";
 	const char *fn = name;
@@ -172,7 +172,7 @@ static int make_table(struct gmo_device *d, struct gmo_image *i, const struct gm
 			return -ENOEXEC;
 		}
 		*r = (struct region){.image = i, .entry = (uint32_t)k};
-		make_label(host->name, r->label, sizeof r->label);
+		make_kernel_label(host->name, r->label, sizeof r->label);
 		i->nvariables += host->size != 0;
 		i->result.begin[k] = *host;
 		i->result.begin[k].addr = host->size ? (void *)found[k].addr : r;
@@ -182,11 +182,11 @@ static int make_table(struct gmo_device *d, struct gmo_image *i, const struct gm
 }
 
 /* The image is on the device afterwards, described by i->result. 0 or -errno (said). */
-static int load(struct gmo_device *d, struct gmo_image *i)
+static int load_on_device(struct gmo_device *d, struct gmo_image *i)
 {
 	struct room r;
 
-	if (!make_room(i, &r))
+	if (!make_image_room(i, &r))
 		return -ENOMEM;
 	int err = load_there(d, i, &r);
 	if (!err)
@@ -249,7 +249,7 @@ struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_
 	i = new_image(d, from);
 	if (!i)
 		return NULL;
-	if (!i->regions || !i->result.begin || load(d, i) || link_variables(d, i)) {
+	if (!i->regions || !i->result.begin || load_on_device(d, i) || link_variables(d, i)) {
 		free_image(i);
 		return NULL;
 	}
@@ -273,7 +273,7 @@ static int reload(struct gmo_device *d, void *image)
 		return -EIO;
 	}
 	pthread_mutex_lock(&d->lock);
-	int err = load(d, i);
+	int err = load_on_device(d, i);
 	pthread_mutex_unlock(&d->lock);
 	return err;
 }

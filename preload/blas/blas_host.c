@@ -187,7 +187,7 @@ static void undefined(const struct object *caller, const char *symbol)
 	__builtin_unreachable();
 }
 
-static gmp_blas_fn *resolve(const struct object *caller, const char *symbol)
+static gmp_blas_fn *resolve_blas(const struct object *caller, const char *symbol)
 {
 	gmp_blas_fn *fn = look_at_library(RTLD_NEXT, symbol);
 
@@ -230,7 +230,7 @@ struct gmp_blas_host gmp_blas_find(unsigned symbol, const void *caller)
 	gmp_blas_fn *fn = atomic_load_explicit(&o->host[symbol].fn, memory_order_acquire);
 
 	if (gm_unlikely(!fn)) {
-		fn = resolve(o, names[symbol]);
+		fn = resolve_blas(o, names[symbol]);
 		o->host[symbol].lib = lib_of(fn);
 		atomic_store_explicit(&o->host[symbol].fn, fn, memory_order_release);
 	}

@@ -309,12 +309,12 @@ static long do_sigtimedwait(struct call *c)
 	return gmp_sigtimedwait(c->a);
 }
 
-static long plain(struct call *c);
+static long call_plain(struct call *c);
 
 static long do_sigpending(struct call *c)
 {
 	uint64_t set;
-	long r = plain(c);
+	long r = call_plain(c);
 
 	if (!r && !gmp_copy(&set, (void *)c->a[0], sizeof(set))) {
 		set |= gmp_sig_pending(gmp_self());
@@ -326,7 +326,7 @@ static long do_sigpending(struct call *c)
 static long do_prctl(struct call *c)
 {
 	/* as if the kernel had none */
-	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : plain(c);
+	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : call_plain(c);
 }
 
 static long do_close(struct call *c)
@@ -359,27 +359,27 @@ static long do_munmap(struct call *c)
 	if (in_window(c))
 		return gmi_vm_unmap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1]);
 	gmp_uring_unmapped((void *)c->a[0], (size_t)c->a[1]);
-	return plain(c);
+	return call_plain(c);
 }
 
 static long do_mprotect(struct call *c)
 {
 	return in_window(c) ? gmi_vm_protect(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
 					     (int)c->a[2])
-			    : plain(c);
+			    : call_plain(c);
 }
 
 static long do_madvise(struct call *c)
 {
 	return in_window(c) ? gmi_vm_advise(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
 					    (int)c->a[2])
-			    : plain(c);
+			    : call_plain(c);
 }
 
 static long do_mremap(struct call *c)
 {
 	if (!in_window(c))
-		return plain(c);
+		return call_plain(c);
 	return (long)gmi_vm_remap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (size_t)c->a[2],
 				  (int)c->a[3], (void *)c->a[4]);
 }
@@ -387,7 +387,7 @@ static long do_mremap(struct call *c)
 static long do_mmap(struct call *c)
 {
 	if (!in_window(c) || !(c->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE))) {
-		long r = plain(c);
+		long r = call_plain(c);
 		if ((int)c->a[4] >= 0 && (unsigned long)r < -4096ul)
 			gmp_uring_mapped((void *)r, (size_t)c->a[1], (uint64_t)c->a[5]);
 		return r;
@@ -425,7 +425,7 @@ static long do_msync(struct call *c)
 
 /* ---- all other calls ---- */
 
-static long plain(struct call *c)
+static long call_plain(struct call *c)
 {
 	const struct gmp_syscall *s =
 		c->nr >= 0 && c->nr < GMP_NSYSCALLS ? &gmp_syscalls[c->nr] : NULL;
@@ -487,7 +487,7 @@ static long do_uring_enter(struct call *c)
 }
 
 static long (*const special[GMP_SPECIALS])(struct call *) = {
-	[GMP_PLAIN] = plain,
+	[GMP_PLAIN] = call_plain,
 	[GMP_STUB] = do_stub,
 	[GMP_CLONE] = do_clone,
 	[GMP_EXIT] = do_exit,

@@ -53,6 +53,14 @@ fails a_circle_of_too_many_files_fails '2 files use each other in a circle'
 rules 'what is this'
 fails an_unknown_rule_is_refused 'not understood'
 
+# Names.
+printf 'static int take(int a)\n{\n}\n' >one.c
+printf 'static void take(void);\nstatic long other(long a,\n' >two.c
+if "$top/scripts/check-names" one.c two.c; then ok a_prototype_is_no_second_name; else not_ok a_prototype_is_no_second_name; fi
+printf 'static long take(long a,\n' >>two.c
+if "$top/scripts/check-names" one.c two.c 2>got; then cat got; fi
+says a_name_in_two_files_is_found 'take: the name of a static function in one.c and two.c'
+
 # Ours.
 cp "$top/scripts/rooms.txt" rooms.txt
 if check "$build" "$top"; then ok our_rooms_are_in_order; else not_ok our_rooms_are_in_order <got; fi
