@@ -19,12 +19,6 @@
 #define BOUNCE_BYTES 65536u
 
 /* A piece of one side: a range inside one block. */
-struct piece {
-	struct gm_as *as;
-	uintptr_t va;
-	size_t len;
-};
-
 static struct gm_ctx *device_that_has(const struct gm_block *b, unsigned i)
 {
 	gm_for_each_dev (b, d)
@@ -76,35 +70,33 @@ static int place_destination(struct gm_block *b, gm_bm set, struct gm_dev *dev)
 	return err == -ENOSPC ? gmc_map_remote(b, ctx, set, true) : err;
 }
 
-static int transfer(const struct piece *p, char *buf, bool write, struct gm_dev *dev)
-{
-	gm_bm set = gm_bm_of_range(gm_align_down(p->va, GM_BLOCK_BYTES), p->va, p->va + p->len);
-	int err;
+/* A chunk of managed memory, and the bytes beside it. */
+struct transfer {
+	uintptr_t va;
+	size_t len;
+	char *buf;
+	bool write;
+	struct gm_dev *dev;
+};
 
-	do {
-		gm_sigmask mask = gmi_block_signals();
-		struct gm_block *b = gmc_block_get(p->as, p->va);
-		err = b ? 0 : -ENOMEM;
-		if (b) {
-			gmi_lock(&b->lock);
-			gm_bm may = gm_bm_and(b->managed, write ? b->prog_w : b->prog_r);
-			if (!gm_bm_empty(gm_bm_andnot(set, gm_bm_and(b->managed, b->prog_r))))
-				err = -EFAULT;
-			else if (!gm_bm_empty(gm_bm_andnot(set, may)))
-				err = -EPERM;
-			else if (write)
-				err = place_destination(b, set, dev);
-			for (size_t done = 0, n; !err && done < p->len; done += n) {
-				n = gm_min(p->len - done,
-					   GM_PAGE_BYTES - (p->va + done) % GM_PAGE_BYTES);
-				err = access_page(b, p->va + done, buf + done, n, write);
-			}
-			gmi_unlock(&b->lock);
-		}
-		gmi_restore_signals(mask);
-		if (err == -EAGAIN)
-			gm_sys0(SYS_sched_yield);
-	} while (err == -EAGAIN);
+/* The chunk's part in one block, locked; managed: of the pages that it is about. */
+static int transfer_block(struct gm_block *b, gm_bm managed, void *arg)
+{
+	const struct transfer *t = arg;
+	uintptr_t lo = gm_max(t->va, b->va), hi = gm_min(t->va + t->len, b->va + GM_BLOCK_BYTES);
+	gm_bm set = gm_block_pages(b, lo, hi);
+	int err = 0;
+
+	if (!gm_bm_empty(gm_bm_andnot(set, gm_bm_and(managed, b->prog_r))))
+		return -EFAULT;
+	if (t->write && !gm_bm_empty(gm_bm_andnot(set, b->prog_w)))
+		return -EPERM;
+	if (t->write)
+		err = place_destination(b, set, t->dev);
+	for (size_t n; !err && lo < hi; lo += n) {
+		n = gm_min(hi - lo, GM_PAGE_BYTES - lo % GM_PAGE_BYTES);
+		err = access_page(b, lo, t->buf + (lo - t->va), n, t->write);
+	}
 	return err;
 }
 
@@ -129,17 +121,10 @@ static int copy_unmanaged(char *mem, char *buf, size_t len, bool write)
 /* One side of a chunk. */
 static int chunk(char *mem, struct gm_as *as, char *buf, size_t len, bool write, struct gm_dev *dev)
 {
-	int err = 0;
+	struct transfer t = {(uintptr_t)mem, len, buf, write, dev};
 
-	if (!as)
-		return copy_unmanaged(mem, buf, len, write);
-	for (size_t done = 0, n; !err && done < len; done += n) {
-		uintptr_t va = (uintptr_t)mem + done;
-		n = gm_min(len - done, GM_BLOCK_BYTES - va % GM_BLOCK_BYTES);
-		struct piece p = {as, va, n};
-		err = transfer(&p, buf + done, write, dev);
-	}
-	return err;
+	return as ? gmc_each_block(as, t.va, t.va + len, true, transfer_block, &t)
+		  : copy_unmanaged(mem, buf, len, write);
 }
 
 static bool bad_range(const void *p, size_t bytes)

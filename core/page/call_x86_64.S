@@ -7,18 +7,8 @@
  * call returns -EIO, as if fn had returned.
  */
 #include <asm/errno.h>
-	.text
-	.globl	gmc_guarded_call
-	.hidden	gmc_guarded_call
-	.type	gmc_guarded_call, @function
-	.p2align 4
-gmc_guarded_call:
-	.cfi_startproc
-	push	%rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset %rbp, -16
-	mov	%rsp, %rbp
-	.cfi_def_cfa_register %rbp
+#include "core/sys/asm.inc"
+	begin_framed gmc_guarded_call
 	push	%rbx
 	.cfi_offset %rbx, -24
 	push	%r12
@@ -33,10 +23,7 @@ gmc_guarded_call:
 	mov	%rsp, (%rdx)
 	mov	%rdi, %r11
 	mov	%rsi, %rax
-	mov	(%rax), %rdi
-	mov	8(%rax), %rsi
-	mov	16(%rax), %rdx
-	mov	24(%rax), %rcx
+	load_words %rax, %rdi, %rsi, %rdx, %rcx
 	call	*%r11
 .Lout:
 	lea	-40(%rbp), %rsp

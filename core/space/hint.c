@@ -67,25 +67,15 @@ bool gmc_hints_fill(struct gm_block *b)
 	return false;
 }
 
-/* Region locked: every block of [lo, hi) follows the maps; fn, if any, on each of them while it
- * is locked. */
-static int refresh_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
-		       int (*fn)(struct gm_block *b, gm_bm set, void *arg), void *arg)
+static int refresh_piece(const struct gm_vm_piece *p, void *arg)
 {
-	struct gm_vm_piece p;
-	int err = 0;
+	return refresh(p->b, p->lo, p->hi);
+}
 
-	gm_vm_for_each_piece (as, lo, hi, &p) {
-		if (!p.b)
-			continue;
-		gmi_lock(&p.b->lock);
-		int e = refresh(p.b, p.lo, p.hi);
-		if (!e && fn)
-			e = fn(p.b, p.set, arg);
-		gmi_unlock(&p.b->lock);
-		err = err ? err : e;
-	}
-	return err;
+/* Region locked: every block of [lo, hi) follows the maps. */
+static int refresh_all(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	return gmc_vm_each_block(as, lo, hi, refresh_piece, NULL);
 }
 
 /* ---- hints ---- */
@@ -158,9 +148,11 @@ static int change_all(struct gm_as *as, uintptr_t lo, uintptr_t hi,
 	return err;
 }
 
-static int release_one(struct gm_block *b, gm_bm set, void *arg)
+static int refresh_and_release(const struct gm_vm_piece *p, void *arg)
 {
-	return gmc_hint_release(b, set);
+	int err = refresh(p->b, p->lo, p->hi);
+
+	return err ? err : gmc_hint_release(p->b, p->set);
 }
 
 static int follow_one(struct gm_block *b, gm_bm set, void *arg)
@@ -188,7 +180,7 @@ int gmc_hint_set(struct gm_as *as, uintptr_t lo, uintptr_t hi, int behavior, str
 	bool attached = h->names == NOBODY || !dev || as->ctx[dev->index];
 	int err =
 		attached ? change_all(as, lo, hi, h->change, dev ? (int)dev->index : -1) : -ENODEV;
-	int mirrored = attached ? refresh_all(as, lo, hi, release_one, NULL) : 0;
+	int mirrored = attached ? gmc_vm_each_block(as, lo, hi, refresh_and_release, NULL) : 0;
 	gmc_vm_leave(as, mask);
 	err = err ? err : mirrored;
 	if (!err && behavior == GM_MADV_ACCESSED_BY) {
@@ -231,8 +223,9 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
  * The mirror of a piece follows the maps, and entries that the device has carry the new attributes
  * from now on. They go before that: which ones there are depends on the attributes (entries.c).
  */
-static int change_attrs(const struct gm_vm_piece *p, struct gm_ctx *ctx)
+static int change_attrs(const struct gm_vm_piece *p, void *arg)
 {
+	struct gm_ctx *ctx = arg;
 	struct gm_block *b = p->b;
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	gm_bm mapped = bd ? gm_bm_and(p->set, bd->map_r) : gm_bm_zero(), own, remote, w;
@@ -252,22 +245,6 @@ static int change_attrs(const struct gm_vm_piece *p, struct gm_ctx *ctx)
 	return err;
 }
 
-static int change_all_attrs(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_ctx *ctx)
-{
-	struct gm_vm_piece p;
-	int err = 0;
-
-	gm_vm_for_each_piece (as, lo, hi, &p) {
-		if (!p.b)
-			continue;
-		gmi_lock(&p.b->lock);
-		int e = change_attrs(&p, ctx);
-		gmi_unlock(&p.b->lock);
-		err = err ? err : e;
-	}
-	return err;
-}
-
 /* Region locked. */
 static int set_attr(struct gm_as *as, struct gm_ctx *ctx, uintptr_t lo, uintptr_t hi, uint64_t attr)
 {
@@ -277,7 +254,7 @@ static int set_attr(struct gm_as *as, struct gm_ctx *ctx, uintptr_t lo, uintptr_
 	if (!gmi_rangemap_covers(&as->regions, lo, hi))
 		return -EFAULT;
 	int err = attr ? gmi_rangemap_assign(map, lo, hi, &v) : gmi_rangemap_clear(map, lo, hi);
-	return err ? err : change_all_attrs(as, lo, hi, ctx);
+	return err ? err : gmc_vm_each_block(as, lo, hi, change_attrs, ctx);
 }
 
 int gm_set_attr(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, uint64_t attr)
@@ -326,7 +303,7 @@ void gmc_hints_clear(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 	gmi_rangemap_clear(&as->hints, lo, hi);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
 		gmi_rangemap_clear(&as->attrs[d], lo, hi);
-	refresh_all(as, lo, hi, NULL, NULL);
+	refresh_all(as, lo, hi);
 }
 
 static void copy_ranges(struct gm_rangemap *m, uintptr_t from, uintptr_t to, size_t len)
@@ -344,7 +321,7 @@ void gmc_hints_copy(struct gm_as *as, uintptr_t from, uintptr_t to, size_t len)
 	copy_ranges(&as->hints, from, to, len);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
 		copy_ranges(&as->attrs[d], from, to, len);
-	refresh_all(as, to, to + len, NULL, NULL);
+	refresh_all(as, to, to + len);
 }
 
 static void forget_in_maps(struct gm_as *as, unsigned d)

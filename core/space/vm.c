@@ -289,7 +289,8 @@ int gmc_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct g
 	return gmc_vm_set_region(as, lo, hi, v);
 }
 
-int gmc_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+int gmc_vm_each_block(struct gm_as *as, uintptr_t lo, uintptr_t hi,
+		      int (*fn)(const struct gm_vm_piece *p, void *arg), void *arg)
 {
 	struct gm_vm_piece p;
 	int err = 0;
@@ -298,12 +299,21 @@ int gmc_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 		if (!p.b)
 			continue;
 		gmi_lock(&p.b->lock);
-		err = gmc_block_privatise(p.b, p.set);
+		int e = fn(&p, arg);
 		gmi_unlock(&p.b->lock);
-		if (err)
-			break;
+		err = err ? err : e;
 	}
 	return err;
+}
+
+static int privatise_piece(const struct gm_vm_piece *p, void *arg)
+{
+	return gmc_block_privatise(p->b, p->set);
+}
+
+int gmc_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	return gmc_vm_each_block(as, lo, hi, privatise_piece, NULL);
 }
 
 /* ---- mmap ---- */

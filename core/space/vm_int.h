@@ -103,6 +103,9 @@ int gmc_vm_block_renewed(const struct gm_vm_piece *p, const struct gm_range_valu
 int gmc_vm_replaced(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v);
 /* Brings [lo, hi) home and makes it the kernel's own anonymous memory. 0 or -errno */
 int gmc_vm_privatise(struct gm_as *as, uintptr_t lo, uintptr_t hi);
+/* fn for the piece of each block of [lo, hi) that is there, locked: all; the first error. */
+int gmc_vm_each_block(struct gm_as *as, uintptr_t lo, uintptr_t hi,
+		      int (*fn)(const struct gm_vm_piece *p, void *arg), void *arg);
 
 /*
  * Runs one operation over [addr, addr+len), of which only a part may lie in the window: the

@@ -8,17 +8,8 @@
  *	rsp + 8	 args[7]
  *	rsp + 0	 args[6]
  */
-	.text
-	.globl	gmo_call
-	.hidden	gmo_call
-	.type	gmo_call, @function
-gmo_call:
-	.cfi_startproc
-	push	%rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset %rbp, -16
-	mov	%rsp, %rbp
-	.cfi_def_cfa_register %rbp
+#include "core/sys/asm.inc"
+	begin_framed gmo_call
 	mov	%rdi, %r11
 	mov	%rsi, %r10
 	mov	%rdx, %rax
@@ -30,12 +21,7 @@ gmo_call:
 1:	pushq	40(%r10,%rax,8)
 	dec	%rax
 	jnz	1b
-2:	mov	0(%r10), %rdi
-	mov	8(%r10), %rsi
-	mov	16(%r10), %rdx
-	mov	24(%r10), %rcx
-	mov	32(%r10), %r8
-	mov	40(%r10), %r9
+2:	load_words %r10, %rdi, %rsi, %rdx, %rcx, %r8, %r9
 	xor	%eax, %eax
 	call	*%r11
 	leave

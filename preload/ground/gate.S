@@ -6,6 +6,8 @@
  * All of it is ordinary code of the library: nothing is generated at run time, so no page is
  * writable and executable.
  */
+#include "core/sys/asm.inc"
+
 #define NR_rt_sigreturn 15
 #define GMP_NSTUBS       384
 #define GMP_NCLONE_STUBS 32
@@ -46,12 +48,7 @@ gmp_gate_if:
 	mov %rdi, %r11
 	mov %rsi, %rax
 	mov %rdx, %rcx
-	mov (%rcx), %rdi
-	mov 8(%rcx), %rsi
-	mov 16(%rcx), %rdx
-	mov 24(%rcx), %r10
-	mov 32(%rcx), %r8
-	mov 40(%rcx), %r9
+	load_words %rcx, %rdi, %rsi, %rdx, %r10, %r8, %r9
 gmp_gate_if_look:
 	cmpl $0, (%r11)
 	je gmp_gate_if_out
