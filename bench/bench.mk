@@ -1,5 +1,5 @@
 # Included by the Makefile: the benchmarks. Floors and plain programs know nothing of libgmem; the rest is linked with it.
-BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch gmem_stream gmem_parallel gmem_fork gmem_sparse syscalls
+BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch gmem_stream gmem_pattern gmem_parallel gmem_fork gmem_sparse syscalls
 BENCH_PLAIN = floor_cpu_fault floor_uffd floor_device_fault floor_ring floor_memcpy floor_parallel floor_fork floor_sparse fork_exec startup malloc_bench zero_loop
 BENCH_DIR = $(BUILD)/bench
 BENCH_CC = $(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $<
@@ -9,13 +9,13 @@ $(BENCH_PLAIN:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c
 	$(BENCH_CC) -lpthread
 $(BENCH_LINKED:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c $(BUILD)/libgmem.so
 	@mkdir -p $(@D)
-	$(BENCH_CC) -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/..' -lpthread
+	$(BENCH_CC) -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/..' -lpthread -lm
 $(BENCH_DIR)/dgemm: bench/dgemm.c
 	@mkdir -p $(@D)
 	$(BENCH_CC) -lblas -ldl
 $(BENCH_DIR)/kernels.so: bench/kernels.c
 	@mkdir -p $(@D)
-	$(BENCH_CC) -shared
+	$(BENCH_CC) -shared -lm
 
 $(BENCH_DIR)/omp_empty: bench/omp_empty.c | deps-omp
 	@mkdir -p $(@D)

@@ -3,6 +3,7 @@
  * runs.
  */
 #include "kernels.h"
+#include "patterns.h"
 #include <gmem/kernel.h>
 #include <unistd.h>
 
@@ -48,4 +49,21 @@ GM_KERNEL linger(struct gm_kctx *ctx, const void *args)
 		usleep(NAP_US);
 	}
 	return 1;
+}
+
+GM_KERNEL pattern(struct gm_kctx *ctx, const void *args)
+{
+	const struct pattern_args *a = args;
+	struct trace t = trace_of(a->pattern, a->pages);
+
+	(void)ctx;
+	for (size_t i = 0; i < t.n; i++) {
+		volatile char *p = a->base + (uint64_t)t.touch[i].page * 65536;
+		if (t.touch[i].write)
+			*p = 4;
+		else
+			(void)*p;
+	}
+	free(t.touch);
+	return 0;
 }

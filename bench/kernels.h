@@ -15,4 +15,10 @@ struct linger_args { /* kernel "linger": naps until *stop, so that a kernel is r
 	uint32_t limit_ms;
 };
 
+struct pattern_args { /* kernel "pattern": touches 64 KiB pages in the order of patterns.h */
+	char *base;
+	uint64_t pages;
+	uint32_t pattern;
+};
+
 #endif

@@ -15,7 +15,8 @@ JEMALLOC=${JEMALLOC:-$(ldconfig -p | awk '/libjemalloc\.so\.2/ {print $NF; exit}
 JEMALLOC=${JEMALLOC:-libjemalloc.so.2}
 unset "${!GMEM_@}" LD_PRELOAD
 WARM="env GMEM_RETAIN=2G"
-export GMEM_REPORT=none WARM B PRELOAD JEMALLOC CPUS BUILD
+ADAPT="env GMEM_EVICT=adaptive GMEM_PREFETCH=adaptive"
+export GMEM_REPORT=none WARM ADAPT B PRELOAD JEMALLOC CPUS BUILD
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 export tmp

@@ -5,6 +5,7 @@
 #include "core/care/thrash.h"
 #include "core/count/site.h"
 #include "core/entry/fork.h"
+#include "core/page/adapt.h"
 #include "core/page/activate.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/driver.h"
@@ -243,6 +244,8 @@ static void choose_set(struct dev_fault *f)
 			      .resident = have,
 			      .possible = possible,
 			      .percent = prefetch.number};
+	if (prefetch.def->adaptive || gm_policy_of_dev(f->ctx->dev, GM_POLICY_EVICT).def->adaptive)
+		in.run = gmc_adapt_fault(f->ctx->dev, f->bd, f->i);
 	f->set = prefetch.def->along(&in);
 }
 

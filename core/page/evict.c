@@ -7,6 +7,7 @@
  * them must not wait for each other.
  */
 #include "core/page/evict.h"
+#include "core/page/adapt.h"
 #include "core/page/frame_lru.h"
 #include "core/page/jobs.h"
 #include "core/page/thread.h"
@@ -65,9 +66,10 @@ void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd)
 /* Who asks for room. */
 struct wish {
 	struct gm_dev *dev;
-	struct gm_block *own; /* locked by the caller, or NULL */
-	gm_bm keep;	      /* its pages that stay */
-	bool busy;	      /* a candidate's lock was held */
+	struct gm_block *own;	 /* locked by the caller, or NULL */
+	gm_bm keep;		 /* its pages that stay */
+	enum gm_frame_list list; /* of frames: where to begin */
+	bool busy;		 /* a candidate's lock was held */
 };
 
 /* Resident pages that may go: of the own block, whole device pages that hold nothing of `keep`. */
@@ -115,7 +117,7 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 {
 	unsigned n;
 
-	for (struct gm_block_dev *bd = gmc_frame_lru_first(w->dev, &n); bd;
+	for (struct gm_block_dev *bd = gmc_frame_lru_first(w->dev, w->list, &n); bd;
 	     bd = gmc_frame_lru_next(w->dev, &n)) {
 		unsigned first = n << bd->order;
 		gm_bm page = gm_bm_page_of_order(first, bd->order);
@@ -205,6 +207,45 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 	return bd ? bd : pick_victim(w, false, may);
 }
 
+/* ---- adaptive ---- */
+
+#define MAIN_TURN 16 /* one of so many evictions looks for what has gone out of use */
+#define CHANCES	  4  /* that one eviction gives */
+/* Device pages of a block that go in one transfer, if they are next anyway */
+#define ROW	    16
+#define ROW_IN_LOOP 4
+
+/* In a loop: what came last but a few; or, seldom and when something was promoted, main pages out of use. */
+static struct gm_block_dev *pick_adaptive(struct wish *w, gm_bm *may)
+{
+	struct gm_dev *dev = w->dev;
+
+	gmi_lock(&dev->lock);
+	bool loops = gm_adapt_loops(dev),
+	     full = gmc_frame_lru_count(dev, GM_FRAMES_RECENT) >= gmc_adapt_recent_frames(dev);
+	bool recent = loops && full && ++dev->adapt.turn % MAIN_TURN;
+	gmi_unlock(&dev->lock);
+	for (unsigned n = 0; loops && !recent && n < CHANCES; n++) {
+		struct gm_block_dev *bd = pick_victim(w, true, may);
+		if (!bd || bd->block == w->own ||
+		    !gmc_adapt_in_use(dev, bd, gm_bm_next(may, 0, true)))
+			return bd;
+		gmi_lock(&dev->lock);
+		gmc_frame_lru_touch(dev, bd, *may);
+		gmi_unlock(&dev->lock);
+		gmi_unlock(&bd->block->lock);
+	}
+	w->list = loops && full ? GM_FRAMES_RECENT : GM_FRAMES_MAIN;
+	struct gm_block_dev *bd = pick_victim(w, true, may);
+	if (!bd)
+		return NULL;
+	gmi_lock(&dev->lock);
+	gm_bm row = gmc_frame_lru_row(dev, bd, gm_bm_next(may, 0, true), loops ? ROW_IN_LOOP : ROW);
+	gmi_unlock(&dev->lock);
+	*may = gm_bm_and(row, may_go(w, bd));
+	return bd;
+}
+
 /* Of the victim's `may`, what the policy chooses. Block locked. */
 static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, struct gm_choice c)
 {
@@ -232,6 +273,8 @@ static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, s
 	if (err)
 		return err;
 	gm_bm_add(&bd->evicted, set);
+	if (c.def->adaptive)
+		gmc_adapt_evicted(dev, bd, set);
 	atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 				  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);
 	return 0;
@@ -247,8 +290,9 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 		return -EAGAIN;
 	if (own)
 		gmc_reclaim_pressure(dev);
-	struct gm_block_dev *bd =
-		c.def->by_access ? pick_by_access(&w, &set) : pick_victim(&w, c.def->by_page, &set);
+	struct gm_block_dev *bd = c.def->adaptive    ? pick_adaptive(&w, &set)
+				  : c.def->by_access ? pick_by_access(&w, &set)
+						     : pick_victim(&w, c.def->by_page, &set);
 
 	if (!bd)
 		return w.busy ? -EAGAIN : -ENOSPC;

@@ -63,6 +63,21 @@ static inline struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va)
 	return atomic_load_explicit(&as->table[(va - as->base) >> GM_BLOCK_SHIFT],
 				    memory_order_acquire);
 }
+/* What the adaptive policies remember of a device's faults (adapt.h). Under its lock. */
+struct gm_adapt {
+	uint16_t clock; /* counts 64 KiB evicted, wraps around 0; 0: none ever */
+	uint16_t share; /* of faults that ask back what was evicted: the recent mean, of 1024 */
+	uint16_t
+		distance; /* between eviction and that fault, in the clock's terms: the recent mean */
+	bool loops;	  /* the order of use is a loop longer than memory */
+	uint8_t turn;
+	uint32_t faults;
+	struct {
+		uint64_t next; /* where its next fault is expected */
+		uint32_t last; /* number of its last fault */
+		uint8_t run;   /* 64 KiB that came with it */
+	} stream[8];
+};
 struct gm_dev {
 	unsigned index; /* 0..GM_MAX_DEV-1: gm_block.dev[], gmi_stats->dev[] */
 	const struct gm_mmu *mmu;
@@ -85,6 +100,7 @@ struct gm_dev {
 	bool reclaiming;			  /* until the high watermark; background thread */
 	/* how long it is taken to need more; background thread */
 	uint64_t pressed_until_ns;
+	struct gm_adapt adapt;
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached, nbos;		  /* registry lock */

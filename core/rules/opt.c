@@ -403,12 +403,14 @@ static const struct option options[] = {
 	 parse_switch, AT(offload_blas), offload_words},
 	{"GMEM_BLAS_MIN", "--blas-min", "N", "500", "a number, 0 or more",
 	 "BLAS-3 calls with (m*n*k)^(1/3) below N stay on the host", parse_number, AT(blas_min)},
-	{"GMEM_PREFETCH", "--prefetch", "HOW", "tree:51", "none, seq64k, tree, tree:1 .. tree:100",
+	{"GMEM_PREFETCH", "--prefetch", "HOW", "tree:51",
+	 "none, seq64k, tree, tree:1 .. tree:100, adaptive",
 	 "what a device fault brings along; tree: the largest subtree of 2 MiB that is fuller than "
 	 "so many "
 	 "percent",
 	 parse_policy, AT(prefetch), .policy = GM_POLICY_PREFETCH},
-	{"GMEM_EVICT", "--evict", "HOW", "lru2m", "lru2m, lru4k, tree, tree:1 .. tree:100, access",
+	{"GMEM_EVICT", "--evict", "HOW", "lru2m",
+	 "lru2m, lru4k, tree, tree:1 .. tree:100, access, adaptive",
 	 "what goes home when the device is full: the oldest 2 MiB, or pages; tree: the oldest 64 "
 	 "KiB and "
 	 "what "

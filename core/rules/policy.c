@@ -26,6 +26,22 @@ static gm_bm along_tree(const struct gm_along *in)
 	return along(GM_PREFETCH_TREE, in);
 }
 
+static gm_bm along_adaptive(const struct gm_along *in)
+{
+	unsigned first = gm_bm_next(&in->fault, 0, true) & ~15u, end = first + 16 * in->run;
+	gm_bm want = in->run ? along_seq64k(in) : along_tree(in);
+
+	if (in->run > 1)
+		want = gm_bm_or(
+			want,
+			gm_bm_andnot(
+				gm_bm_and(gm_bm_range(first,
+						      gm_min(end, (unsigned)GM_PAGES_PER_BLOCK)),
+					  in->possible),
+				in->resident));
+	return want;
+}
+
 #define ISCA "Ganguly et al., ISCA'19"
 #define UVM  "NVIDIA open-gpu-kernel-modules, "
 #define SCI  "Li et al., SCILIB-Accel, PEARC'24"
@@ -44,6 +60,15 @@ static const struct gm_policy_def prefetchers[] = {
 		 .number = 51,
 		 .most = 100,
 		 .along = along_tree},
+	[GM_PREFETCH_ADAPTIVE] =
+		{.info = {"adaptive",
+			  "tree; while the device asks back what it had to evict, only what "
+			  "streams of faults ask for next",
+			  "ours (docs/policies.md)"},
+		 .number = 51,
+		 .most = 100,
+		 .along = along_adaptive,
+		 .adaptive = true},
 };
 static const struct gm_policy_def evictors[] = {
 	[GM_EVICT_LRU2M] = {.info = {"lru2m",
@@ -70,6 +95,14 @@ static const struct gm_policy_def evictors[] = {
 				      "second chance by the MMU's access counters (Corbato, 1968)"},
 			     .victims = gmc_victims_all,
 			     .by_access = true},
+	[GM_EVICT_ADAPTIVE] =
+		{.info = {"adaptive",
+			  "64 KiB in the order in which they came; while the device asks back what "
+			  "it had to evict, those that came last but a few",
+			  "2Q, BIP, LIRS; ours (docs/policies.md)"},
+		 .victims = gmc_victims_all,
+		 .by_page = true,
+		 .adaptive = true},
 };
 static const struct gm_policy_def placements[] = {
 	[GM_PLACE_MIGRATE] = {.info = {"migrate", "the page moves to whoever touches it",

@@ -33,6 +33,7 @@ struct gm_along {
 	gm_bm resident;	   /* those that the device has */
 	gm_bm possible;	   /* those that may move */
 	unsigned percent;
+	unsigned run; /* adaptive: 64 KiB of a stream, from the fault on; 0: none, the tree rule */
 };
 
 /* A victim block: which of its pages go home. */
@@ -55,6 +56,7 @@ struct gm_policy_def {
 	 * locked. */
 	gm_bm (*victims)(const struct gm_victims *in);
 	bool by_page;	/* victims in the order of single device pages, not of blocks */
+	bool adaptive;	/* its memory of faults decides (adapt.h) */
 	bool by_access; /* a block that the device has used since it was last looked at is spared */
 	/* placement */
 	enum gm_want touch; /* of a device, where no hint says anything else */

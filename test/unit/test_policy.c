@@ -557,3 +557,93 @@ Test(policy, zeroing_stores_where_the_pages_are_and_discards_what_a_device_has)
 	cr_expect(p[PAGE - 1] == 6 && p[PAGE] == 0 && p[2 * PAGE - 1] == 0 && p[2 * PAGE] == 6);
 	close_all();
 }
+
+/* ---- adaptive ---- */
+
+/* MiB that come to a device of 8 MiB when n MiB are written in order, so many times. */
+static double fetched(const char *evict, const char *prefetch, size_t n, unsigned passes)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_EVICT, evict);
+	choose(GM_POLICY_PREFETCH, prefetch);
+	unsigned char *p = map(n * MIB);
+	memset(p, 1, n * MIB);
+	uint64_t before = gmi_stats->h2d_bytes;
+	for (unsigned i = 0; i < passes; i++)
+		touch(p, n * MIB, 65536);
+	double in = (double)(gmi_stats->h2d_bytes - before) / MIB;
+	close_all();
+	return in;
+}
+
+/* The optimum keeps 8 of 12 MiB: 12 + 3 * 4 = 24 come. LRU always evicts what is needed next. */
+Test(policy, adaptive_keeps_its_part_of_a_loop)
+{
+	cr_expect_geq(fetched("lru2m", "tree:51", 12, 4), 48);
+	double in = fetched("adaptive", "adaptive", 12, 4);
+	cr_expect_leq(in, 24 * 1.2, "%f", in);
+	cr_expect_geq(in, 24);
+}
+
+Test(policy, adaptive_goes_in_order_where_nothing_comes_back)
+{
+	cr_expect_eq(fetched("adaptive", "adaptive", 24, 1), 24);
+}
+
+Test(policy, adaptive_is_as_tree_where_memory_suffices)
+{
+	for (int adaptive = 0; adaptive < 2; adaptive++) {
+		open_all(8 * MIB, 65536);
+		choose(GM_POLICY_EVICT, adaptive ? "adaptive" : "lru2m");
+		choose(GM_POLICY_PREFETCH, adaptive ? "adaptive" : "tree:51");
+		unsigned char *p = map(4 * MIB),
+			      *at = (unsigned char *)gm_align_up((uintptr_t)p, 2 * MIB);
+		memset(p, 1, 4 * MIB);
+		uint64_t faults = dev.faults;
+		touch(at, 2 * MIB, 65536);
+		cr_expect_eq(dev.faults - faults, 6);
+		close_all();
+	}
+}
+
+/* What is used again and again beside a loop stays, though the loop alone is longer than memory. */
+Test(policy, adaptive_learns_what_is_hot_beside_a_loop)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_EVICT, "adaptive");
+	choose(GM_POLICY_PREFETCH, "adaptive");
+	unsigned char *p = map(13 * MIB), *hot = p + 12 * MIB;
+	memset(p, 1, 13 * MIB);
+	uint64_t faults = 0;
+	for (unsigned pass = 0; pass < 6; pass++)
+		for (size_t i = 0; i < 12 * MIB / 65536; i++) {
+			cr_assert_eq(fake_write(&dev, p + i * 65536, 2), 0);
+			uint64_t before = dev.faults;
+			cr_assert_eq(fake_write(&dev, hot + i * 7 % 16 * 65536, 3), 0);
+			faults += pass >= 3 ? dev.faults - before : 0;
+		}
+	cr_expect_leq(faults, 3 * 16, "%zu faults on 16 hot pages in 3 passes of 192 touches",
+		      (size_t)faults);
+	close_all();
+}
+
+Test(policy, adaptive_works_with_every_page_size)
+{
+	static const size_t sizes[] = {4096, 65536, 2 * MIB};
+
+	for (unsigned s = 0; s < GM_ARRAY_LEN(sizes); s++) {
+		open_all(8 * MIB, sizes[s]);
+		choose(GM_POLICY_EVICT, "adaptive");
+		choose(GM_POLICY_PREFETCH, "adaptive");
+		unsigned char *p = map(12 * MIB), c;
+		memset(p, 1, 12 * MIB);
+		for (unsigned pass = 1; pass <= 3; pass++)
+			for (size_t i = 0; i < 12 * MIB; i += 65536) {
+				cr_assert_eq(fake_read(&dev, p + i, &c), 0);
+				cr_assert_eq(c, pass);
+				cr_assert_eq(fake_write(&dev, p + i, (unsigned char)(pass + 1)), 0);
+			}
+		cr_expect_gt(gmi_stats->dev[0].refetched_bytes, 0);
+		close_all();
+	}
+}

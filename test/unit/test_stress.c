@@ -108,3 +108,13 @@ Test(stress, pages_of_2m)
 {
 	stress(2 * MIB, GM_EVICT_LRU2M);
 }
+
+Test(stress, adaptive_with_pages_of_64k)
+{
+	stress(65536, GM_EVICT_ADAPTIVE);
+}
+
+Test(stress, adaptive_with_pages_of_4k)
+{
+	stress(4096, GM_EVICT_ADAPTIVE);
+}
