@@ -1,5 +1,5 @@
 # Included by the Makefile: the benchmarks. Floors and plain programs know nothing of libgmem; the rest is linked with it.
-BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch gmem_stream gmem_pattern gmem_parallel gmem_fork gmem_sparse syscalls
+BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch gmem_stream gmem_pattern validate gmem_parallel gmem_fork gmem_sparse syscalls
 BENCH_PLAIN = floor_cpu_fault floor_uffd floor_device_fault floor_ring floor_memcpy floor_parallel floor_fork floor_sparse fork_exec startup malloc_bench zero_loop
 BENCH_DIR = $(BUILD)/bench
 BENCH_CC = $(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $<
@@ -23,4 +23,6 @@ $(BENCH_DIR)/omp_empty: bench/omp_empty.c | deps-omp
 bench-programs: all $(BENCH_PLAIN:%=$(BENCH_DIR)/%) $(BENCH_LINKED:%=$(BENCH_DIR)/%) $(BENCH_DIR)/dgemm $(BENCH_DIR)/kernels.so
 bench: $(BENCH_DIR)/omp_empty examples-openmp
 	BUILD=$(BUILD) bench/run.sh
-.PHONY: bench bench-programs
+validate: bench-programs
+	BUILD=$(BUILD) bench/validate.sh
+.PHONY: bench bench-programs validate

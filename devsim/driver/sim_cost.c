@@ -112,8 +112,11 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	double pages, remote;
 	bool seen = touched(sim, l, row, &pages, &remote);
 	bool counted = l->flops || l->bytes, bus_known = seen || !get_count(&s->remote_bytes);
+	double over = remote * GM_PAGE_BYTES;
+	if (counted && l->bytes) /* however small its accesses, each takes a sector at most */
+		over = gm_min(over, (double)l->bytes * sim->model.remote.sector);
 	uint64_t work = sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
-	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)(remote * GM_PAGE_BYTES));
+	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)over);
 	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus);
 
 	*basis = !counted || !bus_known	    ? GM_TIME_NOT_MODELLED
@@ -121,7 +124,7 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 					    : GM_TIME_COUNTED;
 	ADD(s->kernel_ns, work);
 	ADD(s->bus_ns, ns - work); /* beyond what it computes meanwhile */
-	ADD(s->bus_bytes, (uint64_t)(remote * GM_PAGE_BYTES));
+	ADD(s->bus_bytes, (uint64_t)over);
 	ADD(s->unmodelled, *basis == GM_TIME_NOT_MODELLED);
 	ADD(s->estimated, *basis == GM_TIME_SAMPLED);
 	ADD(s->touched_bytes, (uint64_t)(pages * GM_PAGE_BYTES));

@@ -231,9 +231,9 @@ static void account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm
 	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 
-	gmc_launch_done(sim->dev);
-	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
 	sim_time_launched(sim, slot, ns);
+	gmc_launch_done(sim->dev); /* what goes home now goes after the kernel */
+	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(err ? &k->failed : &k->launches, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->wall_ns, wall, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->modelled_ns, ns, memory_order_relaxed);

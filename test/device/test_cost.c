@@ -6,7 +6,7 @@
 #include "kernels.h"
 
 #define BYTES (8 * MIB)
-#define LINK  "pcie4-gpu,mem=64M,page=64K,workers=1,bw=1G" /* 1 byte a ns */
+#define LINK  "pcie4-gpu,mem=64M,page=64K,workers=1,bw=1G,rsector=64" /* 1 byte a ns */
 
 static struct gm_sim *sim;
 
@@ -69,6 +69,16 @@ Test(cost, what_is_touched_in_part_costs_that_part)
 	cr_expect_eq(stats()->bus_bytes - before, 2 * MIB);
 	cr_expect_eq(r.basis, GM_TIME_COUNTED);
 	cr_expect_geq(r.modelled_ns, 2 * MIB);
+}
+
+/* One byte of each page: a sector of 64 bytes each, for a kernel that counts its accesses. */
+Test(cost, sparse_accesses_cost_their_sectors)
+{
+	sim = open_device(LINK ",placement=remote");
+	char *p = filled(BYTES);
+
+	launched("touch_write", (struct ds_mem_args){.dst = p, .bytes = BYTES, .stride = PAGE});
+	cr_expect_eq(stats()->bus_bytes, BYTES / PAGE * 64);
 }
 
 /* The ranking that the whole thing is for: over a slow link, read once: the same; read again and
@@ -168,7 +178,7 @@ Test(cost, pages_that_were_evicted_meanwhile_count_as_touched)
 /* ---- access counters, and devices with the CPU's page table ---- */
 
 /* Granules of 64 KiB, hot from 1000 accesses of 32 bytes on: 128 a page, so eight pages. */
-#define COUNTED LINK ",placement=counted,threshold=1000,granule=64K"
+#define COUNTED LINK ",placement=counted,threshold=500,granule=64K"
 
 Test(cost, counters_count_accesses_not_time)
 {

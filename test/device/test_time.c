@@ -161,6 +161,18 @@ Test(time, a_stream_that_waits_for_a_fence_goes_on_from_there)
 	cr_expect_eq(gm_fence_free(f), 0);
 }
 
+/* Placement copy: what goes home after a launch waits for its kernel, and the program for it. */
+Test(time, what_goes_home_after_a_launch_goes_after_it)
+{
+	open_with(LINK ",fault=0us,membw=500G,launch=0us,prefetch=none,placement=copy");
+	char *p = filled();
+	uint64_t t = now();
+	struct ds_mem_args w = {.dst = p, .bytes = BYTES, .value = 2};
+
+	cr_assert_eq(launch_mem(sim, "memset", 1, w, NULL), 0);
+	expect_about(now() - t, 2 * BYTES, "in and home");
+}
+
 /* A kernel waits for its faults, one after the other, each for its page. */
 Test(time, faults_make_their_kernel_wait)
 {
