@@ -1,9 +1,10 @@
 /*
- * A kernel uses PERCENT of the device's memory in the order of a PATTERN (patterns.h). Usage: gmem_pattern PATTERN PERCENT
- * [WHAT]. Prints WHAT, with the policies of the environment: "moved" (the default) MiB that crossed the link in both
- * directions, "faults" far faults, "ms" modelled milliseconds of both; "belady": what the optimal schedule for the same
- * trace would have moved, which evicts what is needed last (Belady, 1966). All pages are dirty when they first
- * come; what is left on the device at the end counts for neither.
+ * A kernel uses PERCENT of the device's memory in the order of a PATTERN (patterns.h). Usage:
+ * gmem_pattern PATTERN PERCENT [WHAT]. Prints WHAT, with the policies of the environment: "moved"
+ * (the default) MiB that crossed the link in both directions, "faults" far faults, "ms" modelled
+ * milliseconds of both; "belady": what the optimal schedule for the same trace would have moved,
+ * which evicts what is needed last (Belady, 1966). All pages are dirty when they first come; what
+ * is left on the device at the end counts for neither.
  */
 #include "gmem.h"
 #include "patterns.h"

@@ -1,6 +1,7 @@
 /*
- * patterns.h - orders in which a program uses memory larger than a device's, as touches of 64 KiB pages. Both sides of the
- * rows make the same from the same seed: the kernel that touches, and the schedule that knows the future.
+ * patterns.h - orders in which a program uses memory larger than a device's, as touches of 64 KiB
+ * pages. Both sides of the rows make the same from the same seed: the kernel that touches, and the
+ * schedule that knows the future.
  */
 #ifndef GM_BENCH_PATTERNS_H
 #define GM_BENCH_PATTERNS_H
@@ -64,7 +65,10 @@ static inline void trace_cyclic(struct trace *t, uint64_t pages)
 			trace_add(t, i, 1);
 }
 
-/* Sixteen touches a page in the mean, the k-th most popular as often as k^-0.99, popular pages anywhere. */
+/*
+ * Sixteen touches a page in the mean, the k-th most popular as often as k^-0.99, popular pages
+ * anywhere.
+ */
 static inline void trace_zipf(struct trace *t, uint64_t pages)
 {
 	double *upto = malloc(pages * sizeof *upto), sum = 0;
@@ -96,7 +100,10 @@ static inline void trace_zipf(struct trace *t, uint64_t pages)
 	free(place);
 }
 
-/* Four sweeps from one half into the other and back; each page of the target needs three of the source. */
+/*
+ * Four sweeps from one half into the other and back; each page of the target needs three of the
+ * source.
+ */
 static inline void trace_stencil(struct trace *t, uint64_t pages)
 {
 	uint64_t half = pages / 2;
@@ -114,7 +121,10 @@ static inline void trace_stencil(struct trace *t, uint64_t pages)
 	}
 }
 
-/* Eight levels over a graph: its edges are swept, less or more of them at each level, its vertices (a tenth) hit at random. */
+/*
+ * Eight levels over a graph: its edges are swept, less or more of them at each level, its vertices
+ * (a tenth) hit at random.
+ */
 static inline void trace_bfs(struct trace *t, uint64_t pages)
 {
 	static const double share[8] = {0.0002, 0.003, 0.04, 0.25, 0.45, 0.2, 0.05, 0.0068};

@@ -1,8 +1,9 @@
 /*
- * Closed forms against the model: what simple kernels must cost on simple links, worked out by hand from the link's
- * figures, beside what a run of them is charged. Prints rows of docs/validate.md's table: what, placement, link, by
- * hand, modelled (ms), error in percent. Exit status 1: a row that must agree is off by more than 15 %, or an access in
- * place costs less than one pass over the link.
+ * Closed forms against the model: what simple kernels must cost on simple links, worked out by hand
+ * from the link's figures, beside what a run of them is charged. Prints rows of docs/validate.md's
+ * table: what, placement, link, by hand, modelled (ms), error in percent. Exit status 1: a row that
+ * must agree is off by more than 15 %, or an access in place costs less than one pass over the
+ * link.
  */
 #include "gmem.h"
 
@@ -101,7 +102,10 @@ static void launch(struct gm_sim *sim, const char *kernel, struct ds_mem_args a)
 	bench_check(gm_sim_launch(sim, 0, kernel, 1, &a, sizeof a, NULL));
 }
 
-/* A kernel that writes one word every `stride` bytes; `moves`: bytes that such a pass must bring over the bus. */
+/*
+ * A kernel that writes one word every `stride` bytes; `moves`: bytes that such a pass must bring
+ * over the bus.
+ */
 static void passes(const char *what, size_t stride, size_t moves, bool must)
 {
 	for (unsigned l = 0; l < sizeof links_gbs / sizeof links_gbs[0]; l++)

@@ -36,7 +36,9 @@ unsigned gmc_adapt_recent_frames(const struct gm_dev *dev)
 	return gm_max(n, 1u);
 }
 
-/* How far the fault is from the eviction of what it asks for: the refault distance. Device locked. */
+/*
+ * How far the fault is from the eviction of what it asks for: the refault distance. Device locked.
+ */
 static void refault(struct gm_dev *dev, struct gm_block_dev *bd, unsigned leaf)
 {
 	struct gm_adapt *a = &dev->adapt;
@@ -71,7 +73,10 @@ static bool resident_between(const struct gm_block_dev *bd, uint64_t from, uint6
 	return gm_bm_empty(gm_bm_andnot(gap, bd->valid));
 }
 
-/* The stream of faults that goes on here, or a new one in the place of the one longest idle: its run doubles. */
+/*
+ * The stream of faults that goes on here, or a new one in the place of the one longest idle: its
+ * run doubles.
+ */
 static unsigned run_of(struct gm_dev *dev, const struct gm_block_dev *bd, unsigned leaf)
 {
 	struct gm_adapt *a = &dev->adapt;
