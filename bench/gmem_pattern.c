@@ -43,7 +43,7 @@ static double belady(unsigned pattern, uint64_t pages)
 		needed[t.touch[i].page] = i;
 	}
 	memset(needed, 0,
-	       pages * sizeof *needed); /* from here: when it is needed next, + 1; 0: not resident */
+	       pages * sizeof *needed); /* from here: needed next when, + 1; 0: not resident */
 	for (size_t i = 0; i < t.n; i++) {
 		uint32_t page = t.touch[i].page;
 		if (!needed[page]) {

@@ -46,7 +46,8 @@ struct gm_block_dev {
 	uint32_t asked; /* dev->evictions when it was last asked about its use */
 	/* dev->clock when the device last asked for a page of it; device's lock */
 	uint32_t now;
-	/* adapt.h: when each 64 KiB was evicted, 0: it was not; which may stay, and which were in use when last asked */
+	/* adapt.h: when each 64 KiB was evicted, 0: it was not; which may stay, and which were in
+	 * use when last asked */
 	uint16_t gone[GM_LEAVES];
 	uint32_t promoted, lately;
 	uint16_t hits[GM_LEAVES]; /* access counters of pages over the bus (counter.c) */

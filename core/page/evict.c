@@ -215,7 +215,10 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
 #define ROW	    16
 #define ROW_IN_LOOP 4
 
-/* In a loop: what came last but a few; or, seldom and when something was promoted, main pages out of use. */
+/*
+ * In a loop: what came last but a few; or, seldom and when something was promoted, main pages out
+ * of use.
+ */
 static struct gm_block_dev *pick_adaptive(struct wish *w, gm_bm *may)
 {
 	struct gm_dev *dev = w->dev;

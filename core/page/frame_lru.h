@@ -23,7 +23,8 @@ unsigned gmc_frame_lru_count(const struct gm_dev *dev, enum gm_frame_list l);
  */
 struct gm_block_dev *gmc_frame_lru_first(struct gm_dev *dev, enum gm_frame_list l, unsigned *n);
 struct gm_block_dev *gmc_frame_lru_next(struct gm_dev *dev, unsigned *n);
-/* The device page at i and those behind it in its list, as long as they are of the same block: up to `most`. */
+/* The device page at i and those behind it in its list, as long as they are of the same block: up
+ * to `most`. */
 gm_bm gmc_frame_lru_row(struct gm_dev *dev, const struct gm_block_dev *bd, unsigned i,
 			unsigned most);
 void gmc_frame_lru_free(struct gm_dev *dev);

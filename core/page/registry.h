@@ -67,9 +67,9 @@ static inline struct gm_block *gm_block_find(struct gm_as *as, uintptr_t va)
 struct gm_adapt {
 	uint16_t clock; /* counts 64 KiB evicted, wraps around 0; 0: none ever */
 	uint16_t share; /* of faults that ask back what was evicted: the recent mean, of 1024 */
-	uint16_t
-		distance; /* between eviction and that fault, in the clock's terms: the recent mean */
-	bool loops;	  /* the order of use is a loop longer than memory */
+	/* between eviction and that fault, in the clock's terms: the recent mean */
+	uint16_t distance;
+	bool loops; /* the order of use is a loop longer than memory */
 	uint8_t turn;
 	uint32_t faults;
 	struct {
