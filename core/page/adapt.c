@@ -77,7 +77,7 @@ static bool resident_between(const struct gm_block_dev *bd, uint64_t from, uint6
  * The stream of faults that goes on here, or a new one in the place of the one longest idle: its
  * run doubles.
  */
-static unsigned run_of(struct gm_dev *dev, const struct gm_block_dev *bd, unsigned leaf)
+static unsigned stream_run(struct gm_dev *dev, const struct gm_block_dev *bd, unsigned leaf)
 {
 	struct gm_adapt *a = &dev->adapt;
 	uint64_t at = bd->block->va + leaf * LEAF_BYTES;
@@ -108,7 +108,7 @@ unsigned gmc_adapt_fault(struct gm_dev *dev, struct gm_block_dev *bd, unsigned i
 		return 0;
 	gmi_lock(&dev->lock);
 	refault(dev, bd, leaf);
-	unsigned run = run_of(dev, bd, leaf);
+	unsigned run = stream_run(dev, bd, leaf);
 	run = dev->adapt.loops ? run : 0;
 	gmi_unlock(&dev->lock);
 	return run;
