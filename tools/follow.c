@@ -4,7 +4,7 @@
  * Started by core/count/report.c with the descriptors of core/count/report.h and nothing else
  * open, in a session of its own.
  */
-#include "tools/view.h"
+#include "tools/idle.h"
 #include "core/count/report.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -170,16 +170,20 @@ static void save_report(const struct view *v, const char *file)
 int follow(int pid, const char *file)
 {
 	static struct view v;
+	struct idle idle = {0};
 
 	signal(SIGPIPE, SIG_IGN);
 	const struct gm_stats *s =
 		mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, GM_REPORT_FD_STATS, 0);
 	if (s == MAP_FAILED || chdir("/") != 0) /* hold no file system busy */
 		return 1;
-	if (wait_for_end())
+	idle_look(&idle, pid);
+	if (wait_for_end()) {
 		strcpy(v.ended, "exit");
-	else
+		idle_look(&idle, pid); /* it waits for us */
+	} else {
 		find_cause(pid, &v);
+	}
 	if (s->magic != GM_STATS_MAGIC || s->version != GM_STATS_VERSION) {
 		if (s->magic) /* 0: it died before it had begun to count */
 			dprintf(GM_REPORT_FD_STDERR,
@@ -189,6 +193,7 @@ int follow(int pid, const char *file)
 	if (!atomic_load(&s->final))
 		atomic_store((_Atomic uint64_t *)&s->end_ns, gmi_now_ns());
 	view_from_stats(&v, s);
+	idle_explain(&idle, s, &v);
 	if (file)
 		save_report(&v, file);
 	else if (v.ndev || strcmp(v.ended, "exec") != 0)

@@ -13,6 +13,7 @@
 #define MAX_SEGMENTS 64
 #define MAX_DYNAMIC  512
 #define NAME_BYTES   64
+#define MAX_STRINGS  ((uint64_t)64 << 20)
 
 static const struct {
 	const char *library, *name;
@@ -28,7 +29,7 @@ struct elf {
 	unsigned segments;
 	Elf64_Phdr segment[MAX_SEGMENTS];
 	Elf64_Dyn dynamic[MAX_DYNAMIC];
-	uint64_t strings; /* file offset */
+	uint64_t strings, string_bytes; /* file offset */
 };
 
 static uint64_t offset_of(const struct elf *e, uint64_t va)
@@ -64,6 +65,8 @@ static bool load_elf(struct elf *e)
 		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL; d++)
 			if (d->d_tag == DT_STRTAB)
 				e->strings = offset_of(e, d->d_un.d_ptr);
+			else if (d->d_tag == DT_STRSZ)
+				e->string_bytes = d->d_un.d_val;
 		return e->strings != 0;
 	}
 	return false;
@@ -100,6 +103,37 @@ struct needed needed(const char *path)
 	}
 	if (e->fd >= 0)
 		close(e->fd);
+	free(e);
+	return found;
+}
+
+static unsigned find_names(const char *text, size_t bytes, const char *const names[], unsigned n)
+{
+	unsigned found = 0;
+
+	for (const char *at = text, *end = text + bytes; at < end; at += strlen(at) + 1)
+		for (unsigned i = 0; i < n; i++)
+			if (!strncmp(at, names[i], strlen(names[i])))
+				found |= 1u << i;
+	return found;
+}
+
+unsigned names_in(const char *path, const char *const names[], unsigned n)
+{
+	struct elf *e = calloc(1, sizeof *e);
+	char *text = NULL;
+	unsigned found = 0;
+
+	if (!e)
+		return 0;
+	e->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (e->fd >= 0 && load_elf(e) && e->string_bytes <= MAX_STRINGS)
+		text = calloc(1, e->string_bytes + 1);
+	if (text && pread(e->fd, text, e->string_bytes, (off_t)e->strings) > 0)
+		found = find_names(text, e->string_bytes, names, n);
+	if (e->fd >= 0)
+		close(e->fd);
+	free(text);
 	free(e);
 	return found;
 }

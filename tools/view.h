@@ -43,6 +43,7 @@ struct view {
 	char program[256];  /* the executable */
 	char command[1024]; /* the command line; may be empty */
 	char ended[16];	    /* exit, exec, signal, unknown */
+	char idle[320];	    /* why nothing ran on a device (idle.c); "": something did */
 	uint64_t pid, signal;
 	double wall_s;
 	uint64_t ndev;
@@ -91,6 +92,9 @@ struct needed {
 	bool none;	       /* it is dynamically linked, with no library */
 };
 struct needed needed(const char *path);
+/* Which of the n names (at most 32) begin a dynamic symbol's name, or another string of its
+ * dynamic section? One bit each. */
+unsigned names_in(const char *path, const char *const names[], unsigned n);
 /* run.c: run-with-gmem.sh. Does not return when the program starts. */
 int run(const char *self, const char *lib, char **args);
 

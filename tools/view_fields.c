@@ -11,6 +11,8 @@ const struct view_field view_fields[] = {
 	{NULL, "ended", VIEW_TEXT, AT(view, ended),
 	 "`exit`, `exec` (became another program), `signal`, or `unknown`"},
 	{NULL, "signal", VIEW_COUNT, AT(view, signal), "which signal ended it; 0: none"},
+	{NULL, "idle", VIEW_TEXT, AT(view, idle),
+	 "why nothing ran on a device, and what to do; empty when something did, or nobody knows"},
 	{"migrated", "h2d_bytes", VIEW_BYTES, AT(view, h2d_bytes), "copied from host to device"},
 	{"migrated", "d2h_bytes", VIEW_BYTES, AT(view, d2h_bytes), "copied from device to host"},
 	{"migrated", "h2d_pages", VIEW_PAGES, AT(view, h2d_pages), "the same in pages"},

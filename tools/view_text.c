@@ -266,8 +266,10 @@ void view_text(const struct view *v, FILE *out)
 		print_device(&v->dev[d], out);
 	if (v->ndev)
 		print_moved(v, out);
-	else
-		fputs("  no device was used\n", out);
+	if (!v->ndev || *v->idle)
+		fprintf(out, "  %s%s%s\n",
+			v->ndev ? "nothing ran on a device" : "no device was used",
+			*v->idle ? ": " : "", v->idle);
 	print_kernels(v, out);
 	print_sites(v, out);
 	print_row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",

@@ -27,6 +27,21 @@ void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delt
 	raise_to(peak, v);
 }
 
+const char *gmi_blas_why(enum gm_blas_why why)
+{
+	static const char *const words[] = {
+		[GM_BLAS_OFF] = "offload is off",
+		[GM_BLAS_NOTHING] = "nothing to compute, or bad arguments",
+		[GM_BLAS_SMALL] = "below GMEM_BLAS_MIN",
+		[GM_BLAS_OUTSIDE] = "a matrix lies outside the managed memory",
+		[GM_BLAS_LIBRARY] = "the device cannot use this BLAS library",
+		[GM_BLAS_NO_DEVICE] = "no device that can fault",
+		[GM_BLAS_FAILED] = "it failed on the device",
+	};
+
+	return words[why];
+}
+
 /* ---- moving ---- */
 
 static void move_sum(_Atomic uint64_t *to, _Atomic uint64_t *from)
@@ -74,6 +89,13 @@ static const size_t sums[] = {
 	offsetof(struct gm_stats, blas_calls),
 	offsetof(struct gm_stats, blas_device),
 	offsetof(struct gm_stats, blas_host),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_OFF]),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_NOTHING]),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_SMALL]),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_OUTSIDE]),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_LIBRARY]),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_NO_DEVICE]),
+	offsetof(struct gm_stats, blas_why[GM_BLAS_FAILED]),
 	offsetof(struct gm_stats, syscalls_pinned),
 	offsetof(struct gm_stats, syscalls_dispatched),
 	offsetof(struct gm_stats, forks),

@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 7
+#define GM_STATS_VERSION 8
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -59,6 +59,17 @@ struct gm_site_stats {		 /* one call site: site.h; [0]: all other memory */
 	_Atomic uint64_t offset; /* of the return address in it; 0: no such site */
 	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
+/* Why a BLAS-3 call stayed on the host. */
+enum gm_blas_why {
+	GM_BLAS_OFF,
+	GM_BLAS_NOTHING,
+	GM_BLAS_SMALL,
+	GM_BLAS_OUTSIDE,
+	GM_BLAS_LIBRARY,
+	GM_BLAS_NO_DEVICE,
+	GM_BLAS_FAILED,
+	GM_BLAS_WHYS /* so many; none: it ran on the device */
+};
 #define GM_KERNELS 64
 /* one kernel of one device; [0]: those for which no row was left */
 struct gm_kernel_stats {
@@ -87,7 +98,7 @@ struct gm_stats {
 	_Atomic uint64_t cpu_faults_spurious;
 	struct gm_hist cpu_fault_ns;
 	_Atomic uint64_t managed_bytes, managed_peak_bytes, metadata_bytes, metadata_peak_bytes;
-	_Atomic uint64_t blas_calls, blas_device, blas_host;
+	_Atomic uint64_t blas_calls, blas_device, blas_host, blas_why[GM_BLAS_WHYS];
 	_Atomic uint64_t syscalls_pinned, syscalls_dispatched;
 	_Atomic uint64_t forks, forks_copied_bytes;
 	/* 64 KiB granules that came back three times within a second; throttled faults; pins
@@ -143,6 +154,8 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
 /* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no
  * locks held. */
 GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
+/* The reason in words. */
+GM_EXPORT const char *gmi_blas_why(enum gm_blas_why why);
 /* Adds to a gauge and raises its peak. */
 GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
 

@@ -116,29 +116,27 @@ static bool run_on_device(struct gm_sim *sim, const struct ds_blas_args *a)
 }
 
 /* Runs the call on the device, or says why it is the host's. */
-static const char *offload(unsigned symbol, const gmp_word w[], const double x[2],
-			   struct gmp_blas_lib *lib)
+static enum gm_blas_why offload(unsigned symbol, const gmp_word w[], const double x[2],
+				struct gmp_blas_lib *lib)
 {
 	const double min = gmi_opt.blas_min;
 	struct ds_blas_args a;
 
 	if (!gmi_opt.offload_blas || gmi_opt.ndev < 1)
-		return "offload is off";
+		return GM_BLAS_OFF;
 	if (!gmp_blas_decode(symbol, w, x, &a))
-		return "nothing to compute, or bad arguments";
+		return GM_BLAS_NOTHING;
 	if (gmp_blas_work(&a) < min * min * min)
-		return "below GMEM_BLAS_MIN";
+		return GM_BLAS_SMALL;
 	if (!is_managed(&a))
-		return "a matrix lies outside the managed memory";
+		return GM_BLAS_OUTSIDE;
 	if (!may_use_device(lib))
-		return "the device cannot use this BLAS library";
+		return GM_BLAS_LIBRARY;
 	struct gm_sim *sim = gmi_sim_default(0);
-	if (!sim)
-		return "no device";
-	if (!gmi_sim_can_fault(sim))
-		return "the device cannot fault";
+	if (!sim || !gmi_sim_can_fault(sim))
+		return GM_BLAS_NO_DEVICE;
 	a.threads = lib->get_threads ? lib->get_threads() : 0;
-	return run_on_device(sim, &a) ? NULL : "it failed on the device";
+	return run_on_device(sim, &a) ? GM_BLAS_WHYS : GM_BLAS_FAILED;
 }
 
 static bool count_and_offload(unsigned symbol, const gmp_word w[], const double x[2],
@@ -147,15 +145,17 @@ static bool count_and_offload(unsigned symbol, const gmp_word w[], const double 
 	int err = errno;
 
 	GM_COUNT(blas_calls, 1);
-	const char *why = offload(symbol, w, x, host->lib);
-	if (why) {
+	enum gm_blas_why why = offload(symbol, w, x, host->lib);
+	if (why != GM_BLAS_WHYS) {
 		GM_COUNT(blas_host, 1);
-		gm_log(GM_LOG_DEBUG, "%s runs on the host: %s", gmp_blas_name(symbol), why);
+		GM_COUNT(blas_why[why], 1);
+		gm_log(GM_LOG_DEBUG, "%s runs on the host: %s", gmp_blas_name(symbol),
+		       gmi_blas_why(why));
 	} else {
 		GM_COUNT(blas_device, 1);
 	}
 	errno = err;
-	return !why;
+	return why == GM_BLAS_WHYS;
 }
 
 static inline __attribute__((always_inline)) void hook(unsigned symbol, const void *caller,
