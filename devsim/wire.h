@@ -19,8 +19,9 @@
 #include <stdint.h>
 
 #define DS_MAGIC   0x56454447u
-#define DS_VERSION 8
+#define DS_VERSION 9
 #define DS_WINDOWS 16
+#define DS_OBJECTS 256	/* of the program, that the device keeps descriptors of */
 #define DS_CMDS	   4096 /* power of two */
 #define DS_SLOTS                                                                                   \
 	64 /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
@@ -45,16 +46,26 @@
 /* The journal is sparse: launch slot i owns [i * DS_JOURNAL_SPAN, (i+1) * DS_JOURNAL_SPAN). */
 #define DS_JOURNAL_SPAN ((uint64_t)64 << 30)
 
+/* What comes with the descriptor of object n; with a window's: its place in ds_ctl.window. */
+#define DS_OBJECT_INDEX(n) (0x80000000u | (n))
+
 /* Descriptors that the device process starts with; everything else is closed (2 is for its
  * one-line messages). */
 enum { DS_FD_CTL = 3, DS_FD_DEVMEM = 4, DS_FD_SOCK = 5, DS_FD_JOURNAL = 6, DS_FDS = 7 };
 
+/*
+ * OBJECT: a file or other shared memory of the program, outside every window: it is mapped on
+ * both sides. Objects are numbered as they come; number n has the place n % DS_OBJECTS, where the
+ * one before it is forgotten.
+ */
+enum ds_mem { DS_DEVICE_STORE, DS_HOST_STORE /* of the window that va lies in */, DS_OBJECT };
 struct ds_map { /* one run of page-table entries */
 	uint64_t va, len;
-	uint64_t off; /* in the device store, or in the host store of the window that va lies in */
+	uint64_t off; /* in what `mem` says */
 	uint8_t prot; /* 1 read, 2 write */
-	uint8_t host; /* 1: host store (remote) */
-	uint8_t pad[6];
+	uint8_t mem;  /* enum ds_mem */
+	uint8_t pad[2];
+	uint32_t object; /* DS_OBJECT: which */
 };
 
 /*
@@ -65,7 +76,9 @@ struct ds_map { /* one run of page-table entries */
  * arrives on the socket; windows that exist at start need no command. ACCESSED: ds_ctl.accessed
  * tells which pages of the range, 2 MiB at most, were touched since the last such command, or
  * since they were mapped (mapping counts as a touch; by reads, the kernel's fault-around makes
- * it 64 KiB at a time). PING: nothing; that it is applied is a sign of life.
+ * it 64 KiB at a time). PING: nothing; that it is applied is a sign of life. OBJECT: the
+ * descriptor of object map.object arrives on the socket. DROP: UNMAP of what is mapped of
+ * objects in the range.
  */
 enum ds_cmd_kind {
 	DS_CMD_MAP,
@@ -75,6 +88,8 @@ enum ds_cmd_kind {
 	DS_CMD_UNWINDOW,
 	DS_CMD_ACCESSED,
 	DS_CMD_PING,
+	DS_CMD_OBJECT,
+	DS_CMD_DROP,
 	DS_CMD_KINDS
 };
 struct ds_cmd {
@@ -104,7 +119,8 @@ enum ds_fault_state {
 	DS_CANCELLED
 };
 enum ds_fault_kind {
-	DS_F_PAGE, /* an entry for va, which lies in a window */
+	/* an entry for va; outside the windows -ENOTSUP: only a copy can be had */
+	DS_F_PAGE,
 	/* the readable pages of va's chunk, into foreign[slot]; which: `pages` */
 	DS_F_FOREIGN_READ,
 	/* `bytes` of runs in foreign[slot] go to the program's memory; va: of the one that
@@ -172,7 +188,7 @@ struct ds_ctl {
 	uint32_t magic, version;
 	uint64_t mem_bytes;
 	uint32_t workers;
-	uint32_t keep_away; /* regions will touch memory outside the windows: keep out of its way */
+	uint32_t keep_away; /* kernels will touch memory outside the windows: keep out of its way */
 	int32_t host_pid;
 	char name[64];
 	char blas[DS_NAME_MAX]; /* the BLAS library that the program itself uses, or "" */

@@ -18,6 +18,7 @@ struct gm_options gmi_opt = {
 	.offload_blas = true,
 	.blas_min = 500,
 	.sample = true,
+	.foreign = GM_FOREIGN_SHARED,
 	.prefetch = GM_PREFETCH_TREE,
 	.evict = GM_EVICT_LRU2M,
 	.thrash = GM_THRASH_PIN,
@@ -380,6 +381,10 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 static const struct word offload_words[] = {{"blas", 1}, {"none", 0}, {NULL, 0}};
 static const struct word fault_words[] = {
 	{"sigsegv", GM_FAULT_SIGSEGV}, {"uffd", GM_FAULT_UFFD}, {NULL, 0}};
+static const struct word foreign_words[] = {{"shared", GM_FOREIGN_SHARED},
+					    {"copy", GM_FOREIGN_COPY},
+					    {"none", GM_FOREIGN_NONE},
+					    {NULL, 0}};
 static const struct word report_words[] = {
 	{"none", GM_REPORT_NONE}, {"text", GM_REPORT_TEXT}, {NULL, 0}};
 static const struct word log_words[] = {{"none", GM_LOG_NONE},	 {"error", GM_LOG_ERROR},
@@ -444,6 +449,11 @@ static const struct option options[] = {
 	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel "
 	 "permits it",
 	 parse_word, AT(fault), fault_words},
+	{"GMEM_FOREIGN", "--foreign", "HOW", "shared", "shared, copy, none",
+	 "what kernels may do with memory that is not managed: map what is shared (files, shm) in "
+	 "place, and in OpenMP regions work on copies of the rest (globals, stacks); copy: regions "
+	 "on copies of all; none: nothing",
+	 parse_word, AT(foreign), foreign_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
 	{"GMEM_SAMPLE", "--sample", "0|1", "1", "0, 1",

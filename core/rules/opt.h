@@ -40,6 +40,8 @@ enum gm_report_kind { GM_REPORT_NONE, GM_REPORT_TEXT, GM_REPORT_JSON };
 enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
 
 enum gm_fault_kind { GM_FAULT_SIGSEGV, GM_FAULT_UFFD };
+/* What kernels may do with memory outside every window; in the order of how much. */
+enum gm_foreign_kind { GM_FOREIGN_NONE, GM_FOREIGN_COPY, GM_FOREIGN_SHARED };
 
 struct gm_options {
 	bool disable; /* GMEM_DISABLE=1 */
@@ -57,9 +59,10 @@ struct gm_options {
 	unsigned reclaim_percent;
 	int watchdog_s; /* GMEM_WATCHDOG; 0: a silent device is waited for */
 	enum gm_fault_kind fault;
-	bool throttle;	       /* GMEM_THROTTLE=1 */
-	bool sample;	       /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */
-	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
+	enum gm_foreign_kind foreign; /* GMEM_FOREIGN */
+	bool throttle;		      /* GMEM_THROTTLE=1 */
+	bool sample;		      /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */
+	uint64_t retain_bytes;	      /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;
 	bool report_given;	/* GMEM_REPORT stood in the environment */
 	char report_file[1024]; /* absolute; each %p in it is already the pid */

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define STACK_BYTES ((size_t)16 << 10)
@@ -55,6 +56,27 @@ static int size_by_child(int fd, uint64_t bytes)
 	return r.err;
 }
 
+/* By number, which tmpfs does not use twice for a long time. As many as one process makes. */
+#define OURS_MAX 64
+static _Atomic uint64_t ours[OURS_MAX];
+static _Atomic unsigned nours;
+
+static void note_ours(int fd)
+{
+	struct stat st;
+
+	if (gm_sys2(SYS_fstat, fd, &st) == 0)
+		atomic_store(&ours[atomic_fetch_add(&nours, 1) % OURS_MAX], st.st_ino);
+}
+
+bool gmc_memfd_is_ours(uint64_t ino)
+{
+	for (unsigned i = 0; i < OURS_MAX; i++)
+		if (ino && atomic_load_explicit(&ours[i], memory_order_relaxed) == ino)
+			return true;
+	return false;
+}
+
 int gmi_memfd(const char *name, uint64_t bytes)
 {
 	int fd = gm_inject(GM_INJ_MEMFD)
@@ -67,6 +89,7 @@ int gmi_memfd(const char *name, uint64_t bytes)
 		err = size_by_child(fd, bytes);
 	if (!err) { /* devices have it, too: its size is what it is */
 		gmc_fd_seal(fd);
+		note_ours(fd);
 		return gmi_fd_raise(fd);
 	}
 	gm_sys1(SYS_close, fd);

@@ -240,6 +240,8 @@ long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), voi
 /* A memfd of that size, raised; RLIMIT_FSIZE does not count for it where it can be had without.
  * -EFBIG: it cannot. Else -errno. */
 GM_EXPORT int gmi_memfd(const char *name, uint64_t bytes);
+/* Was the memory file with that inode made by gmi_memfd()? */
+bool gmc_memfd_is_ours(uint64_t ino);
 
 /*
  * Starts a helper program that the process will never see as its child: not in wait(), not by

@@ -6,7 +6,8 @@
  *	dev_mmu     the page table: the ring's commands, replies to faults (lock: page table)
  *	dev_touch   which pages a launch touched
  *	dev_fault   SIGSEGV of any thread: post, wait, map, go on; or end the kernel
- *	dev_foreign the program's memory outside the windows, while a region runs (lock: foreign)
+ *	dev_outside files and shared memory of the program, outside the windows (lock: page table)
+ *	dev_foreign copies of its other memory there, while a region runs (lock: foreign)
  *	dev_worker  compute workers: launches in order, block by block (lock: queue)
  *	dev_module  kernels by name: built-in ones and shared objects
  *
@@ -43,8 +44,10 @@ bool dev_mmu_contains(uint64_t va); /* in a window? Any thread, also in handlers
 void dev_mmu_apply(void);	    /* applies every command of the ring. Signal-safe */
 bool dev_mmu_try_apply(void);	    /* the same, unless somebody is at it or there is none */
 void *dev_mmu_thread(void *);	    /* applies commands when the host rings */
-/* Maps the entries of a REPLIED slot and frees it. CANCELLED: only frees it. */
-void dev_mmu_take_reply(struct ds_fault *f);
+/* Maps the entries of a REPLIED slot and frees it. CANCELLED: only frees it. 0; -EBUSY: something
+ * of this process is in the way; -ENOMEM. */
+int dev_mmu_take_reply(struct ds_fault *f);
+bool dev_mmu_has_outside(uint64_t va); /* is something of an object mapped there? */
 
 /* The page table's lock, for a launch's begin and end. */
 void dev_mmu_sample_begin(bool sample);
@@ -60,6 +63,15 @@ bool dev_touch_sampled(void);			 /* is a launch being sampled? */
 void dev_touch_accessed(uint64_t va, uint64_t len, uint64_t *bits);
 void dev_touch_begin(bool sample);
 void dev_touch_end(struct ds_launch *l);
+
+/* ---- dev_outside.c: page table locked ---- */
+/* The descriptor of an object has come; -1: it has not. */
+void dev_outside_object(uint32_t number, int fd);
+bool dev_outside_known(uint32_t number);
+bool dev_outside_has(uint64_t va);
+void dev_outside_drop(uint64_t va, uint64_t len);
+/* An entry, of which va is wanted. 0; -EBUSY: something of this process lies there; -errno. */
+int dev_outside_map(const struct ds_map *m, uint64_t va);
 
 /* ---- dev_fault.c ---- */
 void dev_confine(void); /* dev_confine.c: before any thread is started */

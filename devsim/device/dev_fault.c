@@ -113,6 +113,21 @@ static bool go_elsewhere(ucontext_t *uc, bool fetch)
 	return to;
 }
 
+static int ask_for_page(uint64_t va, bool write)
+{
+	struct ds_fault *f = dev_fault_claim();
+
+	f->kind = DS_F_PAGE;
+	f->va = va;
+	f->write = write;
+	f->launch = dev_launch_slot();
+	int err = dev_fault_ask(f);
+	if (!err)
+		return dev_mmu_take_reply(f);
+	dev_fault_release(f);
+	return err;
+}
+
 static void on_device_fault(int sig, siginfo_t *si, void *context)
 {
 	uint64_t va = (uint64_t)(uintptr_t)si->si_addr;
@@ -125,26 +140,19 @@ static void on_device_fault(int sig, siginfo_t *si, void *context)
 		on_crash(sig, si, context);
 	if (go_elsewhere(uc, execute || si->si_code == SI_KERNEL))
 		return;
-	if (!dev_mmu_contains(va)) {
-		/* the program's constants, mapped by who redirects */
-		if (write && si->si_code == SEGV_ACCERR && atomic_load(&redirect_stray))
-			dev_kernel_fail(-EPERM, va, 0);
+	bool inside = dev_mmu_contains(va);
+	/* the program's constants, mapped by who redirects */
+	if (!inside && write && si->si_code == SEGV_ACCERR && atomic_load(&redirect_stray) &&
+	    !dev_mmu_has_outside(va))
+		dev_kernel_fail(-EPERM, va, 0);
+	int err = !inside && execute ? -ENOTSUP : ask_for_page(va, write);
+	if (!inside && err == -ENOTSUP) {
 		if (!dev_foreign_fault(va, execute))
 			on_crash(sig, si, context);
-		errno = saved;
-		return;
+		err = 0;
 	}
-	struct ds_fault *f = dev_fault_claim();
-	f->kind = DS_F_PAGE;
-	f->va = va;
-	f->write = write;
-	f->launch = dev_launch_slot();
-	int err = dev_fault_ask(f);
-	if (err) {
-		dev_fault_release(f);
+	if (err)
 		dev_kernel_fail(err, va, 0);
-	}
-	dev_mmu_take_reply(f);
 	errno = saved;
 }
 

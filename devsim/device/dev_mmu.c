@@ -49,9 +49,8 @@ bool dev_mmu_contains(uint64_t va)
 
 /* ---- windows ---- */
 
-/* The descriptor that the host sent with the window's index; they come in the order of the
- * commands. */
-static int receive_store(unsigned want)
+/* The descriptor that the host sent with that index; they come in the order of the commands. */
+static int receive(uint32_t want)
 {
 	uint32_t index = UINT32_MAX;
 	union {
@@ -79,7 +78,7 @@ static int receive_store(unsigned want)
 static bool window_add(unsigned i)
 {
 	uint64_t base = ctl->window[i].base, bytes = ctl->window[i].bytes;
-	int fd = receive_store(i);
+	int fd = receive(i);
 	void *p = MAP_FAILED;
 
 	if (fd >= 0)
@@ -157,10 +156,10 @@ static void map_entry(const struct ds_map *m, int flags)
 
 	if (!w || m->len > w->base + w->bytes - m->va)
 		return; /* the window has gone */
-	int fd = m->host ? w->fd : DS_FD_DEVMEM;
+	int fd = m->mem == DS_HOST_STORE ? w->fd : DS_FD_DEVMEM;
 	if (dev_touch_sampled())
 		flags = 0; /* what is mapped in advance is not touched */
-	dev_touch_map(m->va, m->len, m->host);
+	dev_touch_map(m->va, m->len, m->mem == DS_HOST_STORE);
 	if (!map_once(m, fd, flags) && errno == ENOMEM) {
 		drop_entries();
 		map_once(m, fd, flags); /* or it faults again */
@@ -269,6 +268,16 @@ static void apply_locked(void)
 		case DS_CMD_PING:
 			i++;
 			break;
+		case DS_CMD_OBJECT:
+			dev_outside_object(command(i)->map.object,
+					   receive(DS_OBJECT_INDEX(command(i)->map.object)));
+			i++;
+			break;
+		case DS_CMD_DROP:
+			cancel_replies(command(i)->map.va, command(i)->map.len);
+			dev_outside_drop(command(i)->map.va, command(i)->map.len);
+			i++;
+			break;
 		case DS_CMD_WINDOW:
 			window_add((unsigned)command(i++)->map.va);
 			break;
@@ -326,12 +335,36 @@ void *dev_mmu_thread(void *arg)
 	return arg;
 }
 
-void dev_mmu_take_reply(struct ds_fault *f)
+/* Its object's descriptor is on its way as a command. */
+static int map_object(const struct ds_map *m, uint64_t va)
 {
+	if (!dev_outside_known(m->object))
+		apply_locked();
+	return dev_outside_map(m, va);
+}
+
+int dev_mmu_take_reply(struct ds_fault *f)
+{
+	int err = 0;
+
 	lock_table();
-	if (atomic_load(&f->state) == DS_REPLIED)
-		for (unsigned i = 0; i < DS_FAULT_MAPS && i < atomic_load(&f->nmaps); i++)
+	for (unsigned i = 0; i < DS_FAULT_MAPS && i < atomic_load(&f->nmaps); i++) {
+		if (atomic_load(&f->state) != DS_REPLIED)
+			break; /* cancelled, perhaps by a command that came with the object */
+		if (f->map[i].mem == DS_OBJECT)
+			err = map_object(&f->map[i], f->va);
+		else
 			map_entry(&f->map[i], MAP_POPULATE);
+	}
 	atomic_store(&f->state, DS_FREE);
 	unlock_table();
+	return err;
+}
+
+bool dev_mmu_has_outside(uint64_t va)
+{
+	lock_table();
+	bool has = dev_outside_has(va);
+	unlock_table();
+	return has;
 }

@@ -92,7 +92,7 @@ static bool mergeable(const struct ds_cmd *a, const struct ds_cmd *b)
 		return true;
 	return (a->kind == DS_CMD_MAP || a->kind == DS_CMD_REMAP) &&
 	       a->map.off + a->map.len == b->map.off && a->map.prot == b->map.prot &&
-	       a->map.host == b->map.host;
+	       a->map.mem == b->map.mem;
 }
 
 static void ring_bell(struct gm_sim *sim)
@@ -207,6 +207,17 @@ void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait)
 		await_command(sim, pos, generation, false);
 }
 
+void sim_tell(struct gm_sim *sim, const struct ds_cmd *cmd)
+{
+	gmi_lock(&sim->cmd_lock);
+	if (nothing_to_tell(sim)) {
+		gmi_unlock(&sim->cmd_lock);
+		return;
+	}
+	push_command(sim, cmd);
+	settle_commands(sim, true);
+}
+
 uint32_t sim_ping(struct gm_sim *sim)
 {
 	gm_sigmask mask = gmi_block_signals();
@@ -225,11 +236,10 @@ static struct ds_map map_of(const struct gm_op *op)
 			       .len = op->len,
 			       .off = op->pa,
 			       .prot = op->prot,
-			       .host = op->mem == GM_MEM_HOST};
+			       .mem = op->mem == GM_MEM_HOST ? DS_HOST_STORE : DS_DEVICE_STORE};
 }
 
-/* Adds an entry to the reply of the fault being served. False: no room, use the ring. */
-static bool add_to_reply(struct sim_reply *reply, const struct gm_op *op)
+bool sim_reply_add(struct sim_reply *reply, const struct ds_map *map)
 {
 	struct ds_fault *f = reply->fault;
 	uint32_t n = reply->nmaps, busy = DS_BUSY;
@@ -240,7 +250,7 @@ static bool add_to_reply(struct sim_reply *reply, const struct gm_op *op)
 	if (n == DS_FAULT_MAPS)
 		return false;
 	gm_assert(n < DS_FAULT_MAPS);
-	f->map[n] = map_of(op);
+	f->map[n] = *map;
 	atomic_store(&f->nmaps, reply->nmaps = n + 1);
 	atomic_compare_exchange_strong(&f->state, &busy, DS_FILLED);
 	return true;
@@ -273,16 +283,16 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 	sim_maybe_kill(sim);
 	gmi_lock(&sim->cmd_lock);
 	for (unsigned i = 0; i < n; i++) {
+		struct ds_map map = map_of(&ops[i]);
 		uint8_t kind =
 			ops[i].flags & GM_OP_REPLACE ? DS_CMD_REMAP : command_of[ops[i].kind];
 		if (kind == DS_CMD_KINDS) {
 			copy_command(sim, &ops[i]);
 			continue;
 		}
-		if (kind == DS_CMD_MAP ? reply && add_to_reply(reply, &ops[i])
-				       : nothing_to_tell(sim))
+		if (kind == DS_CMD_MAP ? reply && sim_reply_add(reply, &map) : nothing_to_tell(sim))
 			continue;
-		push_command(sim, &(struct ds_cmd){.kind = kind, .map = map_of(&ops[i])});
+		push_command(sim, &(struct ds_cmd){.kind = kind, .map = map});
 		wait |= kind != DS_CMD_MAP;
 	}
 	return settle_commands(sim, wait);

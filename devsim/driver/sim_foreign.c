@@ -6,13 +6,35 @@
  * not be written is not.
  */
 #include "devsim/driver/sim_int.h"
+#include "core/sys/vma.h"
 #include <errno.h>
 #include <sys/uio.h>
 
 #define RUNS_AT_ONCE 256
 
+/* The pages of the chunk that the device maps in place: those are not copied. */
+static uint32_t shared_pages(struct gm_sim *sim, uint64_t chunk)
+{
+	uint64_t end = chunk + DS_FOREIGN_BYTES, va = chunk;
+	struct gm_vma vma;
+	uint32_t set = 0;
+
+	if (gmi_opt.foreign < GM_FOREIGN_SHARED)
+		return 0;
+	gmi_lock(&sim->spaces_lock);
+	while (va < end && !gmi_vma_next(va, &vma) && vma.lo < end) {
+		uint64_t lo = gm_max(vma.lo, chunk), hi = gm_min(vma.hi, end);
+		if (sim_outside_maps(sim, &vma))
+			set |= (uint32_t)(((1ull << (hi - lo) / GM_PAGE_BYTES) - 1)
+					  << (lo - chunk) / GM_PAGE_BYTES);
+		va = vma.hi;
+	}
+	gmi_unlock(&sim->spaces_lock);
+	return set;
+}
+
 /* Which pages of the chunk are readable is found out by reading them. */
-static int read_chunk(struct ds_fault *f, uint64_t va, unsigned char *to)
+static int read_chunk(struct gm_sim *sim, struct ds_fault *f, uint64_t va, unsigned char *to)
 {
 	uint64_t chunk = gm_align_down(va, DS_FOREIGN_BYTES);
 	long self = gm_sys0(SYS_getpid);
@@ -29,6 +51,7 @@ static int read_chunk(struct ds_fault *f, uint64_t va, unsigned char *to)
 		found |= (uint32_t)(((1ull << pages) - 1) << i);
 		i += pages + 1; /* the one that stopped it */
 	}
+	found &= ~shared_pages(sim, chunk);
 	f->pages = found;
 	return found & 1u << (va - chunk) / GM_PAGE_BYTES ? 0 : -EFAULT;
 }
@@ -86,10 +109,11 @@ int sim_foreign(struct gm_sim *sim, struct ds_fault *f, const struct sim_asked *
 	unsigned char *room = sim->ctl->foreign[f - sim->ctl->fault];
 	uint64_t failed = asked->va;
 
-	if (!atomic_load(&sim->regions)) /* no kernel but an OpenMP region may reach there */
+	/* no kernel but an OpenMP region may reach there */
+	if (!atomic_load(&sim->regions) || gmi_opt.foreign < GM_FOREIGN_COPY)
 		return -EFAULT;
 	if (asked->kind == DS_F_FOREIGN_READ)
-		return read_chunk(f, asked->va, room);
+		return read_chunk(sim, f, asked->va, room);
 	if (!sim->message && !(sim->message = gmi_alloc(DS_FOREIGN_BYTES)))
 		return -ENOMEM;
 	/* Out of the device's reach before it is looked at: what was checked is what is done. */

@@ -8,7 +8,8 @@
  *	sim_open                 opening, closing, fork
  *	sim_process              the process: start, loss, restart
  *	sim_service              the thread that serves the device's faults
- *	sim_foreign              memory outside every window, to and from the device
+ *	sim_outside              shared memory outside every window: the device maps it, too
+ *	sim_foreign              other memory there: copied to the device and back
  *	sim_trust                what the device says, checked: one place for each message
  *	sim_launch               launches and modules
  *	sim_stream               streams and fences: work in the order of queueing, own threads
@@ -43,6 +44,10 @@ struct sim_space {
 struct sim_seen {
 	_Atomic uint64_t samples, pages, remote; /* pages of 4 KiB: all, and over the bus */
 	_Atomic uint64_t mapped; /* the device's remote_bytes then, plus one; 0: never looked */
+};
+struct sim_object {	   /* that the device's process has a descriptor of */
+	uint64_t dev, ino; /* ino 0: none */
+	bool write;
 };
 enum sim_direction { SIM_TO_DEVICE, SIM_HOME };
 struct sim_time { /* ns of virtual time; under the lock (sim_time.c) */
@@ -84,6 +89,9 @@ struct gm_sim {
 		struct gm_as *as;
 		enum gm_mmu_mode mode;
 	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
+
+	struct sim_object object[DS_OBJECTS]; /* by number; under the spaces lock */
+	uint32_t nobjects;
 
 	struct sim_seen seen[GM_KERNELS];
 	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
@@ -128,6 +136,7 @@ static inline bool sim_streq(const char *a, const char *b)
 /* ---- sim_open.c ---- */
 /* The device has its memory and is known to core (again, in a fork child). 0 or -errno. */
 int sim_up(struct gm_sim *sim);
+void sim_each(void (*fn)(struct gm_sim *sim, void *arg), void *arg); /* that is up */
 /* ---- sim_process.c ---- */
 /* What keeps a device from starting, in words. */
 const char *sim_why(int err);
@@ -146,6 +155,9 @@ void sim_maybe_kill(struct gm_sim *sim);
 int sim_window_add(struct gm_sim *sim, unsigned i);
 void sim_window_remove(struct gm_sim *sim, unsigned i);
 
+/* A descriptor goes to the process, for the command that names it. 0 or -errno. */
+int sim_send(int sock, uint32_t index, int fd);
+
 /* ---- sim_driver.c ---- */
 extern const struct gm_mmu sim_mmu; /* page_bytes is filled in per device */
 /* cmd lock held: everything queued is visible to the device; returns cmd_head. */
@@ -153,6 +165,8 @@ uint32_t sim_publish(struct gm_sim *sim);
 /* Queues a command; `wait`: the device has applied it on return, if it runs something. For
  * windows. */
 void sim_command(struct gm_sim *sim, const struct ds_cmd *cmd, bool wait);
+/* Queues a command that takes entries away: applied on return, if the device runs something. */
+void sim_tell(struct gm_sim *sim, const struct ds_cmd *cmd);
 /* Asks for a sign of life; sim_applied() of the result: it came. */
 uint32_t sim_ping(struct gm_sim *sim);
 bool sim_applied(struct gm_sim *sim, uint32_t pos);
@@ -198,7 +212,21 @@ struct sim_reply {
 	uint32_t launch; /* whose thread faulted, as in sim_asked */
 };
 struct sim_reply *sim_current_reply(const struct gm_sim *sim);
+/* Adds an entry to it. False: no room, use the ring. */
+bool sim_reply_add(struct sim_reply *reply, const struct ds_map *map);
 bool sim_is_service_thread(void);
+
+/* ---- sim_outside.c ---- */
+/* The service thread's answer to a fault outside every window, into the reply. 0; -EFAULT, -EPERM;
+ * -ENOTSUP: it cannot be mapped, only copied. Spaces lock held. */
+int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_asked *asked);
+/* Can the device map what is mapped there? Spaces lock held. */
+struct gm_vma;
+bool sim_outside_maps(struct gm_sim *sim, const struct gm_vma *vma);
+/* All that is mapped in [lo, hi) may be something else now. */
+void sim_outside_forget(struct gm_sim *sim, uint64_t lo, uint64_t hi);
+/* A launch begins: without somebody who tells of changes nothing is known to be as it was. */
+void sim_outside_begin(struct gm_sim *sim);
 
 /* ---- sim_foreign.c ---- */
 /* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */

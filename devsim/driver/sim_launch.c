@@ -290,6 +290,7 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 
 	uint64_t wall = gmi_now_ns(), virtual = sim_time_now(sim);
 	gmi_bus_settle();
+	sim_outside_begin(sim);
 	unsigned row =
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	err = run_in_slot(sim, r, row, slot);

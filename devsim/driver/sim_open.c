@@ -6,6 +6,7 @@
 #include "core/page/registry.h"
 #include "core/sys/at_fork.h"
 #include "core/page/driver.h"
+#include "core/entry/outside.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -209,12 +210,22 @@ static void forget_sim(struct gm_sim *sim)
 static void fork_child(void)
 {
 	sims_lock = (struct gm_lock){0};
+	atomic_store(&gmi_outside_live, false);
 	for (int i = 0; i < GM_MAX_DEV; i++) {
 		if (sims[i])
 			sim_streams_forked(sims[i]);
 		if (sims[i] && sims[i]->dev)
 			forget_sim(sims[i]);
 	}
+}
+
+void sim_each(void (*fn)(struct gm_sim *sim, void *arg), void *arg)
+{
+	gmi_lock(&sims_lock);
+	for (int i = 0; i < GM_MAX_DEV; i++)
+		if (sims[i] && sims[i]->dev)
+			fn(sims[i], arg);
+	gmi_unlock(&sims_lock);
 }
 
 /* ---- the public functions ---- */

@@ -80,9 +80,9 @@ static void fill_env(struct start_args *a)
 	a->envp[n] = NULL;
 }
 
-/* ---- sending a window's store ---- */
+/* ---- sending descriptors ---- */
 
-static int send_store(int sock, uint32_t index, int fd)
+int sim_send(int sock, uint32_t index, int fd)
 {
 	union {
 		struct cmsghdr h;
@@ -112,7 +112,7 @@ static int send_windows(struct gm_sim *sim, int sock)
 		if (!sim->space[i].as)
 			continue;
 		gm_as_window(sim->space[i].as, NULL, &fd);
-		err = send_store(sock, i, fd);
+		err = sim_send(sock, i, fd);
 	}
 	return err;
 }
@@ -127,7 +127,7 @@ int sim_window_add(struct gm_sim *sim, unsigned i)
 	ctl->window[i].bytes = bytes;
 	if (!sim->alive)
 		return 0;
-	err = send_store(sim->sock, i, fd);
+	err = sim_send(sim->sock, i, fd);
 	if (!err) {
 		sim_command(sim, &(struct ds_cmd){.kind = DS_CMD_WINDOW, .map.va = i}, true);
 		err = sim->alive && atomic_load(&ctl->window[i].state) == DS_W_TAKEN ? -EBUSY : 0;
@@ -238,7 +238,8 @@ static void reset_ctl(struct gm_sim *sim)
 	atomic_store(&ctl->ready, DS_STARTING);
 	atomic_store(&ctl->cmd_head, atomic_load(&sim->cmd_head));
 	atomic_store(&ctl->cmd_tail, atomic_load(&sim->cmd_head));
-	ctl->keep_away = sim->foreign;
+	ctl->keep_away = sim->foreign || gmi_opt.foreign >= GM_FOREIGN_SHARED;
+	gm_zero(sim->object, sizeof sim->object);
 	ctl->host_pid = (int32_t)gm_sys0(SYS_getpid);
 	gmi_snprintf(ctl->blas, sizeof ctl->blas, "%s", blas_path);
 }

@@ -92,7 +92,7 @@ static bool serve_fault(struct gm_sim *sim, struct ds_fault *f)
 	gmi_lock(&sim->spaces_lock);
 	struct gm_as *as = space_of(sim, asked.va);
 	current.reply = (struct sim_reply){.fault = f, .launch = asked.launch};
-	int err = as ? serve_page(sim, as, &asked) : -EFAULT;
+	int err = as ? serve_page(sim, as, &asked) : sim_outside(sim, &current.reply, &asked);
 	current.reply.fault = NULL;
 	gmi_unlock(&sim->spaces_lock);
 	if (err == -EAGAIN && turn(f, DS_BUSY, DS_POSTED))

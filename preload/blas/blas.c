@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/count/stats.h"
+#include "core/entry/outside.h"
 #include "core/rules/opt.h"
 #include "core/space/vm.h"
 #include "devsim/driver/sim.h"
@@ -39,16 +40,23 @@ static bool is_nested(const struct gmp_blas_host *host, uintptr_t sp)
 	return inside.sp && sp < inside.sp && (inside.launching || host->from_within);
 }
 
-/* All matrices of the call in the window? */
-static bool is_managed(const struct ds_blas_args *a)
+/* In the window, or where it is. */
+static bool is_reached(const void *at, size_t bytes)
+{
+	if (!gmi_vm_contains(at))
+		return gmi_outside_reaches(at, bytes);
+	return bytes <= UINTPTR_MAX - (uintptr_t)at &&
+	       gmi_vm_contains((const char *)at + bytes - 1);
+}
+
+/* Can the device work on all matrices of the call? */
+static bool reaches_all(const struct ds_blas_args *a)
 {
 	const void *at;
 	size_t bytes;
 
 	for (int i = 0; i < 3; i++)
-		if (gmp_blas_operand(a, i, &at, &bytes) &&
-		    (!gmi_vm_contains(at) || bytes > UINTPTR_MAX - (uintptr_t)at ||
-		     !gmi_vm_contains((const char *)at + bytes - 1)))
+		if (gmp_blas_operand(a, i, &at, &bytes) && !is_reached(at, bytes))
 			return false;
 	return true;
 }
@@ -128,7 +136,7 @@ static enum gm_blas_why offload(unsigned symbol, const gmp_word w[], const doubl
 		return GM_BLAS_NOTHING;
 	if (gmp_blas_work(&a) < min * min * min)
 		return GM_BLAS_SMALL;
-	if (!is_managed(&a))
+	if (!reaches_all(&a))
 		return GM_BLAS_OUTSIDE;
 	if (!may_use_device(lib))
 		return GM_BLAS_LIBRARY;

@@ -20,6 +20,7 @@
 #include <ucontext.h>
 
 #include "core/count/stats.h"
+#include "core/entry/outside.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/space/vm.h"
@@ -354,19 +355,37 @@ static bool in_window(const struct call *c)
 	return gmi_vm_contains((void *)c->a[0]);
 }
 
+/* Changes the mappings of its first two arguments, which lie outside the window. */
+static long call_changing(struct call *c)
+{
+	long r = call_plain(c);
+
+	gmi_outside_changed((void *)c->a[0], (size_t)c->a[1]);
+	return r;
+}
+
+/* Of shared memory segments, and others: who knows what. */
+static long do_remapping(struct call *c)
+{
+	long r = call_plain(c);
+
+	gmi_outside_changed(NULL, SIZE_MAX);
+	return r;
+}
+
 static long do_munmap(struct call *c)
 {
 	if (in_window(c))
 		return gmi_vm_unmap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1]);
 	gmp_uring_unmapped((void *)c->a[0], (size_t)c->a[1]);
-	return call_plain(c);
+	return call_changing(c);
 }
 
 static long do_mprotect(struct call *c)
 {
 	return in_window(c) ? gmi_vm_protect(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
 					     (int)c->a[2])
-			    : call_plain(c);
+			    : call_changing(c);
 }
 
 static long do_madvise(struct call *c)
@@ -379,15 +398,18 @@ static long do_madvise(struct call *c)
 static long do_mremap(struct call *c)
 {
 	if (!in_window(c))
-		return call_plain(c);
+		return gmp_mremap_outside((void *)c->a[0], (size_t)c->a[1], (size_t)c->a[2],
+					  (int)c->a[3], (void *)c->a[4]);
 	return (long)gmi_vm_remap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1], (size_t)c->a[2],
 				  (int)c->a[3], (void *)c->a[4]);
 }
 
 static long do_mmap(struct call *c)
 {
-	if (!in_window(c) || !(c->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE))) {
-		long r = call_plain(c);
+	bool placed = c->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+
+	if (!in_window(c) || !placed) {
+		long r = placed ? call_changing(c) : call_plain(c);
 		if ((int)c->a[4] >= 0 && (unsigned long)r < -4096ul)
 			gmp_uring_mapped((void *)r, (size_t)c->a[1], (uint64_t)c->a[5]);
 		return r;
@@ -508,6 +530,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_DUP2] = do_dup2,
 	[GMP_DUP3] = do_dup3,
 	[GMP_MUNMAP] = do_munmap,
+	[GMP_REMAPPING] = do_remapping,
 	[GMP_MPROTECT] = do_mprotect,
 	[GMP_MADVISE] = do_madvise,
 	[GMP_MREMAP] = do_mremap,
@@ -551,6 +574,7 @@ void gmp_dispatch_init(void)
 	gmi_gate = gmp_gate;
 	gmi_activate_hook = gmp_activate;
 	gmp_dispatch_try();
+	gmi_outside_watched = gmp_have_dispatch;
 	if (!gmp_have_dispatch)
 		gm_log(GM_LOG_WARN, "this kernel has no Syscall User Dispatch: only calls made "
 				    "through libc's exported "

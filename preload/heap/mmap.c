@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "core/entry/fault.h"
+#include "core/entry/outside.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/space/vm.h"
@@ -68,6 +69,8 @@ static void *map_program(void *addr, size_t len, int prot, int flags, int fd, of
 		/* More than the window has: the kernel may still have it. */
 	}
 	void *p = gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
+	if (placed && !gm_is_err(p))
+		gmi_outside_changed(p, len);
 	if (fd >= 0 && !gm_is_err(p))
 		gmp_uring_mapped(p, len, (uint64_t)off);
 	return p;
@@ -87,17 +90,36 @@ GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 
 /* ---- changing mappings ---- */
 
+/* The result of a call that has changed mappings outside the window. */
+static long tell_outside(const void *addr, size_t len, long r)
+{
+	gmi_outside_changed(addr, len);
+	return r;
+}
+
+long gmp_mremap_outside(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
+{
+	long r = gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr);
+
+	gmi_outside_changed(old, gm_max(old_len, new_len));
+	if (flags & MREMAP_FIXED)
+		gmi_outside_changed(new_addr, new_len);
+	return r;
+}
+
 GM_EXPORT int munmap(void *addr, size_t len)
 {
 	gmp_uring_unmapped(addr, len);
-	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_unmap(space, addr, len)
-						     : gm_sys_munmap(addr, len));
+	return (int)gmp_ret(inside_window(addr, len)
+				    ? gmi_vm_unmap(space, addr, len)
+				    : tell_outside(addr, len, gm_sys_munmap(addr, len)));
 }
 
 GM_EXPORT int mprotect(void *addr, size_t len, int prot)
 {
-	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_protect(space, addr, len, prot)
-						     : gm_sys_mprotect(addr, len, prot));
+	return (int)gmp_ret(inside_window(addr, len)
+				    ? gmi_vm_protect(space, addr, len, prot)
+				    : tell_outside(addr, len, gm_sys_mprotect(addr, len, prot)));
 }
 
 GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
@@ -114,7 +136,7 @@ GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...
 		    (flags & MREMAP_FIXED && inside_window(new_addr, new_len));
 	return (void *)gmp_ret(
 		ours ? (long)gmi_vm_remap(space, old, old_len, new_len, flags, new_addr)
-		     : gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr));
+		     : gmp_mremap_outside(old, old_len, new_len, flags, new_addr));
 }
 
 GM_EXPORT int madvise(void *addr, size_t len, int advice)

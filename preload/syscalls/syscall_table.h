@@ -140,6 +140,7 @@ enum gmp_special { /* what dispatch does instead of pin, call, unpin */
 		   GMP_DUP2,
 		   GMP_DUP3,
 		   GMP_MUNMAP,
+		   GMP_REMAPPING,
 		   GMP_MPROTECT,
 		   GMP_MADVISE,
 		   GMP_MREMAP,

@@ -91,6 +91,31 @@ GM_KERNEL watch(struct gm_kctx *ctx, const void *args)
 	return 0;
 }
 
+GM_KERNEL count_up(struct gm_kctx *ctx, const void *args)
+{
+	const struct count_up_args *a = args;
+
+	for (uint64_t i = 0; i < a->times; i++)
+		atomic_fetch_add(a->word, 1);
+	return 0;
+}
+
+/* Waits for each word without end: who starts it answers, or sees to it that it fails. */
+GM_KERNEL converse(struct gm_kctx *ctx, const void *args)
+{
+	const struct converse_args *a = args;
+
+	for (uint64_t i = 1; i <= a->turns; i++) {
+		while (atomic_load(a->told) != i)
+			usleep(1);
+		if (*a->data != i * i)
+			return 42;
+		*a->data = i * i + 1;
+		atomic_store(a->answer, i);
+	}
+	return 0;
+}
+
 GM_KERNEL leave(struct gm_kctx *ctx, const void *args)
 {
 	_exit(3);

@@ -26,6 +26,16 @@ struct churn_args {
 	volatile uint64_t *data;
 	uint64_t words, step, turns;
 };
+/* count_up: adds one, so often. converse: the kernel answers each word that it is told. */
+struct count_up_args {
+	_Atomic uint64_t *word;
+	uint64_t times;
+};
+struct converse_args {
+	_Atomic uint64_t *told, *answer;
+	volatile uint64_t *data; /* beside `told`: told i, it holds i * i */
+	uint64_t turns;
+};
 /* watch: page i holds 1000 + i or 2000 + i in its first word. */
 struct watch_args {
 	const volatile uint64_t *base;

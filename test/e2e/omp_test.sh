@@ -16,7 +16,7 @@ same() { # NAME COMMAND...: prints what the host printed
 	if "$@" >out 2>err && cmp -s out want; then ok "$name"; else diff out want | cat - err | not_ok "$name"; fi
 }
 
-for program in regions mapping link unified tasks classes; do
+for program in regions mapping link unified shared tasks classes; do
 	file=$(echo "$src/$program".c*)
 	compiler=clang-14
 	[ "$file" = "${file%.cc}" ] || compiler=clang++-14

@@ -1,0 +1,28 @@
+/*
+ * vma.h - what this process has mapped at an address, as the kernel says: by PROCMAP_QUERY
+ * (Linux 6.11), else from the text of /proc/self/maps. Signal-safe; allocates nothing.
+ */
+#ifndef GM_CORE_VMA_H
+#define GM_CORE_VMA_H
+
+#include "core/sys/sys.h"
+
+struct gm_vma {
+	uint64_t lo, hi;   /* [lo, hi) */
+	uint64_t off;	   /* of lo in what is mapped */
+	uint64_t dev, ino; /* of what is mapped; ino 0: private memory without a file */
+	bool read, write, exec, shared;
+	char name[256]; /* a path, "[stack]", or ""; cut off if it is longer */
+};
+/* What is mapped at va, or next behind it. 0; -ENOENT: nothing; -errno: /proc cannot be read. */
+GM_EXPORT int gmi_vma_next(uint64_t va, struct gm_vma *vma);
+int gmc_vma_next_text(uint64_t va, struct gm_vma *vma); /* by the text, whatever the kernel can */
+/* What is mapped at va; -ENOENT: nothing is. */
+static inline int gmi_vma_find(uint64_t va, struct gm_vma *vma)
+{
+	int err = gmi_vma_next(va, vma);
+
+	return err || vma->lo <= va ? err : -2 /* ENOENT */;
+}
+
+#endif
