@@ -8,12 +8,13 @@ all: $(OMP_PLUGINS) $(OMP_NEXTGEN) $(OMP_MODULE)
 $(OMP_NEXTGEN): $(BUILD)/omp/libomptarget.rtl.x86_64.so
 	$(call Q,LN )ln -sf $(<F) $@
 
-OMP_CORE = $(call obj,$(wildcard omp/core/*.c))
+OMP_CORE = $(call obj,$(wildcard omp/core/*.[cS]))
+OMP_BOTH = $(call obj,omp/core/loaded.c omp/core/call_x86_64.S) # also in the kernel module
 $(BUILD)/omp/libomptarget.rtl.x86_64.so: $(call obj,$(wildcard omp/llvm/*.c)) omp/llvm/plugin.map
 $(BUILD)/omp/libgomp-plugin-nvptx.so.1: $(call obj,$(wildcard omp/gomp/*.c)) omp/gomp/plugin.map
 $(OMP_PLUGINS): $(OMP_CORE) $(BUILD)/libgmem.so
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) -Wl,-z,now,-z,defs,-Bsymbolic \
 	    $(call runpath,$$ORIGIN/..:$$ORIGIN/../..) -o $@ $(filter %.o,$^) -L$(BUILD) -lgmem -ldl -lpthread
 # What it calls of gmem-devsim (dev_region.h) is found when the device loads it.
-$(OMP_MODULE): $(call obj,$(wildcard omp/device/*.c omp/device/*.S))
+$(OMP_MODULE): $(call obj,$(wildcard omp/device/*.c)) $(OMP_BOTH)
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -o $@ $^ -ldl -lpthread

@@ -9,6 +9,7 @@
 #define MODULE "gmem-omp-device.so"
 
 static struct gmo_device devices[GM_MAX_DEV];
+static int ready_devices;
 static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void gmo_say(const struct gmo_device *d, const char *fmt, ...)
@@ -22,9 +23,29 @@ void gmo_say(const struct gmo_device *d, const char *fmt, ...)
 	fprintf(stderr, "gmem: device %d: %s\n", d->number, line);
 }
 
+/*
+ * A runtime that was told of a device ends the program when it cannot use it; told of none it
+ * runs regions on the host. So those count whose process runs and has our module.
+ */
+static void count_devices(void)
+{
+	int wanted = gmi_opt.disable ? 0 : (int)gmi_opt.ndev;
+
+	while (ready_devices < wanted && !gmo_device_init(ready_devices))
+		ready_devices++;
+	if (wanted && !ready_devices)
+		gm_log(GM_LOG_WARN, "no device works: target regions run on the host");
+	else if (ready_devices < wanted)
+		gm_log(GM_LOG_WARN, "device %d does not work: target regions have those before it",
+		       ready_devices);
+}
+
 int gmo_devices(void)
 {
-	return gmi_opt.disable ? 0 : (int)gmi_opt.ndev;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, count_devices);
+	return ready_devices;
 }
 
 struct gmo_device *gmo_device(int32_t id)
@@ -110,6 +131,10 @@ int gmo_launch_load(struct gmo_device *d, const char *kernel, const char *what, 
 			GMO_LAYOUTS);
 	else if (err)
 		gmo_say(d, "%s cannot be loaded: %s", what, strerror(-err));
+	if (err && !d->on_host) {
+		gmo_say(d, "its target regions run on the host from now on");
+		d->on_host = true;
+	}
 	return err;
 }
 
@@ -127,6 +152,11 @@ static void say_failure(struct gmo_device *d, const char *label, int err,
 		{-EIO, "ended with the device process"},
 	};
 
+	if (err == -EFAULT && gmo_is_function(result->fault_addr)) {
+		gmo_say(d, "target region %s called %s, a function of the host (declare target?)",
+			label, gmo_label((void *)result->fault_addr));
+		return;
+	}
 	for (unsigned i = 0; i < GM_ARRAY_LEN(known); i++) {
 		if (known[i].err != err)
 			continue;
@@ -154,9 +184,8 @@ int gmo_region_launch(struct gmo_device *d, const struct gmo_region *r)
 		err = gmo_launch(d, r->kernel, r->label, r->args, r->bytes, &result, &printed);
 		if (err != -ECANCELED || result.kernel_code != GMO_NO_IMAGE)
 			break;
-		err = r->reload(d, r->of);
-		if (err)
-			return err;
+		if (r->reload(d, r->of))
+			return -ESTALE;
 	}
 	if (printed)
 		gmo_print(d, printed);

@@ -32,6 +32,8 @@ struct gmo_device {
 	struct gm_sim *sim; /* NULL: not initialised */
 	int module, hnid;
 	pthread_mutex_t lock; /* pool, loading */
+	/* Code could not be loaded there: it runs here. Never cleared. */
+	bool on_host;
 	struct gmo_pool pool;
 	pthread_mutex_t staging_lock;
 	uint64_t program_epoch; /* of the program's code that it has been given last (program.c) */
@@ -43,7 +45,9 @@ struct gmo_device {
 #define GMO_LAYOUTS	  4 /* device processes tried until one has its own memory elsewhere */
 
 /* ---- device.c ---- */
-int gmo_devices(void); /* how many the user wants; 0: none, or GMEM_DISABLE */
+/* How many can be used: asked first, it starts those that the user wants. 0: none is wanted, or
+ * none works (said). */
+int gmo_devices(void);
 /* Ready for use. 0 or -errno (said). */
 int gmo_device_init(int32_t id);
 /* NULL: no such device, or it is not ready. */
@@ -62,7 +66,8 @@ int gmo_launch_load(struct gmo_device *d, const char *kernel, const char *what, 
 /*
  * A region: a kernel that runs code of the program and replies with how much it printed, which
  * comes out of the program's stdout. A fresh process answers GMO_NO_IMAGE: `reload` loads what is
- * missing (0 or -errno, said), and it is tried again. 0 or -errno (said).
+ * missing (0 or -errno, said), and it is tried again. 0 or -errno (said; -ESTALE: its code is not
+ * there, and nothing of it has run).
  */
 struct gmo_region {
 	const char *kernel, *label;
@@ -92,6 +97,8 @@ void gmo_print(struct gmo_device *d, uint64_t bytes);
 int gmo_native_run(struct gmo_device *d, void (*fn)(void *), void *arg, size_t nvars);
 /* Do modules of the program, runtimes aside, call functions whose names begin so? */
 bool gmo_program_calls(const char *begins);
+/* Is there code of the program, or of a library of its? */
+bool gmo_is_function(uint64_t at);
 
 /* ---- label.c ---- */
 /* "main._omp_fn.0", or "program+0x1234"; lives as long as the program. */

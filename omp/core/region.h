@@ -40,6 +40,7 @@ struct gmo_range {
 struct gmo_load {
 	uint32_t image;	  /* its number, chosen by the host */
 	uint32_t threads; /* of a team, when the region does not say */
+	uint32_t device, ndevices;
 	uint64_t file, file_bytes;
 	uint64_t table, table_entries; /* where the image's own table lies, relative to its base */
 	uint64_t entries, nentries;    /* struct gmo_entry[] */

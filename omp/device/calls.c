@@ -28,19 +28,26 @@ void gmo_calls_libc(uint64_t begin, uint64_t end, uint64_t delta)
 
 /* ---- OpenMP 5.1, 3.7 and OpenACC 3.1, 3.2.20, as on a device ---- */
 
-static int not_initial(void)
-{
-	return 0;
-}
+/* What a target image calls finds them by their names, before libomp's (gmo_calls_first). */
+#define ANSWER(name, value)                                                                        \
+	static int answer_##name(void)                                                             \
+	{                                                                                          \
+		return value;                                                                      \
+	}                                                                                          \
+	__attribute__((visibility("default"), alias("answer_" #name))) int name(void);             \
+	__attribute__((visibility("default"), alias("answer_" #name))) int name##_(void)
+ANSWER(omp_is_initial_device, 0);
+ANSWER(omp_get_device_num, (int)device_number);
+ANSWER(omp_get_num_devices, (int)device_count);
+ANSWER(omp_get_initial_device, (int)device_count); /* the number of the host */
 
-static int number(void)
+void gmo_calls_first(void)
 {
-	return (int)device_number;
-}
+	Dl_info info;
 
-static int count_devices(void)
-{
-	return (int)device_count; /* and the number of the host */
+	if (!dladdr((void *)(uintptr_t)gmo_calls_first, &info) ||
+	    !dlopen(info.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD))
+		gmo_warn("regions are told of no devices", dlerror());
 }
 
 /* acc_device_none 0, _default 1, _host 2, _not_host 4, _nvidia 5 (as which we are known) */
@@ -112,14 +119,14 @@ static const struct {
 	const char *name;
 	void *fn;
 } ours[] = {
-	{"omp_is_initial_device", not_initial},
-	{"omp_is_initial_device_", not_initial},
-	{"omp_get_device_num", number},
-	{"omp_get_device_num_", number},
-	{"omp_get_num_devices", count_devices},
-	{"omp_get_num_devices_", count_devices},
-	{"omp_get_initial_device", count_devices},
-	{"omp_get_initial_device_", count_devices},
+	{"omp_is_initial_device", answer_omp_is_initial_device},
+	{"omp_is_initial_device_", answer_omp_is_initial_device},
+	{"omp_get_device_num", answer_omp_get_device_num},
+	{"omp_get_device_num_", answer_omp_get_device_num},
+	{"omp_get_num_devices", answer_omp_get_num_devices},
+	{"omp_get_num_devices_", answer_omp_get_num_devices},
+	{"omp_get_initial_device", answer_omp_get_initial_device},
+	{"omp_get_initial_device_", answer_omp_get_initial_device},
 	{"acc_on_device", on_device},
 	{"acc_on_device_h_", on_device_fortran},
 	{"fprintf", own_fprintf},

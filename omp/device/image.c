@@ -4,6 +4,7 @@
  * An image is a shared object that clang linked for this architecture; it is loaded from memory
  * and finds its OpenMP runtime as in any program: libomp, with its own threads.
  */
+#include "omp/core/loaded.h"
 #include "omp/device/module.h"
 #include "devsim/device/dev_region.h"
 #include <gmem/kernel.h>
@@ -18,12 +19,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct table_entry { /* as clang lays it out */
-	void *addr;
-	char *name;
-	size_t size;
-	int32_t flags, reserved;
-};
 static struct {
 	void **addr; /* of each entry that the program has asked for; NULL: not loaded */
 	uint64_t n;
@@ -37,6 +32,7 @@ static bool start_runtime(const struct gmo_load *a)
 		return true;
 	gmo_collect_output();
 	gmo_set_threads(a->threads_variable, a->threads);
+	gmo_calls_first();
 	runtime = dlopen(a->runtime, RTLD_NOW | RTLD_GLOBAL);
 	if (!runtime)
 		gmo_warn("cannot load the OpenMP runtime", dlerror());
@@ -45,50 +41,14 @@ static bool start_runtime(const struct gmo_load *a)
 
 /* ---- images ---- */
 
-/* A file without a name: nothing is left behind, however the process ends. */
-static void *load_file(const char *bytes, size_t n)
-{
-	char path[64];
-	int fd = memfd_create("target-image", MFD_CLOEXEC);
-	void *handle = NULL, *p = MAP_FAILED;
-
-	if (fd >= 0 && ftruncate(fd, (off_t)n) == 0)
-		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p != MAP_FAILED) {
-		/* not write(): the kernel does not wait for pages of the window */
-		memcpy(p, bytes, n);
-		munmap(p, n);
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-	}
-	if (!handle)
-		gmo_warn("cannot load the target image",
-			 p == MAP_FAILED ? strerror(errno) : dlerror());
-	if (fd >= 0)
-		close(fd);
-	return handle;
-}
-
-/*
- * By name. What the image's table lacks may still be among its symbols: clang 14 leaves the
- * pointers to global variables (unified_shared_memory) out of it.
- */
-static void *find_in_table(void *handle, const struct table_entry *table, uint64_t n,
-			   const char *name)
-{
-	for (uint64_t i = 0; i < n; i++)
-		if (!strcmp(table[i].name, name))
-			return table[i].addr;
-	return dlsym(handle, name);
-}
-
-static bool describe(const struct gmo_load *a, void *handle, const struct table_entry *table)
+static bool describe(const struct gmo_load *a, void *handle)
 {
 	struct gmo_entry *e = (struct gmo_entry *)a->entries;
 	void **addr = calloc(a->nentries + 1, sizeof *addr);
 
 	for (uint64_t i = 0; addr && i < a->nentries; i++) {
-		addr[i] = find_in_table(handle, table, a->table_entries, (const char *)e[i].name);
+		addr[i] =
+			gmo_find_entry(handle, a->table, a->table_entries, (const char *)e[i].name);
 		e[i].addr = (uint64_t)addr[i];
 	}
 	images[a->image].n = addr ? a->nentries : 0;
@@ -98,13 +58,17 @@ static bool describe(const struct gmo_load *a, void *handle, const struct table_
 
 static int load_image(const struct gmo_load *a)
 {
-	struct link_map *map;
+	const char *why = NULL;
 
+	gmo_calls_device(a->device, a->ndevices);
 	if (!start_runtime(a))
 		return GMO_NO_RUNTIME;
-	void *handle = load_file((const char *)a->file, a->file_bytes);
-	if (!handle || dlinfo(handle, RTLD_DI_LINKMAP, &map) ||
-	    !describe(a, handle, (const struct table_entry *)(map->l_addr + a->table)))
+	void *handle = gmo_open_image((const char *)a->file, a->file_bytes, &why);
+	if (!handle)
+		gmo_warn("cannot load the target image", why);
+	else if (why)
+		gmo_warn("the target image calls a function of the host (declare target?)", why);
+	if (!handle || !describe(a, handle))
 		return GMO_CANNOT_LOAD;
 	return gmo_collides((const struct gmo_range *)a->ranges, a->nranges) ? GMO_COLLISION : 0;
 }

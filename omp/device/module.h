@@ -19,8 +19,6 @@
 extern pthread_mutex_t gmo_lock; /* loading, output */
 
 void gmo_warn(const char *what, const char *why);
-/* Calls fn with n integer arguments. */
-void gmo_call(void (*fn)(void), const uint64_t *args, uint64_t n);
 /* Does something of this process lie in one of the ranges? Entries of the window are the same
  * memory on both sides. */
 bool gmo_collides(const struct gmo_range *r, uint64_t n);
@@ -37,6 +35,8 @@ void gmo_set_threads(const char *variable, unsigned threads);
 /* ---- calls.c ---- */
 /* The devices that omp_get_num_devices() and others tell of. */
 void gmo_calls_device(unsigned device, unsigned ndevices);
+/* Our answers come before those of any runtime that is loaded from now on. */
+void gmo_calls_first(void);
 /* Who answers a call of that name: a function of ours, of the device's libraries, or NULL. */
 void *gmo_calls_find(const char *name);
 /* Data of the program's libc is at `begin`..`end`, ours so much further on. */

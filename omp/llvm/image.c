@@ -6,6 +6,7 @@
  * process was lost, the next region finds its image missing there and loads it again; only the
  * values of its variables are gone, and then it says so and fails.
  */
+#include "omp/core/loaded.h"
 #include "omp/llvm/image.h"
 #include <dlfcn.h>
 #include <elf.h>
@@ -20,6 +21,7 @@
 
 struct region {
 	struct gmo_image *image;
+	void (*here)(void); /* when its image is in this process */
 	uint32_t entry;
 	char label[GMO_LABEL_BYTES];
 };
@@ -33,6 +35,7 @@ struct gmo_image {
 	unsigned nvariables;
 	struct gmo_tgt_table result; /* on this device */
 	struct region *regions;	     /* one each entry; those of variables are not used */
+	void *here;		     /* loaded into this process instead; NULL: on the device */
 };
 static struct gmo_image *images[GM_MAX_DEV]; /* under the device's lock */
 static uint32_t next_number[GM_MAX_DEV];
@@ -125,6 +128,8 @@ static int load_there(struct gmo_device *d, const struct gmo_image *i, const str
 	struct gmo_load a = {
 		.image = i->number,
 		.threads = gmi_sim_workers(d->sim),
+		.device = (uint32_t)d->number,
+		.ndevices = (uint32_t)gmo_devices(),
 		.file = (uint64_t)r->file,
 		.file_bytes = i->file_bytes,
 		.table = i->table,
@@ -172,6 +177,8 @@ static int make_table(struct gmo_device *d, struct gmo_image *i, const struct gm
 			return -ENOEXEC;
 		}
 		*r = (struct region){.image = i, .entry = (uint32_t)k};
+		if (i->here)
+			r->here = (void (*)(void))(uintptr_t)found[k].addr;
 		make_kernel_label(host->name, r->label, sizeof r->label);
 		i->nvariables += host->size != 0;
 		i->result.begin[k] = *host;
@@ -181,14 +188,42 @@ static int make_table(struct gmo_device *d, struct gmo_image *i, const struct gm
 	return 0;
 }
 
-/* The image is on the device afterwards, described by i->result. 0 or -errno (said). */
-static int load_on_device(struct gmo_device *d, struct gmo_image *i)
+/* Variables of images that are there already would stay behind. */
+static bool may_come_here(const struct gmo_device *d)
+{
+	for (const struct gmo_image *i = images[d->number]; i; i = i->next)
+		if (i->nvariables && !i->here)
+			return false;
+	return true;
+}
+
+/* No device can load it: as with the runtime's own plug-in it is one more library of the program.
+ * 0 or -errno (said). */
+static int load_here(struct gmo_device *d, struct gmo_image *i, struct gmo_entry *entries)
+{
+	const char *why = NULL;
+
+	i->here = gmo_open_image(i->from->start, i->file_bytes, &why);
+	if (!i->here) {
+		gmo_say(d, "nor can the host load it: %s", why);
+		return -ENOEXEC;
+	}
+	for (size_t k = 0; k < i->n; k++)
+		entries[k].addr = (uint64_t)gmo_find_entry(i->here, i->table, i->table_entries,
+							   i->from->entries_begin[k].name);
+	return 0;
+}
+
+/* The image can be used afterwards, described by i->result. 0 or -errno (said). */
+static int load_image_for(struct gmo_device *d, struct gmo_image *i)
 {
 	struct room r;
 
 	if (!make_image_room(i, &r))
 		return -ENOMEM;
-	int err = load_there(d, i, &r);
+	int err = d->on_host ? -ENODEV : load_there(d, i, &r);
+	if (d->on_host && may_come_here(d))
+		err = load_here(d, i, r.entries);
 	if (!err)
 		err = make_table(d, i, r.entries);
 	gm_munmap(r.file, r.bytes);
@@ -249,7 +284,7 @@ struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_
 	i = new_image(d, from);
 	if (!i)
 		return NULL;
-	if (!i->regions || !i->result.begin || load_on_device(d, i) || link_variables(d, i)) {
+	if (!i->regions || !i->result.begin || load_image_for(d, i) || link_variables(d, i)) {
 		free_image(i);
 		return NULL;
 	}
@@ -273,9 +308,9 @@ static int reload(struct gmo_device *d, void *image)
 		return -EIO;
 	}
 	pthread_mutex_lock(&d->lock);
-	int err = load_on_device(d, i);
+	int err = load_image_for(d, i);
 	pthread_mutex_unlock(&d->lock);
-	return err;
+	return i->here ? -ENODEV : err;
 }
 
 static int launch(struct gmo_device *d, struct region *r, struct gmo_run *a)
@@ -300,14 +335,18 @@ int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdif
 
 	for (int i = 0; i < n && !err; i++)
 		values[i] = (uint64_t)args[i] + (uint64_t)offsets[i];
-	if (n > GMO_ARGS && !err) {
+	if (n > GMO_ARGS && !err && !r->here) {
 		more = gmo_alloc(d, (size_t)n * 8);
 		err = more ? gmo_submit(d, more, values, (size_t)n * 8) : -ENOMEM;
 		a.more = (uint64_t)more;
 	}
 	a.nargs = (uint32_t)n;
-	if (!err)
+	if (!err && !r->here)
 		err = launch(d, r, &a);
+	if (r->here && (!err || err == -ESTALE)) {
+		gmo_call(r->here, values, a.nargs);
+		err = 0;
+	}
 	if (values != a.args)
 		free(values);
 	if (more)

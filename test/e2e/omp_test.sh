@@ -70,6 +70,27 @@ bad "and one into the window, where nothing is" freed 'touched memory that the p
 bad "and in the runtime's own threads" threads 'touched memory that the program does not have'
 bad "and writing to constants" constant 'read-only'
 bad "and abort()" abort 'crashed\|ended with the device process'
+bad "and calling a function of the host" function 'called host_only, a function of the host'
+
+# ---- devices by number; devices that do not work ----
+clang-14 -O2 -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu "$src/which.c" -o which || failed=1
+says() { # NAME WANTED-OUTPUT MESSAGE VAR=VALUE...: ends well and prints that
+	local name=$1
+	printf '%b' "$2" >want
+	if env "${@:4}" "$top/scripts/run-with-gmem.sh" --report none --device pcie4-gpu --device pcie3-gpu,mem=64M -- ./which \
+		>out 2>err && cmp -s out want && { [ -z "$3" ] || grep -q "$3" err; }; then
+		ok "$name"
+	else
+		cat out err | not_ok "$name"
+	fi
+}
+here='device 0 of 0: host, 42\n'
+says "a region knows its device" '0 of 2: device, 42\n1 of 2: device, 42\n' '' A=1
+says "no device starts: regions run on the host" "$here" 'no device works: target regions run on the host' GMEM_INJECT=spawn@1+
+says "nor does one that is lost at once" "$here" 'no device works' GMEM_INJECT=device@1+
+says "a second one that does not start is not there" '0 of 1: device, 42\n' 'device 1 does not work' GMEM_INJECT=spawn@2+
+says "lost while it loads an image: the next process has it" '0 of 2: device, 42\n1 of 2: device, 42\n' '' GMEM_INJECT=device@3
+says "lost each time: the host has it" '2 of 2: host, 42\n2 of 2: host, 42\n' 'run on the host from now on' GMEM_INJECT=device@3+
 OMP_TARGET_OFFLOAD=DISABLED ./regions >want
 same "without a device of ours the runtime's own plug-in serves" env OMP_TARGET_OFFLOAD=MANDATORY \
 	"$top/scripts/run-with-gmem.sh" --report none --device none -- ./regions

@@ -7,6 +7,11 @@
 
 static const int constant[1024] = {1};
 
+void host_only(void);
+void host_only(void)
+{
+}
+
 int main(int argc, char **argv)
 {
 	int *p = NULL;
@@ -23,6 +28,11 @@ int main(int argc, char **argv)
 #pragma omp target teams distribute parallel for
 		for (int i = 0; i < 1000; i++)
 			p[i] = i;
+	} else if (!strcmp(how, "function")) {
+		void (*volatile where)(void) = host_only; /* no name that the compiler could follow */
+		void (*fn)(void) = where;
+#pragma omp target firstprivate(fn)
+		fn();
 	} else if (!strcmp(how, "abort")) {
 #pragma omp target
 		abort();
