@@ -67,8 +67,7 @@ static struct gm_sim *device(const char *placement, double gbs)
 
 	snprintf(spec, sizeof spec,
 		 "pcie4-gpu,mem=64M,page=64K,workers=1,prefetch=none,placement=%s,latency=1us,bw=%."
-		 "0fG,rlatency=1us,"
-		 "rbw=%.0fG,rsector=32,fault=20us,batch=1,launch=4us,membw=1000G",
+		 "0fG,rlatency=1us,rbw=%.0fG,rsector=32,fault=20us,batch=1,launch=4us,membw=1000G",
 		 placement, gbs, gbs);
 	bench_check(gm_sim_open(spec, &sim));
 	bench_check(gm_sim_attach(sim, gm_as_default()));

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum ds_blas_op {
 	DS_GEMM,
@@ -85,6 +86,17 @@ static inline bool ds_blas_journal_line(const struct ds_blas_args *a, int32_t i,
 	*bytes = (size_t)(end - first) * elem;
 	*off = ((uint64_t)i * (uint64_t)len + (uint64_t)first) * elem;
 	return true;
+}
+
+/* The operands as they were when the journal was made. */
+static inline void ds_blas_restore(const struct ds_blas_args *a, const char *journal)
+{
+	uint64_t off;
+	size_t bytes;
+	char *at;
+
+	for (int32_t i = 0; ds_blas_journal_line(a, i, &at, &bytes, &off); i++)
+		memcpy(at, journal + off, bytes);
 }
 
 #endif

@@ -93,8 +93,7 @@ static const struct view_field device_fields[] = {
 	 "modelled: this run as it was (modelled_s)"},
 	{"bottom_line", "copies_s", VIEW_KNOWN_SECONDS, AT(view_dev, copies_s),
 	 "modelled: the same launches, all that each touches copied in before it and back after it "
-	 "(without "
-	 "the computing of those that are not modelled)"},
+	 "(without the computing of those that are not modelled)"},
 	{"bottom_line", "host_s", VIEW_SECONDS, AT(view_dev, host_s),
 	 "measured: the same launches on this machine's CPUs (the workers' time, without the "
 	 "faults that were served)"},
@@ -129,17 +128,14 @@ static const struct view_field kernel_fields[] = {
 	 "what that is known from, as the device's"},
 	{NULL, "faults", VIEW_COUNT, AT(view_kernel, faults),
 	 "page faults of its threads; a thread that a library keeps for several regions at once "
-	 "counts for "
-	 "none"},
+	 "counts for none"},
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_kernel, h2d_bytes),
 	 "what serving these moved to the device"},
 };
 static const struct view_field site_fields[] = {
 	{NULL, "where", VIEW_TEXT, AT(view_site, where),
 	 "who asked for memory that moved: caller of mmap, or of malloc of 2 MiB and more "
-	 "(function and line "
-	 "where "
-	 "binutils' addr2line finds them); `other`: small blocks"},
+	 "(function and line where binutils' addr2line finds them); `other`: small blocks"},
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_site, h2d_bytes),
 	 "copied to a device. Counted by 2 MiB block: where two allocations share one, the larger "
 	 "gets it"},

@@ -131,8 +131,7 @@ static void modelled(const struct view_dev *d, FILE *out)
 	if (d->unmodelled)
 		print_row(out, "  modelled time", "not known",
 			  "%s of %s launches compute, or reach over the bus, what nobody counted; "
-			  "the "
-			  "rest:",
+			  "the rest:",
 			  N(d->unmodelled), N(d->kernels + d->kernels_failed));
 	else
 		print_row(out, "  modelled time", S(d->modelled_s),
@@ -246,9 +245,7 @@ static void print_sites(const struct view *v, FILE *out)
 	if (!v->nsites)
 		return;
 	fputs("  moved by the allocations of (blocks of 2 MiB and more; to device, home, faults of "
-	      "the "
-	      "device, of the "
-	      "CPU)\n",
+	      "the device, of the CPU)\n",
 	      out);
 	for (unsigned i = 0; i < v->nsites && i < SITES_SHOWN; i++) {
 		const struct view_site *s = &v->site[i];

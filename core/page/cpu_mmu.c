@@ -85,9 +85,8 @@ void gmc_cpu_start(void)
 		if (err)
 			gm_log(GM_LOG_WARN,
 			       "GMEM_FAULT=uffd: the kernel refuses userfaultfd (error %d; it "
-			       "takes "
-			       "CAP_SYS_PTRACE or "
-			       "vm.unprivileged_userfaultfd=1, and Linux 6.4): sigsegv is used",
+			       "takes CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1, and Linux "
+			       "6.4): sigsegv is used",
 			       -err);
 		else
 			gmc_cpu = &gmc_cpu_uffd;

@@ -219,8 +219,7 @@ bool gmi_leave_driver(const void *info, void *context)
 	if (si->si_code == SI_QUEUE && si->si_value.sival_ptr == (void *)&watch_mark)
 		broken(in->dev, in->cb, "no-wait",
 		       "has not returned for %lu ms: does a caller of gm_dev_fault() hold a lock "
-		       "that it "
-		       "takes?",
+		       "that it takes?",
 		       (unsigned long)(gmc_driver_limit_ns / 1000000));
 	else if (si->si_code > 0 && gmc_as_find((uintptr_t)si->si_addr))
 		broken(in->dev, in->cb, "no-touch", "touched managed memory at %lx",

@@ -300,8 +300,7 @@ static int add_device(const struct option *o, const char *entry, size_t n, char 
 		gmi_snprintf(
 			err, err_bytes,
 			"%s: profiles in files are read by run-with-gmem.sh; elsewhere give what "
-			"`gmem-profile "
-			"FILE.toml` prints",
+			"`gmem-profile FILE.toml` prints",
 			o->name);
 		return -EINVAL;
 	}
@@ -400,9 +399,7 @@ static const struct option options[] = {
 	 "none, or profile[,key=value]..., several of them separated by ';' (profiles: gmem-report "
 	 "--profiles)",
 	 "the simulated devices, e.g. pcie3-gpu,mem=1G,page=64K,workers=2, or a profile's "
-	 "FILE.toml "
-	 "(docs/devices.md); the flag may be given several "
-	 "times",
+	 "FILE.toml (docs/devices.md); the flag may be given several times",
 	 parse_device, AT(device)},
 	{"GMEM_OFFLOAD", "--offload", "WHAT", "blas", "blas, none", "which calls run on the device",
 	 parse_switch, AT(offload_blas), offload_words},
@@ -411,39 +408,32 @@ static const struct option options[] = {
 	{"GMEM_PREFETCH", "--prefetch", "HOW", "tree:51",
 	 "none, seq64k, tree, tree:1 .. tree:100, adaptive",
 	 "what a device fault brings along; tree: the largest subtree of 2 MiB that is fuller than "
-	 "so many "
-	 "percent",
+	 "so many percent",
 	 parse_policy, AT(prefetch), .policy = GM_POLICY_PREFETCH},
 	{"GMEM_EVICT", "--evict", "HOW", "lru2m",
 	 "lru2m, lru4k, tree, tree:1 .. tree:100, access, adaptive",
 	 "what goes home when the device is full: the oldest 2 MiB, or pages; tree: the oldest 64 "
-	 "KiB and "
-	 "what "
-	 "is then emptier than so many percent; access: 2 MiB that the device does not use",
+	 "KiB and what is then emptier than so many percent; access: 2 MiB that the device does "
+	 "not use",
 	 parse_policy, AT(evict), .policy = GM_POLICY_EVICT},
 	{"GMEM_PLACEMENT", "--placement", "HOW", "migrate",
 	 "migrate, first-use, remote, duplicate, copy, counted",
 	 "where a page is after a device's touch: there; there for good; on the host, over the "
-	 "bus; readers' "
-	 "copies; copied in and out by each launch; on the host until it is hot",
+	 "bus; readers' copies; copied in and out by each launch; on the host until it is hot",
 	 parse_policy, AT(placement), .policy = GM_POLICY_PLACEMENT},
 	{"GMEM_THRASH", "--thrash", "HOW", "pin:500",
 	 "none, throttle, pin, and with a time in us: throttle:1 .. throttle:100000, pin:1 .. "
 	 "pin:100000",
 	 "pages that go back and forth within 500 us (or that time): let them; let each side have "
-	 "them so "
-	 "long; "
-	 "and keep the worst on the host, 300 times as long",
+	 "them so long; and keep the worst on the host, 300 times as long",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
 	{"GMEM_RECLAIM", "--reclaim", "PERCENT", "0", "0 to 50",
 	 "a device that has to evict gets so much of its memory freed in the background, from half "
-	 "of that "
-	 "on",
+	 "of that on",
 	 parse_percent, AT(reclaim_percent)},
 	{"GMEM_WATCHDOG", "--watchdog", "SECONDS", "0", "a whole number, 0: never",
 	 "a device process that does not answer for so long (it is stopped, or broken) is ended "
-	 "and "
-	 "taken for lost",
+	 "and taken for lost",
 	 parse_count, AT(watchdog_s)},
 	{"GMEM_FAULT", "--fault", "HOW", "sigsegv", "sigsegv, uffd",
 	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel "
@@ -465,8 +455,7 @@ static const struct option options[] = {
 	 parse_size, AT(retain_bytes)},
 	{"GMEM_REPORT", "--report", "WHERE", "text", "none, text, FILE.json (%p in it: the pid)",
 	 "the report at the end: not at all, to stderr, or to a file; not set: to stderr if a "
-	 "device was "
-	 "used",
+	 "device was used",
 	 parse_report, AT(report), report_words},
 	{"GMEM_LOG", "--log", "LEVEL", "warn", "none, error, warn, info, debug",
 	 "messages to stderr", parse_word, AT(log), log_words},
@@ -484,9 +473,7 @@ static const struct option options[] = {
 	 parse_inject, .offset = 0},
 	{"GMEM_CHAOS", "--chaos", "RATE", "0", "0 to 1000000, and ,seed=N and ,write behind it",
 	 "for tests: so many random pages a second go to the device, are read there (write: and "
-	 "written, "
-	 "unchanged), or "
-	 "change their place",
+	 "written, unchanged), or change their place",
 	 parse_chaos, .offset = 0},
 	{"GMEM_MAIN_PID", NULL, NULL, "0", "a process id",
 	 "set by run-with-gmem.sh: the process that always reports; others do when they used a "

@@ -84,8 +84,7 @@ static const struct gm_policy_def evictors[] = {
 		 .by_page = true},
 	[GM_EVICT_TREE] = {.info = {"tree",
 				    "the coldest 64 KiB of the coldest block, and every subtree "
-				    "that is then emptier "
-				    "than so many percent",
+				    "that is then emptier than so many percent",
 				    ISCA ": tree-based neighbourhood pre-eviction"},
 			   .number = 50,
 			   .most = 100,

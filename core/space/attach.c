@@ -100,9 +100,7 @@ static int ctx_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mod
 int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, int activate,
 		 struct gm_ctx **out)
 {
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	int err = gmc_check_attach(as, dev, mode);
+	int err = gmc_check_attach(__func__, as, dev, mode);
 
 	if (err)
 		return err;

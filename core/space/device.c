@@ -12,9 +12,7 @@ static int next_hnid = 1024; /* above any NUMA node id of a host */
 
 int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct gm_dev **out)
 {
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	int err = gmc_check_dev(mmu, cap, out);
+	int err = gmc_check_dev(__func__, mmu, cap, out);
 
 	if (err)
 		return err;
@@ -86,9 +84,7 @@ int gm_dev_destroy(struct gm_dev *dev)
 
 int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
 {
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	int err = gmc_check_physmem(dev, begin, end);
+	int err = gmc_check_physmem(__func__, dev, begin, end);
 
 	if (err)
 		return err;

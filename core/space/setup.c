@@ -39,10 +39,12 @@ static int check_sizes(const struct gm_mmu *mmu, const char *name)
 	return 0;
 }
 
-int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out)
+int gmc_check_dev(const char *caller, const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out)
 {
 	const char *name = mmu && mmu->name ? mmu->name : "";
 
+	if (gmc_called_back(caller))
+		return -EDEADLK;
 	if (!mmu)
 		return gmc_fail(-EINVAL, "mmu is NULL");
 	if (!out)
@@ -60,8 +62,7 @@ int gmc_check_dev(const struct gm_mmu *mmu, uint64_t cap, struct gm_dev **out)
 	if (cap & ~CAPS)
 		return gmc_fail(-EINVAL,
 				"driver \"%s\": unknown capability 0x%lx; valid: "
-				"GM_DEV_CAP_REPLAYABLE 0x1, "
-				"GM_DEV_CAP_PEER 0x10",
+				"GM_DEV_CAP_REPLAYABLE 0x1, GM_DEV_CAP_PEER 0x10",
 				name, cap & ~CAPS);
 	if (mmu->batch)
 		return 0;
@@ -88,8 +89,7 @@ int gmc_check_aperture(const struct gm_dev *dev)
 	if (mmu->aperture && !dev->aperture && !mmu->batch && !mmu->peer_hmemcpy)
 		return gmc_fail(-EINVAL,
 				"driver \"%s\": aperture() returned NULL, and there is neither "
-				"peer_hmemcpy nor "
-				"batch to copy by",
+				"peer_hmemcpy nor batch to copy by",
 				gmc_dev_name(dev));
 	if ((uintptr_t)dev->aperture % GM_PAGE_BYTES)
 		return gmc_fail(-EINVAL,
@@ -98,8 +98,10 @@ int gmc_check_aperture(const struct gm_dev *dev)
 	return 0;
 }
 
-int gmc_check_physmem(const struct gm_dev *dev, uint64_t begin, uint64_t end)
+int gmc_check_physmem(const char *caller, const struct gm_dev *dev, uint64_t begin, uint64_t end)
 {
+	if (gmc_called_back(caller))
+		return -EDEADLK;
 	if (!dev)
 		return gmc_fail(-EINVAL, "dev is NULL");
 	if (end <= begin)
@@ -121,8 +123,10 @@ int gmc_check_physmem(const struct gm_dev *dev, uint64_t begin, uint64_t end)
 	return 0;
 }
 
-int gmc_check_attach(const struct gm_as *as, const struct gm_dev *dev, int mode)
+int gmc_check_attach(const char *caller, const struct gm_as *as, const struct gm_dev *dev, int mode)
 {
+	if (gmc_called_back(caller))
+		return -EDEADLK;
 	if (!as)
 		return gmc_fail(-EINVAL, "as is NULL: there is no such space");
 	if (!dev)
@@ -130,8 +134,7 @@ int gmc_check_attach(const struct gm_as *as, const struct gm_dev *dev, int mode)
 	if ((unsigned)mode > GM_MMU_MODE_REPLICATE)
 		return gmc_fail(-EINVAL,
 				"driver \"%s\": mode is %d; valid: GM_MMU_MODE_SHARE 0, "
-				"_COHERENT_EXCLUSIVE 1, "
-				"_REPLICATE 2",
+				"_COHERENT_EXCLUSIVE 1, _REPLICATE 2",
 				gmc_dev_name(dev), mode);
 	return 0;
 }

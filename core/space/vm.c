@@ -392,20 +392,26 @@ static int map_outside(uintptr_t at, uintptr_t lo, uintptr_t hi, const struct gm
 	return gm_is_err(p) ? gm_err(p) : 0;
 }
 
-/* Its part inside, of which devices reserve the addresses. */
+int gmc_vm_put(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m)
+{
+	int err = gmc_vm_peers_reserve(as, lo, hi, m->prot);
+
+	if (err)
+		return err;
+	err = gmc_vm_replace(as, lo, hi, m);
+	if (err)
+		gmc_vm_peers_forget(as, lo, hi);
+	return err;
+}
+
+/* Its part inside. */
 static int map_window_part(struct gm_as *as, uintptr_t at, uintptr_t lo, uintptr_t hi,
 			   const struct gm_vm_memory *m)
 {
 	struct gm_vm_memory inner = *m;
-	int err = gmc_vm_peers_reserve(as, lo, hi, m->prot);
 
 	inner.off += m->flags & MAP_ANONYMOUS ? 0 : lo - at;
-	if (err)
-		return err;
-	err = gmc_vm_replace(as, lo, hi, &inner);
-	if (err)
-		gmc_vm_peers_forget(as, lo, hi);
-	return err;
+	return gmc_vm_put(as, lo, hi, &inner);
 }
 
 void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,

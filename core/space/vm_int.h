@@ -91,6 +91,8 @@ extern const struct gm_vm_memory gmc_vm_nothing;
 /* Replaces whatever [lo, hi) held, in the kernel, the blocks and the region map. On failure part
  * of it may be done. */
 int gmc_vm_replace(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m);
+/* The same where the addresses may be new to the devices, which reserve them. */
+int gmc_vm_put(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m);
 /* The same where no region is, in one mmap. On failure nothing is done. */
 int gmc_vm_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_vm_memory *m);
 /* Block locked: the piece's pages are new, ordinary host memory of the region's rights (NULL:

@@ -110,8 +110,7 @@ int gmc_vm_peer_joins(struct gm_as *as, struct gm_ctx *ctx)
 		if (!ctx->dev->broken)
 			gmc_fail(err,
 				 "peer_va_alloc_fixed() refused %lx..%lx, where the space has "
-				 "memory: "
-				 "error %d",
+				 "memory: error %d",
 				 r.start, r.end, -err);
 		return err;
 	}

@@ -148,13 +148,7 @@ static int fresh(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_r
 				 .value = v};
 	if (lo >= hi)
 		return 0;
-	int err = gmc_vm_peers_reserve(as, lo, hi, m.prot);
-	if (err)
-		return err;
-	err = gmc_vm_replace(as, lo, hi, &m);
-	if (err)
-		gmc_vm_peers_forget(as, lo, hi);
-	return err;
+	return gmc_vm_put(as, lo, hi, &m);
 }
 
 /* Moves m to a place within the window, replacing what is there. */

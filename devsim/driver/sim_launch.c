@@ -368,8 +368,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 		}
 		gm_log(GM_LOG_ERROR,
 		       "device %u (%s): no memory to restore %zu bytes that a lost kernel had "
-		       "begun to "
-		       "overwrite",
+		       "begun to overwrite",
 		       sim->number, sim->model.name, (size_t)l->journal_bytes);
 	}
 	journal_trim(sim, s, JOURNAL_RETAIN);

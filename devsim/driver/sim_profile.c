@@ -463,8 +463,7 @@ int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err
 	list(names, sizeof names, profile_name);
 	gmi_snprintf(err, err_bytes,
 		     "unknown device '%s'; valid: none, %s, or a profile in a file "
-		     "(run-with-gmem.sh --device "
-		     "FILE.toml)",
+		     "(run-with-gmem.sh --device FILE.toml)",
 		     cut_line(name, sizeof name, spec, n), names);
 	return -EINVAL;
 }

@@ -83,16 +83,6 @@ static bool may_use_device(struct gmp_blas_lib *lib)
 	return true;
 }
 
-static void restore(const struct ds_blas_args *a, const char *journal)
-{
-	uint64_t off;
-	size_t bytes;
-	char *at;
-
-	for (int32_t i = 0; ds_blas_journal_line(a, i, &at, &bytes, &off); i++)
-		memcpy(at, journal + off, bytes);
-}
-
 static bool run_on_device(struct gm_sim *sim, const struct ds_blas_args *a)
 {
 	struct gm_launch_result result = {0};
@@ -109,7 +99,7 @@ static bool run_on_device(struct gm_sim *sim, const struct ds_blas_args *a)
 		return true;
 	}
 	if (journal) {
-		restore(a, journal);
+		ds_blas_restore(a, journal);
 		gmi_sim_journal_done(sim, slot);
 	}
 	gm_log(GM_LOG_INFO,

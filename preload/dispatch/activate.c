@@ -251,8 +251,8 @@ static bool queue_is_polled(void)
 	each_thread(find_poller, &found);
 	if (found && !told)
 		gm_log(GM_LOG_WARN, "an io_uring submission queue is polled by the kernel "
-				    "(IORING_SETUP_SQPOLL): "
-				    "memory stays on the host as long as it is there");
+				    "(IORING_SETUP_SQPOLL): memory stays on the host as long as it "
+				    "is there");
 	told |= found;
 	return found;
 }

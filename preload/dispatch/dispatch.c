@@ -576,7 +576,7 @@ void gmp_dispatch_init(void)
 	gmp_dispatch_try();
 	gmi_outside_watched = gmp_have_dispatch;
 	if (!gmp_have_dispatch)
-		gm_log(GM_LOG_WARN, "this kernel has no Syscall User Dispatch: only calls made "
-				    "through libc's exported "
-				    "functions can use memory that is away");
+		gm_log(GM_LOG_WARN,
+		       "this kernel has no Syscall User Dispatch: only calls made "
+		       "through libc's exported functions can use memory that is away");
 }

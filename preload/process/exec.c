@@ -210,8 +210,8 @@ static bool actions_known(void)
 		known = 1 + yes;
 		if (!yes)
 			gm_log(GM_LOG_WARN,
-			       "posix_spawn: the file actions of this libc are not known: "
-			       "paths in them must not be away");
+			       "posix_spawn: the file actions of this libc are not known: paths in "
+			       "them must not be away");
 	}
 	return known == 2;
 }

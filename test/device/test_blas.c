@@ -278,16 +278,6 @@ Test(blas, trmm_trsm)
 
 /* ---- the journal ---- */
 
-static void restore(const struct ds_blas_args *x, const char *journal)
-{
-	uint64_t off;
-	size_t bytes;
-	char *at;
-
-	for (int32_t i = 0; ds_blas_journal_line(x, i, &at, &bytes, &off); i++)
-		memcpy(at, journal + off, bytes);
-}
-
 static void *kill_soon(void *arg)
 {
 	usleep(*(useconds_t *)arg);
@@ -330,7 +320,7 @@ Test(blas, a_lost_in_place_call_is_undone)
 			continue;
 		cr_assert_eq(err, -EIO);
 		if (journal) {
-			restore(&x, journal);
+			ds_blas_restore(&x, journal);
 			gmi_sim_journal_done(sim, slot);
 			undone++;
 		}

@@ -3,6 +3,7 @@
  * argument. A plain program: the output must be the same under GMEM; how many calls a device
  * took is in the report.
  */
+#include "test/e2e/named.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -310,25 +311,22 @@ static void lost(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {{"at_least_min", at_least_min},
-		     {"below_min", below_min},
-		     {"outside", outside},
-		     {"no_operands", no_operands},
-		     {"forbidden", forbidden},
-		     {"threads", threads},
-		     {"forks", forks},
-		     {"jumps", jumps},
-		     {"signals", signals},
-		     {"lost", lost}};
+	static const struct named cases[] = {{"at_least_min", at_least_min},
+					     {"below_min", below_min},
+					     {"outside", outside},
+					     {"no_operands", no_operands},
+					     {"forbidden", forbidden},
+					     {"threads", threads},
+					     {"forks", forks},
+					     {"jumps", jumps},
+					     {"signals", signals},
+					     {"lost", lost}};
 
 	if (argc > 2)
 		kill_after = (useconds_t)atoi(argv[2]);
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (argc > 1 && !strcmp(argv[1], cases[i].name)) {
-			cases[i].run();
+			cases[i].fn();
 			return 0;
 		}
 	return 99;

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "test/e2e/named.h"
 #include "away.h"
 #include "child.h"
 #include "masks.h"
@@ -309,13 +310,10 @@ static void die_in_thread(void)
 	pthread_join(t, NULL);
 }
 
-static const struct {
-	const char *name;
-	void (*fn)(void);
-} deaths[] = {{"fault", die_by_fault},
-	      {"kill", die_by_kill},
-	      {"raise", die_by_raise},
-	      {"thread", die_in_thread}};
+static const struct named deaths[] = {{"fault", die_by_fault},
+				      {"kill", die_by_kill},
+				      {"raise", die_by_raise},
+				      {"thread", die_in_thread}};
 
 static Elf64_Nhdr *note_of(char *core, size_t bytes, unsigned type)
 {

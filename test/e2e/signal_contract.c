@@ -18,6 +18,7 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "test/e2e/named.h"
 #include "away.h"
 #include "masks.h"
 #include "show.h"
@@ -362,21 +363,18 @@ static void live_ignored_kill(void)
 	_exit(9);
 }
 
-static const struct {
-	const char *name;
-	void (*fn)(void);
-} deaths[] = {{"default", die_default},
-	      {"null", die_null},
-	      {"ignored", die_ignored},
-	      {"blocked", die_blocked},
-	      {"in handler", die_in_handler},
-	      {"resethand", die_reset},
-	      {"kill", die_kill},
-	      {"raise SIGSYS", die_raise_sys},
-	      {"abort", die_abort},
-	      {"overflow, altstack", die_overflow},
-	      {"overflow", die_stack},
-	      {"ignored kill", live_ignored_kill}};
+static const struct named deaths[] = {{"default", die_default},
+				      {"null", die_null},
+				      {"ignored", die_ignored},
+				      {"blocked", die_blocked},
+				      {"in handler", die_in_handler},
+				      {"resethand", die_reset},
+				      {"kill", die_kill},
+				      {"raise SIGSYS", die_raise_sys},
+				      {"abort", die_abort},
+				      {"overflow, altstack", die_overflow},
+				      {"overflow", die_stack},
+				      {"ignored kill", live_ignored_kill}};
 
 static void all_deaths(void)
 {

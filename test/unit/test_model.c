@@ -71,11 +71,11 @@ Test(model, profiles_in_files_are_the_figures_they_were)
 
 Test(model, a_device_can_be_made_of_keys_alone)
 {
-	struct sim_model m = parsed("custom,name=mine,mem=2G,page=64K,membw=100G,single=20,double="
-				    "10,launch=3us,latency=1us,"
-				    "bw=10G,homebw=5G,fault=7us,rlatency=2us,rbw=40G,rsector=32,"
-				    "clatency=1us,cbw=1G,csector=64,"
-				    "shared=yes,threshold=64,granule=64K");
+	struct sim_model m = parsed(
+		"custom,name=mine,mem=2G,page=64K,membw=100G,single=20,double="
+		"10,launch=3us,latency=1us,bw=10G,homebw=5G,fault=7us,rlatency=2us,rbw=40G,rsector="
+		"32,clatency=1us,cbw=1G,csector=64,shared=yes,threshold=64,granule=64K"
+		"");
 
 	cr_expect_str_eq(m.name, "mine");
 	cr_expect_eq(sim_transfer_ns(&m, 4096), 1000 + 409);

@@ -154,8 +154,8 @@ Test(spawn, exec_errors_come_back)
 static int spawn_with_ring(int in, int in3, int result)
 {
 	char *argv[] = {"sh", "-c",
-			"read a; read b <&3; { echo $a $b; for f in 0 1 2 3 4 5 6 7 8 9; do "
-			"test -e /proc/$$/fd/$f && echo $f; done; } >&4",
+			"read a; read b <&3; { echo $a $b; for f in 0 1 2 3 4 5 6 7 8 9; do test "
+			"-e /proc/$$/fd/$f && echo $f; done; } >&4",
 			NULL};
 
 	/* Every descriptor named is one that is also a target. */
