@@ -9,6 +9,7 @@
 #ifndef GM_BENCH_H
 #define GM_BENCH_H
 
+#include <pthread.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,6 +137,25 @@ static inline char *bench_map(void *at, size_t bytes, int prot, int fd)
 static inline char *bench_alias(size_t bytes, int fd, int fill)
 {
 	return memset(bench_map(NULL, bytes, PROT_READ | PROT_WRITE, fd), fill, bytes);
+}
+
+/* Seconds from the moment when all of the threads start, for which each of them waits at the
+ * barrier (of threads + 1), to the one when all have done their work and wait there again. */
+static inline double bench_threads(unsigned threads, void *(*work)(void *), void *const *args,
+				   pthread_barrier_t *barrier)
+{
+	pthread_t thread[threads];
+
+	for (unsigned i = 0; i < threads; i++)
+		if (pthread_create(&thread[i], NULL, work, args[i]))
+			bench_die("pthread_create failed");
+	pthread_barrier_wait(barrier);
+	double begin = bench_now();
+	pthread_barrier_wait(barrier);
+	double seconds = bench_now() - begin;
+	for (unsigned i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	return seconds;
 }
 
 #endif

@@ -5,7 +5,6 @@
  * lock of mappings: this is what the kernel lets through.
  */
 #include "bench.h"
-#include <pthread.h>
 #include <signal.h>
 
 #define PAGE_BYTES  65536
@@ -36,20 +35,13 @@ static void *touch(void *arg)
 
 static double round_rate(unsigned threads)
 {
-	pthread_t thread[THREADS_MAX];
-	double seconds;
+	void *args[THREADS_MAX];
 
 	if (mprotect(va, BYTES, PROT_NONE))
 		bench_die("mprotect: %s", strerror(errno));
 	for (unsigned i = 0; i < threads; i++)
-		if (pthread_create(&thread[i], NULL, touch, va + i * part_bytes))
-			bench_die("pthread_create failed");
-	pthread_barrier_wait(&barrier);
-	seconds = bench_now();
-	pthread_barrier_wait(&barrier);
-	seconds = bench_now() - seconds;
-	for (unsigned i = 0; i < threads; i++)
-		pthread_join(thread[i], NULL);
+		args[i] = va + i * part_bytes;
+	double seconds = bench_threads(threads, touch, args, &barrier);
 	return (double)(BYTES / PAGE_BYTES) / seconds * 1e-3;
 }
 

@@ -5,14 +5,12 @@
  * thousands of faults a second.
  */
 #include "gmem.h"
-#include <pthread.h>
 
 #define PAGE_BYTES  65536
 #define PART_BYTES  (64 * MIB)
 #define THREADS_MAX 8
 
 struct part {
-	pthread_t thread;
 	pthread_barrier_t *start;
 	char *base;
 	size_t bytes;
@@ -32,24 +30,17 @@ static void *touch(void *arg)
 static double cpu_seconds(char *base, size_t bytes, unsigned threads)
 {
 	struct part part[THREADS_MAX];
+	void *args[THREADS_MAX];
 	pthread_barrier_t start;
-	double begin;
 
 	pthread_barrier_init(&start, NULL, threads + 1);
 	for (unsigned i = 0; i < threads; i++) {
 		part[i] = (struct part){.start = &start,
 					.base = base + i * (bytes / threads),
 					.bytes = bytes / threads};
-		if (pthread_create(&part[i].thread, NULL, touch, &part[i]))
-			bench_die("pthread_create failed");
+		args[i] = &part[i];
 	}
-	pthread_barrier_wait(&start);
-	begin = bench_now();
-	pthread_barrier_wait(&start);
-	begin = bench_now() - begin;
-	for (unsigned i = 0; i < threads; i++)
-		pthread_join(part[i].thread, NULL);
-	return begin;
+	return bench_threads(threads, touch, args, &start);
 }
 
 static double device_seconds(struct bench_device *d, char *base, size_t bytes, unsigned threads)

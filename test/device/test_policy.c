@@ -99,13 +99,21 @@ Test(policy, counted_pages_move_when_kernels_use_them)
 	cr_assert_eq(gm_sim_close(sim), 0);
 }
 
-Test(policy, copy_brings_home_after_each_launch)
+/* The CPU writes 2 MiB, then a kernel on a device as described. */
+static struct gm_sim *open_and_set(const char *device, unsigned char *p)
 {
-	struct gm_sim *sim = open_device("pcie4-gpu,mem=32M,page=64K,placement=copy");
-	unsigned char *p = managed(2 * MIB);
+	struct gm_sim *sim = open_device(device);
 
 	memset(p, 1, 2 * MIB);
 	device_set(sim, p, 2, 2 * MIB);
+	return sim;
+}
+
+Test(policy, copy_brings_home_after_each_launch)
+{
+	unsigned char *p = managed(2 * MIB);
+	struct gm_sim *sim = open_and_set("pcie4-gpu,mem=32M,page=64K,placement=copy", p);
+
 	cr_expect_eq(pages_in(p, 2 * MIB, GM_HOST), 512);
 	cr_expect(all_bytes(p, 2, 2 * MIB));
 	uint64_t home = gmi_stats->d2h_bytes;
@@ -117,11 +125,9 @@ Test(policy, copy_brings_home_after_each_launch)
 
 Test(policy, first_use_stays_through_kernels)
 {
-	struct gm_sim *sim = open_device("pcie4-gpu,mem=32M,page=64K,placement=first-use");
 	unsigned char *p = managed(2 * MIB);
+	struct gm_sim *sim = open_and_set("pcie4-gpu,mem=32M,page=64K,placement=first-use", p);
 
-	memset(p, 1, 2 * MIB);
-	device_set(sim, p, 2, 2 * MIB);
 	uint64_t home = gmi_stats->d2h_bytes;
 	for (int round = 3; round < 8; round++) {
 		cr_assert(all_bytes(p, round - 1, 2 * MIB));
