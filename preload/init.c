@@ -30,19 +30,9 @@ extern void __tsan_init(void) __attribute__((weak, visibility("default")));
 extern void __msan_init(void) __attribute__((weak, visibility("default")));
 extern void __hwasan_init(void) __attribute__((weak, visibility("default")));
 
-static const char *get_variable(char *const *envp, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (; envp && *envp; envp++)
-		if (!strncmp(*envp, name, n) && (*envp)[n] == '=')
-			return *envp + n + 1;
-	return NULL;
-}
-
 static const char *watcher(char *const *envp)
 {
-	const char *preload = get_variable(envp, "LD_PRELOAD");
+	const char *preload = gmp_env(envp, "LD_PRELOAD");
 
 	if (preload && strstr(preload, "vgpreload"))
 		return "valgrind";
@@ -71,36 +61,6 @@ static bool is_wanted(const char *list)
 		list += len + (list[len] == ':');
 	}
 	return false;
-}
-
-static bool is_us(const char *entry, size_t len)
-{
-	static const char us[] = "libgmem_preload.so";
-	const char *slash = memrchr(entry, '/', len);
-	const char *name = slash ? slash + 1 : entry;
-
-	return len - (size_t)(name - entry) == sizeof(us) - 1 && !memcmp(name, us, sizeof(us) - 1);
-}
-
-/* GMEM_CHILDREN=none: our entry leaves LD_PRELOAD, in place (what is left only gets shorter);
- * others stay. */
-static void leave_children_alone(char *const *envp)
-{
-	char *to = (char *)get_variable(envp, "LD_PRELOAD");
-	const char *from = to;
-
-	if (!to)
-		return;
-	while (*from) {
-		size_t len = strcspn(from, ": ");
-		size_t with = len + (from[len] != '\0');
-		if (!is_us(from, len)) {
-			memmove(to, from, with);
-			to += with;
-		}
-		from += with;
-	}
-	*to = '\0';
 }
 
 static void fail_start(const char *why)
@@ -136,7 +96,7 @@ static void start(void)
 	if (!should_run(envp))
 		return;
 	if (gmi_opt.children == GM_CHILDREN_NONE)
-		leave_children_alone(envp);
+		gmp_children_plain(envp);
 	int r = gmp_malloc_init();
 	if (r)
 		gm_log(GM_LOG_WARN,

@@ -159,6 +159,9 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	snprintf(v->command, sizeof v->command, "%.*s", (int)sizeof s->command - 1, s->command);
 	v->pid = (uint64_t)atomic_load(&s->pid);
 	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
+	uint64_t left = get_counter(&s->left_ns);
+	v->left_s = left > start ? (double)(left - start) / 1e9 : 0;
+	snprintf(v->left, sizeof v->left, "%.*s", (int)sizeof s->left_by - 1, s->left_by);
 	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);
 	for (unsigned d = 0; d < v->ndev; d++) {
 		fill_device(&v->dev[d], &s->dev[d]);

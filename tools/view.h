@@ -45,7 +45,8 @@ struct view {
 	char ended[16];	    /* exit, exec, signal, unknown */
 	char idle[320];	    /* why nothing ran on a device (idle.c); "": something did */
 	uint64_t pid, signal;
-	double wall_s;
+	char left[32]; /* the system call before which it left; "": it did not */
+	double wall_s, left_s;
 	uint64_t ndev;
 	struct view_dev dev[GM_MAX_DEV];
 	uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages, zeroed_pages,

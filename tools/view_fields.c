@@ -13,6 +13,10 @@ const struct view_field view_fields[] = {
 	{NULL, "signal", VIEW_COUNT, AT(view, signal), "which signal ended it; 0: none"},
 	{NULL, "idle", VIEW_TEXT, AT(view, idle),
 	 "why nothing ran on a device, and what to do; empty when something did, or nobody knows"},
+	{NULL, "left", VIEW_TEXT, AT(view, left),
+	 "the system call by which it confined itself, and before which it became an ordinary "
+	 "process; empty: it did not"},
+	{NULL, "left_s", VIEW_SECONDS, AT(view, left_s), "when that was, from its start"},
 	{"migrated", "h2d_bytes", VIEW_BYTES, AT(view, h2d_bytes), "copied from host to device"},
 	{"migrated", "d2h_bytes", VIEW_BYTES, AT(view, d2h_bytes), "copied from device to host"},
 	{"migrated", "h2d_pages", VIEW_PAGES, AT(view, h2d_pages), "the same in pages"},

@@ -111,6 +111,9 @@ static void head(const struct view *v, FILE *out)
 	else
 		fputs("ended without a word (killed, or exit_group)", out);
 	fprintf(out, " after %s\n", S(v->wall_s));
+	if (*v->left)
+		fprintf(out, "  ran without GMEM after %s: it confined itself (%s)\n", S(v->left_s),
+			v->left);
 }
 
 /* A sum that lacks a part is not printed as the whole. */

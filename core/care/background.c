@@ -13,7 +13,7 @@
 
 #define WATCH_NS ((int64_t)1000000000) /* between two looks at who is in a driver */
 
-static bool started;
+static _Atomic uint32_t started; /* futex */
 static struct gm_lock start_lock;
 static __thread bool in_background;
 
@@ -107,7 +107,7 @@ static void *background(void *arg)
 	uint32_t todo = 0;
 
 	in_background = true;
-	for (;;) {
+	while (!atomic_load(&gmi_threads_rest)) {
 		uint32_t again = 0;
 		gm_sigmask mask = gmi_block_signals();
 		todo |= gmc_jobs_take();
@@ -121,6 +121,8 @@ static void *background(void *arg)
 		int64_t wait = gmc_driver_watch() ? gm_min(gmc_driver_limit_ns / 4, WATCH_NS) : -1;
 		gmc_jobs_wait(todo ? TICK_NS : wait);
 	}
+	atomic_store(&started, false);
+	gmi_futex_wake(&started, INT32_MAX);
 	return arg;
 }
 
@@ -131,14 +133,23 @@ static void background_forked(void)
 	gmc_jobs_forked();
 }
 
+void gmc_background_rest(void)
+{
+	gmc_job_wanted(GM_JOB_REST);
+	while (atomic_load(&started))
+		gmi_futex_wait(&started, true, -1);
+}
+
 void gmc_background_start(void)
 {
 	gm_sigmask mask = gmi_block_signals();
 
 	gmi_lock(&start_lock);
 	if (!started) {
+		atomic_store(&started, true);
 		int err = gmi_thread_start(background, NULL);
-		started = !err;
+		if (err)
+			atomic_store(&started, false);
 		if (err)
 			gm_log(GM_LOG_WARN,
 			       "no background thread (error %d): frames are freed, and pins end, "

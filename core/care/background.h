@@ -20,4 +20,6 @@
 /* Is the calling thread the background? */
 GM_EXPORT bool gmi_in_background(void);
 void gmc_background_start(void); /* once per process; no locks held */
+/* gmi_threads_rest is up: returns when the thread is through. */
+void gmc_background_rest(void);
 #endif

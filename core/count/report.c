@@ -309,17 +309,24 @@ void gmc_report_collect(void (*fn)(void))
 	gm_assert(!"too many collectors");
 }
 
+static void collect(void)
+{
+	gmc_stats_move(gmi_stats, &gmc_stats_private);
+	for (unsigned i = 0; i < GM_ARRAY_LEN(collectors) && collectors[i]; i++)
+		collectors[i]();
+	note_metadata();
+}
+
 void gmi_report_finish(void)
 {
+	if (atomic_load(&sock) < 0)
+		return;
 	if (atomic_load(&gmi_stats->pid) != (int32_t)gm_sys0(SYS_getpid))
 		return; /* a child that no hook told of its birth: the report is its parent's */
 	int fd = atomic_exchange(&sock, -1);
 	if (fd < 0)
 		return;
-	gmc_stats_move(gmi_stats, &gmc_stats_private);
-	for (unsigned i = 0; i < GM_ARRAY_LEN(collectors) && collectors[i]; i++)
-		collectors[i]();
-	note_metadata();
+	collect();
 	atomic_store(&gmi_stats->end_ns, gmi_now_ns());
 	atomic_store(&gmi_stats->final, 1);
 	gm_sigmask old = gmi_block_signals();
@@ -328,6 +335,15 @@ void gmi_report_finish(void)
 		wait_for_reporter(fd);
 	gmi_fd_close(fd);
 	gmi_restore_signals(old);
+}
+
+/* The socket stays open: its hang-up is the end of the process. */
+void gmi_report_leave(const char *by)
+{
+	collect();
+	gmi_snprintf(gmi_stats->left_by, sizeof gmi_stats->left_by, "%s", by);
+	atomic_store(&gmi_stats->left_ns, gmi_now_ns());
+	atomic_store(&sock, -1);
 }
 
 /* After the destructors of the preload, which needs libgmem: the last word of the process. */

@@ -225,7 +225,9 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 
 	move_text(to->program, from->program, sizeof to->program);
 	move_text(to->command, from->command, sizeof to->command);
+	move_text(to->left_by, from->left_by, sizeof to->left_by);
 	move_once(&to->start_ns, &from->start_ns);
+	move_once(&to->left_ns, &from->left_ns);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
 		move_device(&to->dev[d], &from->dev[d]);
 	if (ndev > atomic_load(&to->ndev))

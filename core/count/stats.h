@@ -89,6 +89,9 @@ struct gm_stats {
 	char program[256];		   /* its executable */
 	char command[1024];		   /* its arguments, with spaces between */
 	_Atomic uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
+	/* when it left (entry/leave.h), 0: it did not; the system call that it was about to make */
+	_Atomic uint64_t left_ns;
+	char left_by[32];
 	_Atomic uint32_t ndev;
 	struct gm_dev_stats dev[GM_MAX_DEV];
 	/* pages are 4 KiB */
@@ -168,6 +171,9 @@ GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, in
 GM_EXPORT int gmi_report_start(void);
 /* Normal end (destructor): final numbers, and wait until the reporter has rendered them. */
 GM_EXPORT void gmi_report_finish(void);
+/* The process is ordinary from now on and will not tell its end: the numbers up to here, and what
+ * it left for. The reporter sees the end by itself. */
+GM_EXPORT void gmi_report_leave(const char *by);
 /* In a fork child: fresh counters, no reporter yet; gauges of what the child has inherited go
  * on. */
 GM_EXPORT void gmi_report_forked(void);

@@ -4,6 +4,7 @@
 #include "core/sys/sys.h"
 #include <errno.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -20,17 +21,22 @@ static void serve_message(int uffd, const struct uffd_msg *m)
 	gm_sys3(SYS_ioctl, uffd, UFFDIO_WAKE, &range);
 }
 
-void *gmc_uffd_thread(void *arg)
+void gmc_uffd_thread(int fd, int wake)
 {
-	int fd = (int)(intptr_t)arg;
 	struct uffd_msg m[16];
 
 	for (;;) {
+		struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
+		gm_sys5(SYS_ppoll, p, GM_ARRAY_LEN(p), NULL, NULL, 8);
+		if (p[1].revents)
+			return;
+		if (!p[0].revents)
+			continue;
 		long n = gm_sys3(SYS_read, fd, m, sizeof m);
 		if (n == -EINTR || n == -EAGAIN)
 			continue;
 		if (n <= 0)
-			return NULL;
+			return;
 		gm_sigmask mask = gmi_block_signals();
 		for (size_t i = 0; i < (size_t)n / sizeof m[0]; i++)
 			if (m[i].event == UFFD_EVENT_PAGEFAULT)

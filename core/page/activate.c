@@ -51,6 +51,16 @@ int gmi_activate(void)
 	return err;
 }
 
+void gmc_deactivate(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+	gmi_lock(&activation.lock);
+	activation.done = false;
+	atomic_store(&gmi_active, GM_INACTIVE);
+	gmi_unlock(&activation.lock);
+	gmi_restore_signals(mask);
+}
+
 /* The parent's thread that held the lock is not here. */
 void gmc_activation_forked(void)
 {

@@ -35,6 +35,8 @@ void gmc_activate_by_default(int (*plain)(void));
  */
 GM_EXPORT int gmi_activate(void);
 void gmc_activation_forked(void);
+/* Nothing is away any more, and the handlers and hooks are gone. */
+void gmc_deactivate(void);
 /* For assertions: a CPU fault would find a handler (the preload's is there from the start). */
 bool gmc_cpu_ready(void);
 

@@ -53,8 +53,12 @@ void gmc_cpu_start(void);
 /* 0, or -errno: userfaultfd, with service of kernel-mode faults, is not to be had. */
 int gmc_uffd_start(void);
 void gmc_uffd_forked(void);
-/* What its thread runs (entry/uffd_thread.c offers it), with the descriptor. */
-extern void *(*gmc_uffd_service)(void *fd);
+/* Its thread ends; who touches what is not there waits until gmc_uffd_return(). */
+void gmc_uffd_rest(void);
+int gmc_uffd_return(void);
+void gmc_uffd_leave(void); /* at rest, and nothing is adopted any more */
+/* What its thread runs (entry/uffd_thread.c offers it): until `wake` can be read. */
+extern void (*gmc_uffd_service)(int fd, int wake);
 
 /* The back end in use, "sigsegv" or "uffd"; chosen when the first device is attached. */
 GM_EXPORT const char *gmi_cpu_backend(void);

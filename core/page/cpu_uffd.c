@@ -19,8 +19,9 @@
 #define FEATURES	 (UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM | FEATURE_WP_SHMEM)
 #define DONTNEED_LOCKED	 24
 
-void *(*gmc_uffd_service)(void *fd);
-static int uffd = -1;
+void (*gmc_uffd_service)(int fd, int wake);
+static int uffd = -1, wake_fd = -1; /* wake_fd: an eventfd; the service ends when it can be read */
+static _Atomic uint32_t serving;    /* futex */
 
 static int uffd_request(unsigned long what, void *arg)
 {
@@ -194,29 +195,72 @@ const struct gm_cpu_mmu gmc_cpu_uffd = {
 
 /* ---- its descriptor ---- */
 
+static void *serve(void *arg)
+{
+	gmc_uffd_service(uffd, wake_fd);
+	atomic_store(&serving, false);
+	gmi_futex_wake(&serving, INT32_MAX);
+	return arg;
+}
+
+static int start_service(void)
+{
+	atomic_store(&serving, true);
+	int err = gmi_thread_start(serve, NULL);
+	if (err)
+		atomic_store(&serving, false);
+	return err;
+}
+
+/* Threads that touch what is not there wait until gmc_uffd_return(). */
+void gmc_uffd_rest(void)
+{
+	uint64_t one = 1;
+
+	gm_sys3(SYS_write, wake_fd, &one, sizeof one);
+	while (atomic_load(&serving))
+		gmi_futex_wait(&serving, true, -1);
+	gm_sys3(SYS_read, wake_fd, &one, sizeof one);
+}
+
+int gmc_uffd_return(void)
+{
+	return start_service();
+}
+
+static void close_fds(void)
+{
+	gmi_fd_close(uffd);
+	gmi_fd_close(wake_fd);
+	uffd = wake_fd = -1;
+}
+
 int gmc_uffd_start(void)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
-	int fd = (int)gm_sys1(SYS_userfaultfd, O_CLOEXEC);
 
-	if (fd < 0)
-		return fd;
-	fd = gmi_fd_raise(fd);
-	if (fd < 0)
-		return fd;
-	int err = (int)gm_sys3(SYS_ioctl, fd, UFFDIO_API, &api);
-	uffd = err ? -1 : fd;
+	uffd = gmi_fd_raise((int)gm_sys1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+	if (uffd < 0)
+		return uffd;
+	wake_fd = gmi_fd_raise((int)gm_sys2(SYS_eventfd2, 0, O_CLOEXEC));
+	int err = gm_min(wake_fd, 0);
 	if (!err)
-		err = gmi_thread_start(gmc_uffd_service, (void *)(intptr_t)fd);
-	if (err) {
-		gmi_fd_close(fd);
-		uffd = -1;
-	}
+		err = (int)gm_sys3(SYS_ioctl, uffd, UFFDIO_API, &api);
+	if (!err)
+		err = start_service();
+	if (err)
+		close_fds();
 	return err;
 }
 
 void gmc_uffd_forked(void)
 {
-	gmi_fd_close(uffd);
-	uffd = -1;
+	close_fds();
+	atomic_store(&serving, false);
+}
+
+/* Nothing is adopted any more; who still waits for a page looks again. */
+void gmc_uffd_leave(void)
+{
+	close_fds();
 }

@@ -9,6 +9,7 @@
 enum gm_job {
 	GM_JOB_RECLAIM = 1, /* a device had to evict to serve a fault */
 	GM_JOB_UNPARK = 2,  /* a page was parked for a while */
+	GM_JOB_REST = 4,    /* gmi_threads_rest was raised */
 	GM_JOB_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
 };
 /* From anywhere, also signal handlers and with locks held. */

@@ -18,4 +18,6 @@ static int plain_thread_start(void *(*fn)(void *), void *arg)
 	return -err;
 }
 
+_Atomic bool gmi_threads_rest;
+
 int (*gmi_thread_start)(void *(*fn)(void *), void *arg) = plain_thread_start;

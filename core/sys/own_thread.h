@@ -14,4 +14,7 @@
  */
 GM_EXPORT extern int (*gmi_thread_start)(void *(*fn)(void *), void *arg);
 
+/* All of them are to end: raised by who then waits for that (entry/leave.h). */
+GM_EXPORT extern _Atomic bool gmi_threads_rest;
+
 #endif

@@ -54,6 +54,13 @@ GM_EXPORT int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what,
 /* Kernels of this device will ask for memory outside every window (dev_foreign.c): its process,
  * when it starts, stays away from where programs have theirs. */
 GM_EXPORT void gmi_sim_expect_foreign(struct gm_sim *sim);
+/*
+ * The devices' processes and every thread of the driver end; what runs on them fails with -EIO
+ * or -ENODEV, and so does what comes, until gmi_sims_return(). Pages come home by
+ * gmi_devices_rest(), which is part of it.
+ */
+GM_EXPORT void gmi_sims_rest(void);
+GM_EXPORT void gmi_sims_return(void);
 /* Ends the device process; the next launch starts another one. */
 GM_EXPORT void gmi_sim_kill(struct gm_sim *sim);
 GM_EXPORT unsigned gmi_sim_workers(const struct gm_sim *sim);

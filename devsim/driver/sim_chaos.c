@@ -17,7 +17,7 @@
 
 #define TICK_NS 2000000u
 
-static bool running;
+static _Atomic uint32_t running; /* futex */
 
 struct agent {
 	struct gm_sim *sim;
@@ -77,7 +77,7 @@ static void *chaos(void *arg)
 	const struct timespec tick = {.tv_nsec = TICK_NS};
 	uint64_t last = gmi_now_ns(), owed = 0; /* changes * 10^9 */
 
-	for (;;) {
+	while (!atomic_load(&gmi_threads_rest)) {
 		gm_sys2(SYS_nanosleep, &tick, NULL);
 		uint64_t now = gmi_now_ns();
 		owed += gm_min(now - last, (uint64_t)4 * TICK_NS) * gmi_opt.chaos_rate;
@@ -89,19 +89,28 @@ static void *chaos(void *arg)
 			change_pages(c);
 		touch(c);
 	}
+	gmi_free(c, sizeof *c);
+	atomic_store(&running, false);
+	gmi_futex_wake(&running, INT32_MAX);
 	return NULL;
+}
+
+void sim_chaos_rest(void)
+{
+	while (atomic_load(&running))
+		gmi_futex_wait(&running, true, SIM_TICK_NS);
 }
 
 /* The child's only thread calls gmi_chaos_start() when it can; what the parent's agent used
  * stays unused memory. */
 static void chaos_forked(void)
 {
-	running = false;
+	atomic_store(&running, false);
 }
 
 void gmi_chaos_start(void)
 {
-	if (!gmi_opt.chaos_rate || __atomic_exchange_n(&running, true, __ATOMIC_ACQ_REL))
+	if (!gmi_opt.chaos_rate || atomic_exchange(&running, true))
 		return;
 	gmi_at_fork_child(chaos_forked);
 	struct agent *c = gmi_alloc(sizeof *c);
@@ -120,6 +129,8 @@ void gmi_chaos_start(void)
 		c->random = gmi_opt.chaos_seed;
 		err = gmi_thread_start(chaos, c);
 	}
+	if (err)
+		atomic_store(&running, false);
 	if (err)
 		gm_log(GM_LOG_ERROR, "GMEM_CHAOS: no pages are taken away: error %d", -err);
 }

@@ -107,6 +107,7 @@ struct gm_sim {
 	void *journal_at[DS_LAUNCHES];
 
 	struct gm_stream *streams; /* under the cmd lock */
+	bool rests;		   /* no process is started, its end is no loss; process lock */
 	bool foreign;		   /* gmi_sim_expect_foreign() */
 	unsigned char
 		*message; /* of DS_FOREIGN_BYTES, for the service thread; NULL: no region yet */
@@ -256,6 +257,9 @@ bool sim_launch_state_ok(uint32_t state);
 bool sim_silent(struct gm_sim *sim, uint64_t since_ns);
 void sim_answers(struct gm_sim *sim); /* it was not silent for good */
 
+/* ---- sim_chaos.c ---- */
+void sim_chaos_rest(void); /* its thread ends before it touches anything again */
+
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */
 unsigned sim_launches_lost(struct gm_sim *sim);
@@ -269,6 +273,9 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 		  enum gm_time_basis *basis);
 
 /* ---- sim_stream.c ---- */
+/* What is queued is done (at rest, launches fail), and the streams' threads have ended; the next
+ * work starts them again. */
+void sim_streams_rest(struct gm_sim *sim);
 /* In a fork child: what was queued is given up. */
 void sim_streams_forked(struct gm_sim *sim);
 

@@ -3,8 +3,10 @@
  * fork child.
  */
 #include "devsim/driver/sim_int.h"
+#include "core/entry/leave.h"
 #include "core/page/registry.h"
 #include "core/sys/at_fork.h"
+#include "core/sys/own_thread.h"
 #include "core/page/driver.h"
 #include "core/entry/outside.h"
 #include <errno.h>
@@ -211,7 +213,10 @@ static void fork_child(void)
 {
 	sims_lock = (struct gm_lock){0};
 	atomic_store(&gmi_outside_live, false);
+	atomic_store(&gmi_threads_rest, false); /* the parent's */
 	for (int i = 0; i < GM_MAX_DEV; i++) {
+		if (sims[i])
+			sims[i]->rests = false;
 		if (sims[i])
 			sim_streams_forked(sims[i]);
 		if (sims[i] && sims[i]->dev)
@@ -226,6 +231,59 @@ void sim_each(void (*fn)(struct gm_sim *sim, void *arg), void *arg)
 		if (sims[i] && sims[i]->dev)
 			fn(sims[i], arg);
 	gmi_unlock(&sims_lock);
+}
+
+/* ---- rest ---- */
+
+static void end_process(struct gm_sim *sim)
+{
+	gmi_lock(&sim->process_lock);
+	sim->rests = true;
+	gmi_unlock(&sim->process_lock);
+	gmi_sim_kill(sim);
+}
+
+static void let_start(struct gm_sim *sim)
+{
+	gmi_lock(&sim->process_lock);
+	sim->rests = false;
+	gmi_unlock(&sim->process_lock);
+}
+
+static void each_sim(void (*fn)(struct gm_sim *sim))
+{
+	for (int i = 0; i < GM_MAX_DEV; i++)
+		if (sims[i])
+			fn(sims[i]);
+}
+
+/* Processes first: then nothing that a thread of ours waits for takes long. */
+void gmi_sims_rest(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&sims_lock);
+	atomic_store(&gmi_threads_rest, true);
+	each_sim(end_process);
+	atomic_store(&gmi_outside_live, false); /* no process is left that has any */
+	sim_chaos_rest();
+	each_sim(sim_streams_rest);
+	gmi_devices_rest();
+	each_sim(sim_service_stop);
+	gmi_unlock(&sims_lock);
+	gmi_restore_signals(mask);
+}
+
+void gmi_sims_return(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&sims_lock);
+	atomic_store(&gmi_threads_rest, false);
+	each_sim(let_start);
+	gmi_devices_return();
+	gmi_unlock(&sims_lock);
+	gmi_restore_signals(mask);
 }
 
 /* ---- the public functions ---- */
@@ -271,6 +329,8 @@ int gm_sim_open(const char *spec, struct gm_sim **sim)
 {
 	if (!spec || !sim)
 		return -EINVAL;
+	if (atomic_load(&gmi_threads_rest))
+		return -ENODEV;
 	gmi_report_start(); /* whatever it says, the device works without it */
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sims_lock);
@@ -371,13 +431,15 @@ struct gm_sim *gmi_sim_default(int i)
 
 	if (i < 0 || i >= gmi_opt.ndev || !as)
 		return NULL;
+	if (atomic_load(&gmi_threads_rest))
+		return NULL;
 	if (__atomic_load_n(&defaults[i], __ATOMIC_ACQUIRE))
 		return defaults[i];
 	gmi_report_start();
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sims_lock);
 	struct gm_sim *sim = defaults[i];
-	if (!sim && !default_failed[i]) {
+	if (!sim && !default_failed[i] && !atomic_load(&gmi_threads_rest)) {
 		sim = open_default(i, as);
 		default_failed[i] = !sim; /* said once */
 		__atomic_store_n(&defaults[i], sim, __ATOMIC_RELEASE);

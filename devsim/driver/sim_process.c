@@ -188,7 +188,7 @@ bool sim_lost(struct gm_sim *sim, uint32_t generation)
 	}
 	gmi_unlock(&sim->cmd_lock);
 	gmi_restore_signals(mask);
-	if (first && atomic_load(&sim->ctl->ready) == DS_READY) {
+	if (first && !sim->rests && atomic_load(&sim->ctl->ready) == DS_READY) {
 		atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].restarts, 1,
 					  memory_order_relaxed);
 		gm_log(GM_LOG_WARN,
@@ -362,14 +362,14 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sim->process_lock);
 	if (!sim->alive)
-		err = start_device(sim);
+		err = sim->rests ? -ENODEV : start_device(sim);
 	/* told after the start, before the first call: the library is opened then */
 	if (!sim->ctl->blas[0])
 		gmi_snprintf(sim->ctl->blas, sizeof sim->ctl->blas, "%s", blas_path);
 	*generation = sim->generation;
 	gmi_unlock(&sim->process_lock);
 	gmi_restore_signals(mask);
-	if (err)
+	if (err && err != -ENODEV)
 		gm_log(GM_LOG_ERROR, "device %u (%s): cannot start gmem-devsim: %s (error %d)",
 		       sim->number, sim->model.name, sim_why(err), -err);
 	return err;

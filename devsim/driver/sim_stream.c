@@ -431,6 +431,12 @@ int gm_stream_destroy(struct gm_stream *st)
 	return err;
 }
 
+void sim_streams_rest(struct gm_sim *sim)
+{
+	for (struct gm_stream *st = sim->streams; st; st = st->next)
+		end_stream_thread(st);
+}
+
 /* The child has no thread that would do what was queued: it is given up, and whoever waits for
  * it is told. */
 static void forget_work(struct gm_stream *st)

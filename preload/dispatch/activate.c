@@ -10,6 +10,8 @@
  *     are pinned for good. Anything else, or running: a signal with SA_RESTART makes it come
  *     through user mode once.
  *
+ * The way back (gmp_deactivate), when a process leaves, makes sure of the threads in the same way.
+ *
  * The signal is 33, libc's SIGSETXID: no program can block or claim it, and libc's handler
  * ignores what it did not send. Our handler passes on what is not ours. All of this runs with
  * signals blocked, in raw calls.
@@ -51,7 +53,7 @@ static void step(void)
  * dispatched yet: what the frame holds of altstack and mask is what it goes on with. */
 static void answer(ucontext_t *uc)
 {
-	if (!gmp_tls || !gmp_tls->armed) {
+	if (gmp_selector && (!gmp_tls || !gmp_tls->armed)) {
 		uint64_t mask;
 		memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 		gmp_thread_arm(mask & GMP_VIRTUAL);
@@ -122,11 +124,25 @@ static enum where look_at_thread(int tid, long *nr, long a[6], uintptr_t *sp)
 	return BLOCKED;
 }
 
+static bool is_armed(int tid)
+{
+	bool armed = false;
+
+	gmi_lock(&gmp_threads_lock);
+	for (struct gm_thread *t = gmi_threads; t && !armed; t = t->next)
+		armed = atomic_load(&t->tid) == tid && t->preload &&
+			((struct gmp_thread *)t->preload)->armed;
+	gmi_unlock(&gmp_threads_lock);
+	return armed;
+}
+
 /* Is the blocked call none of our business, now or from now on? */
-static bool is_settled(long nr, const long a[6], uintptr_t sp)
+static bool is_settled(int tid, long nr, const long a[6], uintptr_t sp)
 {
 	struct gmp_ranges rs = {.hold = gmp_keep};
 
+	if (!is_armed(tid))
+		return false;
 	gmp_syscall_ranges(nr, a, &rs);
 	if (gmi_vm_contains((void *)sp))
 		gmi_pin_range((void *)gm_align_down(sp, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
@@ -145,18 +161,6 @@ static bool is_internal(int tid)
 	return false;
 }
 
-static bool is_armed(int tid)
-{
-	bool armed = false;
-
-	gmi_lock(&gmp_threads_lock);
-	for (struct gm_thread *t = gmi_threads; t && !armed; t = t->next)
-		armed = atomic_load(&t->tid) == tid && t->preload &&
-			((struct gmp_thread *)t->preload)->armed;
-	gmi_unlock(&gmp_threads_lock);
-	return armed;
-}
-
 /* Threads that the kernel made for io_uring have no user mode to come through. poll: only those
  * that poll queues. */
 static bool is_uring_thread(int tid, bool poll)
@@ -172,7 +176,8 @@ static bool is_uring_thread(int tid, bool poll)
 	return !strncmp(name, "iou-", 4) && (!poll || !strncmp(name, "iou-sqp", 7));
 }
 
-static void settle_thread(int tid)
+/* Comes by, or needs not: `done` says so of a call that it is blocked in. */
+static void settle_thread(int tid, bool (*done)(int tid, long nr, const long a[6], uintptr_t sp))
 {
 	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
 	bool kicked = false;
@@ -185,7 +190,7 @@ static void settle_thread(int tid)
 		long nr, a[6];
 		uintptr_t sp;
 		enum where w = look_at_thread(tid, &nr, a, &sp);
-		if (w == GONE || (w == BLOCKED && is_armed(tid) && is_settled(nr, a, sp)))
+		if (w == GONE || (w == BLOCKED && done(tid, nr, a, sp)))
 			return;
 		if (!kicked &&
 		    gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
@@ -232,7 +237,19 @@ static void each_thread(bool (*each)(int tid, void *arg), void *arg)
 
 static bool settle_one(int tid, void *unused)
 {
-	settle_thread(tid);
+	settle_thread(tid, is_settled);
+	return false;
+}
+
+/* Asleep in the kernel, with no signal of ours on its way. */
+static bool is_asleep(int tid, long nr, const long a[6], uintptr_t sp)
+{
+	return true;
+}
+
+static bool settle_leaving(int tid, void *unused)
+{
+	settle_thread(tid, is_asleep);
 	return false;
 }
 
@@ -261,6 +278,21 @@ static bool queue_is_polled(void)
 static void adopt_pinned(void *arg)
 {
 	gmi_adopt_pinned();
+}
+
+int gmp_never_again(void)
+{
+	return -ENODEV;
+}
+
+void gmp_deactivate(void)
+{
+	if (!gmp_selector)
+		return;
+	gmp_selector = 0;
+	atomic_thread_fence(memory_order_seq_cst);
+	each_thread(settle_leaving, NULL);
+	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &before_kick, NULL, 8);
 }
 
 int gmp_activate(void)

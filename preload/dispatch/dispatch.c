@@ -25,6 +25,7 @@
 #include "core/page/activate.h"
 #include "core/space/vm.h"
 #include "preload/dispatch/dispatch.h"
+#include "preload/dispatch/leave.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
@@ -324,10 +325,20 @@ static long do_sigpending(struct call *c)
 	return r;
 }
 
+/* unshare, setns, seccomp, landlock_restrict_self; prctl, too */
+static long do_confine(struct call *c)
+{
+	enum gmp_confinement how = gmp_confines(c->nr, c->a);
+
+	return how == GMP_FREE
+		       ? call_plain(c)
+		       : gmp_confined_call(how, c->nr, c->a, (uint64_t *)&c->uc->uc_sigmask);
+}
+
 static long do_prctl(struct call *c)
 {
 	/* as if the kernel had none */
-	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : call_plain(c);
+	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : do_confine(c);
 }
 
 static long do_close(struct call *c)
@@ -525,6 +536,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_SIGTIMEDWAIT] = do_sigtimedwait,
 	[GMP_SIGPENDING] = do_sigpending,
 	[GMP_PRCTL] = do_prctl,
+	[GMP_CONFINE] = do_confine,
 	[GMP_CLOSE] = do_close,
 	[GMP_CLOSE_RANGE] = do_close_range,
 	[GMP_DUP2] = do_dup2,

@@ -16,5 +16,8 @@
 void gmp_dispatch_init(void);
 void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx);
 int gmp_activate(void); /* gmi_activate_hook; all signals blocked */
+/* The process leaves: nothing is away. Dispatch is off, and no thread will come to our handlers. */
+void gmp_deactivate(void);
+int gmp_never_again(void); /* gmi_activate_hook of a process that left: -ENODEV */
 
 #endif

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@
 
 /* clang-format off */
 #define GMP_REALS(X) \
-	X(dlopen) X(dlmopen) \
+	X(dlopen) X(dlmopen) X(syscall) X(prctl) X(unshare) X(setns) \
 	X(read) X(write) X(pread) X(pwrite) X(readv) X(writev) X(preadv) X(pwritev) X(preadv2) \
 	X(pwritev2) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(vmsplice) X(recv) X(recvfrom) \
 	X(recvmsg) X(recvmmsg) X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) \
@@ -53,9 +54,10 @@ struct gmp_real {
 	void (*p___longjmp_chk)(void *, int);
 };
 #pragma GCC diagnostic pop
-/* where dlopen_x86_64.S looks */
+/* where hooks_x86_64.S looks */
 _Static_assert(offsetof(struct gmp_real, p_dlopen) == 0, "dlopen first");
 _Static_assert(offsetof(struct gmp_real, p_dlmopen) == 8, "dlmopen second");
+_Static_assert(offsetof(struct gmp_real, p_syscall) == 16, "syscall third");
 extern struct gmp_real gmp_real;
 void gmp_real_resolve(void);
 

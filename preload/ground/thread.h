@@ -60,6 +60,8 @@ extern __thread struct gmp_thread *gmp_tls;
 /* This thread's part; made without an altstack for a thread that no hook of ours started.
  * Signal-safe. */
 struct gmp_thread *gmp_self(void);
+/* A thread of ours is no more: its record is free. */
+void gmp_thread_forget(struct gm_thread *g);
 
 extern struct gm_lock gmp_threads_lock;
 extern bool gmp_threaded; /* pthread_create was called at least once */

@@ -16,6 +16,7 @@
 
 #include "core/rules/opt.h"
 #include "core/space/vm.h"
+#include "preload/ground/ground.h"
 #include "preload/heap/gmp_malloc.h"
 
 #define MAX_FRAMES 24
@@ -63,7 +64,8 @@ static uintptr_t call_site(void)
 /* jemalloc 5.3's internal entries; it asserts the sizes itself. Returns p. */
 static void *note_site(void *p, size_t bytes)
 {
-	if (p && bytes >= GM_BLOCK_BYTES && gmi_opt.report != GM_REPORT_NONE && gmi_vm_contains(p))
+	if (p && gmp_on && bytes >= GM_BLOCK_BYTES && gmi_opt.report != GM_REPORT_NONE &&
+	    gmi_vm_contains(p))
 		/* not noted: counted as "other" */
 		gmi_vm_note_site(gmi_vm_space(), p, bytes, call_site());
 	return p;

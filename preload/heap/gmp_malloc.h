@@ -31,6 +31,9 @@ int gmp_malloc_init(void);
  * before gmp_malloc_init(). Not for signal handlers.
  */
 void gmp_malloc_thread_bind(void);
+/* The process leaves: new memory is the kernel's, and none is given back or purged, which would
+ * be calls that malloc need not make. */
+void gmp_malloc_leave(void);
 
 /* malloc_libc.c to malloc.c, in the middle of jemalloc's start. */
 void gmp_malloc_count_arenas(void);

@@ -10,6 +10,8 @@
 /* From now on private anonymous mappings come from the managed window. Once, in the constructor;
  * not with GMEM_DISABLE. */
 void gmp_mmap_init(void);
+/* The process leaves: plain system calls again. */
+void gmp_mmap_leave(void);
 
 /* mlock, mlock2 (flags), munlock, msync (flags), mincore on any memory, as the hooks and raw
  * calls have them: results or -errno. vec: accessible for the kernel. */

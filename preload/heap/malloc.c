@@ -40,6 +40,7 @@ const char *malloc_conf_2_conf_harder =
  */
 #define FIRST_MANAGED 1
 static bool managed; /* the window is there */
+static bool left;    /* the process makes no calls that it need not make */
 static _Atomic uint32_t next_thread;
 
 #define TRIAL_BYTES (1ul << 20)
@@ -87,6 +88,8 @@ WRAP(void *, ehooks_default_alloc_impl, void *tsdn, void *new_addr, size_t bytes
 /* These three return true for "not done". */
 WRAP(bool, ehooks_default_purge_forced_impl, void *addr, size_t offset, size_t bytes)
 {
+	if (left)
+		return true;
 	if (!gmi_vm_contains(addr))
 		return __real_je_ehooks_default_purge_forced_impl(addr, offset, bytes);
 	return gmi_vm_discard(space, (char *)addr + offset, bytes) != 0;
@@ -95,19 +98,22 @@ WRAP(bool, ehooks_default_purge_forced_impl, void *addr, size_t offset, size_t b
 /* MADV_FREE means nothing for pages that a device holds; jemalloc then purges by force. */
 WRAP(bool, ehooks_default_purge_lazy_impl, void *addr, size_t offset, size_t bytes)
 {
-	return gmi_vm_contains(addr) ||
+	return left || gmi_vm_contains(addr) ||
 	       __real_je_ehooks_default_purge_lazy_impl(addr, offset, bytes);
 }
 
 /* Would map over the window without its owner's knowledge; matters where overcommit is off. */
 WRAP(bool, ehooks_default_decommit_impl, void *addr, size_t offset, size_t bytes)
 {
-	return gmi_vm_contains(addr) || __real_je_ehooks_default_decommit_impl(addr, offset, bytes);
+	return left || gmi_vm_contains(addr) ||
+	       __real_je_ehooks_default_decommit_impl(addr, offset, bytes);
 }
 
 WRAP(void, ehooks_default_zero_impl, void *addr, size_t bytes)
 {
-	if (!gmi_vm_contains(addr))
+	if (left)
+		memset(addr, 0, bytes);
+	else if (!gmi_vm_contains(addr))
 		__real_je_ehooks_default_zero_impl(addr, bytes);
 	else if (gmi_vm_zero(space, addr, bytes))
 		memset(addr, 0, bytes); /* locked pages (mlockall) cannot be discarded */
@@ -136,7 +142,7 @@ WRAP(void, pa_dalloc, void *tsdn, void *shard, struct edata *e, bool *deferred)
 	else if (gm_unlikely(trial_addr))
 		edata_known =
 			trial_addr - lo < GM_PAGE_BYTES && bytes - TRIAL_BYTES <= GM_PAGE_BYTES;
-	if (edata_known && bytes >= GM_BLOCK_BYTES && gmi_vm_contains((void *)lo))
+	if (edata_known && managed && bytes >= GM_BLOCK_BYTES && gmi_vm_contains((void *)lo))
 		gmi_vm_note_site(space, (void *)lo, bytes, 0);
 	__real_je_pa_dalloc(tsdn, shard, e, deferred);
 }
@@ -181,6 +187,12 @@ int gmp_malloc_init(void)
 	learn_edata();
 	managed = true;
 	return 0;
+}
+
+void gmp_malloc_leave(void)
+{
+	left = true;
+	managed = false;
 }
 
 void gmp_malloc_thread_bind(void)

@@ -35,6 +35,12 @@ void gmp_mmap_init(void)
 		gmi_vm_window(space, &window_lo, &window_hi);
 }
 
+void gmp_mmap_leave(void)
+{
+	window_lo = window_hi = 0;
+	space = NULL;
+}
+
 /* Any byte of [p, p+len) in the window? Lengths that wrap around are the kernel's to refuse. */
 static bool inside_window(const void *p, size_t len)
 {

@@ -24,6 +24,14 @@ static struct {
 	void (*prepare)(void), (*parent)(void), (*child)(void);
 } heap;
 
+bool gmp_left_shared;
+
+/* Does core have anything to do with this process's memory? */
+static bool core_forks(void)
+{
+	return gmp_on || gmp_left_shared;
+}
+
 #define FORK_STACK ((uintptr_t)64 << 10) /* libc's fork and our parts of it stay within */
 
 struct stacks {
@@ -84,13 +92,13 @@ static void prepare(void)
 {
 	if (heap.prepare)
 		heap.prepare();
-	if (gmp_on)
+	if (core_forks())
 		gmp_fork_prepare();
 }
 
 static void parent(void)
 {
-	if (gmp_on)
+	if (core_forks())
 		gmp_fork_parent();
 	if (heap.parent)
 		heap.parent();
@@ -98,7 +106,7 @@ static void parent(void)
 
 static void child(void)
 {
-	if (gmp_on)
+	if (core_forks())
 		gmp_fork_child();
 	if (heap.child)
 		heap.child();

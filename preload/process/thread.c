@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
+#include <time.h>
 
 #include "core/entry/pin.h"
 #include "core/page/thread.h"
@@ -70,6 +71,8 @@ static void end_program_thread(void *arg)
 		pthread_setspecific(end_key, arg);
 		return;
 	}
+	if (!gmp_armed) /* the process left: its altstack stays mapped, nothing is called */
+		return;
 	gm_sigmask old = gmi_block_signals();
 	if (!gmp_selector)
 		gmp_thread_end();
@@ -300,6 +303,21 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	else
 		gmi_free(s, sizeof(*s));
 	return -r;
+}
+
+void gmp_own_threads_gone(void)
+{
+	const struct timespec step = {.tv_nsec = 50000};
+	long pid = gm_sys0(SYS_getpid);
+
+	for (struct gm_thread *t = gmi_threads; t; t = t->next) {
+		int tid = atomic_load(&t->tid);
+		if (!tid || !t->internal)
+			continue;
+		while (!gm_sys3(SYS_tgkill, pid, tid, 0))
+			gm_sys2(SYS_nanosleep, &step, NULL);
+		gmp_thread_forget(t);
+	}
 }
 
 /* No program's view of its mask is known of such a thread: nothing is blocked. */

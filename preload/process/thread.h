@@ -15,6 +15,8 @@ void gmp_threads_init(void);
 /* The calling thread ends: its record and altstack go, its calls are no longer dispatched.
  * Signals blocked. true: it was the last of the program's. */
 bool gmp_thread_end(void);
+/* Waits until the kernel has no thread of ours any more. All of them are about to end. */
+void gmp_own_threads_gone(void);
 /* Threads of the program that are asked for and not armed yet. */
 extern _Atomic unsigned gmp_births;
 

@@ -62,6 +62,13 @@ void gmp_altstack_free(struct gmp_thread *t)
 	gm_sys_munmap(t->own_alt - GM_PAGE_BYTES, t->map_bytes);
 }
 
+void gmp_altstack_return(struct gmp_thread *t)
+{
+	stack_t off = {.ss_flags = SS_DISABLE};
+
+	gm_sys2(SYS_sigaltstack, t->alt.ss_size ? &t->alt : &off, NULL);
+}
+
 /*
  * A dispatched call pushes a frame onto the stack in use, the handler of a fault runs there:
  * more than a program provides for that sizes its altstack by SIGSTKSZ. Handlers that ask for a

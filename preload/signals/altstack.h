@@ -13,6 +13,8 @@
 
 struct gmp_thread *gmp_altstack_make(void); /* NULL: no memory */
 void gmp_altstack_free(struct gmp_thread *t);
+/* The process leaves: the calling thread has the altstack that the program set, or none. */
+void gmp_altstack_return(struct gmp_thread *t);
 /* Gives the kernel the calling thread's altstack, unless it is in use. */
 void gmp_altstack_install(struct gmp_thread *t);
 /* sigaltstack(2) as the program sees it; sp: its stack pointer. frame: of the signal handler

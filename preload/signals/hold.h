@@ -23,6 +23,9 @@ void gmp_sig_release(struct gmp_thread *t);
 void gmp_sig_renudge(void);
 /* of the calling thread, when it has left core: gmi_release_hook */
 void gmp_sig_release_held(void);
+/* The process leaves, SIGSEGV and SIGSYS are really blocked where the program blocks them: what
+ * is held goes to the kernel. */
+void gmp_sig_return(struct gmp_thread *t);
 uint64_t gmp_sig_pending(const struct gmp_thread *t);
 void gmp_sig_forget(struct gmp_thread *t); /* in a forked child */
 

@@ -12,6 +12,7 @@
  */
 #include "preload/signals/hold.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/page/thread.h"
@@ -155,6 +156,16 @@ void gmp_sig_release_held(void)
 		hold_for_process(t, sigs[i], &info);
 	}
 	gmp_sig_release(t);
+}
+
+void gmp_sig_return(struct gmp_thread *t)
+{
+	siginfo_t info;
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++)
+		if (gmp_sig_take(t, sigs[i], &info) &&
+		    gm_sys3(SYS_rt_sigqueueinfo, gm_sys0(SYS_getpid), sigs[i], &info) == -EPERM)
+			gm_sys2(SYS_kill, gm_sys0(SYS_getpid), sigs[i]);
 }
 
 void gmp_sig_forget(struct gmp_thread *t)

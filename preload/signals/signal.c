@@ -201,7 +201,7 @@ void gmp_sigreturn_plain(ucontext_t *uc)
 {
 	uint64_t m = get_mask(uc);
 
-	if (gm_likely(!(m & GMP_VIRTUAL)))
+	if (gm_likely(!(m & GMP_VIRTUAL)) || !gmp_armed)
 		return;
 	gmp_self()->vmask |= m & GMP_VIRTUAL; /* a handler put them there */
 	set_mask(uc, m & ~GMP_VIRTUAL);
@@ -211,6 +211,8 @@ void gmp_sigreturn_plain(ucontext_t *uc)
  * program's view. */
 void gmp_sigreturn_forwarded(ucontext_t *uc)
 {
+	if (!gmp_armed) /* begun before the process left: the kernel may see all of it now */
+		return;
 	struct gmp_thread *t = gmp_self();
 	uint64_t m = get_mask(uc);
 

@@ -26,6 +26,8 @@ extern bool gmp_small_stacks;
 void gmp_signals_init(void);
 /* Takes SIGSEGV and SIGSYS back if somebody replaced our handlers by a raw system call. */
 void gmp_signals_reclaim(void);
+/* The process leaves: the kernel gets the program's own actions. gmp_armed is still set. */
+void gmp_signals_return(void);
 /* rt_sigaction as the program sees it: 0 or -errno. act, old must be accessible. */
 int gmp_sigaction(int sig, const struct gm_ksigaction *act, struct gm_ksigaction *old);
 /* The program's action for a forward; consumes it when SA_RESETHAND. */

@@ -71,6 +71,29 @@ void gmp_signals_reclaim(void)
 	gmi_restore_signals(mask);
 }
 
+/* Where the kernel has something of ours, it gets what the program asked for. */
+void gmp_signals_return(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&lock);
+	for (int sig = 1; sig <= GMP_NSIG; sig++) {
+		struct gm_ksigaction now;
+		bool ours = known[sig] || is_virtual(sig);
+		if (!ours || kernel_action(sig, NULL, &now))
+			continue;
+		void *own = is_virtual(sig) ? gmp_own_action(sig, 0).handler : gmp_handler_enter;
+		if (now.handler != own)
+			continue;
+		now = view[sig];
+		now.flags |= GM_SA_RESTORER;
+		now.restorer = gmp_restore_plain;
+		kernel_action(sig, &now, NULL);
+	}
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+}
+
 void gmp_signals_init(void)
 {
 	uint64_t inherited = 0, ours = GMP_VIRTUAL;
@@ -131,6 +154,8 @@ static void set_virtual(int sig, const struct gm_ksigaction *act, struct gm_ksig
 
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 {
+	if (!gmp_armed)
+		return atomic_load(&handler_of[sig]);
 	struct gmp_thread *t = gmp_self();
 	uint64_t mask;
 

@@ -257,7 +257,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(sched_getattr, VAL, OUT(2)),
 	CALL(getcpu, OUTC(4), OUTC(4), OUTC(24)),
 	MANY(ptrace, gmp_ptrace_commands, VAL, VAL, IOC(16), IOC(32768)),
-	CALL(seccomp, VAL, VAL, LAY1(FPROG)),
+	SPECIAL(seccomp, GMP_CONFINE, VAL, VAL, LAY1(FPROG)),
 	CALL(uname, OUT1(struct utsname)),
 	CALL(sysinfo, OUT1(struct sysinfo)),
 	CALL(syslog, VAL, OUT(2)),
@@ -369,8 +369,10 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	NONE(personality), NONE(getpriority), NONE(setpriority), NONE(ioprio_get), NONE(ioprio_set),
 	NONE(sched_yield), NONE(sched_getscheduler), NONE(sched_get_priority_max),
 	NONE(sched_get_priority_min), NONE(iopl), NONE(ioperm), NONE(kill), NONE(tkill),
-	NONE(tgkill), NONE(restart_syscall), NONE(kcmp), NONE(unshare), NONE(setns),
-	NONE(pidfd_open), NONE(pidfd_getfd), NONE(landlock_restrict_self), NONE(uretprobe),
+	NONE(tgkill), NONE(restart_syscall), NONE(kcmp), NONE_BUT(unshare, GMP_CONFINE),
+	NONE_BUT(setns, GMP_CONFINE),
+	NONE(pidfd_open), NONE(pidfd_getfd), NONE_BUT(landlock_restrict_self, GMP_CONFINE),
+	NONE(uretprobe),
 	NONE(uprobe), NONE(io_destroy),
 
 	/* ENOSYS in every kernel that has Syscall User Dispatch: their memory is not looked at */

@@ -135,6 +135,7 @@ enum gmp_special { /* what dispatch does instead of pin, call, unpin */
 		   GMP_SIGTIMEDWAIT,
 		   GMP_SIGPENDING,
 		   GMP_PRCTL,
+		   GMP_CONFINE, /* may confine the process, or needs it to be alone */
 		   GMP_CLOSE,
 		   GMP_CLOSE_RANGE,
 		   GMP_DUP2,

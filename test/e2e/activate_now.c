@@ -61,7 +61,7 @@ static void *storm(void *arg)
 {
 	size_t pages = (size_t)arg;
 	uint64_t seed = 88172645463325252ull;
-	for (;;) {
+	while (!gmi_threads_rest) {
 		struct timespec ts = {0, 1000000};
 		gm_sys2(SYS_nanosleep, &ts, NULL);
 		for (size_t i = 0; i < pages; i++) {

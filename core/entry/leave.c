@@ -1,0 +1,89 @@
+/* Devices at rest, and memory that is nobody's but the program's. See leave.h. */
+#include "core/entry/leave.h"
+#include "core/care/background.h"
+#include "core/page/activate.h"
+#include "core/page/cpu_mmu.h"
+#include "core/page/mapping.h"
+#include "core/page/thread.h"
+#include "core/space/attach.h"
+#include <errno.h>
+
+static void rest(struct gm_ctx *ctx)
+{
+	int err = gmc_ctx_bring_home(ctx);
+
+	atomic_store(&ctx->refuse, -ENODEV);
+	if (err)
+		gm_log(GM_LOG_ERROR, "not all pages came home from driver \"%s\": error %d",
+		       ctx->dev->mmu->name, -err);
+}
+
+static void wake(struct gm_ctx *ctx)
+{
+	atomic_store(&ctx->refuse, 0);
+}
+
+static bool each_ctx(void (*fn)(struct gm_ctx *ctx))
+{
+	gm_sigmask mask = gmc_registry_enter();
+	bool any = false;
+
+	gm_for_each_space (as)
+		for (unsigned d = 0; d < GM_MAX_DEV; d++)
+			if (as->ctx[d]) {
+				fn(as->ctx[d]);
+				any = true;
+			}
+	gmc_registry_leave(mask);
+	return any;
+}
+
+void gmi_devices_rest(void)
+{
+	gmc_background_rest();
+	each_ctx(rest);
+	if (gmc_cpu == &gmc_cpu_uffd)
+		gmc_uffd_rest();
+}
+
+void gmi_devices_return(void)
+{
+	if (each_ctx(wake))
+		gmc_background_start();
+	if (gmc_cpu == &gmc_cpu_uffd && gmc_uffd_return())
+		gm_log(GM_LOG_ERROR, "userfaultfd is not served any more: pages that are away "
+				     "cannot be touched");
+}
+
+/* Block locked. What another thread's system call may write to just now cannot be copied. */
+static gm_bm privatise(struct gm_block *b)
+{
+	gm_bm used = gm_bm_and(gmc_pinned_by_threads(b->va), b->adopted);
+	int err = gmc_block_privatise(b, gm_bm_andnot(b->adopted, used));
+
+	if (err)
+		gm_log(GM_LOG_ERROR, "pages at %p stay in the store: error %d", (void *)b->va,
+		       -err);
+	return b->adopted;
+}
+
+bool gmi_memory_leave(void)
+{
+	bool all = true;
+	gm_sigmask mask = gmc_registry_enter();
+
+	gm_for_each_space (as) {
+		struct gm_block *b;
+		gm_for_each_block (as, b) {
+			gmi_lock(&b->lock);
+			if (!gm_bm_empty(b->adopted))
+				all &= gm_bm_empty(privatise(b));
+			gmi_unlock(&b->lock);
+		}
+	}
+	gmc_registry_leave(mask);
+	if (all && gmc_cpu == &gmc_cpu_uffd)
+		gmc_uffd_leave();
+	gmc_deactivate();
+	return all;
+}

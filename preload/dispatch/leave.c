@@ -1,0 +1,205 @@
+/*
+ * leave.c - a process that confines itself (seccomp, landlock) leaves: every page comes home, the
+ * devices and our threads end, signals, altstack and dispatch are the kernel's again, and hooks
+ * pass through. From then on it makes no system call that it would not make without us, but that
+ * its heap comes from mmap and never from brk. Its children are not preloaded.
+ *
+ * One that must be alone for a call (unshare, setns) gets the same without our threads, which
+ * come back behind it.
+ *
+ * The order counts. What a thread is doing may still end in our handlers until nothing is away
+ * and dispatch is off, so each of the others is seen asleep in the kernel, or comes by, before the
+ * handlers go (gmp_deactivate).
+ */
+#include "preload/dispatch/leave.h"
+
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "core/count/stats.h"
+#include "core/entry/leave.h"
+#include "core/rules/opt.h"
+#include "core/sys/own_thread.h"
+#include "devsim/driver/sim.h"
+#include "preload/dispatch/dispatch.h"
+#include "preload/ground/ground.h"
+#include "preload/ground/real.h"
+#include "preload/ground/thread.h"
+#include "preload/heap/gmp_malloc.h"
+#include "preload/heap/gmp_mmap.h"
+#include "preload/process/process.h"
+#include "preload/process/thread.h"
+#include "preload/signals/altstack.h"
+#include "preload/signals/hold.h"
+#include "preload/signals/inherit.h"
+#include "preload/signals/signals.h"
+#include "preload/syscalls/pinned.h"
+
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
+
+enum gmp_confinement gmp_confines(long nr, const long a[6])
+{
+	const long alone = CLONE_NEWUSER | CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
+
+	switch (nr) {
+	case SYS_prctl: /* a filter at NULL: only asks whether there are filters */
+		return a[0] == PR_SET_SECCOMP && (a[1] == SECCOMP_MODE_STRICT ||
+						  (a[1] == SECCOMP_MODE_FILTER && a[2]))
+			       ? GMP_CONFINED
+			       : GMP_FREE;
+	case SYS_seccomp:
+		return a[0] == SECCOMP_SET_MODE_STRICT || (a[0] == SECCOMP_SET_MODE_FILTER && a[2])
+			       ? GMP_CONFINED
+			       : GMP_FREE;
+	case SYS_landlock_restrict_self:
+		return GMP_CONFINED;
+	case SYS_unshare:
+		return a[0] & alone ? GMP_ALONE : GMP_FREE;
+	case SYS_setns:
+		return GMP_ALONE;
+	default:
+		return GMP_FREE;
+	}
+}
+
+static const char *name_of(long nr)
+{
+	return nr == SYS_landlock_restrict_self ? "landlock" : "seccomp";
+}
+
+static _Atomic uint32_t state; /* futex */
+enum { IN, LEAVING, OUT };
+
+/* The calling thread is as the kernel would have it. */
+static void thread_leaves(uint64_t *kmask)
+{
+	struct gmp_thread *t = gmp_self();
+	uint64_t blocked = t->vmask;
+
+	gmp_altstack_return(t);
+	gmp_dispatch_disarm_thread();
+	if (kmask)
+		*kmask |= blocked;
+	gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, NULL, 8);
+	gmp_sig_return(t);
+}
+
+/* Nothing is away. */
+static void armed_leaves(uint64_t *kmask)
+{
+	gmi_activate_hook = gmp_never_again;
+	gmp_left_shared = !gmi_memory_leave();
+	gmp_deactivate();
+	gmp_signals_return();
+	thread_leaves(kmask);
+	gmp_armed = false;
+}
+
+static void leave_now(const char *by, uint64_t *kmask)
+{
+	uint32_t in = IN;
+
+	if (!atomic_compare_exchange_strong(&state, &in, LEAVING)) {
+		while (atomic_load(&state) == LEAVING)
+			gmi_futex_wait(&state, LEAVING, -1);
+		return;
+	}
+	gmi_sims_rest();
+	gmp_own_threads_gone();
+	gmi_log(GM_LOG_INFO, "this process confines itself (%s): from here on it runs without GMEM",
+		by);
+	gmi_report_leave(by);
+	if (gmp_armed)
+		armed_leaves(kmask);
+	gmp_mmap_leave();
+	gmp_malloc_leave();
+	gmp_children_plain(environ);
+	gmp_on = false;
+	atomic_store(&state, OUT);
+	gmi_futex_wake(&state, INT32_MAX);
+}
+
+static long make_call(long nr, const long a[6])
+{
+	return gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static long call_alone(long nr, const long a[6])
+{
+	gmi_sims_rest();
+	gmp_own_threads_gone();
+	long r = make_call(nr, a);
+	gmi_sims_return();
+	if (gmp_armed)
+		gmi_chaos_start();
+	return r;
+}
+
+/* A vfork child confines itself, not the process whose memory it runs on. */
+long gmp_confined_call(enum gmp_confinement how, long nr, const long a[6], uint64_t *kmask)
+{
+	if (!gmp_on)
+		return make_call(nr, a);
+	if (gmp_armed && gmp_guest(gmp_self()))
+		return gmp_pinned_syscall(nr, a);
+	if (how == GMP_ALONE)
+		return call_alone(nr, a);
+	gm_sigmask mask = gmi_block_signals();
+	leave_now(name_of(nr), kmask ? kmask : &mask);
+	gmi_restore_signals(mask);
+	return make_call(nr, a);
+}
+
+/* ---- libc's functions ---- */
+
+static long checked(long nr, const long a[6])
+{
+	return gmp_ret(gmp_confined_call(gmp_confines(nr, a), nr, a, NULL));
+}
+
+/* From syscall(): calls that may confine. */
+__attribute__((visibility("hidden"))) long gmp_confining_syscall(long nr, long a, long b, long c,
+								 long d, long e, long f);
+__attribute__((visibility("hidden"))) long gmp_confining_syscall(long nr, long a, long b, long c,
+								 long d, long e, long f)
+{
+	const long args[6] = {a, b, c, d, e, f};
+
+	return gmp_confines(nr, args) == GMP_FREE ? GMP_REAL(syscall)(nr, a, b, c, d, e, f)
+						  : checked(nr, args);
+}
+
+GMP_HOOK int prctl(int option, ...)
+{
+	long a[6] = {option};
+	va_list ap;
+
+	va_start(ap, option);
+	for (unsigned i = 1; i < 5; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	return gmp_confines(SYS_prctl, a) == GMP_FREE
+		       ? GMP_REAL(prctl)(option, a[1], a[2], a[3], a[4])
+		       : (int)checked(SYS_prctl, a);
+}
+
+GMP_HOOK int unshare(int flags)
+{
+	const long a[6] = {flags};
+
+	return gmp_confines(SYS_unshare, a) == GMP_FREE ? GMP_REAL(unshare)(flags)
+							: (int)checked(SYS_unshare, a);
+}
+
+GMP_HOOK int setns(int fd, int type)
+{
+	const long a[6] = {fd, type};
+
+	return (int)checked(SYS_setns, a);
+}
