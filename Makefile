@@ -253,6 +253,7 @@ install: all
 	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)
 	@$(call put,644,$(wildcard $(BUILD)/python/gmem_tools/*.*),$(LIBDIR)/gmem/python/gmem_tools)
 	@$(call put,755,$(OMP_PLUGINS) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
+	@$(call put,644,$(OMP_FLANG),$(LIBDIR)/gmem/omp)
 	@$(call put_link,libomptarget.rtl.x86_64.so,$(LIBDIR)/gmem/omp/$(notdir $(OMP_NEXTGEN)))
 	@$(foreach t,gmem-report gmem-profile gmem-sweep,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
 	@$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/run-with-gmem.sh,$(PREFIX)/bin/run-with-gmem)

@@ -7,7 +7,7 @@ only_say=
 [ "${1-}" = -n ] && { only_say=1; shift; }
 folder=${1:?usage: compilers.sh [-n] FOLDER [VERSION...]}
 shift
-[ $# -gt 0 ] || set -- 13 15 16
+[ $# -gt 0 ] || set -- 13 15 16 19
 missing=
 for version; do
 	[ -x "$folder/bin/clang-$version" ] || missing="$missing $version"

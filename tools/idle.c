@@ -53,7 +53,7 @@ static const char *const calls[] = {
 	[GOMP_LOOP] = "GOMP_parallel",
 	[KMPC_LOOP] = "__kmpc_fork_call",
 };
-static const char known_llvm[] = "13 to 16";
+static const char known_llvm[] = "13 to 16, and 19";
 
 struct evidence {
 	const struct idle *look;
@@ -138,7 +138,9 @@ static void note_file(struct evidence *e, const char *path)
 		enum library is = libraries[i].is;
 		if (strncmp(name, libraries[i].begins, strlen(libraries[i].begins)) != 0)
 			continue;
-		if ((is == LLVM_OURS || is == GOMP_OURS) && !is_our_plugin(path))
+		if (is == LLVM && is_our_plugin(path)) /* 19: of the same name */
+			is = LLVM_OURS;
+		else if ((is == LLVM_OURS || is == GOMP_OURS) && !is_our_plugin(path))
 			return;
 		if (is == GPU && !*e->name[GPU])
 			e->gpu = libraries[i].what;
@@ -204,7 +206,7 @@ static bool is_known_llvm(const char *name)
 	const char *number = strstr(name, ".so.");
 	long n = number ? strtol(number + 4, NULL, 10) : 13;
 
-	return n >= 13 && n <= 16;
+	return (n >= 13 && n <= 16) || n == 19;
 }
 
 static bool llvm_regions(const struct evidence *e)

@@ -19,6 +19,8 @@
 #define ENTRIES_SECTION "omp_offloading_entries"
 #define RUNTIME		"libomp.so.5"
 
+bool gmo_unified;
+
 struct region {
 	struct gmo_image *image;
 	void (*here)(void); /* when its image is in this process */
@@ -39,6 +41,21 @@ struct gmo_image {
 };
 static struct gmo_image *images[GM_MAX_DEV]; /* under the device's lock */
 static uint32_t next_number[GM_MAX_DEV];
+
+/*
+ * The device's workers are threads of this machine. A host thread of libomp that has nothing to
+ * do spins for 200 ms (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the
+ * user has said how threads wait. Before main: a team that exists keeps the wait that it began
+ * with.
+ */
+void gmo_leave_cpus(void)
+{
+	void (*set_blocktime)(int) =
+		(void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
+
+	if (set_blocktime && !gmo_wait_is_chosen())
+		set_blocktime(0);
+}
 
 /* ---- the file ---- */
 

@@ -19,6 +19,8 @@ struct gmo_tgt_image { /* __tgt_device_image */
 struct gmo_tgt_table { /* __tgt_target_table */
 	struct gmo_tgt_entry *begin, *end;
 };
+/* Lets idle host threads of libomp sleep. */
+void gmo_leave_cpus(void);
 bool gmo_image_fits(const struct gmo_tgt_image *image);
 /* The image's table on this device; NULL: it cannot be loaded (said). Device locked. */
 struct gmo_tgt_table *gmo_image_load(struct gmo_device *d, const struct gmo_tgt_image *image);

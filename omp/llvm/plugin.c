@@ -9,15 +9,12 @@
  * (KernelArgsTy), release/14.x to 16.x.
  */
 #include "omp/llvm/image.h"
-#include <dlfcn.h>
 #include <errno.h>
 
 #define OFFLOAD_SUCCESS		       0
 #define OFFLOAD_FAIL		       (~0)
 #define REQUIRES_UNIFIED_SHARED_MEMORY 0x8 /* OMP_REQ_UNIFIED_SHARED_MEMORY */
 #define API			       __attribute__((visibility("default")))
-
-bool gmo_unified;
 
 static int32_t status(int err)
 {
@@ -31,26 +28,11 @@ API int32_t __tgt_rtl_is_valid_binary(struct gmo_tgt_image *image)
 	return gmo_image_fits(image);
 }
 
-/*
- * The device's workers are threads of this machine. A host thread of libomp that has nothing to
- * do spins for 200 ms (KMP_BLOCKTIME), on the CPU of a worker; it sleeps instead, unless the
- * user has said how threads wait. Before main: a team that exists keeps the wait that it began
- * with.
- */
-static void leave_cpus(void)
-{
-	void (*set_blocktime)(int) =
-		(void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "kmp_set_blocktime");
-
-	if (set_blocktime && !gmo_wait_is_chosen())
-		set_blocktime(0);
-}
-
 /* Asked once, as the program's libraries are made ready. */
 API int32_t __tgt_rtl_number_of_devices(void)
 {
 	if (gmo_devices())
-		leave_cpus();
+		gmo_leave_cpus();
 	return gmo_devices();
 }
 
