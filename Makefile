@@ -201,7 +201,7 @@ compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs debate-programs $
 
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.
-DOCS = docs/options.md docs/report.md docs/report.schema.json docs/man/run-with-gmem.1
+DOCS = docs/rooms.md docs/options.md docs/report.md docs/report.schema.json docs/man/run-with-gmem.1
 docs: $(DOCS:%=$(BUILD)/%) $(BUILD)/docs/man3.made
 	for d in $(DOCS); do cp $(BUILD)/$$d $$d || exit 1; done
 	rm -rf docs/man3 && cp -r $(BUILD)/docs/man3 docs/
@@ -213,6 +213,9 @@ $(BUILD)/docs/options.md: docs/options.head.md $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	{ cat $<; $(BUILD)/gmem-report --options-markdown; \
 	  printf '\n## Devices\n\n`gmem-report --profiles` prints:\n\n'; $(BUILD)/gmem-report --profiles | sed 's/^/    /'; } >$@
+$(BUILD)/docs/rooms.md: docs/rooms.head.md scripts/check-rooms scripts/rooms.txt $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim
+	@mkdir -p $(@D)
+	{ cat $<; scripts/check-rooms --picture $(BUILD); } >$@
 $(BUILD)/docs/report.md: docs/report.head.md $(BUILD)/gmem-report
 	@mkdir -p $(@D)
 	{ cat $<; $(BUILD)/gmem-report --fields-markdown; } >$@

@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define STACK_BYTES ((size_t)16 << 10)
-
 /* Never asks for what would raise the signal. */
 static int size_within(int fd, uint64_t bytes)
 {
@@ -40,20 +38,9 @@ static __attribute__((no_sanitize_address, noinline)) int size_in_child(void *ar
 static int size_by_child(int fd, uint64_t bytes)
 {
 	struct request r = {.fd = fd, .err = -EFBIG, .bytes = bytes};
-	char *stack = gm_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (gm_is_err(stack))
-		return gm_err(stack);
-	gm_sigmask old = gmi_block_signals();
-	long pid = gmc_clone_call(CLONE_VM | CLONE_VFORK | CLONE_FILES, stack + STACK_BYTES,
-				  size_in_child, &r);
-	if (pid < 0)
-		r.err = (int)pid;
-	while (pid > 0 && gm_sys4(SYS_wait4, pid, NULL, __WCLONE, NULL) == -EINTR)
-		;
-	gmi_restore_signals(old);
-	gm_sys_munmap(stack, STACK_BYTES);
-	return r.err;
+	int err = gmc_in_child(CLONE_FILES, size_in_child, &r);
+
+	return err ? err : r.err;
 }
 
 /* By number, which tmpfs does not use twice for a long time. As many as one process makes. */

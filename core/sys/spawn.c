@@ -22,6 +22,22 @@
 
 #define STACK_BYTES ((size_t)32 << 10)
 
+int gmc_in_child(unsigned long flags, int (*fn)(void *), void *arg)
+{
+	char *stack = gm_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (gm_is_err(stack))
+		return gm_err(stack);
+	gm_sigmask old = gmi_block_signals();
+	long pid = gmc_clone_call(flags | CLONE_VM | CLONE_VFORK, stack + STACK_BYTES, fn, arg);
+	while (pid > 0 && gm_sys4(SYS_wait4, pid, NULL, __WCLONE, NULL) == -EINTR)
+		;
+	gmi_restore_signals(old);
+	gm_sys_munmap(stack, STACK_BYTES);
+	return pid < 0 ? (int)pid : 0;
+}
+
 /*
  * Runs on a borrowed stack and may end in exec, without returning: AddressSanitizer would leave
  * the frame's redzones marked in the memory that we share, and find them again when the next

@@ -236,6 +236,10 @@ uint64_t gmc_limit(int resource);
 void gmc_limit_raise(int resource);
 /* clone(); the child calls fn(arg) on that stack, 16-byte aligned, and ends with its result. */
 long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);
+/* fn(arg) in a process that has our memory, and what else flags (CLONE_FILES...) say: what it does
+ * to itself stays with it. Returns when it has ended; nobody is told of it. 0, -errno: there was
+ * none. fn must not return from a sanitizer's frame (spawn.c). */
+int gmc_in_child(unsigned long flags, int (*fn)(void *), void *arg);
 
 /* A memfd of that size, raised; RLIMIT_FSIZE does not count for it where it can be had without.
  * -EFBIG: it cannot. Else -errno. */

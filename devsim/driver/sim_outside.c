@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define STACK_BYTES ((size_t)32 << 10)
 /* (As in spawn.c: a frame on a borrowed stack.) */
 #define BORROWED_STACK __attribute__((no_sanitize_address, noinline))
 
@@ -117,20 +116,9 @@ static BORROWED_STACK int search_and_send(void *arg)
 static int send_object(struct gm_sim *sim, const struct gm_vma *vma, uint32_t number)
 {
 	struct search s = {vma, vma->write, sim->sock, -EIO, DS_OBJECT_INDEX(number)};
-	char *stack = gm_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int err = gmc_in_child(0, search_and_send, &s);
 
-	if (gm_is_err(stack))
-		return gm_err(stack);
-	gm_sigmask mask = gmi_block_signals();
-	long pid = gmc_clone_call(CLONE_VM | CLONE_VFORK, stack + STACK_BYTES, search_and_send, &s);
-	if (pid < 0)
-		s.err = (int)pid;
-	while (pid > 0 && gm_sys4(SYS_wait4, pid, NULL, __WCLONE, NULL) == -EINTR)
-		;
-	gmi_restore_signals(mask);
-	gm_sys_munmap(stack, STACK_BYTES);
-	return s.err;
+	return err ? err : s.err;
 }
 
 /* 0, and its number; -errno: it cannot be had. */
