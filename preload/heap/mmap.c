@@ -3,9 +3,10 @@
  * core/space/vm.c, all else to the kernel. Passing through costs a comparison and the system
  * call. errno is set on failure only; nothing here calls libc.
  *
- * Managed: private anonymous mappings without an address. Passed through: stacks, MAP_GROWSDOWN,
- * MAP_32BIT, MAP_HUGETLB, hints and fixed addresses outside the window, files, shared and
- * executable memory. Inside the window everything that MAP_FIXED brings is recorded, and what
+ * Managed: private anonymous mappings without a fixed address; a hint is no more than that.
+ * Passed through: stacks, MAP_GROWSDOWN, MAP_32BIT, MAP_HUGETLB, fixed addresses outside the
+ * window, files, shared and executable memory.
+ * Inside the window everything that MAP_FIXED brings is recorded, and what
  * cannot migrate stays on the host.
  *
  * Thread stacks come from libc's own mmap and are never seen here: good, they are left alone.
@@ -65,10 +66,9 @@ static void *map_program(void *addr, size_t len, int prot, int flags, int fd, of
 						 fd, (uint64_t)off, (uintptr_t)site);
 			if (!gm_is_err(p))
 				return p;
-			addr = NULL;
 		}
 	}
-	if (space && !addr && !placed && gmi_vm_may_migrate(prot, flags)) {
+	if (space && !placed && gmi_vm_may_migrate(prot, flags)) {
 		void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, (uintptr_t)site);
 		if (gm_err(p) != -ENOMEM || !gm_is_err(p))
 			return p;
