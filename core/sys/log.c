@@ -163,13 +163,13 @@ int gmi_snprintf(char *buf, size_t bytes, const char *fmt, ...)
 }
 
 /*
- * A program that lives on with its stderr closed must not die of our line: SIGPIPE, blocked
- * here, is taken off again, unless it was pending before.
+ * A program that lives on with its stderr closed, or at the limit for files (RLIMIT_FSIZE), must
+ * not die of our line: the signal, blocked here, is taken off again, unless it was pending before.
  */
 static void write_quietly(int fd, const char *buf, size_t n)
 {
 	gm_sigmask old = gmi_block_signals();
-	uint64_t pipe = 1ull << (SIGPIPE - 1), before = 0;
+	uint64_t before = 0, sent;
 	struct timespec now = {0, 0};
 	long r;
 
@@ -177,8 +177,9 @@ static void write_quietly(int fd, const char *buf, size_t n)
 	while (n && ((r = gm_sys3(SYS_write, fd, buf, n)) > 0 || r == -EINTR))
 		if (r > 0)
 			buf += r, n -= (size_t)r;
-	if (n && r == -EPIPE && !(before & pipe))
-		gm_sys4(SYS_rt_sigtimedwait, &pipe, NULL, &now, sizeof pipe);
+	sent = 1ull << ((r == -EPIPE ? SIGPIPE : SIGXFSZ) - 1);
+	if (n && (r == -EPIPE || r == -EFBIG) && !(before & sent))
+		gm_sys4(SYS_rt_sigtimedwait, &sent, NULL, &now, sizeof sent);
 	gmi_restore_signals(old);
 }
 

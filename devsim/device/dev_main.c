@@ -160,7 +160,8 @@ static void keep_out_of_the_way(char **argv)
 static void outlive_nobody(void)
 {
 	struct pollfd fds[2] = {
-		{.fd = DS_FD_SOCK}, /* hang-up is always reported; data is for dev_mmu.c */
+		/* hang-up, or the host's wish; data is for dev_mmu.c */
+		{.fd = DS_FD_SOCK, .events = POLLRDHUP},
 		{.fd = (int)syscall(SYS_pidfd_open, ctl->host_pid, 0), .events = POLLIN},
 	};
 

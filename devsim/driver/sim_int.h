@@ -149,6 +149,8 @@ int sim_process_start(struct gm_sim *sim, uint32_t *generation);
  * lock; any thread that waits for the device.
  */
 bool sim_lost(struct gm_sim *sim, uint32_t generation);
+/* It is about to be gone, which sim_lost() will say. */
+void sim_end_process(struct gm_sim *sim);
 /* Fault injection: a place where the process may be killed. */
 void sim_maybe_kill(struct gm_sim *sim);
 /* The process learns of a window (space i) or forgets it. Process and spaces lock held. 0,

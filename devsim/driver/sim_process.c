@@ -332,10 +332,17 @@ static int try_start(struct gm_sim *sim, struct start_args *a)
 	return err;
 }
 
+/* We may have become somebody who may not kill it (setuid): then it is asked to go. */
+void sim_end_process(struct gm_sim *sim)
+{
+	if (gm_sys2(SYS_kill, sim->pid, SIGKILL) == -EPERM)
+		gm_sys2(SYS_shutdown, sim->sock, SHUT_WR);
+}
+
 void sim_maybe_kill(struct gm_sim *sim)
 {
 	if (gm_inject(GM_INJ_DEVICE) && sim->alive && sim->pid > 0)
-		gm_sys2(SYS_kill, sim->pid, SIGKILL);
+		sim_end_process(sim);
 }
 
 static int start_device(struct gm_sim *sim)
@@ -386,7 +393,7 @@ void gmi_sim_kill(struct gm_sim *sim)
 
 	if (!sim->alive || sim->pid <= 0)
 		return;
-	gm_sys2(SYS_kill, sim->pid, SIGKILL);
+	sim_end_process(sim);
 	while (!sim_lost(sim, generation))
 		sim_wait_ns(100000);
 }

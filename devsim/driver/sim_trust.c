@@ -20,7 +20,7 @@ void sim_distrust(struct gm_sim *sim, const char *how)
 		return;
 	gm_log(GM_LOG_ERROR, "device %u (%s): its process %s: ended", sim->number, sim->model.name,
 	       how);
-	gm_sys2(SYS_kill, pid, SIGKILL);
+	sim_end_process(sim);
 }
 
 uint32_t sim_cmd_tail(struct gm_sim *sim)

@@ -247,10 +247,15 @@ static bool is_asleep(int tid, long nr, const long a[6], uintptr_t sp)
 	return true;
 }
 
-static bool settle_leaving(int tid, void *unused)
+/* Those that were armed, by their records: there may be no /proc (chroot). Records are never
+ * freed. */
+static void settle_armed(void)
 {
-	settle_thread(tid, is_asleep);
-	return false;
+	for (struct gm_thread *t = gmi_threads; t; t = t->next) {
+		int tid = atomic_load(&t->tid);
+		if (tid && tid != gmi_gettid() && !t->internal && t->preload)
+			settle_thread(tid, is_asleep);
+	}
 }
 
 static bool find_poller(int tid, void *found)
@@ -291,7 +296,7 @@ void gmp_deactivate(void)
 		return;
 	gmp_selector = 0;
 	atomic_thread_fence(memory_order_seq_cst);
-	each_thread(settle_leaving, NULL);
+	settle_armed();
 	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &before_kick, NULL, 8);
 }
 

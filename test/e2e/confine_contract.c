@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -183,6 +184,21 @@ static int then_signals(void)
 		*(volatile char *)16 = 1;
 	sum(p, PAGES * PAGE);
 	return r + sig + came - SIGSYS;
+}
+
+/* As sshd: then we may not even kill our own device. */
+static int as_somebody_else(void)
+{
+	char *p = absent(PAGES, 13);
+
+	static const struct rlimit none = {0, 0};
+
+	usleep(20000);
+	setrlimit(RLIMIT_FSIZE, &none);
+	setrlimit(RLIMIT_NOFILE, &none);
+	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
+		return 6;
+	return CONFINE(BY_PRCTL) ? 90 : (goes_on(p), 6);
 }
 
 static int strict(void)
@@ -362,6 +378,7 @@ int main(void)
 
 	run("seccomp by prctl", by_prctl);
 	run("seccomp by syscall", by_syscall);
+	run("seccomp by somebody else", as_somebody_else);
 	run("seccomp strict", strict);
 	run("seccomp is only asked for", probes);
 	run("seccomp, then threads", then_threads);
