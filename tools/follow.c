@@ -167,6 +167,25 @@ static void save_report(const struct view *v, const char *file)
 	remove_lock(file);
 }
 
+#define SAME_TRIES 64
+
+/*
+ * The counters as they are at one time: while a program ends its other threads may go on counting,
+ * and names take long to find. Two copies that agree saw nobody count.
+ */
+static const struct gm_stats *counters_now(const struct gm_stats *s)
+{
+	static struct gm_stats copy[2];
+
+	memcpy(&copy[1], s, sizeof *s);
+	for (int i = 0; i < SAME_TRIES; i++) {
+		memcpy(&copy[i % 2], s, sizeof *s);
+		if (!memcmp(&copy[0], &copy[1], sizeof *s))
+			break;
+	}
+	return &copy[0];
+}
+
 int follow(int pid, const char *file)
 {
 	static struct view v;
@@ -192,6 +211,7 @@ int follow(int pid, const char *file)
 	}
 	if (!atomic_load(&s->final))
 		atomic_store((_Atomic uint64_t *)&s->end_ns, gmi_now_ns());
+	s = counters_now(s);
 	view_from_stats(&v, s);
 	idle_explain(&idle, s, &v);
 	if (file)

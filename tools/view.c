@@ -55,12 +55,21 @@ static double error_bytes(const struct gm_kernel_stats *k)
 	return (double)get_counter(&k->estimated) * error * 4096;
 }
 
-static void basis(char *to, size_t bytes, bool unmodelled, bool estimated, double part)
+/* The same in seconds: of what its way over the bus was charged. */
+static double error_s(const struct gm_kernel_stats *k)
+{
+	double bus = (double)get_counter(&k->bus_bytes);
+
+	return bus > 0 ? error_bytes(k) / bus * (double)get_counter(&k->bus_ns) / 1e9 : 0;
+}
+
+/* error: seconds of the time `of`, for a kernel as for a device */
+static void basis(char *to, size_t bytes, bool unmodelled, bool estimated, double error, double of)
 {
 	if (unmodelled)
 		snprintf(to, bytes, "not modelled");
 	else if (estimated)
-		snprintf(to, bytes, "sampled +-%.0f %%", ceil(100 * part));
+		snprintf(to, bytes, "sampled +-%.0f %%", of > 0 ? ceil(100 * error / of) : 0);
 	else
 		snprintf(to, bytes, "counted");
 }
@@ -71,15 +80,14 @@ static void device_basis(struct view_dev *to, const struct gm_stats *s, unsigned
 
 	for (unsigned i = 0; i < GM_KERNELS; i++)
 		if (get_counter(&s->kernel[i].estimated) && get_counter(&s->kernel[i].device) == d)
-			error += error_bytes(&s->kernel[i]);
+			error += error_s(&s->kernel[i]);
 	uint64_t wall = 0, served = get_counter(&s->dev[d].served_ns);
 	for (unsigned i = 0; i < GM_KERNELS; i++)
 		wall += get_counter(&s->kernel[i].device) == d ? get_counter(&s->kernel[i].wall_ns)
 							       : 0;
 	to->host_s = wall > served ? (double)(wall - served) / 1e9 : 0;
-	double bus = (double)to->bus_bytes, part = bus > 0 ? error / bus * to->bus_s : 0;
-	basis(to->basis, sizeof to->basis, to->unmodelled, get_counter(&s->dev[d].estimated),
-	      to->known_s > 0 ? part / to->known_s : 0);
+	basis(to->basis, sizeof to->basis, to->unmodelled, get_counter(&s->dev[d].estimated), error,
+	      to->known_s);
 }
 
 static uint64_t fill_moved(const struct view_site *s)
@@ -140,11 +148,9 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 		to->modelled_s = get_counter(&from->unmodelled)
 					 ? NAN
 					 : (double)get_counter(&from->modelled_ns) / 1e9;
-		double over = (double)get_counter(&from->estimated) *
-			      (double)get_counter(&from->remote_pages) * 4096 /
-			      fmax((double)get_counter(&from->samples), 1);
 		basis(to->basis, sizeof to->basis, get_counter(&from->unmodelled),
-		      get_counter(&from->estimated), over > 0 ? error_bytes(from) / over : 0);
+		      get_counter(&from->estimated), error_s(from),
+		      (double)get_counter(&from->modelled_ns) / 1e9);
 		v->nkernels++;
 	}
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);

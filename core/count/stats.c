@@ -155,6 +155,8 @@ static const size_t kernel_sums[] = {
 	offsetof(struct gm_kernel_stats, sample_ns),
 	offsetof(struct gm_kernel_stats, unmodelled),
 	offsetof(struct gm_kernel_stats, estimated),
+	offsetof(struct gm_kernel_stats, bus_ns),
+	offsetof(struct gm_kernel_stats, bus_bytes),
 	offsetof(struct gm_kernel_stats, faults),
 	offsetof(struct gm_kernel_stats, h2d_bytes),
 };

@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 8
+#define GM_STATS_VERSION 9
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -79,7 +79,7 @@ struct gm_kernel_stats {
 	/* Launches that were looked at, the pages of 4 KiB that they touched, of these over the bus
 	 * (and the sum of its squares), and what looking took. */
 	_Atomic uint64_t samples, touched_pages, remote_pages, remote_pages2, sample_ns;
-	_Atomic uint64_t unmodelled, estimated; /* as the device's */
+	_Atomic uint64_t unmodelled, estimated, bus_ns, bus_bytes; /* as the device's */
 	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */
 };
 struct gm_stats {

@@ -132,6 +132,8 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	ADD(s->copies_ns, copies_ns(&sim->model, pages) + work);
 	ADD(k->unmodelled, *basis == GM_TIME_NOT_MODELLED);
 	ADD(k->estimated, *basis == GM_TIME_SAMPLED);
+	ADD(k->bus_ns, ns - work);
+	ADD(k->bus_bytes, (uint64_t)over);
 	if (l->sample && l->remote_pages)
 		feed_counters(sim);
 	return ns;

@@ -356,6 +356,9 @@ static void means_of_launches(void)
 	gmi_stats->dev[0].estimated = 96;
 	gmi_stats->dev[0].bus_bytes = 1100 * 4096;
 	gmi_stats->dev[0].bus_ns = 1500000; /* all of the time */
+	k->bus_bytes = 1100 * 4096;
+	k->bus_ns = 1500000;
+	k->modelled_ns = 1500000;
 }
 
 Test(report, means_say_how_far_they_may_be_off)
@@ -363,6 +366,63 @@ Test(report, means_say_how_far_they_may_be_off)
 	cr_assert_eq(run(means_of_launches), 0);
 	cr_assert(strstr(load(file), "not measured; sampled +-11 %"), "%s", load(file));
 	cr_assert(strstr(load(file), "k (sampled +-11 %)"), "%s", load(file));
+}
+
+static void means_that_matter_little(void)
+{
+	means_of_launches();
+	/* most of what the only kernel is charged was counted */
+	gmi_stats->kernel[gmi_kernel_row(0, "k")].bus_ns /= 15;
+}
+
+/* The row of the only kernel and the total are shares of the same time. */
+Test(report, a_kernel_and_the_total_say_the_same_of_the_same_launches)
+{
+	cr_assert_eq(run(means_that_matter_little), 0);
+	cr_assert(strstr(load(file), "not measured; sampled +-1 %"), "%s", load(file));
+	cr_assert(strstr(load(file), "k (sampled +-1 %)"), "%s", load(file));
+}
+
+static void *launch_on(void *arg)
+{
+	struct gm_kernel_stats *k = &gmi_stats->kernel[gmi_kernel_row(0, "k")];
+
+	for (;;) {
+		atomic_fetch_add(&gmi_stats->dev[0].kernels, 1);
+		atomic_fetch_add(&k->launches, 1);
+		usleep(200);
+	}
+	return arg;
+}
+
+/* Names are looked up between the device's numbers and the kernels'. */
+static void end_while_others_launch(void)
+{
+	pthread_t t;
+
+	gmi_report_start();
+	gmi_stats->ndev = 1;
+	for (unsigned i = 1; i < 6; i++) {
+		struct gm_site_stats *s = &gmi_stats->site[i];
+		snprintf(s->module, sizeof s->module, "/proc/self/exe");
+		s->offset = 0x1000 * i;
+		s->h2d_bytes = 4096;
+	}
+	cr_assert_eq(pthread_create(&t, NULL, launch_on, NULL), 0);
+	while (!atomic_load(&gmi_stats->kernel[gmi_kernel_row(0, "k")].launches))
+		usleep(100);
+}
+
+Test(report, all_numbers_are_of_one_time)
+{
+	const char *at;
+	long device, kernel;
+
+	cr_assert_eq(run(end_while_others_launch), 0);
+	const char *json = load(file);
+	cr_assert((at = strstr(json, "\"kernels\":")) && sscanf(at + 10, "%ld", &device) == 1);
+	cr_assert((at = strstr(json, "\"launches\":")) && sscanf(at + 11, "%ld", &kernel) == 1);
+	cr_expect_leq(labs(device - kernel), 1, "%ld and %ld launches", device, kernel);
 }
 
 static void three_ways(void)
