@@ -116,6 +116,42 @@ GM_KERNEL converse(struct gm_kctx *ctx, const void *args)
 	return 0;
 }
 
+GM_KERNEL litmus(struct gm_kctx *ctx, const void *args)
+{
+	const struct litmus_args *a = args;
+
+	for (uint64_t r = 1; r <= a->rounds; r++) {
+		uint64_t go;
+		while ((go = atomic_load(a->go)) < r)
+			__builtin_ia32_pause();
+		if (go == LITMUS_END)
+			return 0;
+		atomic_store(a->ready, r);
+		a->out[r] = litmus_step(a->kind, a->mine, a->other, r);
+		atomic_store(a->ready, r + LITMUS_DONE);
+	}
+	return 0;
+}
+
+GM_KERNEL stream_writer(struct gm_kctx *ctx, const void *args)
+{
+	const struct litmus_args *a = args;
+
+	for (uint64_t i = 1; !atomic_load(a->go); i++)
+		stream_write(a, i);
+	return 0;
+}
+
+GM_KERNEL stream_reader(struct gm_kctx *ctx, const void *args)
+{
+	const struct litmus_args *a = args;
+	uint64_t last = 0;
+
+	for (; !atomic_load(a->go); a->out[1]++)
+		a->out[0] += stream_read(a, &last);
+	return 0;
+}
+
 GM_KERNEL leave(struct gm_kctx *ctx, const void *args)
 {
 	_exit(3);

@@ -36,6 +36,47 @@ struct converse_args {
 	volatile uint64_t *data; /* beside `told`: told i, it holds i * i */
 	uint64_t turns;
 };
+/*
+ * litmus: the kernel's half of a round, `rounds` times. Before it, `ready` says that it begins; go
+ * LITMUS_END ends it. stream_*: writes data and flag, or reads them, until `go` is not 0.
+ */
+#define LITMUS_END  UINT64_MAX
+#define LITMUS_DONE (1ull << 32) /* added to `ready`: the round is over */
+enum litmus_kind { STORE_BUFFERING, LOAD_BUFFERING };
+struct litmus_args {
+	_Atomic uint64_t *mine, *other, *go, *ready;
+	uint64_t *
+		out; /* of litmus: what was seen in each round; of stream_read: violations, reads */
+	uint64_t rounds;
+	enum litmus_kind kind;
+};
+/* Stores r to mine, loads other; the other way round for load buffering. Returns what it loaded. */
+static inline uint64_t litmus_step(enum litmus_kind kind, _Atomic uint64_t *mine,
+				   _Atomic uint64_t *other, uint64_t r)
+{
+	if (kind == STORE_BUFFERING) {
+		atomic_store(mine, r);
+		return atomic_load(other);
+	}
+	uint64_t seen = atomic_load_explicit(other, memory_order_acquire);
+	atomic_store_explicit(mine, r, memory_order_release);
+	return seen;
+}
+static inline void stream_write(const struct litmus_args *a, uint64_t i)
+{
+	atomic_store_explicit(a->other, i, memory_order_relaxed);
+	atomic_store_explicit(a->mine, i, memory_order_release);
+}
+/* Is the data older than the flag, or the flag older than the last one? */
+static inline uint64_t stream_read(const struct litmus_args *a, uint64_t *last)
+{
+	uint64_t flag = atomic_load_explicit(a->mine, memory_order_acquire);
+	uint64_t data = atomic_load_explicit(a->other, memory_order_relaxed);
+	uint64_t bad = data < flag || flag < *last;
+
+	*last = flag;
+	return bad;
+}
 /* watch: page i holds 1000 + i or 2000 + i in its first word. */
 struct watch_args {
 	const volatile uint64_t *base;

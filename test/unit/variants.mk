@@ -4,7 +4,7 @@ ALL_VARIANTS = sigsegv-4K sigsegv-2M uffd-64K uffd-4K uffd-2M
 BEHAVIOURS = $(patsubst test/%.c,%,$(wildcard test/device/test_behaviours*.c))
 VARIANT_RUNS = $(foreach v,$(ALL_VARIANTS),$(foreach t,unit/test_migrate $(BEHAVIOURS),$(t).$(v))) \
 	       $(foreach t,devices fork hints inject policy stress vm,unit/test_$(t).uffd-64K) \
-	       $(foreach t,kinds spaces,device/test_$(t).uffd-64K) \
+	       $(foreach t,kinds litmus spaces,device/test_$(t).uffd-64K) \
 	       $(foreach v,sigsegv-4K sigsegv-2M uffd-64K,unit/test_reference.$(v))
 # ThreadSanitizer cannot see that a userfaultfd handler and the faulting thread are ordered by the kernel.
 ifeq ($(SANITIZE),thread)
