@@ -6,6 +6,7 @@
 #include "device.h"
 #include "../variant.h"
 #include "kernels.h"
+#include <pthread.h>
 
 #define STEP	((size_t)64 << 10) /* a device page each */
 #define ROUNDS	400
@@ -165,4 +166,71 @@ Test(litmus, no_increment_is_lost)
 		cr_expect_eq(atomic_load(c.word), 9000, "%s", placements[i]);
 		end(&b);
 	}
+}
+
+/* A thread that adds one without end, until it is told to stop. */
+struct adder {
+	_Atomic uint64_t *word;
+	_Atomic bool stop;
+	uint64_t added;
+};
+
+static void *add(void *arg)
+{
+	struct adder *a = arg;
+
+	for (; !atomic_load(&a->stop); a->added++)
+		*(volatile uint64_t *)a->word += 1; /* only this thread writes */
+	return NULL;
+}
+
+static unsigned move_about(struct bench *b, uint64_t ns)
+{
+	int device = gm_dev_hnid(gm_sim_dev(b->sim));
+	unsigned moves = 0;
+
+	for (uint64_t until = now_ns() + ns; moves < 20 || now_ns() < until; moves++) {
+		cr_assert_eq(hmadvise(-1, b->memory, STEP, MADV_PREFETCH), 0);
+		cr_assert_eq(hmadvise(device, b->memory, STEP, MADV_PREFETCH), 0);
+	}
+	return moves;
+}
+
+/* Threads reach the page over the bus while another one sends it home and back. */
+Test(litmus, no_store_over_the_bus_is_lost_as_its_page_moves)
+{
+	struct bench b;
+	struct adder a[4] = {0};
+	pthread_t thread[4];
+
+	begin(&b, "first-use");
+	cr_assert_eq(hmadvise(gm_dev_hnid(gm_sim_dev(b.sim)), b.memory, STEP, MADV_PREFETCH), 0);
+	for (int i = 0; i < 4; i++) {
+		a[i].word = b.a.mine + 8 * i;
+		cr_assert_eq(pthread_create(&thread[i], NULL, add, &a[i]), 0);
+	}
+	unsigned moves = move_about(&b, 4 * TEST_NS);
+	for (int i = 0; i < 4; i++) {
+		atomic_store(&a[i].stop, true);
+		pthread_join(thread[i], NULL);
+		cr_expect_eq(atomic_load(a[i].word), a[i].added, "%lu of %lu, %u moves",
+			     atomic_load(a[i].word), a[i].added, moves);
+	}
+	end(&b);
+}
+
+/* The same of a kernel's workers, which reach a page of the host so. */
+Test(litmus, no_store_of_a_worker_is_lost_as_its_page_moves)
+{
+	struct bench b;
+
+	begin(&b, "remote");
+	struct count_up_args c = {.word = b.a.mine, .times = 20000000};
+	cr_assert_eq(gm_stream_launch(b.stream, b.module, "count_up", 2, &c, sizeof c, NULL), 0);
+	unsigned moves = 0;
+	while (gm_stream_query(b.stream) == -EBUSY)
+		moves += move_about(&b, 0);
+	cr_assert_eq(gm_stream_sync(b.stream), 0);
+	cr_expect_eq(atomic_load(c.word), 2 * c.times, "%lu, %u moves", atomic_load(c.word), moves);
+	end(&b);
 }
