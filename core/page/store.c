@@ -30,9 +30,14 @@ int gmc_store_open(struct gm_as *as)
 		goto close;
 	char *alias = (char *)gm_align_up((uintptr_t)room, GM_BLOCK_BYTES), *mold = alias + span;
 	int shared = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
-	void *a = gm_sys_mmap(alias, as->bytes, PROT_READ | PROT_WRITE, shared, fd, 0);
+	void *a = gm_sys_mmap(alias, as->bytes, PROT_NONE, shared, fd, 0);
 	void *m = gm_sys_mmap(mold, as->bytes, PROT_NONE, shared, fd, 0);
 	err = gm_is_err(a) ? gm_err(a) : gm_is_err(m) ? gm_err(m) : 0;
+	/* Where the program has said mlockall(MCL_FUTURE), what can be accessed is filled with
+	 * memory as it is mapped: so unlocked first. */
+	gm_sys2(SYS_munlock, room, 2 * span);
+	if (!err)
+		err = gm_sys_mprotect(alias, as->bytes, PROT_READ | PROT_WRITE);
 	if (err) {
 		gm_sys_munmap(room, 2 * span);
 		goto close;

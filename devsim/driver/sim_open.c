@@ -50,10 +50,15 @@ static int map_aperture(struct gm_sim *sim)
 		return gm_err(room);
 	sim->aperture_room = room;
 	sim->aperture = (char *)gm_align_up((uintptr_t)room, GM_BLOCK_BYTES);
-	void *p = gm_sys_mmap(sim->aperture, bytes, PROT_READ | PROT_WRITE,
+	void *p = gm_sys_mmap(sim->aperture, bytes, PROT_NONE,
 			      MAP_SHARED | MAP_NORESERVE | MAP_FIXED, sim->mem_fd, 0);
 	if (gm_is_err(p))
 		return gm_err(p);
+	/* as the store: never locked */
+	gm_sys2(SYS_munlock, sim->aperture, bytes);
+	int err = gm_sys_mprotect(sim->aperture, bytes, PROT_READ | PROT_WRITE);
+	if (err)
+		return err;
 	/* where the kernel allows it for shared memory */
 	gm_sys3(SYS_madvise, sim->aperture, bytes, MADV_HUGEPAGE);
 	gm_sys3(SYS_madvise, sim->aperture, bytes, MADV_DONTDUMP);

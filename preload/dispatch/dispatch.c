@@ -446,6 +446,11 @@ static long do_mlock(struct call *c)
 	return gmp_mlock(c->nr, (void *)c->a[0], (size_t)c->a[1], c->a[2]);
 }
 
+static long do_mlockall(struct call *c)
+{
+	return gmp_mlockall(c->a[0]);
+}
+
 static long do_munlock(struct call *c)
 {
 	return gmp_munlock((void *)c->a[0], (size_t)c->a[1]);
@@ -549,6 +554,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_MMAP] = do_mmap,
 	[GMP_MINCORE] = do_mincore,
 	[GMP_MLOCK] = do_mlock,
+	[GMP_MLOCKALL] = do_mlockall,
 	[GMP_MUNLOCK] = do_munlock,
 	[GMP_MSYNC] = do_msync,
 	[GMP_URING_SETUP] = do_uring_setup,

@@ -17,6 +17,7 @@ void gmp_mmap_leave(void);
  * calls have them: results or -errno. vec: accessible for the kernel. */
 long gmp_mremap_outside(void *old, size_t old_len, size_t new_len, int flags, void *new_addr);
 long gmp_mlock(long nr, const void *addr, size_t len, long flags);
+long gmp_mlockall(long flags);
 long gmp_munlock(const void *addr, size_t len);
 long gmp_msync(void *addr, size_t len, int flags);
 long gmp_mincore(void *addr, size_t len, unsigned char *vec);

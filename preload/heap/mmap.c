@@ -18,7 +18,6 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
-#include "core/entry/fault.h"
 #include "core/entry/outside.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
@@ -161,33 +160,7 @@ GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 					       : gm_sys3(SYS_madvise, addr, len, advice));
 }
 
-/* ---- asking and locking: the pages must be at home, and a hole of the window must look like
- * one ---- */
-
-long gmp_mlock(long nr, const void *addr, size_t len, long flags)
-{
-	if (!inside_window(addr, len))
-		return gm_sys3(nr, addr, len, flags);
-	if (atomic_load_explicit(&gmi_active, memory_order_acquire)) {
-		gm_sigmask old = gmi_block_signals();
-		/* what cannot come makes the call fail */
-		while (gmi_cpu_make_resident((uintptr_t)addr, len, false) == -EAGAIN)
-			;
-		gmi_restore_signals(old);
-	}
-	long r = gm_sys3(nr, addr, len, flags);
-	return r == 0 && !gmi_vm_covered(space, addr, len) ? -ENOMEM : r;
-}
-
-GM_EXPORT int mlock(const void *addr, size_t len)
-{
-	return (int)gmp_ret(gmp_mlock(SYS_mlock, addr, len, 0));
-}
-
-GM_EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
-{
-	return (int)gmp_ret(gmp_mlock(SYS_mlock2, addr, len, (long)flags));
-}
+/* ---- asking and unlocking (lock.c locks): a hole of the window must look like one ---- */
 
 static long unless_hole(const void *addr, size_t len, long r)
 {

@@ -148,6 +148,7 @@ enum gmp_special { /* what dispatch does instead of pin, call, unpin */
 		   GMP_MMAP,
 		   GMP_MINCORE,
 		   GMP_MLOCK,
+		   GMP_MLOCKALL,
 		   GMP_MUNLOCK,
 		   GMP_MSYNC,
 		   GMP_URING_SETUP,
