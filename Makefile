@@ -266,7 +266,7 @@ install: all
 	@$(call put_template,packaging/gmemConfig.cmake.in,$(LIBDIR)/cmake/gmem)
 	@$(call put_template,packaging/gmemConfigVersion.cmake.in,$(LIBDIR)/cmake/gmem)
 	@$(call put,644,$(DEVICES),$(PREFIX)/share/gmem/devices)
-	@$(call put,644,docs/report.schema.json,$(PREFIX)/share/gmem)
+	@$(call put,644,docs/report.schema.json tools/gmem.gdb,$(PREFIX)/share/gmem)
 	@$(call put,644,python/gmem.py,$(PYTHONDIR))
 	@$(foreach m,$(MAN_SRC),$(call put,644,$(m),$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))) &&) :
 	@$(call put,644,README.md CHANGELOG.md LICENSE,$(DOCDIR))

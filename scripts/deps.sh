@@ -25,6 +25,7 @@ test  py:scipy                       python3-scipy
 test  cmd:redis-server               redis-server
 test  cmd:redis-benchmark            redis-tools
 test  cmd:jq                         jq
+test  cmd:gdb                        gdb
 page  cmd:chromium                   chromium
 test  py:jsonschema                  python3-jsonschema
 test  cmd:pkg-config                 pkg-config
