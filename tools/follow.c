@@ -5,6 +5,7 @@
  * open, in a session of its own.
  */
 #include "tools/idle.h"
+#include "tools/trace_file.h"
 #include "core/count/report.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -36,15 +37,26 @@ static size_t read_proc(int pid, const char *name, char *buf, size_t bytes)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* True when the process said that it ends, false when the socket only hung up. */
-static bool wait_for_end(void)
+/* Between looks into the rings, when nothing was there; a little; more. */
+#define TRACE_IDLE_MS 20
+#define TRACE_MUCH    (GM_TRACE_SLOTS / 8)
+
+/* Until the process ends, taking its events meanwhile. True when it said so, false when the socket
+ * only hung up. */
+static bool wait_for_end(struct trace_file *t)
 {
 	char byte = 0;
-	ssize_t n;
+	struct pollfd p = {.fd = GM_REPORT_FD_SOCK, .events = POLLIN};
 
-	while ((n = read(GM_REPORT_FD_SOCK, &byte, 1)) < 0 && errno == EINTR)
-		;
-	return n == 1 && byte == GM_REPORT_DONE;
+	for (;;) {
+		size_t n = t ? trace_drain(t) : 0;
+		int wait_ms = !t ? -1 : n > TRACE_MUCH ? 0 : n ? 1 : TRACE_IDLE_MS;
+		if (poll(&p, 1, wait_ms) <= 0)
+			continue;
+		ssize_t got = read(GM_REPORT_FD_SOCK, &byte, 1);
+		if (got >= 0 || errno != EINTR)
+			return got == 1 && byte == GM_REPORT_DONE;
+	}
 }
 
 /*
@@ -186,18 +198,22 @@ static const struct gm_stats *counters_now(const struct gm_stats *s)
 	return &copy[0];
 }
 
-int follow(int pid, const char *file)
+int follow(int pid, const char *report, const char *trace)
 {
 	static struct view v;
 	struct idle idle = {0};
+	struct trace_file *t = NULL;
+	size_t bytes = trace ? GM_REPORT_TRACED_BYTES : sizeof(struct gm_stats);
 
 	signal(SIGPIPE, SIG_IGN);
-	const struct gm_stats *s =
-		mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, GM_REPORT_FD_STATS, 0);
+	struct gm_stats *s =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, GM_REPORT_FD_STATS, 0);
 	if (s == MAP_FAILED || chdir("/") != 0) /* hold no file system busy */
 		return 1;
+	if (trace)
+		t = trace_open(trace, (struct gm_trace *)((char *)s + GM_REPORT_TRACE_OFFSET));
 	idle_look(&idle, pid);
-	if (wait_for_end()) {
+	if (wait_for_end(t)) {
 		strcpy(v.ended, "exit");
 		idle_look(&idle, pid); /* it waits for us */
 	} else {
@@ -210,13 +226,15 @@ int follow(int pid, const char *file)
 		return 1;
 	}
 	if (!atomic_load(&s->final))
-		atomic_store((_Atomic uint64_t *)&s->end_ns, gmi_now_ns());
-	s = counters_now(s);
-	view_from_stats(&v, s);
-	idle_explain(&idle, s, &v);
-	if (file)
-		save_report(&v, file);
-	else if (v.ndev || strcmp(v.ended, "exec") != 0)
+		atomic_store(&s->end_ns, gmi_now_ns());
+	const struct gm_stats *now = counters_now(s);
+	view_from_stats(&v, now);
+	idle_explain(&idle, now, &v);
+	if (t)
+		trace_close(t, &v, now);
+	if (!strcmp(report, "text") && (v.ndev || strcmp(v.ended, "exec") != 0))
 		print_report(&v);
+	else if (*report == '/')
+		save_report(&v, report);
 	return 0;
 }

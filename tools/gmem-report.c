@@ -102,7 +102,7 @@ static int show_version(int n, char **args)
 
 static int do_follow(int n, char **args)
 {
-	return follow(atoi(args[0]), n > 1 ? args[1] : NULL);
+	return follow(atoi(args[0]), args[1], n > 2 ? args[2] : NULL);
 }
 
 static int do_check_elf(int n, char **args)
@@ -129,6 +129,7 @@ static int show_help(int n, char **args);
 
 static const struct verb verbs[] = {
 	{"diff", 0, NULL, "A.json B.json: in what two reports differ"},
+	{"export", 0, NULL, "TRACE --perfetto|--sqlite|--csv FILE: a trace for other tools"},
 	{"html", 0, NULL, "A.json [B.json ...] -o FILE.html: a page for the browser, in one file"},
 	{"--options", 0, show_options, "the options of run-with-gmem.sh and their GMEM_ variables"},
 	{"--options-markdown", 0, show_options_markdown, "the same for docs/options.md"},
@@ -142,7 +143,7 @@ static const struct verb verbs[] = {
 	 "FILE: can the library be preloaded into this program? 0, or 126, 127 and why"},
 	{"--help", 0, show_help, "this text"},
 	{"--version", 0, show_version, "the version"},
-	{"--follow", 1, do_follow, NULL},
+	{"--follow", 2, do_follow, NULL},
 	{"--check-loaded", 1, do_check_loaded, NULL},
 	{"--run", 2, do_run, NULL},
 };

@@ -118,17 +118,17 @@ static int take_flags(char ***args)
 
 /* ---- the environment ---- */
 
-/* A relative FILE.json means this directory, also for children that have gone elsewhere. */
-static void absolute_report(void)
+/* A relative file means this directory, also for children that have gone elsewhere. */
+static void make_absolute(const char *variable)
 {
-	const char *report = getenv("GMEM_REPORT");
+	const char *file = getenv(variable);
 	char *cwd, *path;
 
-	if (*report == '/' || !strcmp(report, "text") || !strcmp(report, "none") ||
+	if (!file || !*file || *file == '/' || !strcmp(file, "text") || !strcmp(file, "none") ||
 	    !(cwd = getcwd(NULL, 0)))
 		return;
-	if (asprintf(&path, "%s/%s", cwd, report) > 0) {
-		setenv("GMEM_REPORT", path, 1);
+	if (asprintf(&path, "%s/%s", cwd, file) > 0) {
+		setenv(variable, path, 1);
 		free(path);
 	}
 	free(cwd);
@@ -144,7 +144,8 @@ static int check_options(void)
 	setenv("GMEM_MAIN_PID", pid, 1);
 	if (gmi_opt_parse(environ, err, sizeof err) != 0)
 		return fail_run(USAGE, "%s", err);
-	absolute_report();
+	make_absolute("GMEM_REPORT");
+	make_absolute("GMEM_TRACE");
 	return 0;
 }
 

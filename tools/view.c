@@ -107,6 +107,7 @@ static void fill_sites(struct view *v, const struct gm_stats *s)
 	for (unsigned i = 0; i < GM_SITES; i++) {
 		const struct gm_site_stats *from = &s->site[i];
 		struct view_site *to = &v->site[v->nsites];
+		to->row = i;
 		to->h2d_bytes = get_counter(&from->h2d_bytes);
 		to->d2h_bytes = get_counter(&from->d2h_bytes);
 		to->cpu_faults = get_counter(&from->cpu_faults);
@@ -135,6 +136,7 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 	for (unsigned i = 0; i < GM_KERNELS; i++) {
 		const struct gm_kernel_stats *from = &s->kernel[i];
 		struct view_kernel *to = &v->kernel[v->nkernels];
+		to->row = i;
 		to->launches = get_counter(&from->launches);
 		to->failed = get_counter(&from->failed);
 		if (!to->launches && !to->failed)

@@ -29,11 +29,13 @@ struct view_dev {
 		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
 };
 struct view_site {
+	unsigned row; /* of gm_stats.site */
 	char where
 		[512]; /* function and line if known, else file+offset; "other": everything else */
 	uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
 struct view_kernel {
+	unsigned row; /* of gm_stats.kernel */
 	char name[80];
 	uint64_t device, launches, failed, faults, h2d_bytes;
 	double wall_s, modelled_s;
@@ -58,7 +60,8 @@ struct view {
 	uint64_t syscalls_pinned, syscalls_dispatched;
 	uint64_t forks, forks_copied_bytes;
 	uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
-	uint64_t nsites; /* of which something moved, most bytes first */
+	uint64_t trace_events, trace_lost; /* 0 without a trace */
+	uint64_t nsites;		   /* of which something moved, most bytes first */
 	struct view_site site[GM_SITES];
 	uint64_t nkernels; /* that were launched, the longest first */
 	struct view_kernel kernel[GM_KERNELS];
@@ -77,8 +80,9 @@ int view_read_json(struct view *v, const char *file);
 /* verdict.c: what each device's run was bound by, in words. The rest of the view is filled in. */
 void view_verdicts(struct view *v);
 
-/* follow.c: the reporter process; file NULL: text to stderr. Returns the exit status. */
-int follow(int pid, const char *file);
+/* follow.c: the reporter process. report: "text" (to stderr), "none", or an absolute path; trace: a
+ * path, or NULL. Returns the exit status. */
+int follow(int pid, const char *report, const char *trace);
 
 /*
  * target.c: can a library be preloaded into this program? 0, or the exit status for a shell

@@ -45,6 +45,9 @@ extern const size_t view_nfields;
 extern const struct view_list view_lists[];
 extern const size_t view_nlists;
 
+/* view_json.c: a text as JSON, whatever bytes it has; a whole report. */
+struct json_t *view_text_json(const char *s);
+struct json_t *view_to_json(const struct view *v);
 /* view_schema.c: the JSON Schema, and the table of docs/report.md, to standard output. */
 void view_print_schema(void);
 void view_print_markdown(void);

@@ -11,7 +11,7 @@
 /* ---- writing -------------------------------------------------------------------------------- */
 
 /* A name that is not UTF-8 is shown byte by byte rather than dropped. */
-static json_t *text(const char *s)
+json_t *view_text_json(const char *s)
 {
 	json_t *j = json_string(s);
 	char ascii[1024 * 2];
@@ -37,7 +37,7 @@ static json_t *value_of(const struct view_field *f, const void *from)
 	case VIEW_SECONDS:
 		return json_real(*(const double *)at);
 	case VIEW_TEXT:
-		return text(at);
+		return view_text_json(at);
 	default:
 		return json_integer((json_int_t) * (const uint64_t *)at);
 	}
@@ -72,7 +72,7 @@ static json_t *list_to_json(const struct view_list *l, const struct view *v)
 	return list;
 }
 
-static json_t *to_json(const struct view *v)
+json_t *view_to_json(const struct view *v)
 {
 	json_t *root = json_object();
 
@@ -86,7 +86,7 @@ static json_t *to_json(const struct view *v)
 int view_write_json(const struct view *v, const char *file)
 {
 	char temp[4096];
-	json_t *root = to_json(v);
+	json_t *root = view_to_json(v);
 	int err = 0;
 
 	snprintf(temp, sizeof temp, "%s.%d.tmp", file, (int)v->pid);

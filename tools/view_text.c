@@ -283,6 +283,8 @@ void view_text(const struct view *v, FILE *out)
 	if (v->forks_copied_bytes)
 		print_row(out, "copied for forks", B(v->forks_copied_bytes), "%s forks",
 			  N(v->forks));
+	if (v->trace_events || v->trace_lost)
+		print_row(out, "trace", N(v->trace_events), "events; %s lost", N(v->trace_lost));
 	if (v->chaos_reads || v->chaos_places)
 		print_row(out, "chaos", N(v->chaos_reads + v->chaos_writes + v->chaos_places),
 			  "%s reads, %s writes, %s changes of place; %s refused", N(v->chaos_reads),

@@ -2,6 +2,7 @@
 #include "core/care/thrash.h"
 #include "core/page/jobs.h"
 #include "core/page/rights.h"
+#include "core/count/trace.h"
 
 struct leaf {
 	uint32_t last_us, until_us; /* of the last event; until it is free again */
@@ -76,6 +77,14 @@ enum gm_thrash_answer gmc_thrash_ask(struct gm_block *b, unsigned i, int actor, 
 	return actor == l->actor ? GM_THRASH_GO : GM_THRASH_WAIT;
 }
 
+/* What is done about a leaf of 64 KiB. */
+static void trace_leaf(enum gm_event_kind kind, const struct gm_block *b, const struct leaf *l)
+{
+	unsigned first = (unsigned)(l - b->thrash->leaf) * GM_LEAF_PAGES;
+
+	gmc_block_trace(kind, b, -1, gm_bm_range(first, first + GM_LEAF_PAGES), 0);
+}
+
 static void park_leaf(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
 {
 	l->until_us = l->last_us + GM_THRASH_PARK_LAPSES * lapse_us;
@@ -109,10 +118,13 @@ static void leaf_moved(struct gm_block *b, struct leaf *l, int actor, struct gm_
 	if (l->events < GM_THRASH_THRESHOLD)
 		return;
 	if (policy.def->pin && l->events >= GM_THRASH_PARK_EVENTS) {
+		if (!l->parked)
+			trace_leaf(GM_EV_PARK, b, l);
 		park_leaf(b->thrash, l, lapse_us);
 	} else if (policy.def->throttle) {
 		l->until_us = now + lapse_us;
 		GM_COUNT(thrash_throttled, 1);
+		trace_leaf(GM_EV_THROTTLE, b, l);
 	}
 }
 

@@ -26,6 +26,7 @@ static _Atomic int sock = -1; /* our end; >= 0: this process has a reporter */
 static _Atomic bool tried;    /* started, or failed to: never again in this process */
 static void (*_Atomic collectors[4])(void);
 static struct gm_stats *shared; /* the mapping that gmi_stats points at, or NULL */
+static size_t shared_bytes;
 
 /* ---- who this is ---- */
 
@@ -158,6 +159,19 @@ static void choose_file_or_text(char *path, size_t bytes, int *lock)
 	*lock = -1;
 }
 
+/* FILE of the main process, FILE.<pid> of its children. */
+static void name_trace(char *path, size_t bytes)
+{
+	int self = (int)gm_sys0(SYS_getpid);
+
+	if (gmi_opt.main_pid && gmi_opt.main_pid != self)
+		gmi_snprintf(path, bytes, "%s.%d", gmi_opt.trace_file, self);
+	else
+		gmi_snprintf(path, bytes, "%s", gmi_opt.trace_file);
+	if (!*gmi_opt.trace_file)
+		*path = 0;
+}
+
 /* ---- start ---- */
 
 struct channel {
@@ -181,13 +195,14 @@ static int open_channel(struct channel *c, struct gm_stats **map)
 	if (r < 0)
 		return (int)r;
 	c->memfd = (int)r;
-	if ((r = gm_sys2(SYS_ftruncate, c->memfd, sizeof **map)) < 0)
+	shared_bytes = *gmi_opt.trace_file ? GM_REPORT_TRACED_BYTES : sizeof **map;
+	if ((r = gm_sys2(SYS_ftruncate, c->memfd, shared_bytes)) < 0)
 		return (int)r;
 	if ((r = gm_sys4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) < 0)
 		return (int)r;
 	c->ours = pair[0];
 	c->theirs = pair[1];
-	void *p = gm_sys_mmap(NULL, sizeof **map, PROT_READ | PROT_WRITE, MAP_SHARED, c->memfd, 0);
+	void *p = gm_sys_mmap(NULL, shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->memfd, 0);
 	if (gm_is_err(p))
 		return gm_err(p);
 	*map = p;
@@ -195,11 +210,15 @@ static int open_channel(struct channel *c, struct gm_stats **map)
 	return 0;
 }
 
-static int spawn_reporter(const struct channel *c, char *file)
+static int spawn_reporter(const struct channel *c, char *file, char *trace)
 {
 	char path[4096], pid[16];
+	char none[] = "none", text[] = "text";
 	char verb[] = "--follow", *env[] = {(char[]){"LC_ALL=C"}, NULL};
-	char *argv[] = {path, verb, pid, gmi_opt.report == GM_REPORT_JSON ? file : NULL, NULL};
+	char *report = gmi_opt.report == GM_REPORT_JSON	  ? file
+		       : gmi_opt.report == GM_REPORT_TEXT ? text
+							  : none;
+	char *argv[] = {path, verb, pid, report, *trace ? trace : NULL, NULL};
 	const int fds[] = {
 		[GM_REPORT_FD_SOCK] = c->theirs, [GM_REPORT_FD_STATS] = c->memfd,
 		[GM_REPORT_FD_STDERR] = 2,	 [GM_REPORT_FD_LOCK] = c->lock,
@@ -224,22 +243,26 @@ static void switch_to(struct gm_stats *map)
 	shared = map;
 	atomic_store((struct gm_stats * _Atomic *)&gmi_stats, map);
 	gmc_stats_move(map, &gmc_stats_private);
+	if (*gmi_opt.trace_file)
+		atomic_store(&gmi_trace, (struct gm_trace *)((char *)map + GM_REPORT_TRACE_OFFSET));
 }
 
 static int start_reporter(void)
 {
 	struct channel c = {-1, -1, -1, -1, -1};
 	struct gm_stats *map = NULL;
-	char file[sizeof gmi_opt.report_file + 16] = "";
+	char file[sizeof gmi_opt.report_file + 16] = "", trace[sizeof gmi_opt.trace_file + 16];
 	int r = open_channel(&c, &map);
 
 	if (r == 0 && gmi_opt.report == GM_REPORT_JSON)
 		choose_file_or_text(file, sizeof file, &c.lock);
 	if (r == 0)
-		r = spawn_reporter(&c, file);
+		name_trace(trace, sizeof trace);
+	if (r == 0)
+		r = spawn_reporter(&c, file, trace);
 	if (r) {
 		if (map)
-			gm_sys_munmap(map, sizeof *map);
+			gm_sys_munmap(map, shared_bytes);
 		close_channel(&c);
 		gm_log(GM_LOG_WARN, "no report%s%s: error %d", *file ? " in " : "", file, -r);
 		return r;
@@ -255,7 +278,7 @@ int gmi_report_start(void)
 {
 	int r = 0;
 
-	if (gmi_opt.report == GM_REPORT_NONE || atomic_load(&tried))
+	if ((gmi_opt.report == GM_REPORT_NONE && !*gmi_opt.trace_file) || atomic_load(&tried))
 		return 0;
 	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&start_lock);
@@ -358,6 +381,7 @@ void gmi_report_forked(void)
 	uint64_t managed = atomic_load(&parent->managed_bytes),
 		 metadata = atomic_load(&parent->metadata_bytes);
 
+	gmc_trace_forked();
 	gm_zero(own, sizeof *own);
 	describe_process(own);
 	atomic_store(&own->start_ns, gmi_now_ns());
@@ -366,7 +390,7 @@ void gmi_report_forked(void)
 	gmc_sites_inherit(own, parent);
 	gmi_stats = own;
 	if (shared)
-		gm_sys_munmap(shared, sizeof *shared);
+		gm_sys_munmap(shared, shared_bytes);
 	shared = NULL;
 	gmi_fd_close(atomic_exchange(&sock, -1));
 	atomic_store(&start_lock.v, 0); /* a thread that held it has stayed with the parent */

@@ -1,13 +1,14 @@
 /*
  * report.h - what report.c and the reporter process (tools/follow.c) agree upon.
  *
- * The reporter is started as "gmem-report --follow PID [FILE]" with exactly these descriptors;
- * without FILE it writes text to GM_REPORT_FD_STDERR.
+ * The reporter is started as "gmem-report --follow PID REPORT [TRACE]" with exactly these
+ * descriptors. REPORT: a path for JSON, "text" (to GM_REPORT_FD_STDERR) or "none".
  */
 #ifndef GM_CORE_REPORT_H
 #define GM_CORE_REPORT_H
 
 #include "core/count/stats.h"
+#include "core/count/trace.h"
 
 enum {
 	/* GM_REPORT_DONE, then end of file; only end of file when the process died */
@@ -18,6 +19,10 @@ enum {
 	GM_REPORT_FD_PID,    /* pidfd of the process; or /dev/null */
 };
 #define GM_REPORT_DONE 'd'
+
+/* With a trace, its rings follow the counters in the memfd. */
+#define GM_REPORT_TRACE_OFFSET ((sizeof(struct gm_stats) + 4095) / 4096 * 4096)
+#define GM_REPORT_TRACED_BYTES (GM_REPORT_TRACE_OFFSET + sizeof(struct gm_trace))
 
 /* fn adds what it has counted for itself, when the report is written. Once for each fn, however
  * often it is given. Up to 4. Signal-safe. */

@@ -14,6 +14,7 @@
 #include "core/space/hint.h"
 #include "core/space/range.h"
 #include "core/space/vm.h"
+#include "core/count/trace.h"
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -44,7 +45,9 @@ static int do_prefetch(struct gm_block *b, gm_bm set, void *arg)
 	else if (bd)
 		gm_bm_remove(&wanted, bd->valid);
 	q->stayed += gm_bm_count(wanted);
-	GM_COUNT(prefetched_pages, gm_bm_count(gm_bm_andnot(todo, wanted)));
+	gm_bm came = gm_bm_andnot(todo, wanted);
+	GM_COUNT(prefetched_pages, gm_bm_count(came));
+	gmc_block_trace(GM_EV_PREFETCH, b, (int)ctx->dev->index, came, 0);
 	gmc_hint_follow(b, set);
 	return 0;
 }
@@ -121,10 +124,8 @@ static int advise_at_once(struct gm_as *as, uintptr_t lo, uintptr_t hi, int beha
 	return !err && lo < hi ? gmc_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
 }
 
-int hmadvise(int hnid, void *start, size_t len, int behavior)
+static int advise(int hnid, void *start, size_t len, int behavior)
 {
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
 	struct gm_as *as;
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
 	struct gm_dev *dev = hnid == -1 ? NULL : gmc_dev_by_hnid(hnid);
@@ -148,6 +149,17 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 	err = gmc_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES),
 			   behavior, dev);
 	return err == -ENOENT ? -EINVAL : err;
+}
+
+int hmadvise(int hnid, void *start, size_t len, int behavior)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	uint8_t cause = gm_trace_cause(GM_CAUSE_ADVICE);
+	int err = advise(hnid, start, len, behavior);
+
+	gm_trace_cause(cause);
+	return err;
 }
 
 static int hnid_of(const struct gm_block *b, int d)

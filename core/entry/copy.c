@@ -13,6 +13,7 @@
 #include "core/page/rights.h"
 #include "core/page/store.h"
 #include "core/space/range.h"
+#include "core/count/trace.h"
 #include <errno.h>
 #include <sys/uio.h>
 
@@ -165,6 +166,8 @@ int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
 	if (!buf)
 		return err ? err : -ENOMEM;
 	/* Backwards when the destination overlaps the source's end, as memmove. */
+	uint8_t cause = gm_trace_cause(GM_CAUSE_COPY);
+	uint64_t begin = gm_trace_begin();
 	bool back = (uintptr_t)dest - (uintptr_t)src < bytes;
 	for (size_t done = 0, n; !err && done < bytes; done += n) {
 		n = gm_min(bytes - done, (size_t)BOUNCE_BYTES);
@@ -173,6 +176,11 @@ int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
 		if (!err)
 			err = chunk((char *)dest + at, das, buf, n, true, dev);
 	}
+	gm_trace_cause(cause);
+	GM_TRACE(GM_EV_COPY, .time_ns = begin, .addr = (uintptr_t)dest,
+		 .pages = (uint32_t)((bytes + GM_PAGE_BYTES - 1) / GM_PAGE_BYTES),
+		 .device = dev ? (uint8_t)dev->index : GM_EV_NO_DEVICE,
+		 .flags = err ? GM_EV_FAILED : 0);
 	gmi_free(buf, BOUNCE_BYTES);
 	return err;
 }

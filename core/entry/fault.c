@@ -19,6 +19,7 @@
 #include "core/space/hint.h"
 #include "core/space/range.h"
 #include "core/space/sparse.h"
+#include "core/count/trace.h"
 #include <errno.h>
 
 /* The pages around page i that belong to the same device page of whoever holds it. */
@@ -115,17 +116,24 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	uint64_t start = gmi_now_ns();
 	unsigned i = gm_page_index(addr);
 	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
+	uint8_t cause = gm_trace_cause(GM_CAUSE_CPU_FAULT), flags = write ? GM_EV_WRITE : 0;
 	bool locked = lock_in_turn(b, i, write);
-	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i))
+	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
 		res = GM_CPU_NOT_OURS;
-	else if (allowed(&b->cpu_r, &b->cpu_w, i, write) || gm_bm_test(&b->cpu_bus, i))
+	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write) || gm_bm_test(&b->cpu_bus, i)) {
 		GM_COUNT(cpu_faults_spurious, 1); /* somebody else was faster */
-	else
+		flags |= GM_EV_SPURIOUS;
+	} else {
 		res = serve_cpu(b, addr, write);
+	}
 	if (res == GM_CPU_RESOLVED)
 		gmc_cpu_settle(b, i);
 	if (locked)
 		gmi_unlock(&b->lock);
+	if (res != GM_CPU_NOT_OURS)
+		GM_TRACE(GM_EV_CPU_FAULT, .time_ns = start, .addr = addr, .site = b->site,
+			 .device = GM_EV_NO_DEVICE, .flags = flags);
+	gm_trace_cause(cause);
 	if (res == GM_CPU_RESOLVED)
 		gm_hist_add(&gmi_stats->cpu_fault_ns, gmi_now_ns() - start);
 	return res;
@@ -140,6 +148,7 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 		return 0;
 	if (gmc_called_back("a system call with managed memory"))
 		return -EDEADLK;
+	uint8_t cause = gm_trace_cause(GM_CAUSE_SYSCALL);
 	uintptr_t end = gm_min(addr + len, as->base + as->bytes);
 	for (uintptr_t va = gm_align_down(addr, GM_PAGE_BYTES); va < end && !err;
 	     va += GM_PAGE_BYTES) {
@@ -159,6 +168,7 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 		if (locked)
 			gmi_unlock(&b->lock);
 	}
+	gm_trace_cause(cause);
 	return err;
 }
 
@@ -283,8 +293,12 @@ static void account_moved(const struct dev_fault *f, int err)
 
 	if (gm_unlikely(f->b->thrash))
 		gmc_thrash_moved(f->b, gm_bm_andnot(f->bd->valid, f->had), dev_index(f));
-	if (!err && now > before && now - before > asked)
-		GM_COUNT(prefetched_pages, now - before - asked);
+	if (err || now <= before + asked)
+		return;
+	GM_COUNT(prefetched_pages, now - before - asked);
+	GM_TRACE(GM_EV_PREFETCH, .addr = f->b->va + f->i * GM_PAGE_BYTES,
+		 .pages = now - before - asked, .site = f->b->site,
+		 .device = (uint8_t)dev_index(f));
 }
 
 static int serve_device(struct dev_fault *f)
@@ -310,6 +324,7 @@ static int serve_device(struct dev_fault *f)
 /* Signals blocked. What the device is told, and the counters. */
 static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_hint hint)
 {
+	uint64_t start = gm_trace_begin();
 	gmi_lock(&b->lock);
 	struct gm_dev *dev = ctx->dev;
 	struct dev_fault f = {.b = b, .ctx = ctx, .i = i};
@@ -327,6 +342,10 @@ static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, en
 	atomic_fetch_add_explicit(f.merged ? &s->faults_merged : &s->faults, 1,
 				  memory_order_relaxed);
 	GM_COUNT_SITE(b->site, device_faults, !f.merged);
+	GM_TRACE(GM_EV_DEVICE_FAULT, .time_ns = start, .addr = b->va + i * GM_PAGE_BYTES,
+		 .site = b->site, .device = (uint8_t)dev->index,
+		 .flags =
+			 (f.merged ? GM_EV_MERGED : 0) | (hint == GM_HINT_WRITE ? GM_EV_WRITE : 0));
 	return 0;
 }
 
@@ -349,8 +368,10 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	if (err)
 		return err;
 	gm_sigmask mask = gmi_block_signals();
+	uint8_t cause = gm_trace_cause(GM_CAUSE_DEVICE_FAULT);
 	struct gm_block *b = gmc_block_get(as, addr);
 	err = b ? fault_in_block(b, ctx, gm_page_index(addr), hint) : -ENOMEM;
+	gm_trace_cause(cause);
 	gmi_restore_signals(mask);
 	return err;
 }

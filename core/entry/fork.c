@@ -30,6 +30,7 @@
 #include "core/page/thread.h"
 #include "core/space/hint.h"
 #include "core/sys/at_fork.h"
+#include "core/count/trace.h"
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -42,7 +43,7 @@ static struct {
 	unsigned nstacks;
 	bool frozen; /* the parent waits for the child's copying */
 	int err;     /* of what was to give the child a snapshot */
-	uint64_t copied_bytes;
+	uint64_t copied_bytes, begin_ns;
 } fork_state;
 
 bool gmc_fork_lock_block(struct gm_block *b)
@@ -178,6 +179,7 @@ void gmi_fork_prepare_stacks(const struct gm_span *stacks, unsigned n)
 	if (any)
 		each_block(fork_state.frozen ? freeze_block : go_home);
 	GM_COUNT(forks, 1);
+	fork_state.begin_ns = gm_trace_begin();
 }
 
 /* All locks of the forking thread, inner ones first. */
@@ -209,6 +211,7 @@ void gmi_fork_parent(void)
 		gmc_fork_wait_parent();
 		each_block(thaw);
 	}
+	GM_TRACE(GM_EV_FORK, .time_ns = fork_state.begin_ns, .device = GM_EV_NO_DEVICE);
 	gm_sigmask mask = fork_state.mask;
 	unlock_all();
 	gmi_restore_signals(mask);

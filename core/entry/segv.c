@@ -7,6 +7,7 @@
 #include "core/entry/offer.h"
 #include "core/page/driver.h"
 #include "core/sys/sigaction.h"
+#include "core/count/trace.h"
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ucontext.h>
@@ -30,6 +31,7 @@ static void plain_segv(int sig, siginfo_t *info, void *context)
 		return;
 	ucontext_t *uc = context;
 	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;
+	gmc_trace_here.pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 	enum gm_cpu_fault_result got = info->si_code > 0
 					       ? gmi_cpu_fault((uintptr_t)info->si_addr, write)
 					       : GM_CPU_NOT_OURS;

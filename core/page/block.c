@@ -78,3 +78,17 @@ void gm_block_check(struct gm_block *b)
 	gm_assert(gm_bm_empty(gm_bm_and(any, gm_bm_not(b->managed))));
 }
 #endif
+
+void gmc_block_trace_set(enum gm_event_kind kind, const struct gm_block *b, int d, gm_bm set,
+			 uint64_t begin_ns)
+{
+	if (!gm_bm_empty(set))
+		gmi_trace_put((struct gm_event){
+			.kind = (uint8_t)kind,
+			.time_ns = begin_ns,
+			.addr = b->va + gm_bm_next(&set, 0, true) * GM_PAGE_BYTES,
+			.pages = gm_bm_count(set),
+			.site = (uint16_t)b->site,
+			.device = d < 0 ? GM_EV_NO_DEVICE : (uint8_t)d,
+		});
+}

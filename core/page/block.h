@@ -22,6 +22,7 @@
 
 #include "core/sys/bitmap.h"
 #include "core/rules/opt.h"
+#include "core/count/trace.h"
 
 struct gm_as;
 struct gm_ctx;
@@ -111,5 +112,15 @@ void gm_block_check(struct gm_block *b);
 #else
 #define gm_block_check(b) ((void)(b))
 #endif
+
+/* For the trace: what happened to `set`; nothing if that is empty. d < 0: not a device's doing. */
+void gmc_block_trace_set(enum gm_event_kind kind, const struct gm_block *b, int d, gm_bm set,
+			 uint64_t begin_ns);
+static inline void gmc_block_trace(enum gm_event_kind kind, const struct gm_block *b, int d,
+				   gm_bm set, uint64_t begin_ns)
+{
+	if (gm_tracing())
+		gmc_block_trace_set(kind, b, d, set, begin_ns);
+}
 
 #endif

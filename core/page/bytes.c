@@ -95,6 +95,7 @@ int gmc_fetch_home(struct gm_block *b, gm_bm set)
 		if (gm_bm_empty(here))
 			continue;
 		struct gm_ops o = {.ctx = b->as->ctx[d]};
+		uint64_t begin = gm_trace_begin();
 		int err = gmc_store_back(b, here);
 		if (!err)
 			err = gmc_copy_set(b, b->as->ctx[d], GM_OP_COPY_OUT, here, false, &o);
@@ -107,6 +108,7 @@ int gmc_fetch_home(struct gm_block *b, gm_bm set)
 		GM_COUNT(d2h_bytes, gm_bytes_of(pages));
 		GM_COUNT(d2h_pages, pages);
 		GM_COUNT_SITE(b->site, d2h_bytes, gm_bytes_of(pages));
+		gmc_block_trace(GM_EV_TO_HOST, b, d, here, begin);
 		gm_bm_add(&b->backed, here);
 		gm_bm_add(&b->host, here);
 		gm_bm_remove(&set, here);

@@ -293,7 +293,10 @@ int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	bd->map_r = gm_bm_andnot(r, lost);
 	bd->map_w = gm_bm_andnot(w, lost);
 	bd->remote = gm_bm_andnot(remote, gm_bm_or(set, lost));
+	uint64_t begin = gm_trace_begin();
 	int err = lower(b, ctx, lost, parts, (struct gm_op){.kind = GM_OP_UNMAP});
+	if (!err)
+		gmc_block_trace(GM_EV_REVOKE, b, (int)dev->index, lost, begin);
 	if (err) {
 		bd->map_r = r;
 		bd->map_w = w;

@@ -263,8 +263,11 @@ static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, s
 				.now = bd->now,
 				.used = bd->used};
 	gm_bm set = c.def->victims(&in);
+	uint8_t cause = gm_trace_cause(GM_CAUSE_EVICT);
+	uint64_t begin = gm_trace_begin();
 	int err = gmc_migrate_to_cpu(b, set, true);
 
+	gm_trace_cause(cause);
 	if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == w->own)
 		err = -ENOSPC;
 	if (err && b != w->own) { /* others first, the next time */
@@ -280,6 +283,7 @@ static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, s
 		gmc_adapt_evicted(dev, bd, set);
 	atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 				  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);
+	gmc_block_trace(GM_EV_EVICT, b, (int)dev->index, set, begin);
 	return 0;
 }
 

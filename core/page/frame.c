@@ -4,14 +4,17 @@
 #include "core/page/store.h"
 #include "core/sys/inject.h"
 #include "core/page/frame_lru.h"
+#include "core/count/trace.h"
 #include <errno.h>
 
 static void count_resident(struct gm_dev *dev, int64_t pages)
 {
 	struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
-	if (pages)
-		gmi_gauge_add(&s->resident_bytes, &s->resident_peak_bytes,
-			      pages * (int64_t)GM_PAGE_BYTES);
+	if (!pages)
+		return;
+	gmi_gauge_add(&s->resident_bytes, &s->resident_peak_bytes, pages * (int64_t)GM_PAGE_BYTES);
+	GM_TRACE(GM_EV_RESIDENT, .device = (uint8_t)dev->index,
+		 .pages = (uint32_t)(atomic_load(&s->resident_bytes) / GM_PAGE_BYTES));
 }
 
 /* The device pages (first 4 KiB page i, set of pages) that have a page in `set`. */

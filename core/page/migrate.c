@@ -144,6 +144,8 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
 					  gm_bytes_of(gm_bm_count(p->map_remote)),
 					  memory_order_relaxed);
+	if (!err)
+		gmc_block_trace(GM_EV_BUS, b, d, p->map_remote, 0);
 	return err;
 }
 
@@ -203,6 +205,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	gm_bm w = gm_bm_andnot(b->prog_w, p->next[GM_DUP]);
 	/* What quiet_all() takes into the store is seen there afterwards: by what it lacks. */
 	gm_bm zero = at_va ? gm_bm_zero() : never_touched(b, p->copy);
+	uint64_t begin = gm_trace_begin();
 
 	int err = quiet_all(b, ctx, p, at_va);
 	zero = at_va ? never_touched(b, p->copy) : gmc_store_holes(b, zero);
@@ -226,6 +229,8 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	gmc_drop_copies(b, d, p->revoke);
 	gmc_set_valid(b, ctx, gm_bm_or(bd->valid, gets));
 	count_arrival(b, ctx, moved, zero);
+	gmc_block_trace(GM_EV_TO_DEVICE, b, d, moved, begin);
+	gmc_block_trace(GM_EV_ZERO, b, d, zero, 0);
 	gmc_retain(b);
 	/* else all that it has is mapped over the bus: nothing to evict there */
 	if (!gm_bm_empty(bd->valid))

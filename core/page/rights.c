@@ -81,7 +81,10 @@ void gmc_cpu_note(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 
 int gmc_cpu_adopt(struct gm_block *b, unsigned first, unsigned end, bool present)
 {
+	uint64_t begin = gm_trace_begin();
 	int err = gmc_cpu->adopt(b, first, end, present);
+	if (!err)
+		gmc_block_trace(GM_EV_ADOPT, b, -1, gm_bm_range(first, end), begin);
 	if (!err)
 		gm_bm_add(&b->adopted, gm_bm_range(first, end));
 	return err;

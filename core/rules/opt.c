@@ -340,20 +340,15 @@ static bool path_append(char *to, size_t room, size_t *at, const char *s, size_t
 	return true;
 }
 
-/* FILE.json, made absolute now (the program may change its directory), each %p replaced by the
+/* A file's path, made absolute now (the program may change its directory), each %p replaced by the
  * pid. */
-static int parse_report(const struct option *o, const char *value, char *err, size_t err_bytes)
+static int set_path(const struct option *o, const char *value, char *to, size_t room, char *err,
+		    size_t err_bytes)
 {
-	char *to = gmi_opt.report_file;
-	size_t room = sizeof gmi_opt.report_file, at = 0, n = length(value);
 	char pid[16];
+	size_t at = 0;
 	bool fits = true;
 
-	gmi_opt.report_given = true;
-	if (find_word(o->words, value))
-		return parse_word(o, value, err, err_bytes);
-	if (n < 6 || !gm_text_same(value + n - 5, ".json"))
-		return -EINVAL;
 	if (*value != '/') {
 		long r = gm_sys2(SYS_getcwd, to, room); /* its length with the terminator */
 		fits = r > 0 && path_append(to, room, &(size_t){(size_t)r - 1}, "/", 1);
@@ -368,11 +363,32 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 			fits = path_append(to, room, &at, value, 1);
 		}
 	}
-	gmi_opt.report = GM_REPORT_JSON;
 	if (!fits)
 		gmi_snprintf(err, err_bytes, "%s: the path of the file is longer than %d bytes",
 			     o->name, (int)room - 32);
 	return fits ? 0 : -EINVAL;
+}
+
+static int parse_report(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	size_t n = length(value);
+
+	gmi_opt.report_given = true;
+	if (find_word(o->words, value))
+		return parse_word(o, value, err, err_bytes);
+	if (n < 6 || !gm_text_same(value + n - 5, ".json"))
+		return -EINVAL;
+	gmi_opt.report = GM_REPORT_JSON;
+	return set_path(o, value, gmi_opt.report_file, sizeof gmi_opt.report_file, err, err_bytes);
+}
+
+/* A reporter writes it: that starts with the process, as for a report that was asked for. */
+static int parse_trace(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	gmi_opt.report_given = true;
+	return *value ? set_path(o, value, gmi_opt.trace_file, sizeof gmi_opt.trace_file, err,
+				 err_bytes)
+		      : -EINVAL;
 }
 
 /* ---- the table ---- */
@@ -457,6 +473,9 @@ static const struct option options[] = {
 	 "the report at the end: not at all, to stderr, or to a file; not set: to stderr if a "
 	 "device was used",
 	 parse_report, AT(report), report_words},
+	{"GMEM_TRACE", "--trace", "FILE", "", "a file's name (%p in it: the pid)",
+	 "every fault, migration, launch and so on, one by one, in a file (docs/trace.md)",
+	 parse_trace, .offset = 0},
 	{"GMEM_LOG", "--log", "LEVEL", "warn", "none, error, warn, info, debug",
 	 "messages to stderr", parse_word, AT(log), log_words},
 	{"GMEM_DISABLE", "--disable", "0|1", "0", "0, 1", "1: bypass every hook", parse_bool,

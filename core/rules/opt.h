@@ -66,6 +66,7 @@ struct gm_options {
 	enum gm_report_kind report;
 	bool report_given;	/* GMEM_REPORT stood in the environment */
 	char report_file[1024]; /* absolute; each %p in it is already the pid */
+	char trace_file[1024];	/* as report_file; empty: no trace */
 	enum gm_log_level log;
 	enum gm_children_kind children;
 	char restrict_exe[1024]; /* colon-separated names or paths; empty: every program */

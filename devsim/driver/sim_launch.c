@@ -234,6 +234,14 @@ static void account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm
 	sim_time_launched(sim, slot, ns);
 	gmc_launch_done(sim->dev); /* what goes home now goes after the kernel */
 	atomic_fetch_add_explicit(err ? &s->kernels_failed : &s->kernels, 1, memory_order_relaxed);
+	if (gm_tracing())
+		gmi_trace_span(
+			(struct gm_event){.kind = GM_EV_LAUNCH,
+					  .time_ns = l->start_ns ? l->start_ns : gmi_now_ns(),
+					  .kernel = (uint16_t)row,
+					  .device = (uint8_t)sim->dev->index,
+					  .flags = err ? GM_EV_FAILED : 0},
+			wall);
 	atomic_fetch_add_explicit(err ? &k->failed : &k->launches, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->wall_ns, wall, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->modelled_ns, ns, memory_order_relaxed);

@@ -56,9 +56,10 @@ static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct sim_ask
 	const _Atomic uint64_t *faults = &gmi_stats->dev[sim->dev->index].faults;
 	uint64_t before = atomic_load_explicit(faults, memory_order_relaxed),
 		 moved = gmi_self()->h2d_bytes;
-	int err = gm_dev_fault(as, f->va, sim->dev, f->write ? GM_HINT_WRITE : GM_HINT_READ);
 	unsigned slot = f->launch;
 
+	gmc_trace_here.kernel = slot < DS_LAUNCHES ? atomic_load(&sim->kernel_row[slot]) : 0;
+	int err = gm_dev_fault(as, f->va, sim->dev, f->write ? GM_HINT_WRITE : GM_HINT_READ);
 	if (slot < DS_LAUNCHES) {
 		struct gm_kernel_stats *k = &gmi_stats->kernel[atomic_load(&sim->kernel_row[slot])];
 		before = atomic_load_explicit(faults, memory_order_relaxed) - before;

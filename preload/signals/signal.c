@@ -36,6 +36,7 @@
 #include "preload/signals/hold.h"
 #include "preload/signals/mask.h"
 #include "preload/signals/wait.h"
+#include "core/count/trace.h"
 
 #define UC_BYTES     304 /* the kernel's struct ucontext; glibc's is longer */
 #define FP_MAGIC     0x46505853u
@@ -241,6 +242,7 @@ static void on_sigsegv(int sig, siginfo_t *info, void *ctx)
 	if (gm_unlikely(gmi_leave_driver(info, ctx)))
 		return;
 	if (gm_likely(fault && info->si_code != SI_KERNEL)) {
+		gmi_trace_pc((uint64_t)g[REG_RIP]);
 		enum gm_cpu_fault_result r =
 			gmi_cpu_fault((uintptr_t)info->si_addr, g[REG_ERR] & 2);
 		if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))

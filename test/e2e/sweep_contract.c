@@ -3,6 +3,7 @@
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define N	 512 /* 2 MiB a matrix */
@@ -19,6 +20,16 @@ __attribute__((noinline)) static double *make_matrix(void)
 	return m;
 }
 
+static double read_all(double **m)
+{
+	double sum = 0;
+
+	for (int i = 0; i < MATRICES; i++)
+		for (int k = 0; k < N * N; k += 512)
+			sum += m[i][k];
+	return sum;
+}
+
 int main(int argc, char **argv)
 {
 	double *m[MATRICES];
@@ -29,6 +40,8 @@ int main(int argc, char **argv)
 		cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, m[i % MATRICES],
 			    N, m[(i + 1) % MATRICES], N, 0, m[(i + 2) % MATRICES], N);
 	printf("%g\n", m[0][0]);
+	if (argc > 3) /* all of it by the CPU, and a child that does so, too */
+		printf("%g %d\n", read_all(m), fork() ? wait(NULL) > 0 : read_all(m) > 0);
 	if (argc > 2) /* so long, or for ever */
 		sleep((unsigned)atoi(argv[2]));
 	return 0;

@@ -1,0 +1,70 @@
+"""Reads traces (docs/trace.md), which the reporter has written."""
+import collections
+import json
+import struct
+from . import report
+
+MAGIC, VERSION = b'GMTRACE\n', 1
+_HEAD, _CHUNK = struct.Struct('<8sII'), struct.Struct('<II')
+_EVENT = struct.Struct('<QQQIIiHHBBBB4x')
+EVENTS, META = 1, 2
+WRITE, MERGED, SPURIOUS, FAILED, LONG = 1, 2, 4, 8, 16
+NO_DEVICE = 255
+
+Event = collections.namedtuple('Event', 'time_ns addr pc duration_ns pages tid site kernel kind device cause flags')
+Event.__doc__ = 'As in the file, with names: kind and cause are words, site and kernel names or "", device None for none'
+
+
+class Trace:
+    """A trace; iterating gives its events, in the order of the file: of each thread as they ended, between threads hardly."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            with open(path, 'rb') as file:
+                self._data = file.read()
+        except OSError as error:
+            raise report.BadReport(f'{path}: {error.strerror}') from error
+        if len(self._data) < _HEAD.size or self._data[:8] != MAGIC:
+            raise report.BadReport(f'{path} is not a trace of gmem')
+        _, version, self._bytes = _HEAD.unpack_from(self._data)
+        if version != VERSION or self._bytes < _EVENT.size:
+            raise report.BadReport(f'{path} has version {version}; this gmem-report reads {VERSION}')
+        self._chunks, meta = [], None
+        for kind, start, end in self._walk():
+            if kind == EVENTS:
+                self._chunks.append((start, end))
+            elif kind == META:
+                meta = json.loads(self._data[start:end])
+        if meta is None:
+            raise report.BadReport(f'{path} has no end: the reporter was killed, or still writes')
+        self.kinds, self.causes = meta['kinds'], meta['causes']
+        self.sites = {int(k): v for k, v in meta['sites'].items()}
+        self.kernels = {int(k): v for k, v in meta['kernels'].items()}
+        self.start_ns, self.end_ns, self.lost, self.report = meta['start_ns'], meta['end_ns'], meta['lost'], meta['report']
+
+    def _walk(self):
+        at = _HEAD.size
+        while at + _CHUNK.size <= len(self._data):
+            kind, size = _CHUNK.unpack_from(self._data, at)
+            at += _CHUNK.size
+            if at + size > len(self._data):
+                return
+            yield kind, at, at + size
+            at += size
+
+    def __len__(self):
+        return sum((end - start) // self._bytes for start, end in self._chunks)
+
+    def __iter__(self):
+        for start, end in self._chunks:
+            for at in range(start, end - self._bytes + 1, self._bytes):
+                time, addr, pc, duration, pages, tid, site, kernel, kind, device, cause, flags = _EVENT.unpack_from(self._data, at)
+                yield Event(time, addr, pc, duration * 1000 if flags & LONG else duration, pages, tid, self.sites.get(site, ''),
+                            self.kernels.get(kernel, ''), self.kinds[kind], None if device == NO_DEVICE else device,
+                            self.causes[cause], flags)
+
+    def device_name(self, index):
+        devices = self.report['devices']
+        name = devices[index]['name'] if index is not None and index < len(devices) else '?'
+        return f'{name} ({index})' if len(devices) > 1 else name
