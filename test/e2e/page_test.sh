@@ -55,4 +55,32 @@ check "html: names of the program are text, never script" grep -q 'aria-label="&
 check "html: what the colours say stands there in words as well" grep -q '>to device *[0-9.]* MiB' dom.html
 browse page.html --print-to-pdf="$work/page.pdf" --no-pdf-header-footer >/dev/null
 check "html: it prints" grep -aq '^%PDF' page.pdf
+
+# A long trace: what a page needs of it is as much as of a short one.
+cat >events.py <<'END'
+import json, random, struct, sys
+rng = random.Random(1)
+kinds = [None, 'cpu_fault', 'device_fault', 'to_device', 'to_host', 'zero', 'prefetch', 'evict', 'bus', 'revoke', 'throttle', 'park', 'launch',
+         'copy', 'adopt', 'fork', 'resident']
+n, event = int(sys.argv[1]), struct.Struct('<QQQIIiHHBBBBI')
+meta = json.dumps({'kinds': kinds, 'causes': ['other'], 'sites': {'1': 'make_nodes (graph.c:12)'}, 'kernels': {}, 'start_ns': 0, 'end_ns': n * 1000,
+                   'lost': 3, 'report': json.load(open(sys.argv[2]))}).encode()
+with open(sys.argv[3], 'wb') as out:
+    out.write(struct.pack('<8sII', b'GMTRACE\n', 1, 48))
+    data = b''.join(event.pack(i * 1000, 0x200000000000 + rng.randrange(1 << 16) * 65536, 0, 500, 16, 7, 1, 0, kinds.index(kind), 0, 0, 0, 0)
+                    for i in range(n // 4) for kind in ('device_fault', 'to_device', 'to_host', 'cpu_fault'))
+    out.write(struct.pack('<II', 1, len(data)) + data + struct.pack('<II', 2, len(meta)) + meta)
+END
+/usr/bin/python3 events.py 200000 one.json big.gmt
+$report html big.gmt -o big.html >/dev/null
+check "html: a long trace makes a page below 2 MiB" test "$(stat -c %s big.html)" -lt $((2 << 20))
+check "html: which says how many were lost" grep -q '200,000 events; 3 more were lost' big.html
+sed 's|</body>|<script>addEventListener("load", () => {\
+	const map = document.querySelector(".heat svg"); map.focus();\
+	map.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown", bubbles: true}));\
+	document.title = ["panes", document.querySelectorAll(".panes svg").length, document.getElementById("tip").textContent].join(" ");\
+});</script></body>|' big.html >driven.html
+browse driven.html --dump-dom >dom.html
+check "html: drawn over time and as a map that the keyboard walks" grep -Pzq '<title>panes 4 0x[0-9a-f]+ to 0x[0-9a-f]+\nmake_nodes \(graph.c:12\)\nat 0 s: [0-9,]+ pages moved' dom.html
+check "html: without a complaint" test -z "$(grep -E 'CONSOLE|Uncaught' log)"
 exit $failed

@@ -40,6 +40,11 @@ function tips(selection, text) {
 				tipAt(text(d), box.left, box.bottom - 12);
 		});
 }
+// Round numbers of bytes are powers of two: d3's own ticks are not.
+function byteTicks(scale, most) {
+	const high = scale.domain()[1], step = 2 ** Math.ceil(Math.log2(high / most));
+	return d3.range(0, high, step);
+}
 function svg(where, height, what) {
 	return d3.select(where).append('svg').attr('viewBox', `0 0 ${WIDTH} ${height}`).attr('width', WIDTH)
 		.attr('role', 'img').attr('aria-label', what);
@@ -235,7 +240,7 @@ function curves(where, runs, [what, form, get]) {
 	const y = (wide ? d3.scaleLog().domain([low / 1.5, high * 1.5]) : d3.scaleLinear().domain([0, (high || 1) * 1.06])).range([HEIGHT - BOTTOM, TOP]);
 	const at = r => y(wide ? Math.max(get(r), low / 1.5) : get(r));
 	const round = v => [1, 2, 5].includes(Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9)));
-	const axis = d3.axisLeft(y).tickFormat(form).tickValues(wide ? y.ticks().filter(round) : y.ticks(6));
+	const axis = d3.axisLeft(y).tickFormat(form).tickValues(wide ? y.ticks().filter(round) : form === bytes ? byteTicks(y, 7) : y.ticks(6));
 	g.append('g').attr('class', 'axis grid').attr('transform', `translate(${LEFT},0)`).call(axis.tickSize(LEFT + RIGHT - WIDTH));
 	g.append('g').attr('class', 'axis').attr('transform', `translate(0,${HEIGHT - BOTTOM})`).call(d3.axisBottom(x).tickFormat(bytes));
 	g.append('text').attr('x', (LEFT + WIDTH - RIGHT) / 2).attr('y', HEIGHT - 4).attr('text-anchor', 'middle').text('memory of the device');
@@ -270,7 +275,102 @@ function sweeps() {
 	});
 }
 
+// ---- over time: made of the trace, in bins ----------------------------------------------------------------------------------
+const LEFT = 90, RIGHT = 20;
+const byteRate = v => bytes(v) + '/s';
+const timeAxis = (time, x) => d3.axisBottom(x).ticks(10).tickFormat(seconds);
+const timeScale = time => d3.scaleLinear().domain([0, time.bins * time.bin_s]).range([LEFT, WIDTH - RIGHT]);
+
+// One chart under the others: series are [{name, values, color, dash, area}], limit a value to draw as a line.
+function pane(where, time, title, form, series, limit) {
+	const HEIGHT = 150, TOP = 26, BOTTOM = 22, x = timeScale(time);
+	const high = Math.max(d3.max(series, s => d3.max(s.values)), limit || 0) || 1;
+	const y = d3.scaleLinear().domain([0, high * 1.04]).range([HEIGHT - BOTTOM, TOP]);
+	const g = svg(where, HEIGHT, title).attr('role', 'group');
+	g.append('text').attr('class', 'title').attr('x', LEFT).attr('y', 14).text(title);
+	g.append('g').attr('class', 'axis').attr('transform', `translate(${LEFT},0)`).call(d3.axisLeft(y).tickFormat(form)
+		.tickValues(form === bytes || form === byteRate ? byteTicks(y, 5) : y.ticks(4)));
+	g.append('g').attr('class', 'axis').attr('transform', `translate(0,${HEIGHT - BOTTOM})`).call(timeAxis(time, x));
+	const at = (v, b) => x(b * time.bin_s);
+	series.forEach((s, i) => {
+		if (s.area)
+			g.append('path').attr('class', 'area').attr('d', d3.area().curve(d3.curveStepAfter).x(at).y0(y(0)).y1(v => y(v))(s.values));
+		else
+			g.append('path').style('fill', 'none').style('stroke', s.color).style('stroke-width', 1.6).style('stroke-dasharray', s.dash || '')
+				.attr('d', d3.line().curve(d3.curveStepAfter).x(at).y(v => y(v))(s.values));
+		if (series.length < 2)
+			return;
+		const key = g.append('g').attr('transform', `translate(${WIDTH - RIGHT - 330 + i * 170},10)`);
+		key.append('path').attr('d', 'M0,0h30').style('stroke', s.color).style('stroke-width', 2).style('stroke-dasharray', s.dash || '');
+		key.append('text').attr('x', 36).attr('y', 4).text(s.name);
+	});
+	if (limit)
+		g.append('path').attr('class', 'limit').attr('d', `M${LEFT},${y(limit)}H${WIDTH - RIGHT}`);
+	const bin = () => Math.max(0, Math.min(time.bins - 1, Math.floor(x.invert(d3.mouse(g.node())[0]) / time.bin_s)));
+	g.on('mousemove', () => {
+		const b = bin();
+		tipAt([`at ${seconds(b * time.bin_s)}`].concat(series.map(s => `${s.name}: ${form(s.values[b])}`)).join('\n'), d3.event.clientX, d3.event.clientY);
+	}).on('mouseleave', () => tipAt('', 0, 0));
+}
+function heat(where, time) {
+	if (!time.cells.length)
+		return nothing(where, 'Nothing moved.');
+	const ROW = Math.max(6, Math.min(16, 500 / time.rows.length)), BOTTOM = 22, height = time.rows.length * ROW + BOTTOM, x = timeScale(time);
+	const g = svg(where, height, 'Pages moved by address and time').attr('role', 'group').attr('tabindex', 0);
+	const most = d3.max(time.cells, c => c[2]), shade = d3.scaleSequential(t => d3.interpolateCividis(0.92 - 0.92 * t)).domain([0, Math.log1p(most)]);
+	const cell = (b => x((b + 1) * time.bin_s) - x(b * time.bin_s))(0);
+	g.append('rect').attr('x', LEFT).attr('width', WIDTH - LEFT - RIGHT).attr('height', height - BOTTOM).attr('fill', '#eef1f4');
+	g.append('g').selectAll('rect').data(time.cells).join('rect').attr('x', c => x(c[1] * time.bin_s)).attr('y', c => c[0] * ROW)
+		.attr('width', Math.max(cell, 1.5)).attr('height', ROW - 0.5).attr('fill', c => shade(Math.log1p(c[2])));
+	const every = Math.ceil(13 / ROW);
+	g.append('g').selectAll('text').data(time.rows.filter((r, i) => i % every === 0)).join('text').attr('x', LEFT - 6).attr('text-anchor', 'end')
+		.attr('y', (r, i) => i * every * ROW + Math.max(9, ROW * 0.8)).style('font-size', '10px').text(r => r.from.replace('0x', ''));
+	g.append('g').attr('class', 'axis').attr('transform', `translate(0,${height - BOTTOM})`).call(timeAxis(time, x));
+	const pages = new Map(time.cells.map(c => [c[0] + ' ' + c[1], c[2]]));
+	const cursor = g.append('rect').attr('fill', 'none').attr('stroke', '#d55e00').attr('stroke-width', 2).attr('width', Math.max(cell, 3))
+		.attr('height', ROW).style('display', 'none');
+	let at = [0, 0];
+	function look(row, bin, px, py) {
+		at = [Math.max(0, Math.min(time.rows.length - 1, row)), Math.max(0, Math.min(time.bins - 1, bin))];
+		const r = time.rows[at[0]];
+		cursor.style('display', null).attr('x', x(at[1] * time.bin_s)).attr('y', at[0] * ROW);
+		const box = g.node().getBoundingClientRect(), scale = box.width / WIDTH;
+		tipAt(`${r.from} to ${r.to}\n${r.site || 'small blocks'}\nat ${seconds(at[1] * time.bin_s)}: ${count(pages.get(at.join(' ')) || 0)} pages moved`,
+			px === undefined ? box.left + x(at[1] * time.bin_s) * scale : px, py === undefined ? box.top + at[0] * ROW * scale : py);
+	}
+	const away = () => { cursor.style('display', 'none'); tipAt('', 0, 0); };
+	g.on('mousemove', () => {
+		const [mx, my] = d3.mouse(g.node());
+		look(Math.floor(my / ROW), Math.floor(x.invert(mx) / time.bin_s), d3.event.clientX, d3.event.clientY);
+	}).on('mouseleave blur', away).on('focus', () => look(...at)).on('keydown', () => {
+		const step = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]}[d3.event.key];
+		if (step) {
+			d3.event.preventDefault();
+			look(at[0] + step[0], at[1] + step[1]);
+		} else if (d3.event.key === 'Escape') {
+			away();
+		}
+	});
+}
+function overTime() {
+	for (const section of document.querySelectorAll('section.time')) {
+		const run = runs.find(r => r.time && r.name === section.dataset.run), time = run.time, where = section.querySelector('.panes');
+		const rate = v => v.map(n => n / time.bin_s), perSecond = v => d3.format(v < 10 ? '.2~r' : ',.0f')(v) + '/s';
+		time.devices.forEach((d, i) => {
+			const device = run.report.devices[i], name = `${device.name}${time.devices.length > 1 ? ' ' + i : ''}`;
+			pane(where, time, `${name}: resident` + (device.mem_bytes && d3.max(d.resident) > device.mem_bytes / 4 ? ', and its memory (dashed)' : ''),
+				bytes, [{name: 'resident', values: d.resident, area: true}], d3.max(d.resident) > device.mem_bytes / 4 ? device.mem_bytes : 0);
+			pane(where, time, `${name}: the link`, byteRate, [{name: 'to the device', values: rate(d.in), color: COLORS[0]},
+				{name: 'home', values: rate(d.out), color: COLORS[5], dash: '5 3'}]);
+			pane(where, time, `${name}: page faults`, perSecond, [{name: 'faults', values: rate(d.faults), color: COLORS[2]}]);
+		});
+		pane(where, time, 'Page faults of the CPU', perSecond, [{name: 'faults', values: rate(time.cpu_faults), color: COLORS[3]}]);
+		heat(section.querySelector('.heat'), time);
+	}
+}
+
 sweeps();
+overTime();
 flame();
 sites();
 kernels();

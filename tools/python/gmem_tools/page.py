@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import jinja2
-from . import report, show
+from . import report, show, timeline, trace
 
 HERE = os.path.dirname(__file__)
 D3 = ('d3.min.js', '/usr/share/nodejs/d3/dist/d3.min.js')  # as the build has put it beside this file, or Debian's
@@ -25,8 +25,20 @@ def _file(name):
 
 def names(paths):
     """Short names of the runs: what of the files' names tells them apart."""
-    stems = [os.path.basename(p).removesuffix('.json') for p in paths]
-    return stems if len(set(stems)) == len(stems) else [p.removesuffix('.json') for p in paths]
+    stems = [os.path.splitext(os.path.basename(p))[0] for p in paths]
+    return stems if len(set(stems)) == len(stems) else [os.path.splitext(p)[0] for p in paths]
+
+
+def _load(path):
+    """A report, a sweep, or a trace: by what stands at the beginning."""
+    try:
+        with open(path, 'rb') as file:
+            is_trace = file.read(len(trace.MAGIC)) == trace.MAGIC
+        return trace.Trace(path) if is_trace else report.load(path, sweeps=True)
+    except OSError as error:
+        sys.exit(f'gmem-report: {path}: {error.strerror}')
+    except report.BadReport as error:
+        sys.exit(f'gmem-report: {error}')
 
 
 def sentences(r):
@@ -69,23 +81,26 @@ def compare(reports):
 
 
 def _runs(documents, titles):
-    """What is to be shown one by one: reports, and of a sweep the runs that tell something."""
+    """What is to be shown one by one: reports, those of traces, and of a sweep the runs that tell something."""
     for title, document in zip(titles, documents):
-        if 'sweep' not in document:
-            yield title, document
+        if isinstance(document, trace.Trace):
+            yield title, document.report, timeline.Timeline(document).data()
+        elif 'sweep' not in document:
+            yield title, document, None
         else:
-            yield from ((show.size(r['mem_bytes']), r['report']) for r in document['runs'] if r['telling'])
+            yield from ((show.size(r['mem_bytes']), r['report'], None) for r in document['runs'] if r['telling'])
 
 
 def make(documents, titles):
-    """The text of the page. documents: reports, and sweeps (sweep.document)."""
+    """The text of the page. documents: reports, traces, and sweeps (sweep.document)."""
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
                              undefined=jinja2.StrictUndefined)
     env.filters.update(quantity=show.quantity, size=show.size, seconds=show.seconds, count=show.count, change=show.change,
                        modelled=report.modelled)
-    runs = [{'name': name, 'label': report.label(r), 'report': r, 'sentences': list(sentences(r))} for name, r in _runs(documents, titles)]
-    sweeps = [d for d in documents if 'sweep' in d]
-    data = {'runs': [{'name': run['name'], 'report': run['report']} for run in runs], 'sweeps': sweeps}
+    runs = [{'name': name, 'label': report.label(r), 'report': r, 'time': time, 'sentences': list(sentences(r))}
+            for name, r, time in _runs(documents, titles)]
+    sweeps = [d for d in documents if isinstance(d, dict) and 'sweep' in d]
+    data = {'runs': [{'name': run['name'], 'report': run['report'], 'time': run['time']} for run in runs], 'sweeps': sweeps}
     # '<' only in strings: no end of a script can stand in the data
     return env.get_template('page.html').render(
         title=', '.join(dict.fromkeys(run['label'] for run in runs)), runs=runs, sweeps=sweeps,
@@ -94,13 +109,13 @@ def make(documents, titles):
 
 
 def main(args):
-    parser = argparse.ArgumentParser(prog='gmem-report html', description='Makes a page for the browser of one or several reports, or of a '
-                                     'sweep (gmem-sweep --json): one file, which needs no network.')
-    parser.add_argument('reports', metavar='FILE.json', nargs='+')
+    parser = argparse.ArgumentParser(prog='gmem-report html', description='Makes a page for the browser of reports, traces (run-with-gmem '
+                                     '--trace) and sweeps (gmem-sweep --json): one file, which needs no network.')
+    parser.add_argument('reports', metavar='FILE', nargs='+')
     parser.add_argument('-o', '--output', metavar='FILE.html', help='default: the first file, with .html; "-": standard output')
     options = parser.parse_args(args)
-    text = make(report.load_all(options.reports, sweeps=True), names(options.reports))
-    output = options.output or options.reports[0].removesuffix('.json') + '.html'
+    text = make([_load(path) for path in options.reports], names(options.reports))
+    output = options.output or os.path.splitext(options.reports[0])[0] + '.html'
     if output == '-':
         sys.stdout.write(text)
         return 0

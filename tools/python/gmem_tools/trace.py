@@ -56,13 +56,19 @@ class Trace:
     def __len__(self):
         return sum((end - start) // self._bytes for start, end in self._chunks)
 
-    def __iter__(self):
+    def raw(self):
+        """As iterating, but tuples of numbers as they stand in the file, many times faster."""
         for start, end in self._chunks:
-            for at in range(start, end - self._bytes + 1, self._bytes):
-                time, addr, pc, duration, pages, tid, site, kernel, kind, device, cause, flags = _EVENT.unpack_from(self._data, at)
-                yield Event(time, addr, pc, duration * 1000 if flags & LONG else duration, pages, tid, self.sites.get(site, ''),
-                            self.kernels.get(kernel, ''), self.kinds[kind], None if device == NO_DEVICE else device,
-                            self.causes[cause], flags)
+            chunk = memoryview(self._data)[start:end - (end - start) % self._bytes]
+            if self._bytes == _EVENT.size:
+                yield from _EVENT.iter_unpack(chunk)
+            else:
+                yield from (_EVENT.unpack_from(chunk, at) for at in range(0, len(chunk), self._bytes))
+
+    def __iter__(self):
+        for time, addr, pc, duration, pages, tid, site, kernel, kind, device, cause, flags in self.raw():
+            yield Event(time, addr, pc, duration * 1000 if flags & LONG else duration, pages, tid, self.sites.get(site, ''),
+                        self.kernels.get(kernel, ''), self.kinds[kind], None if device == NO_DEVICE else device, self.causes[cause], flags)
 
     def device_name(self, index):
         devices = self.report['devices']
