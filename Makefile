@@ -97,7 +97,7 @@ $(BUILD)/libgmem_core.a: $(call obj,$(CORE_SRC))
 	$(call Q,AR )rm -f $@; $(AR) rcs $@ $^
 
 # jemalloc's own mapping calls must not meet our hooks; two functions are adjusted (preload/heap/malloc*.c).
-WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_dalloc $(patsubst %,je_large_%,malloc palloc ralloc) \
+WRAP_SYMS = mmap munmap madvise mprotect je_sz_boot je_pa_alloc je_pa_dalloc $(patsubst %,je_large_%,malloc palloc ralloc) \
 	    $(patsubst %,je_ehooks_default_%_impl,alloc purge_lazy purge_forced decommit zero)
 WRAP = $(patsubst %,-Wl$(comma)--wrap=%,$(WRAP_SYMS))
 JEMALLOC_A = $(BUILD)/libjemalloc_gmem.a

@@ -1,65 +1,135 @@
 /*
- * symbol.c - names for addresses, by binutils' addr2line where it is installed (no library of
- * its kind is small enough to be linked in).
+ * symbol.c - names for addresses, by binutils' addr2line where it is installed (no library of its
+ * kind is small enough to be linked in). One process for all addresses of a module.
  */
 #include "tools/view.h"
+#include <elf.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
 
-/* The first two lines that it prints: function, file:line. */
-static bool ask(const char *module, uint64_t offset, char *function, char *line, size_t bytes)
+#define LINE_BYTES 512
+#define AT_ONCE	   256 /* addresses in one command line */
+
+static const char *base_name(const char *path)
 {
-	char address[24];
-	char *const argv[] = {"addr2line", "-f", "-C", "-e", (char *)module, address, NULL};
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void name_by_offset(struct symbol *s)
+{
+	if (!*s->module)
+		snprintf(s->name, sizeof s->name, "0x%llx (generated code)",
+			 (unsigned long long)s->offset);
+	else
+		snprintf(s->name, sizeof s->name, "%s+0x%llx", base_name(s->module),
+			 (unsigned long long)s->offset);
+}
+
+/* Has it names for all its functions, or only for those that others may call? */
+static bool has_all_names(const char *module)
+{
+	Elf64_Ehdr h;
+	Elf64_Shdr s;
+	int fd = open(module, O_RDONLY | O_CLOEXEC);
+	bool has = false;
+
+	if (fd >= 0 && pread(fd, &h, sizeof h, 0) == sizeof h &&
+	    !memcmp(h.e_ident, ELFMAG, SELFMAG) && h.e_shentsize == sizeof s)
+		for (unsigned i = 0; i < h.e_shnum && !has; i++)
+			has = pread(fd, &s, sizeof s, (off_t)(h.e_shoff + i * sizeof s)) ==
+				      sizeof s &&
+			      s.sh_type == SHT_SYMTAB;
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
+/* From what addr2line says of it: the function, and file:line. */
+static void name_by_lines(struct symbol *s, char *function, char *line, bool all_names)
+{
+	/* Without them it names the nearest function before it, which is not the one. */
+	if (function[0] == '?' || (line[0] == '?' && !all_names))
+		return;
+	function[strcspn(function, "\n")] = '\0';
+	line[strcspn(line, "\n ")] = '\0';
+	if (line[0] == '?')
+		snprintf(s->name, sizeof s->name, "%.150s in %.100s", function,
+			 base_name(s->module));
+	else
+		snprintf(s->name, sizeof s->name, "%.150s (%.100s)", function, base_name(line));
+}
+
+/* Reads two lines for each of the n symbols from a child that runs argv. */
+static void ask(char *const *argv, struct symbol *const *s, size_t n)
+{
+	char function[LINE_BYTES], line[LINE_BYTES];
+	bool all_names = has_all_names(s[0]->module);
 	posix_spawn_file_actions_t actions;
-	int pipe_fd[2], status = -1;
+	int pipe_fd[2], status;
 	pid_t pid;
 
-	snprintf(address, sizeof address, "0x%llx", (unsigned long long)offset);
-	if (pipe(pipe_fd))
-		return false;
+	if (pipe2(pipe_fd, O_CLOEXEC))
+		return;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDOUT_FILENO);
 	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addclose(&actions, pipe_fd[0]);
 	int err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(pipe_fd[1]);
 	FILE *in = fdopen(pipe_fd[0], "r");
-	bool ok = !err && in && fgets(function, (int)bytes, in) && fgets(line, (int)bytes, in);
+	for (size_t i = 0; i < n && !err && in; i++) {
+		if (!fgets(function, sizeof function, in) || !fgets(line, sizeof line, in))
+			break;
+		name_by_lines(s[i], function, line, all_names);
+	}
 	if (in)
 		fclose(in);
 	else
 		close(pipe_fd[0]);
 	if (!err)
 		waitpid(pid, &status, 0);
-	return ok && status == 0;
 }
 
-void symbol_name(const char *module, uint64_t offset, char *out, size_t bytes)
+/* The symbols of one module, at most AT_ONCE. */
+static void ask_module(struct symbol *const *s, size_t n)
 {
-	char function[256], line[256];
-	const char *slash = strrchr(module, '/'), *name = slash ? slash + 1 : module;
+	static char address[AT_ONCE][24];
+	char *argv[6 + AT_ONCE] = {"addr2line", "-f", "-C", "-e", s[0]->module};
 
-	if (!*module) {
-		snprintf(out, bytes, "0x%llx (generated code)", (unsigned long long)offset);
-		return;
+	for (size_t i = 0; i < n; i++) {
+		/* A return address: the call is before it. */
+		snprintf(address[i], sizeof address[i], "0x%llx",
+			 (unsigned long long)s[i]->offset - 1);
+		argv[5 + i] = address[i];
 	}
-	/* A return address: the call is before it. */
-	if (!ask(module, offset - 1, function, line, sizeof function) || function[0] == '?') {
-		snprintf(out, bytes, "%s+0x%llx", name, (unsigned long long)offset);
-		return;
+	ask(argv, s, n);
+}
+
+void symbol_names(struct symbol *all, size_t n)
+{
+	struct symbol *batch[AT_ONCE];
+
+	for (size_t i = 0; i < n; i++) {
+		all[i].name[0] = '\0';
+		name_by_offset(&all[i]);
 	}
-	function[strcspn(function, "\n")] = '\0';
-	line[strcspn(line, "\n ")] = '\0';
-	const char *file = strrchr(line, '/') ? strrchr(line, '/') + 1 : line;
-	if (line[0] == '?')
-		snprintf(out, bytes, "%s in %s", function, name);
-	else
-		snprintf(out, bytes, "%s (%s)", function, file);
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+		if (all[i].asked || !*all[i].module)
+			continue;
+		for (size_t j = i; j < n && k < AT_ONCE; j++)
+			if (!all[j].asked && !strcmp(all[j].module, all[i].module)) {
+				all[j].asked = true;
+				batch[k++] = &all[j];
+			}
+		ask_module(batch, k);
+	}
 }

@@ -102,6 +102,62 @@ static int by_bytes(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* Functions that only hand on what others ask for: xmalloc, alloc_matrix, operator new. */
+static bool is_allocator(const char *function)
+{
+	size_t n = strcspn(function, " (");
+
+	return memmem(function, n, "alloc", 5) || memmem(function, n, "Alloc", 5) ||
+	       memmem(function, n, "ALLOC", 5) || !strncmp(function, "operator new", 12);
+}
+
+/* The stack in words, and of it whoever is no allocator: if all are, the innermost. */
+static void name_site(struct view_site *to, const struct symbol *frame, unsigned n)
+{
+	size_t at = 0;
+	unsigned who = 0;
+
+	for (unsigned i = 0; i < n && at < sizeof to->stack; i++)
+		at += (size_t)snprintf(to->stack + at, sizeof to->stack - at, "%s%s",
+				       i ? " < " : "", frame[i].name);
+	while (who < n && is_allocator(frame[who].name))
+		who++;
+	snprintf(to->where, sizeof to->where, "%s", frame[who < n ? who : 0].name);
+}
+
+/* The frames of a site; how many. */
+static unsigned fill_frames(struct symbol *to, const struct gm_stats *s, unsigned row)
+{
+	unsigned n = 0;
+	uint64_t f;
+
+	while (n < GM_SITE_FRAMES && (f = get_counter(&s->site[row].frame[n]))) {
+		unsigned module = (unsigned)(f >> 48);
+		to[n++] = (struct symbol){
+			.module = (char *)s->module[module < GM_MODULES ? module : 0],
+			.offset = f & ((1ull << 48) - 1),
+		};
+	}
+	return n;
+}
+
+static void name_sites(struct view *v, const struct gm_stats *s)
+{
+	static struct symbol all[GM_SITES * GM_SITE_FRAMES];
+	unsigned first[GM_SITES + 1] = {0};
+
+	for (unsigned i = 0; i < v->nsites; i++)
+		first[i + 1] =
+			first[i] +
+			(v->site[i].row ? fill_frames(&all[first[i]], s, v->site[i].row) : 0);
+	symbol_names(all, first[v->nsites]);
+	for (unsigned i = 0; i < v->nsites; i++)
+		if (first[i + 1] > first[i])
+			name_site(&v->site[i], &all[first[i]], first[i + 1] - first[i]);
+		else
+			snprintf(v->site[i].where, sizeof v->site[i].where, "other");
+}
+
 static void fill_sites(struct view *v, const struct gm_stats *s)
 {
 	for (unsigned i = 0; i < GM_SITES; i++) {
@@ -112,15 +168,9 @@ static void fill_sites(struct view *v, const struct gm_stats *s)
 		to->d2h_bytes = get_counter(&from->d2h_bytes);
 		to->cpu_faults = get_counter(&from->cpu_faults);
 		to->device_faults = get_counter(&from->device_faults);
-		if (!fill_moved(to) && !to->cpu_faults && !to->device_faults)
-			continue;
-		if (i)
-			symbol_name(from->module, get_counter(&from->offset), to->where,
-				    sizeof to->where);
-		else
-			snprintf(to->where, sizeof to->where, "other");
-		v->nsites++;
+		v->nsites += fill_moved(to) || to->cpu_faults || to->device_faults;
 	}
+	name_sites(v, s);
 	qsort(v->site, v->nsites, sizeof v->site[0], by_bytes);
 }
 

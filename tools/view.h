@@ -29,7 +29,8 @@ struct view_dev {
 		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
 };
 struct view_site {
-	unsigned row; /* of gm_stats.site */
+	unsigned row;	  /* of gm_stats.site */
+	char stack[2048]; /* innermost first, " < " between */
 	char where
 		[512]; /* function and line if known, else file+offset; "other": everything else */
 	uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
@@ -69,8 +70,14 @@ struct view {
 
 /* ended and signal are the caller's. */
 void view_from_stats(struct view *v, const struct gm_stats *s);
-/* symbol.c: names the code at offset of the file as well as its symbols allow. */
-void symbol_name(const char *module, uint64_t offset, char *out, size_t bytes);
+/* symbol.c: names each as well as the symbols of its module allow. */
+struct symbol {
+	char *module;	 /* a file; "": code that none holds */
+	uint64_t offset; /* in it, of a return address */
+	bool asked;	 /* symbol.c's: false */
+	char name[256];
+};
+void symbol_names(struct symbol *all, size_t n);
 void view_text(const struct view *v, FILE *out);
 /* Writes file atomically (a temporary beside it, renamed). 0 or -errno. */
 int view_write_json(const struct view *v, const char *file);

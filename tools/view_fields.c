@@ -142,8 +142,11 @@ static const struct view_field kernel_fields[] = {
 };
 static const struct view_field site_fields[] = {
 	{NULL, "where", VIEW_TEXT, AT(view_site, where),
-	 "who asked for memory that moved: caller of mmap, or of malloc of 2 MiB and more "
-	 "(function and line where binutils' addr2line finds them); `other`: small blocks"},
+	 "who asked for memory that moved: function and line where binutils' addr2line finds them, "
+	 "the innermost that is no allocator by its name. Blocks of 2 MiB and more, mappings, and "
+	 "by samples small blocks; `other`: what nobody has looked at"},
+	{NULL, "stack", VIEW_TEXT, AT(view_site, stack),
+	 "up to 8 frames of it, the innermost first, ` < ` between"},
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_site, h2d_bytes),
 	 "copied to a device. Counted by 2 MiB block: where two allocations share one, the larger "
 	 "gets it"},

@@ -4,38 +4,61 @@
 #include <dlfcn.h>
 #include <link.h>
 
-static _Atomic uintptr_t pcs[GM_SITES]; /* [0] stays free */
+static _Atomic uint64_t stacks[GM_SITES];     /* hashes; [0] stays free */
+static _Atomic uintptr_t modules[GM_MODULES]; /* where they are loaded, + 1; [0] stays free */
 
-/* Module and offset, as addr2line wants them. Whoever reads the report has only the files. */
-static void describe_site(struct gm_site_stats *s, uintptr_t pc)
+/* The number of a module, which is given one; 0: the table is full. */
+static unsigned module_number(const struct link_map *map)
+{
+	uintptr_t key = map->l_addr + 1;
+
+	for (unsigned i = 1; i < GM_MODULES; i++) {
+		uintptr_t seen = atomic_load_explicit(&modules[i], memory_order_relaxed);
+		char *name = gmi_stats->module[i];
+		if (!seen && atomic_compare_exchange_strong(&modules[i], &seen, key)) {
+			if (map->l_name[0])
+				gm_text_put(name, map->l_name, sizeof gmi_stats->module[i]);
+			else /* the executable; the name was all zeros */
+				gm_sys3(SYS_readlink, "/proc/self/exe", name,
+					sizeof gmi_stats->module[i] - 1);
+			return i;
+		}
+		if (seen == key)
+			return i;
+	}
+	return 0;
+}
+
+/* As addr2line wants it: whoever reads the report has only the files. */
+static uint64_t describe_frame(uintptr_t pc)
 {
 	struct dl_find_object found;
 
-	atomic_store_explicit(&s->offset, pc, memory_order_relaxed);
 	if (_dl_find_object((void *)pc, &found))
-		return; /* code that no module holds: generated at run time */
-	const char *name = found.dlfo_link_map->l_name;
-	atomic_store_explicit(&s->offset, pc - found.dlfo_link_map->l_addr, memory_order_relaxed);
-	if (name[0])
-		gm_text_put(s->module, name, sizeof s->module);
-	else /* the executable; the module was all zeros */
-		gm_sys3(SYS_readlink, "/proc/self/exe", s->module, sizeof s->module - 1);
+		return pc; /* code that no module holds: generated at run time */
+	uint64_t module = module_number(found.dlfo_link_map);
+	return module ? module << 48 | (pc - found.dlfo_link_map->l_addr) : pc;
 }
 
-unsigned gmc_site(uintptr_t pc)
+unsigned gmi_site(const uintptr_t *pc, unsigned n)
 {
-	uintptr_t hash = pc * 0x9e3779b97f4a7c15u >> 32;
+	uint64_t hash = 0;
 
-	if (!pc)
+	n = gm_min(n, (unsigned)GM_SITE_FRAMES);
+	for (unsigned i = 0; i < n; i++)
+		hash = (hash ^ pc[i]) * 0x9e3779b97f4a7c15u;
+	if (!n || !pc[0] || !hash)
 		return 0;
-	for (unsigned n = 0; n < GM_SITES - 1; n++) {
-		unsigned i = 1 + (unsigned)((hash + n) % (GM_SITES - 1));
-		uintptr_t seen = atomic_load_explicit(&pcs[i], memory_order_relaxed);
-		if (!seen && atomic_compare_exchange_strong(&pcs[i], &seen, pc)) {
-			describe_site(&gmi_stats->site[i], pc);
+	for (unsigned k = 0; k < GM_SITES - 1; k++) {
+		unsigned i = 1 + (unsigned)(((hash >> 32) + k) % (GM_SITES - 1));
+		uint64_t seen = atomic_load_explicit(&stacks[i], memory_order_relaxed);
+		if (!seen && atomic_compare_exchange_strong(&stacks[i], &seen, hash)) {
+			for (unsigned f = 0; f < n; f++)
+				atomic_store_explicit(&gmi_stats->site[i].frame[f],
+						      describe_frame(pc[f]), memory_order_relaxed);
 			return i;
 		}
-		if (seen == pc)
+		if (seen == hash)
 			return i;
 	}
 	return 0;
@@ -43,11 +66,45 @@ unsigned gmc_site(uintptr_t pc)
 
 void gmc_sites_inherit(struct gm_stats *to, const struct gm_stats *from)
 {
-	for (unsigned i = 1; i < GM_SITES; i++) {
-		gm_text_put(to->site[i].module, from->site[i].module, sizeof to->site[i].module);
-		atomic_store_explicit(
-			&to->site[i].offset,
-			atomic_load_explicit(&from->site[i].offset, memory_order_relaxed),
-			memory_order_relaxed);
-	}
+	for (unsigned i = 1; i < GM_MODULES; i++)
+		gm_text_put(to->module[i], from->module[i], sizeof to->module[i]);
+	for (unsigned i = 1; i < GM_SITES; i++)
+		for (unsigned f = 0; f < GM_SITE_FRAMES; f++)
+			atomic_store_explicit(
+				&to->site[i].frame[f],
+				atomic_load_explicit(&from->site[i].frame[f], memory_order_relaxed),
+				memory_order_relaxed);
+}
+
+/* ---- samples: by 2 MiB of addresses, who asks most for small blocks there ---- */
+
+#define SAMPLED 65536			  /* blocks of 2 MiB that are told apart */
+static _Atomic uint16_t samples[SAMPLED]; /* site, votes << 8 */
+
+static _Atomic uint16_t *sample_of(uintptr_t va)
+{
+	return &samples[(va >> 21) % SAMPLED];
+}
+
+/* A majority vote: what most ask for wins, whatever the order. */
+unsigned gmc_site_sample(uintptr_t va, unsigned site)
+{
+	uint16_t was = atomic_load_explicit(sample_of(va), memory_order_relaxed), is;
+
+	do {
+		unsigned votes = was >> 8, holder = was & 255;
+		if (!votes)
+			is = (uint16_t)(site | 1 << 8);
+		else if (holder == site)
+			is = (uint16_t)(site | gm_min(votes + 1, 255u) << 8);
+		else
+			is = (uint16_t)(holder | (votes - 1) << 8);
+	} while (!atomic_compare_exchange_weak_explicit(
+		sample_of(va), &was, is, memory_order_relaxed, memory_order_relaxed));
+	return is & 255;
+}
+
+unsigned gmc_site_sampled(uintptr_t va)
+{
+	return atomic_load_explicit(sample_of(va), memory_order_relaxed) & 255;
 }

@@ -1,21 +1,29 @@
 /*
  * site.h - call sites: which line of the program asked for the memory that moves.
  *
- * A site is a code address, kept as a small index: in the value of a region, in each block (the
- * site of most of its pages), and in the table of gm_stats where its counts are. Index 0 is
- * everything else: small heap blocks, and what the table has no room for.
+ * A site is a stack of return addresses, kept as a small index: in the value of a region, in each
+ * block (the site of most of its pages), and in the table of gm_stats where its counts are. Index
+ * 0 is everything else: what nobody has looked at, and what the table has no room for.
  */
 #ifndef GM_CORE_SITE_H
 #define GM_CORE_SITE_H
 
 #include "core/count/stats.h"
 
+_Static_assert(GM_SITES <= 256, "a site is a byte in gm_block and in the samples");
+
 /*
- * The index of the call that returns to pc (0: unknown, index 0). Lock-free; takes no lock of
- * the dynamic loader (_dl_find_object), so it may be called inside malloc. Not for signal
- * handlers of ours: touches the loader's data.
+ * The index of a stack of n return addresses, innermost first (none or 0: index 0). Lock-free;
+ * takes no lock of the dynamic loader (_dl_find_object), so it may be called inside malloc. Not
+ * for signal handlers of ours: touches the loader's data.
  */
-unsigned gmc_site(uintptr_t pc);
+GM_EXPORT unsigned gmi_site(const uintptr_t *pc, unsigned n);
+/*
+ * Small blocks share pages: one in many is looked at, and its 2 MiB of addresses are said to be
+ * of whoever is seen there most. Returns whose they are now; site 0: nobody seen. Lock-free.
+ */
+unsigned gmc_site_sample(uintptr_t va, unsigned site);
+unsigned gmc_site_sampled(uintptr_t va);
 /* In a fork child: `to` names the same sites as `from`. */
 void gmc_sites_inherit(struct gm_stats *to, const struct gm_stats *from);
 

@@ -180,8 +180,8 @@ static void move_device(struct gm_dev_stats *to, struct gm_dev_stats *from)
 
 static void move_site(struct gm_site_stats *to, struct gm_site_stats *from)
 {
-	move_text(to->module, from->module, sizeof to->module);
-	move_once(&to->offset, &from->offset);
+	for (unsigned i = 0; i < GM_SITE_FRAMES; i++)
+		move_once(&to->frame[i], &from->frame[i]);
 	move_at(to, from, site_sums, GM_ARRAY_LEN(site_sums));
 }
 
@@ -235,6 +235,8 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 	if (ndev > atomic_load(&to->ndev))
 		atomic_store(&to->ndev, ndev);
 	move_at(to, from, sums, GM_ARRAY_LEN(sums));
+	for (unsigned i = 0; i < GM_MODULES; i++)
+		move_text(to->module[i], from->module[i], sizeof to->module[i]);
 	for (unsigned i = 0; i < GM_SITES; i++)
 		move_site(&to->site[i], &from->site[i]);
 	for (unsigned i = 0; i < GM_KERNELS; i++)

@@ -53,10 +53,13 @@ struct gm_dev_stats {
 	_Atomic uint64_t restarts;     /* device processes lost */
 	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
 };
-#define GM_SITES 128
-struct gm_site_stats {		 /* one call site: site.h; [0]: all other memory */
-	char module[112];	 /* file; "" and offset an address: code made at run time */
-	_Atomic uint64_t offset; /* of the return address in it; 0: no such site */
+#define GM_SITES       128
+#define GM_SITE_FRAMES 8
+#define GM_MODULES     96
+struct gm_site_stats { /* one call site: site.h; [0]: all other memory */
+	/* Return addresses, innermost first: number of the module << 48 | offset in it; module 0:
+	 * an address in code that no module holds. 0: no (more) frame. */
+	_Atomic uint64_t frame[GM_SITE_FRAMES];
 	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
 };
 /* Why a BLAS-3 call stayed on the host. */
@@ -112,6 +115,7 @@ struct gm_stats {
 	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and
 	 * what was refused */
 	_Atomic uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
+	char module[GM_MODULES][112]; /* files; [0] stays empty */
 	struct gm_site_stats site[GM_SITES];
 	struct gm_kernel_stats kernel[GM_KERNELS];
 };

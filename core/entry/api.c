@@ -14,6 +14,7 @@
 #include "core/space/hint.h"
 #include "core/space/range.h"
 #include "core/space/vm.h"
+#include "core/count/site.h"
 #include "core/count/trace.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -247,15 +248,14 @@ void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int
 
 	as = as ? as : gm_as_default();
 	flags &= ~MAP_PEER_SHARED;
+	unsigned site = gmi_site((uintptr_t[]){(uintptr_t)__builtin_return_address(0)}, 1);
 	if (!as || !len || ((flags & placed) && !within(as, addr, len)) ||
 	    (flags & (MAP_SHARED | MAP_ANONYMOUS | MAP_PRIVATE)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		p = (void *)-EINVAL;
 	else if (flags & placed)
-		p = gmi_vm_map_fixed(as, addr, len, prot, flags, fd, (uint64_t)off,
-				     (uintptr_t)__builtin_return_address(0));
+		p = gmi_vm_map_fixed(as, addr, len, prot, flags, fd, (uint64_t)off, site);
 	else
-		p = gmi_vm_map(as, len, 0, prot, flags, GM_REGION_ANON,
-			       (uintptr_t)__builtin_return_address(0));
+		p = gmi_vm_map(as, len, 0, prot, flags, GM_REGION_ANON, site);
 	if (!gm_is_err(p))
 		return p;
 	errno = -gm_err(p);

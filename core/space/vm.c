@@ -112,7 +112,18 @@ static void note_block_site(struct gm_block *b)
 		largest = r.end - r.start;
 		site = r.val.v[1];
 	}
+	if (!site)
+		site = gmc_site_sampled(b->va);
 	atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
+}
+
+void gmi_vm_sample_site(struct gm_as *as, const void *addr, unsigned site)
+{
+	struct gm_block *b = gm_block_find(as, (uintptr_t)addr);
+
+	site = gmc_site_sample((uintptr_t)addr, site);
+	if (b && !atomic_load_explicit(&b->site, memory_order_relaxed))
+		atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
 }
 
 int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
@@ -136,14 +147,13 @@ int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct
 	return 0;
 }
 
-int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, uintptr_t pc)
+int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, unsigned site)
 {
 	uintptr_t lo = (uintptr_t)addr, hi = lo + len;
 	struct gm_range r;
 	int err = 0;
 
 	gm_sigmask old = gmc_vm_enter(as);
-	unsigned site = gmc_site(pc);
 	gm_vm_for_each_range (as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES),
 			      &r) {
 		struct gm_range_value v = r.val;
@@ -350,9 +360,9 @@ static uintptr_t map_anywhere(struct gm_as *as, size_t len, size_t align,
 }
 
 void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags,
-		 enum gm_region_kind kind, uintptr_t site)
+		 enum gm_region_kind kind, unsigned site)
 {
-	struct gm_range_value v = gm_vm_value(prot, kind, gmc_site(site));
+	struct gm_range_value v = gm_vm_value(prot, kind, site);
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = -1, .value = &v};
 
 	if (!len)
@@ -415,9 +425,9 @@ static int map_window_part(struct gm_as *as, uintptr_t at, uintptr_t lo, uintptr
 }
 
 void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags, int fd,
-		       uint64_t off, uintptr_t site)
+		       uint64_t off, unsigned site)
 {
-	struct gm_range_value v = gm_vm_value(prot, region_kind(prot, flags), gmc_site(site));
+	struct gm_range_value v = gm_vm_value(prot, region_kind(prot, flags), site);
 	struct gm_vm_memory m = {.prot = prot, .flags = flags, .fd = fd, .off = off, .value = &v};
 	uintptr_t at = (uintptr_t)addr, hi = gm_align_up(at + len, GM_PAGE_BYTES);
 	uintptr_t begin = gm_max(at, as->base), end = gm_min(hi, as->base + as->bytes);

@@ -43,14 +43,16 @@ GM_EXPORT bool gmi_vm_may_migrate(int prot, int flags);
 /* New private anonymous memory anywhere in the window. align 0: 2 MiB when len >= 2 MiB, else a
  * page. Address or -errno. */
 GM_EXPORT void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags,
-			   enum gm_region_kind kind, uintptr_t site);
+			   enum gm_region_kind kind, unsigned site);
 /* mmap with MAP_FIXED or MAP_FIXED_NOREPLACE on [addr, addr+len) inside the window, of any kind
  * of memory. */
 GM_EXPORT void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int flags,
-				 int fd, uint64_t off, uintptr_t site);
+				 int fd, uint64_t off, unsigned site);
 /* [addr, addr+len), inside regions, was handed out by the call that returns to pc (0: to
  * nobody). -ENOMEM: not noted. */
-GM_EXPORT int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, uintptr_t pc);
+GM_EXPORT int gmi_vm_note_site(struct gm_as *as, const void *addr, size_t len, unsigned site);
+/* A small block at addr: see gmc_site_sample. Lock-free. */
+GM_EXPORT void gmi_vm_sample_site(struct gm_as *as, const void *addr, unsigned site);
 GM_EXPORT int gmi_vm_unmap(struct gm_as *as, void *addr, size_t len);
 GM_EXPORT int gmi_vm_protect(struct gm_as *as, void *addr, size_t len, int prot);
 GM_EXPORT void *gmi_vm_remap(struct gm_as *as, void *old, size_t old_len, size_t new_len, int flags,

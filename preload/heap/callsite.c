@@ -14,15 +14,18 @@
 #include <string.h>
 #include <unwind.h>
 
+#include "core/count/site.h"
 #include "core/rules/opt.h"
 #include "core/space/vm.h"
 #include "preload/ground/ground.h"
 #include "preload/heap/gmp_malloc.h"
 
-#define MAX_FRAMES 24
+#define MAX_FRAMES   32
+#define SAMPLE_BYTES (512 << 10) /* of small blocks' memory, between two looks at the stack */
 
 /* Whoever calls malloc on somebody's behalf is not the one we look for. */
-static const char *const go_between[] = {"libgmem_preload.so", "libc.so", "libstdc++.so"};
+static const char *const go_between[] = {"libgmem_preload.so", "libc.so", "libstdc++.so",
+					 "ld-linux"};
 
 static bool is_go_between(const char *path)
 {
@@ -35,30 +38,31 @@ static bool is_go_between(const char *path)
 }
 
 struct walk {
-	uintptr_t pc;
-	unsigned frames;
+	uintptr_t pc[GM_SITE_FRAMES];
+	unsigned n, seen;
 };
 
+/* From the first frame that is nobody's go-between, up to what has called main. */
 static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *context, void *arg)
 {
 	struct walk *w = arg;
 	struct dl_find_object found;
 	uintptr_t pc = _Unwind_GetIP(context);
 
-	if (!pc || ++w->frames > MAX_FRAMES)
+	if (!pc || ++w->seen > MAX_FRAMES)
 		return _URC_END_OF_STACK;
 	if (!_dl_find_object((void *)pc, &found) && is_go_between(found.dlfo_link_map->l_name))
-		return _URC_NO_REASON;
-	w->pc = pc;
-	return _URC_END_OF_STACK;
+		return w->n ? _URC_END_OF_STACK : _URC_NO_REASON;
+	w->pc[w->n++] = pc;
+	return w->n < GM_SITE_FRAMES ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
-static uintptr_t call_site(void)
+static unsigned call_site(void)
 {
-	struct walk w = {0};
+	struct walk w = {.n = 0};
 
 	_Unwind_Backtrace(look_at_frame, &w);
-	return w.pc;
+	return gmi_site(w.pc, w.n);
 }
 
 /* jemalloc 5.3's internal entries; it asserts the sizes itself. Returns p. */
@@ -69,6 +73,22 @@ static void *note_site(void *p, size_t bytes)
 		/* not noted: counted as "other" */
 		gmi_vm_note_site(gmi_vm_space(), p, bytes, call_site());
 	return p;
+}
+
+/*
+ * Smaller blocks: the pages that jemalloc takes for them (slabs, and single blocks from 16 KiB on)
+ * come through here, far off malloc's fast path. Locks of jemalloc may be held: the walk takes
+ * none and allocates nothing.
+ */
+void gmp_callsite_sample(const void *p, size_t bytes)
+{
+	static __thread size_t since = SAMPLE_BYTES; /* the first one, too */
+
+	since += bytes;
+	if (since < SAMPLE_BYTES || gmi_opt.report == GM_REPORT_NONE || !gmi_vm_contains(p))
+		return;
+	since = 0;
+	gmi_vm_sample_site(gmi_vm_space(), p, call_site());
 }
 
 void *__real_je_large_malloc(void *tsdn, void *arena, size_t bytes, bool zero);

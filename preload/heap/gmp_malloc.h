@@ -21,6 +21,7 @@
 #define GMP_MALLOC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Memory comes from the window from now on. Once, before main, after the options are parsed. 0,
  * or -errno: the heap stays unmanaged. */
@@ -34,6 +35,9 @@ void gmp_malloc_thread_bind(void);
 /* The process leaves: new memory is the kernel's, and none is given back or purged, which would
  * be calls that malloc need not make. */
 void gmp_malloc_leave(void);
+
+/* callsite.c: jemalloc has taken this memory for blocks below 2 MiB. Any locks of jemalloc held. */
+void gmp_callsite_sample(const void *p, size_t bytes);
 
 /* malloc_libc.c to malloc.c, in the middle of jemalloc's start. */
 void gmp_malloc_count_arenas(void);

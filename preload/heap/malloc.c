@@ -147,6 +147,18 @@ WRAP(void, pa_dalloc, void *tsdn, void *shard, struct edata *e, bool *deferred)
 	__real_je_pa_dalloc(tsdn, shard, e, deferred);
 }
 
+/* Memory for blocks of every size comes from here; those of 2 MiB and more are noted one by one. */
+WRAP(struct edata *, pa_alloc, void *tsdn, void *shard, size_t bytes, size_t align, bool slab,
+     unsigned szind, bool zero, bool guarded, bool *deferred)
+{
+	struct edata *e =
+		__real_je_pa_alloc(tsdn, shard, bytes, align, slab, szind, zero, guarded, deferred);
+
+	if (e && edata_known && bytes < GM_BLOCK_BYTES)
+		gmp_callsite_sample((void *)gm_align_down(e->addr, GM_PAGE_BYTES), bytes);
+	return e;
+}
+
 static void learn_edata(void)
 {
 	void *p = mallocx(TRIAL_BYTES, MALLOCX_TCACHE_NONE);

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#include "core/count/site.h"
 #include "core/entry/outside.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
@@ -49,26 +50,27 @@ static bool inside_window(const void *p, size_t len)
 
 /* ---- mmap ---- */
 
-static void *map_program(void *addr, size_t len, int prot, int flags, int fd, off_t off, void *site)
+static void *map_program(void *addr, size_t len, int prot, int flags, int fd, off_t off,
+			 unsigned site)
 {
 	const int placed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
 
 	if (addr && inside_window(addr, len)) {
 		if (placed)
 			return gmi_vm_map_fixed(space, addr, len, prot, flags, fd, (uint64_t)off,
-						(uintptr_t)site);
+						site);
 		/* a hint: there if it is free, else anywhere */
 		if (gmi_vm_may_migrate(prot, flags)) {
 			void *at = (void *)gm_align_down((uintptr_t)addr, GM_PAGE_BYTES);
 			void *p =
 				gmi_vm_map_fixed(space, at, len, prot, flags | MAP_FIXED_NOREPLACE,
-						 fd, (uint64_t)off, (uintptr_t)site);
+						 fd, (uint64_t)off, site);
 			if (!gm_is_err(p))
 				return p;
 		}
 	}
 	if (space && !placed && gmi_vm_may_migrate(prot, flags)) {
-		void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, (uintptr_t)site);
+		void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, site);
 		if (gm_err(p) != -ENOMEM || !gm_is_err(p))
 			return p;
 		/* More than the window has: the kernel may still have it. */
@@ -81,16 +83,21 @@ static void *map_program(void *addr, size_t len, int prot, int flags, int fd, of
 	return p;
 }
 
+static unsigned caller_site(const void *pc)
+{
+	return gmi_site((const uintptr_t[]){(uintptr_t)pc}, 1);
+}
+
 GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	return (void *)gmp_ret(
-		(long)map_program(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+	return (void *)gmp_ret((long)map_program(addr, len, prot, flags, fd, off,
+						 caller_site(__builtin_return_address(0))));
 }
 
 GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 {
-	return (void *)gmp_ret(
-		(long)map_program(addr, len, prot, flags, fd, off, __builtin_return_address(0)));
+	return (void *)gmp_ret((long)map_program(addr, len, prot, flags, fd, off,
+						 caller_site(__builtin_return_address(0))));
 }
 
 /* ---- changing mappings ---- */

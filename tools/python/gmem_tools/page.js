@@ -77,7 +77,7 @@ const moved = s => (s.h2d_bytes || 0) + (s.d2h_bytes || 0);
 
 // Outermost caller first; a report without stacks has one frame for each site.
 function frames(site) {
-	const stack = site.frames && site.frames.length ? site.frames.slice().reverse() : [site.where];
+	const stack = site.stack ? site.stack.split(' < ').reverse() : [site.where];
 	return stack.map(f => f === 'other' ? 'small blocks and all others' : f);
 }
 function tree() {
