@@ -51,7 +51,7 @@ PRELOAD_SRC = $(wildcard preload/*.[cS] preload/*/*.[cS])
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
-all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile $(BUILD)/gmem-sweep $(BUILD)/python/__main__.py
+all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile $(BUILD)/gmem-sweep $(BUILD)/gmem-top $(BUILD)/python/__main__.py
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
@@ -116,7 +116,7 @@ $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
 	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
 
 # Other names of gmem-report, which starts the part written in Python.
-$(BUILD)/gmem-sweep: $(BUILD)/gmem-report
+$(BUILD)/gmem-sweep $(BUILD)/gmem-top: $(BUILD)/gmem-report
 	@ln -sf $(<F) $@
 
 # What of the tools is Python, with all that it needs beside it: the schema of reports, and d3, which goes into every page.
@@ -252,13 +252,13 @@ install: all
 	@$(call put_link,libgmem.so.$(ABI),$(LIBDIR)/libgmem.so)
 	@$(call put,755,$(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile \
 	    scripts/run-with-gmem.sh,$(LIBDIR)/gmem)
-	@$(call put_link,gmem-report,$(LIBDIR)/gmem/gmem-sweep)
+	@$(foreach t,gmem-sweep gmem-top,$(call put_link,gmem-report,$(LIBDIR)/gmem/$(t)) &&) :
 	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)
 	@$(call put,644,$(wildcard $(BUILD)/python/gmem_tools/*.*),$(LIBDIR)/gmem/python/gmem_tools)
 	@$(call put,755,$(OMP_PLUGINS) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
 	@$(call put,644,$(OMP_FLANG),$(LIBDIR)/gmem/omp)
 	@$(call put_link,libomptarget.rtl.x86_64.so,$(LIBDIR)/gmem/omp/$(notdir $(OMP_NEXTGEN)))
-	@$(foreach t,gmem-report gmem-profile gmem-sweep,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
+	@$(foreach t,gmem-report gmem-profile gmem-sweep gmem-top,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :
 	@$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/run-with-gmem.sh,$(PREFIX)/bin/run-with-gmem)
 	@$(call put_link,run-with-gmem,$(PREFIX)/bin/run-with-gmem.sh)
 	@$(call put,644,$(wildcard include/gmem/*.h),$(INCLUDEDIR)/gmem)

@@ -125,6 +125,11 @@ static int do_run(int n, char **args)
 	return run(args[0], args[1], args + 2);
 }
 
+static int show_live(int n, char **args)
+{
+	return live();
+}
+
 static int show_help(int n, char **args);
 
 static const struct verb verbs[] = {
@@ -143,6 +148,7 @@ static const struct verb verbs[] = {
 	 "FILE: can the library be preloaded into this program? 0, or 126, 127 and why"},
 	{"--help", 0, show_help, "this text"},
 	{"--version", 0, show_version, "the version"},
+	{"--live", 0, show_live, NULL},
 	{"--follow", 2, do_follow, NULL},
 	{"--check-loaded", 1, do_check_loaded, NULL},
 	{"--run", 2, do_run, NULL},
@@ -173,7 +179,7 @@ static int show_files(int n, char **files)
 /* This program is also called by these names. */
 static const struct {
 	const char *name, *verb;
-} also[] = {{"gmem-sweep", "sweep"}};
+} also[] = {{"gmem-sweep", "sweep"}, {"gmem-top", "top"}};
 
 int main(int argc, char **argv)
 {

@@ -208,7 +208,7 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
 }
 
-void view_from_stats(struct view *v, const struct gm_stats *s)
+void view_counters(struct view *v, const struct gm_stats *s)
 {
 	uint64_t start = get_counter(&s->start_ns), end = get_counter(&s->end_ns);
 	uint64_t ndev = atomic_load(&s->ndev);
@@ -252,6 +252,11 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	v->chaos_writes = get_counter(&s->chaos_writes);
 	v->chaos_places = get_counter(&s->chaos_places);
 	v->chaos_refused = get_counter(&s->chaos_refused);
+}
+
+void view_from_stats(struct view *v, const struct gm_stats *s)
+{
+	view_counters(v, s);
 	fill_sites(v, s);
 	fill_kernels(v, s);
 	view_verdicts(v);

@@ -68,6 +68,11 @@ struct view {
 	struct view_kernel kernel[GM_KERNELS];
 };
 
+/* live.c: what this user runs under GMEM now, as JSON to standard output. */
+int live(void);
+
+/* All but sites and kernels, which take longer. */
+void view_counters(struct view *v, const struct gm_stats *s);
 /* ended and signal are the caller's. */
 void view_from_stats(struct view *v, const struct gm_stats *s);
 /* symbol.c: names each as well as the symbols of its module allow. */

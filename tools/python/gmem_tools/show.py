@@ -16,6 +16,11 @@ def size(value):
     return _scaled(value, BYTES)
 
 
+def size_about(value):
+    """Of what is no whole number of bytes, such as a rate."""
+    return size(round(value))
+
+
 def seconds(value):
     if value is None:
         return 'not known'
