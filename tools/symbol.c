@@ -52,22 +52,24 @@ static bool has_all_names(const char *module)
 	return has;
 }
 
-/* From what addr2line says of it: the function, and file:line. */
-static void name_by_lines(struct symbol *s, char *function, char *line, bool all_names)
+/* One function more, with file:line, from what addr2line says: the first is the innermost. */
+static void add_function(struct symbol *s, char *function, char *line, bool all_names)
 {
+	size_t at = s->named ? strlen(s->name) : 0;
+
 	/* Without them it names the nearest function before it, which is not the one. */
 	if (function[0] == '?' || (line[0] == '?' && !all_names))
 		return;
 	function[strcspn(function, "\n")] = '\0';
 	line[strcspn(line, "\n ")] = '\0';
-	if (line[0] == '?')
-		snprintf(s->name, sizeof s->name, "%.150s in %.100s", function,
-			 base_name(s->module));
-	else
-		snprintf(s->name, sizeof s->name, "%.150s (%.100s)", function, base_name(line));
+	snprintf(s->name + at, sizeof s->name - at, "%s%s%s%s%s", at ? " < " : "", function,
+		 line[0] == '?' ? " in " : " (", base_name(line[0] == '?' ? s->module : line),
+		 line[0] == '?' ? "" : ")");
+	s->named = true;
 }
 
-/* Reads two lines for each of the n symbols from a child that runs argv. */
+/* From a child that runs argv: for each of the n symbols its address, and two lines for its function
+ * and those that it is inlined in. */
 static void ask(char *const *argv, struct symbol *const *s, size_t n)
 {
 	char function[LINE_BYTES], line[LINE_BYTES];
@@ -85,10 +87,12 @@ static void ask(char *const *argv, struct symbol *const *s, size_t n)
 	posix_spawn_file_actions_destroy(&actions);
 	close(pipe_fd[1]);
 	FILE *in = fdopen(pipe_fd[0], "r");
-	for (size_t i = 0; i < n && !err && in; i++) {
-		if (!fgets(function, sizeof function, in) || !fgets(line, sizeof line, in))
-			break;
-		name_by_lines(s[i], function, line, all_names);
+	size_t i = SIZE_MAX;
+	while (!err && in && fgets(function, sizeof function, in)) {
+		if (!strncmp(function, "0x", 2))
+			i++;
+		else if (i < n && fgets(line, sizeof line, in))
+			add_function(s[i], function, line, all_names);
 	}
 	if (in)
 		fclose(in);
@@ -102,13 +106,13 @@ static void ask(char *const *argv, struct symbol *const *s, size_t n)
 static void ask_module(struct symbol *const *s, size_t n)
 {
 	static char address[AT_ONCE][24];
-	char *argv[6 + AT_ONCE] = {"addr2line", "-f", "-C", "-e", s[0]->module};
+	char *argv[6 + AT_ONCE] = {"addr2line", "-aifC", "-e", s[0]->module};
 
 	for (size_t i = 0; i < n; i++) {
 		/* A return address: the call is before it. */
 		snprintf(address[i], sizeof address[i], "0x%llx",
 			 (unsigned long long)s[i]->offset - 1);
-		argv[5 + i] = address[i];
+		argv[4 + i] = address[i];
 	}
 	ask(argv, s, n);
 }

@@ -115,14 +115,17 @@ static bool is_allocator(const char *function)
 static void name_site(struct view_site *to, const struct symbol *frame, unsigned n)
 {
 	size_t at = 0;
-	unsigned who = 0;
 
 	for (unsigned i = 0; i < n && at < sizeof to->stack; i++)
 		at += (size_t)snprintf(to->stack + at, sizeof to->stack - at, "%s%s",
 				       i ? " < " : "", frame[i].name);
-	while (who < n && is_allocator(frame[who].name))
-		who++;
-	snprintf(to->where, sizeof to->where, "%s", frame[who < n ? who : 0].name);
+	const char *who = to->stack, *next;
+	while (is_allocator(who) && (next = strstr(who, " < ")))
+		who = next + 3;
+	next = strstr(who, " < ");
+	if (!next && is_allocator(who))
+		next = strstr(who = to->stack, " < ");
+	snprintf(to->where, sizeof to->where, "%.*s", next ? (int)(next - who) : 500, who);
 }
 
 /* The frames of a site; how many. */
