@@ -271,6 +271,7 @@ install: all
 	@$(foreach m,$(MAN_SRC),$(call put,644,$(m),$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))) &&) :
 	@$(call put,644,README.md CHANGELOG.md LICENSE,$(DOCDIR))
 	@$(call put,644,$(filter-out %.head.md,$(wildcard docs/*.md)),$(DOCDIR)/docs)
+	@$(call put,644,$(wildcard docs/pictures/*.png),$(DOCDIR)/docs/pictures)
 	@$(foreach f,$(EXAMPLES),$(call put,644,$(f),$(DOCDIR)/$(patsubst %/,%,$(dir $(f)))) &&) :
 	@echo "installed in $(DESTDIR)$(PREFIX), libraries in $(DESTDIR)$(LIBDIR)"
 uninstall:
