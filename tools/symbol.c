@@ -68,7 +68,7 @@ static void add_function(struct symbol *s, char *function, char *line, bool all_
 	s->named = true;
 }
 
-/* From a child that runs argv: for each of the n symbols its address, and two lines for its function
+/* From a child that runs argv: for each of the n symbols its address and two lines for its function
  * and those that it is inlined in. */
 static void ask(char *const *argv, struct symbol *const *s, size_t n)
 {
