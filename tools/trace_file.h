@@ -6,7 +6,7 @@
 #include "tools/view.h"
 
 /*
- * The file (docs/trace.md): struct trace_head, then chunks: a struct trace_chunk and its bytes each,
+ * The file (docs/trace.md): struct trace_head, then chunks: struct trace_chunk and its bytes each,
  * any number with events, at the end one with JSON that says what their numbers mean.
  */
 #define TRACE_MAGIC   "GMTRACE\n"
