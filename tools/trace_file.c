@@ -45,7 +45,7 @@ static void write_all(struct trace_file *t, const void *p, size_t bytes)
 		t->error = errno;
 }
 
-static void chunk(struct trace_file *t, uint32_t kind, const void *p, size_t bytes)
+static void write_chunk(struct trace_file *t, uint32_t kind, const void *p, size_t bytes)
 {
 	struct trace_chunk c = {kind, (uint32_t)bytes};
 
@@ -81,7 +81,7 @@ size_t trace_drain(struct trace_file *t)
 		       gmc_trace_take(&t->rings->ring[i], &t->tail[i], &t->batch[n]))
 			n++;
 		if (n)
-			chunk(t, TRACE_EVENTS, t->batch, n * sizeof t->batch[0]);
+			write_chunk(t, TRACE_EVENTS, t->batch, n * sizeof t->batch[0]);
 		all += n;
 	}
 	t->events += all;
@@ -139,7 +139,7 @@ void trace_close(struct trace_file *t, struct view *v, const struct gm_stats *s)
 				 view_to_json(v));
 	char *text = json_dumps(meta, JSON_COMPACT);
 	if (text)
-		chunk(t, TRACE_META, text, strlen(text));
+		write_chunk(t, TRACE_META, text, strlen(text));
 	if (fclose(t->out) != 0 && !t->error)
 		t->error = errno;
 	if (t->error || !text)

@@ -15,7 +15,7 @@ static __thread struct {
 	unsigned ring;
 } own;
 
-static void put(struct gm_trace_ring *r, const struct gm_event *e)
+static void put_in_ring(struct gm_trace_ring *r, const struct gm_event *e)
 {
 	uint64_t pos = atomic_load_explicit(&r->head, memory_order_relaxed);
 
@@ -63,7 +63,7 @@ void gmi_trace_span(struct gm_event e, uint64_t ns)
 		e.kernel = gmc_trace_here.kernel;
 	if (e.kind == GM_EV_CPU_FAULT)
 		e.pc = gmc_trace_here.pc;
-	put(&t->ring[own.ring], &e);
+	put_in_ring(&t->ring[own.ring], &e);
 }
 
 void gmi_trace_put(struct gm_event e)
