@@ -402,10 +402,10 @@ static void end_while_others_launch(void)
 
 	gmi_report_start();
 	gmi_stats->ndev = 1;
+	snprintf(gmi_stats->module[1], sizeof gmi_stats->module[1], "/proc/self/exe");
 	for (unsigned i = 1; i < 6; i++) {
 		struct gm_site_stats *s = &gmi_stats->site[i];
-		snprintf(s->module, sizeof s->module, "/proc/self/exe");
-		s->offset = 0x1000 * i;
+		s->frame[0] = 1ull << 48 | 0x1000 * i;
 		s->h2d_bytes = 4096;
 	}
 	cr_assert_eq(pthread_create(&t, NULL, launch_on, NULL), 0);
