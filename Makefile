@@ -76,6 +76,10 @@ $(BUILD)/%.o: %.S | $(need_build)
 	@mkdir -p $(@D)
 	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
+# What a rewritten system call runs before it knows that it may touch vector registers (preload/dispatch/site_call.c).
+GENERAL_REGS = core/entry/pin_call.c core/page/thread.c core/page/registry.c preload/dispatch/site_call.c preload/syscalls/syscall_ranges.c
+$(call obj,$(GENERAL_REGS)): CFLAGS_ALL += -mgeneral-regs-only
+
 # The profiles of devices/ become a table of strings; what reads TOML is a tool, no part of the library.
 DEVICES = $(sort $(wildcard devices/*.toml))
 $(BUILD)/gmem-profile: tools/profile/profile.cc | $(need_build)
@@ -178,7 +182,7 @@ SCRIPTS = $(wildcard scripts/*.sh bench/*.sh debate/*.sh reproduce/*.sh test/*.s
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
-	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms check-relocations
+	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms check-relocations check-vectors
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 	@scripts/check-width $(SOURCES) $(ASSEMBLY)
@@ -194,10 +198,12 @@ check-gcc check-clang: check-%:
 # The order of the folders, by the objects' symbols and the includes: scripts/rooms.txt.
 check-rooms: all
 	@scripts/check-rooms $(BUILD)
+check-vectors: all
+	@scripts/check-vectors $(BUILD)
 check-relocations: all
 	@scripts/check-relocations.sh $(BUILD)/*.so $(BUILD)/omp/*.so*
 compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs debate-programs $(REPRODUCE_DIR)/reproduce
-.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations compile-tests
+.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations check-vectors compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.

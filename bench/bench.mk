@@ -10,6 +10,10 @@ $(BENCH_PLAIN:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c
 $(BENCH_LINKED:%=$(BENCH_DIR)/%): $(BENCH_DIR)/%: bench/%.c $(BUILD)/libgmem.so
 	@mkdir -p $(@D)
 	$(BENCH_CC) -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/..' -lpthread -lm
+# A second preload that activates before main (test/e2e/activate_now.c).
+$(BENCH_DIR)/active.so: test/e2e/activate_now.c $(BUILD)/libgmem_preload.so
+	@mkdir -p $(@D)
+	$(BENCH_CC) -shared -L$(BUILD) -Wl,--no-as-needed -lgmem_preload -lgmem -Wl,-rpath,'$$ORIGIN/..'
 $(BENCH_DIR)/dgemm: bench/dgemm.c
 	@mkdir -p $(@D)
 	$(BENCH_CC) -lblas -ldl
@@ -20,7 +24,7 @@ $(BENCH_DIR)/kernels.so: bench/kernels.c
 $(BENCH_DIR)/omp_empty: bench/omp_empty.c | deps-omp
 	@mkdir -p $(@D)
 	$(call Q,OMP)$(OMP_CLANG) -std=gnu11 $(OMP_FLAGS) -D_GNU_SOURCE -I. -o $@ $<
-bench-programs: all $(BENCH_PLAIN:%=$(BENCH_DIR)/%) $(BENCH_LINKED:%=$(BENCH_DIR)/%) $(BENCH_DIR)/dgemm $(BENCH_DIR)/kernels.so
+bench-programs: all $(BENCH_PLAIN:%=$(BENCH_DIR)/%) $(BENCH_LINKED:%=$(BENCH_DIR)/%) $(BENCH_DIR)/dgemm $(BENCH_DIR)/kernels.so $(BENCH_DIR)/active.so
 bench: $(BENCH_DIR)/omp_empty examples-openmp
 	BUILD=$(BUILD) bench/run.sh
 validate: bench-programs

@@ -41,6 +41,27 @@ program_redis() {
 	awk -F '","' '/^"(SET|GET)"/ { sum += $2; n++ } END { if (n != 2) exit 1; printf "%.3f\n", sum / n / 1e3 }' "$tmp/redis.csv"
 }
 
+# CPU time of a program that does little but system calls, in milliseconds: calls NAME [LIBRARIES]
+calls_find() { find /usr/share /usr/lib -newermt 2030-01-01; }
+calls_grep() { grep -rq zzqqxx /usr/include /usr/share/doc || true; }
+calls_tar() { tar cf "$tmp/calls.tar" -C /usr/include .; }
+calls_perl() { perl -e 'for (1 .. 400000) { stat("/usr/include") }'; }
+calls_scandir() {
+	/usr/bin/python3 -c '
+import os
+def walk(path):
+	for e in os.scandir(path):
+		walk(e.path) if e.is_dir(follow_symlinks=False) else e.stat(follow_symlinks=False)
+for _ in range(4):
+	walk("/usr/share")'
+}
+calls_dd() { dd if=/dev/zero of=/dev/null bs=64 count=1000000 status=none; }
+calls_git() { git grep -q --no-index zzqqxx /usr/include /usr/share/doc || true; }
+calls() {
+	command -v "${1/scandir/python3}" >/dev/null || { echo "$1 is not installed" >&2; return 77; }
+	local TIMEFORMAT='%U %S'
+	{ time LD_PRELOAD=${2:-} "calls_$1" >/dev/null; } 2>&1 | awk 'NF == 2 { printf "%.1f\n", ($1 + $2) * 1000 }' | tail -n 1
+}
 # The library's processes report nothing and all of them are ours.
 program() {
 	local name=$1 library=$2 i start
@@ -60,3 +81,4 @@ program() {
 	done | sort -g | if [ "$name" = redis ]; then tail -n 1; else head -n 1; fi
 }
 export -f program program_sqlite program_python program_gcc program_redis
+export -f calls calls_find calls_grep calls_tar calls_perl calls_scandir calls_dd calls_git

@@ -1,7 +1,7 @@
 /*
  * The price of system calls. Usage: syscalls pipe|raw [threaded] [active]. threaded: the program
  * has another thread, asleep, as it has with a device; libc and the kernel then take longer for
- * the same call. pipe: write and read 64 B through a pipe (hooked symbols), heap buffers on the
+ * the same call. pipe: write and read 64 B through a pipe , heap buffers on the
  * host; raw: a call that no symbol hook sees. active: first send another page to a device, which
  * turns dispatching on. Prints nanoseconds per call, of the fastest round.
  */

@@ -1,4 +1,4 @@
-/* The pins of system calls. The protocol is told in page/thread.h. */
+/* pin.c - pages for the kernel: made ready for a call (pin_call.c), or pinned for good. */
 #include "core/entry/pin.h"
 #include "core/entry/fault.h"
 #include "core/entry/fork.h"
@@ -9,25 +9,6 @@
 #include "core/page/thread.h"
 #include "core/space/range.h"
 #include <errno.h>
-
-/* Is every page of [lo, hi) in place for the kernel? A look without locks: right, or followed by
- * the slow way. */
-static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
-{
-	for (uintptr_t va = gm_align_down(lo, GM_PAGE_BYTES); va < hi; va += GM_PAGE_BYTES) {
-		struct gm_block *b = gm_block_find(as, va);
-		unsigned i = gm_page_index(va);
-		if (!b) {
-			if (write)
-				return false; /* to be adopted first */
-			va = gm_align_down(va, GM_BLOCK_BYTES) + GM_BLOCK_BYTES - GM_PAGE_BYTES;
-		} else if (!gm_bm_test_relaxed(write ? &b->cpu_w : &b->cpu_r, i) ||
-			   (write && !gm_bm_test_relaxed(&b->adopted, i))) {
-			return false;
-		}
-	}
-	return true;
-}
 
 /*
  * Pages that the kernel will write go into the store first (migrate.h, gmc_block_adopt), in
@@ -54,57 +35,20 @@ static void adopt_for_call(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 	}
 }
 
-__attribute__((noinline, cold)) static void make_ready(struct gm_as *as, uintptr_t lo, uintptr_t hi,
-						       bool write)
+void gmc_pin_ready(const struct gm_pin_wish *w)
 {
 	/* Until every thread is ready, one may be in a call that writes to the same pages
 	 * without a pin. */
-	bool ready = !write || !gmi_activate();
+	bool ready = !w->write || !gmi_activate();
 	int err;
 
 	do { /* -EAGAIN: a device is silent; signals come in between */
 		gm_sigmask mask = gmi_block_signals();
-		if (write && ready)
-			adopt_for_call(as, lo, hi);
-		err = gmi_cpu_make_resident(lo, hi - lo, write);
+		if (w->write && ready)
+			adopt_for_call(w->as, w->lo, w->hi);
+		err = gmi_cpu_make_resident(w->lo, w->hi - w->lo, w->write);
 		gmi_restore_signals(mask);
 	} while (err == -EAGAIN);
-}
-
-unsigned gmi_pin(const void *p, size_t len, bool write)
-{
-	uintptr_t lo = (uintptr_t)p, hi = lo + len;
-
-	if (!len || hi < lo || !atomic_load_explicit(&gmi_active, memory_order_relaxed))
-		return 0;
-	struct gm_as *as = gmc_as_find(lo);
-	if (!as && !(as = gmc_as_find(hi - 1)))
-		return 0;
-	lo = gm_max(lo, as->base);
-	hi = gm_min(hi, as->base + as->bytes);
-	struct gm_thread *t = gmi_self();
-	unsigned n = atomic_load_explicit(&t->npins, memory_order_relaxed);
-	/* deeper than ever seen: the last pin widens, and stays until the call below it ends */
-	if (n == GM_MAX_PINS) {
-		lo = gm_min(lo, atomic_load_explicit(&t->pin[n - 1].lo, memory_order_relaxed));
-		hi = gm_max(hi, atomic_load_explicit(&t->pin[n - 1].hi, memory_order_relaxed));
-		n--;
-	}
-	atomic_store_explicit(&t->pin[n].lo, lo, memory_order_relaxed);
-	atomic_store_explicit(&t->pin[n].hi, hi, memory_order_relaxed);
-	/* x86: a full fence. Who lowers rights sees the pin, or we see the new bits */
-	atomic_exchange(&t->npins, n + 1);
-	atomic_signal_fence(memory_order_seq_cst);
-	if (!in_place(as, lo, hi, write))
-		make_ready(as, lo, hi, write);
-	gmc_thread_count_call(t);
-	return n + 1;
-}
-
-void gmi_unpin(unsigned token)
-{
-	if (token)
-		atomic_store_explicit(&gmi_self()->npins, token - 1, memory_order_release);
 }
 
 /* Is all of it pinned? A look without locks: pins are for good, but for unpin and unmap, which

@@ -15,6 +15,13 @@
  */
 GM_EXPORT unsigned gmi_pin(const void *p, size_t len, bool write);
 GM_EXPORT void gmi_unpin(unsigned token);
+struct gm_pin_wish {
+	struct gm_as *as;
+	uintptr_t lo, hi;
+	bool write;
+};
+/* What a pin asks for, when it is not there: moves pages. */
+void gmc_pin_ready(const struct gm_pin_wish *w);
 /* Pins for the life of the process or until unpinned (altstacks, io_uring): marks the pages,
  * brings them home and into the store, so that nothing but their rights changes when a device
  * wants them. What is pinned already costs a look. 0 or -errno */

@@ -4,11 +4,12 @@
  *
  *  1. wait until no thread is inside a libc function that blocks SIGSYS (its next call would
  *     kill it); new ones wait
- *  2. selector on: from here every call that enters the kernel is dispatched
+ *  2. libc's calls are rewritten (rewrite.h), selector on: from here every thread joins by its
+ *     next call, and its calls are dispatched
  *  3. threads that were in a call already: one look at /proc/self/task/TID/syscall each. No
- *     buffer in the window: left alone. A call that a signal would end with EINTR: its buffers
- *     are pinned for good. Anything else, or running: a signal with SA_RESTART makes it come
- *     through user mode once.
+ *     buffer in the window, and on its way back into rewritten code: left alone. A call that a
+ *     signal would end with EINTR: its buffers are pinned for good. Anything else, or running: a
+ *     signal with SA_RESTART makes it come through user mode once.
  *
  * The way back (gmp_deactivate), when a process leaves, makes sure of the threads in the same way.
  *
@@ -25,12 +26,14 @@
 #include "core/page/thread.h"
 #include "core/space/vm.h"
 #include "preload/dispatch/dispatch.h"
+#include "preload/dispatch/rewrite.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
 #include "preload/process/libc.h"
 #include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
+#include "preload/signals/mask.h"
 #include "preload/signals/signals.h"
 #include "preload/syscalls/pinned.h"
 #include "preload/syscalls/syscall_table.h"
@@ -49,18 +52,32 @@ static void step(void)
 	gm_sys2(SYS_nanosleep, &ts, NULL);
 }
 
-/* A thread that libc made for itself (timers, aio), which no hook saw and whose calls were not
- * dispatched yet: what the frame holds of altstack and mask is what it goes on with. */
-static void answer(ucontext_t *uc)
+/* The thread joins, also one that libc made for itself (timers, aio), which no hook saw. What the
+ * frame holds of altstack and mask is what it goes on with. */
+static void join_in_frame(ucontext_t *uc)
 {
-	if (gmp_selector && (!gmp_tls || !gmp_tls->armed)) {
-		uint64_t mask;
-		memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	const bool known = gmp_tls && gmp_tls->armed;
+	uint64_t mask;
+
+	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	if (!known)
 		gmp_thread_arm(mask & GMP_VIRTUAL);
+	else if (!gmp_has_joined())
+		gmp_thread_join();
+	if (mask & GMP_VIRTUAL) {
+		if (known)
+			gmp_set_view(gmp_tls, mask | gmp_tls->vmask);
 		mask &= ~GMP_VIRTUAL;
 		memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
-		gm_sys2(SYS_sigaltstack, NULL, &uc->uc_stack);
 	}
+	if (!known)
+		gm_sys2(SYS_sigaltstack, NULL, &uc->uc_stack);
+}
+
+static void answer(ucontext_t *uc)
+{
+	if (gmp_selector)
+		join_in_frame(uc);
 	atomic_store(&came_by, gmi_gettid());
 }
 
@@ -88,6 +105,11 @@ static void install_kick(void)
 
 enum where { GONE, RUNNING, BLOCKED };
 
+struct blocked {
+	long nr, a[6];
+	uintptr_t sp, pc;
+};
+
 static unsigned long next_number(const char **s)
 {
 	unsigned long v = 0;
@@ -101,7 +123,7 @@ static unsigned long next_number(const char **s)
 }
 
 /* "NR 0xA0 ... 0xA5 0xSP 0xPC", "-1 0xSP 0xPC" or "running" */
-static enum where look_at_thread(int tid, long *nr, long a[6], uintptr_t *sp)
+static enum where look_at_thread(int tid, struct blocked *b)
 {
 	char path[64], text[256];
 	const char *s = text;
@@ -117,10 +139,11 @@ static enum where look_at_thread(int tid, long *nr, long a[6], uintptr_t *sp)
 	text[n] = '\0';
 	if (text[0] < '0' || text[0] > '9')
 		return RUNNING;
-	*nr = (long)next_number(&s);
+	b->nr = (long)next_number(&s);
 	for (int i = 0; i < 6; i++)
-		a[i] = (long)next_number(&s);
-	*sp = next_number(&s);
+		b->a[i] = (long)next_number(&s);
+	b->sp = next_number(&s);
+	b->pc = next_number(&s);
 	return BLOCKED;
 }
 
@@ -136,17 +159,24 @@ static bool is_armed(int tid)
 	return armed;
 }
 
-/* Is the blocked call none of our business, now or from now on? */
-static bool is_settled(int tid, long nr, const long a[6], uintptr_t sp)
+/* In a call of our own, from which it returns into libc, or to a hook's caller. */
+static bool is_at_gate(uintptr_t pc)
+{
+	return pc >= (uintptr_t)gmp_gate_start && pc < (uintptr_t)gmp_gate_end;
+}
+
+/* Is the blocked call none of our business, now or from now on? Where it returns to, the next call
+ * is rewritten: the thread joins there. */
+static bool is_settled(int tid, const struct blocked *b)
 {
 	struct gmp_ranges rs = {.hold = gmp_keep};
 
-	if (!is_armed(tid))
+	if (!is_armed(tid) || !(gmp_rewrite_covers(b->pc, 1) || is_at_gate(b->pc)))
 		return false;
-	gmp_syscall_ranges(nr, a, &rs);
-	if (gmi_vm_contains((void *)sp))
-		gmi_pin_range((void *)gm_align_down(sp, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
-	if (rs.n && !gmp_syscalls[nr].norestart)
+	gmp_syscall_ranges(b->nr, b->a, &rs);
+	if (gmi_vm_contains((void *)b->sp))
+		gmi_pin_range((void *)gm_align_down(b->sp, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
+	if (rs.n && !gmp_syscalls[b->nr].norestart)
 		return false;
 	for (unsigned i = 0; i < rs.n; i++)
 		gmi_pin_range((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, true);
@@ -177,7 +207,7 @@ static bool is_uring_thread(int tid, bool poll)
 }
 
 /* Comes by, or needs not: `done` says so of a call that it is blocked in. */
-static void settle_thread(int tid, bool (*done)(int tid, long nr, const long a[6], uintptr_t sp))
+static void settle_thread(int tid, bool (*done)(int tid, const struct blocked *b))
 {
 	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
 	bool kicked = false;
@@ -187,10 +217,9 @@ static void settle_thread(int tid, bool (*done)(int tid, long nr, const long a[6
 	kick.si_value.sival_ptr = &came_by;
 	kick.si_pid = (int)gm_sys0(SYS_getpid);
 	for (int i = 0; i < MAX_STEPS && !is_internal(tid); i++) {
-		long nr, a[6];
-		uintptr_t sp;
-		enum where w = look_at_thread(tid, &nr, a, &sp);
-		if (w == GONE || (w == BLOCKED && done(tid, nr, a, sp)))
+		struct blocked b;
+		enum where w = look_at_thread(tid, &b);
+		if (w == GONE || (w == BLOCKED && done(tid, &b)))
 			return;
 		if (!kicked &&
 		    gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
@@ -242,7 +271,7 @@ static bool settle_one(int tid, void *unused)
 }
 
 /* Asleep in the kernel, with no signal of ours on its way. */
-static bool is_asleep(int tid, long nr, const long a[6], uintptr_t sp)
+static bool is_asleep(int tid, const struct blocked *b)
 {
 	return true;
 }
@@ -295,15 +324,18 @@ void gmp_deactivate(void)
 	if (!gmp_selector)
 		return;
 	gmp_selector = 0;
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_fetch_add(&gmp_generation, 1);
 	settle_armed();
 	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &before_kick, NULL, 8);
 }
 
 int gmp_activate(void)
 {
-	if (!gmp_have_dispatch)
+	gmp_rewrite_start();
+	if (!gmp_have_dispatch) {
+		atomic_fetch_or(&gmp_generation, 1);
 		return 0;
+	}
 	if (queue_is_polled())
 		return -EBUSY;
 	gmp_libc_shut();
@@ -311,7 +343,9 @@ int gmp_activate(void)
 		step();
 	gmp_signals_reclaim();
 	gmp_selector = 1;
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_fetch_add(&gmp_generation, 1); /* from here each thread joins by its next call */
+	if (gmp_tls && gmp_tls->armed)
+		gmp_dispatch_arm_thread();
 	gmp_libc_open();
 	install_kick();
 	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */

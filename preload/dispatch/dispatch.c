@@ -23,9 +23,12 @@
 #include "core/entry/outside.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
+#include "core/sys/at_fork.h"
 #include "core/space/vm.h"
 #include "preload/dispatch/dispatch.h"
 #include "preload/dispatch/leave.h"
+#include "preload/dispatch/rewrite.h"
+#include "preload/dispatch/site_call.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
@@ -389,6 +392,8 @@ static long do_munmap(struct call *c)
 	if (in_window(c))
 		return gmi_vm_unmap(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1]);
 	gmp_uring_unmapped((void *)c->a[0], (size_t)c->a[1]);
+	if (gmp_rewrite_covers((uintptr_t)c->a[0], (size_t)c->a[1]))
+		gmp_rewrite_unmapped((uintptr_t)c->a[0], (size_t)c->a[1]);
 	return call_changing(c);
 }
 
@@ -574,6 +579,7 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 	if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
 		gmp_pin_stack((uintptr_t)g[REG_RSP]);
 	GM_COUNT(syscalls_dispatched, 1);
+	gmp_rewrite_seen((uintptr_t)g[REG_RIP]);
 	struct call c = {
 		.uc = uc,
 		.g = g,
@@ -593,6 +599,8 @@ void gmp_dispatch_init(void)
 	gmi_activate_hook = gmp_activate;
 	gmp_dispatch_try();
 	gmi_outside_watched = gmp_have_dispatch;
+	gmp_site_call_init();
+	gmi_at_fork_child(gmp_rewrite_forked);
 	if (!gmp_have_dispatch)
 		gm_log(GM_LOG_WARN,
 		       "this kernel has no Syscall User Dispatch: only calls made "

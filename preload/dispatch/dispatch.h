@@ -2,8 +2,9 @@
  * dispatch.h - Syscall User Dispatch: from the activation on, every call of the program's is made
  * by us.
  *
- *	what  dispatch.c makes them, with their buffers pinned; activate.c switches it on
- *	who   the kernel by SIGSYS, core by gmi_activate_hook, the program by io.c's hot calls
+ *	what  most calls are rewritten (sites.c, rewrite.c) and made with their buffers pinned
+ *	      (site_call.c); the rest come by a signal, to dispatch.c; activate.c switches both on
+ *	who   the kernel by SIGSYS, core by gmi_activate_hook, the program by its rewritten calls
  *	may   the interrupted registers; all rooms below, by raw calls only
  *	must  errno stays; a call may block for ever, be interrupted, and never return
  *	else  syscalls/syscall_table.h: what a call's memory is; ground/gate.h: the gate

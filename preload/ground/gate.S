@@ -24,6 +24,8 @@
 	.globl gmp_handler_enter
 	.hidden gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
 	.globl gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
+	.hidden gmp_site_call, gmp_site_before, gmp_site_after
+	.globl gmp_site_call
 	.globl gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.globl gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded, gmp_sigreturn_with
 
@@ -60,6 +62,78 @@ gmp_gate_if_out:
 	ret
 	.cfi_endproc
 	.size gmp_gate_if, . - gmp_gate_if
+
+/*
+ * gmp_site_call: where the stubs of rewritten calls go (dispatch/rewrite.c). rax: the number,
+ * rcx: behind the site's own syscall; all else is the program's. An ordinary frame below the red
+ * zone, so that unwinders see through, also when a thread is cancelled in the call.
+ *
+ *	gmp_site_before(regs)	0: just the call; more: what gmp_site_after() gets when it is over;
+ *				less: the site's own syscall is to make it, which is dispatched
+ *
+ * Neither uses a vector register, which the kernel would keep. Flags are not kept: the compilers'
+ * syscall changes them (the kernel's interface keeps them, and nobody counts on it).
+ */
+	.balign 64
+	.type gmp_site_call, @function
+gmp_site_call:
+	.cfi_startproc simple
+	.cfi_def_cfa %rsp, 0
+	.cfi_register %rip, %rcx
+	lea -128(%rsp), %rsp
+	.cfi_def_cfa_offset 128
+	push %rcx
+	.cfi_def_cfa_offset 136
+	.cfi_offset %rip, -136
+	push %rbp
+	.cfi_def_cfa_offset 144
+	.cfi_offset %rbp, -144
+	mov %rsp, %rbp
+	.cfi_def_cfa %rbp, 144
+	.irp reg, rax, r9, r8, r10, rdx, rsi, rdi
+	push %\reg
+	.endr
+	mov %rsp, %rdi
+	and $-16, %rsp
+	call gmp_site_before
+	mov %rax, %r11
+	lea -56(%rbp), %rsp
+	.irp reg, rdi, rsi, rdx, r10, r8, r9, rax
+	pop %\reg
+	.endr
+	test %r11, %r11
+	jnz 2f
+	syscall
+1:	pop %rbp
+	.cfi_remember_state
+	.cfi_def_cfa %rsp, 136
+	.cfi_restore %rbp
+	pop %rcx
+	.cfi_def_cfa_offset 128
+	.cfi_register %rip, %rcx
+	lea 128(%rsp), %rsp
+	.cfi_def_cfa_offset 0
+	jmp *%rcx
+	.cfi_restore_state
+2:	js 3f
+	.irp reg, r11, r9, r8, r10, rdx, rsi, rdi
+	push %\reg
+	.endr
+	syscall
+	mov -8(%rbp), %rdi
+	mov %rax, -8(%rbp)
+	mov %rsp, %rsi
+	and $-16, %rsp
+	call gmp_site_after
+	lea -56(%rbp), %rsp
+	.irp reg, rdi, rsi, rdx, r10, r8, r9, rax
+	pop %\reg
+	.endr
+	jmp 1b
+3:	subq $2, 8(%rbp)
+	jmp 1b
+	.cfi_endproc
+	.size gmp_site_call, . - gmp_site_call
 
 /*
  * Returns from signal handlers. rsp points at the kernel's ucontext; the unwind tables find

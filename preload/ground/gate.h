@@ -32,6 +32,14 @@ extern void *gmp_clone_back[GMP_NCLONE_STUBS];
 extern char gmp_vfork_stubs[];
 extern void *gmp_vfork_back[GMP_NVFORK_STUBS];
 
+/* Where the stubs of rewritten calls go; and what it calls (dispatch/site_call.c). */
+extern char gmp_site_call[];
+struct gmp_site_regs {
+	long a[6], nr;
+};
+long gmp_site_before(struct gmp_site_regs *r);
+void gmp_site_after(long token, struct gmp_site_regs *r);
+
 /* How handlers begin and return. */
 extern char gmp_restore_own[], gmp_restore_plain[], gmp_restore_forwarded[], gmp_handler_enter[];
 /* Continues in the frame at rsp (its ucontext) after copying a frame; does not return. */

@@ -8,6 +8,8 @@
 bool gmp_on, gmp_armed;
 bool gmp_have_dispatch;
 volatile char gmp_selector;
+_Atomic uint32_t gmp_generation;
+__thread uint32_t gmp_joined;
 
 /* Where gate.S's stubs go on: filled by dispatch. */
 void *gmp_stub_back[GMP_NSTUBS];
@@ -25,21 +27,27 @@ static long set_dispatch(int on)
 void gmp_dispatch_try(void)
 {
 	gmp_have_dispatch = set_dispatch(1) == 0;
+	if (gmp_have_dispatch)
+		set_dispatch(0);
 }
 
 void gmp_dispatch_arm_thread(void)
 {
 	if (gmp_have_dispatch)
 		set_dispatch(1);
+	gmp_joined = atomic_load(&gmp_generation);
 }
 
 void gmp_dispatch_disarm_thread(void)
 {
-	if (gmp_have_dispatch)
+	if (gmp_have_dispatch && gmp_joined != GMP_NEVER_JOINS)
 		set_dispatch(0);
+	gmp_joined = GMP_NEVER_JOINS;
 }
 
+/* On its parent's memory: gmp_joined is its parent's, who has joined. */
 void gmp_guest_born(void)
 {
-	gmp_dispatch_arm_thread();
+	if (gmp_have_dispatch)
+		set_dispatch(1);
 }

@@ -10,8 +10,8 @@
  *
  * Life: init.c's constructor parses the options and raises gmp_on, then gmp_armed when a device
  * is configured. From then on SIGSEGV and SIGSYS are ours at kernel level and every thread is
- * born with an altstack and Syscall User Dispatch on (selector: allow). gmp_activate() is the
- * one step more, taken when the first page is about to leave the CPU.
+ * born with an altstack. gmp_activate() is the one step more, taken when the first page is about
+ * to leave the CPU: system calls are rewritten, and each thread's are dispatched.
  *
  * A hook that runs before the constructor, or in a bypassed process, finds gmp_on clear and
  * calls libc.
@@ -37,6 +37,18 @@ extern bool gmp_armed; /* a device is configured: signals claimed, threads armed
 extern volatile char gmp_selector; /* what the kernel looks at: 0 allow, 1 dispatch */
 extern bool gmp_have_dispatch;	   /* this kernel has Syscall User Dispatch */
 void gmp_dispatch_try(void);	   /* finds that out; once */
+/*
+ * A thread is dispatched from its first call after the activation on, or from the signal that it
+ * then gets: before, a system call costs what it costs without us. Odd: active; each activation
+ * is another generation. gmp_joined: the one that the thread has last seen to.
+ */
+extern _Atomic uint32_t gmp_generation;
+extern __thread uint32_t gmp_joined;
+#define GMP_NEVER_JOINS UINT32_MAX /* a thread of ours, or one that has ended */
+static inline bool gmp_has_joined(void)
+{
+	return gmp_joined == atomic_load_explicit(&gmp_generation, memory_order_relaxed);
+}
 /* Syscall User Dispatch on and off for the calling thread. */
 void gmp_dispatch_arm_thread(void);
 void gmp_dispatch_disarm_thread(void);

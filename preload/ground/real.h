@@ -31,14 +31,12 @@
 /* clang-format off */
 #define GMP_REALS(X) \
 	X(dlopen) X(dlmopen) X(syscall) X(prctl) X(unshare) X(setns) \
-	X(read) X(write) X(pread) X(pwrite) X(readv) X(writev) X(preadv) X(pwritev) X(preadv2) \
-	X(pwritev2) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(vmsplice) X(recv) X(recvfrom) \
-	X(recvmsg) X(recvmmsg) X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) \
+	X(vmsplice) X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) \
 	X(pthread_cancel) X(sigaction) X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) \
 	X(sigrelse) X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) \
 	X(setcontext) X(swapcontext) X(makecontext) X(ppoll) X(pselect) X(epoll_pwait) \
 	X(epoll_pwait2) X(sigwait) X(sigwaitinfo) X(sigtimedwait) X(posix_spawn) X(posix_spawnp) \
-	X(system) X(popen) X(execve) X(fexecve) X(execvpe) X(sched_yield) X(close) X(dup2) X(dup3) \
+	X(system) X(popen) X(execve) X(fexecve) X(execvpe) X(close) X(dup2) X(dup3) \
 	X(close_range) X(closefrom) X(fstat) X(fstat64)
 /* clang-format on */
 

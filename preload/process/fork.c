@@ -81,7 +81,7 @@ void gmp_fork_child(void)
 		gmp_libc_forked();
 		gmp_uring_forked();
 		gmp_selector = 0; /* dispatch goes with the fork, too */
-		gmp_dispatch_arm_thread();
+		gmp_generation += gmp_generation & 1;
 		gmp_sig_forget(gmp_self()); /* the parent's, as all that is pending */
 		gmp_self()->stack_block = 0;
 	}

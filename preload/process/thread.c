@@ -76,7 +76,18 @@ static void end_program_thread(void *arg)
 	gm_sigmask old = gmi_block_signals();
 	if (!gmp_selector)
 		gmp_thread_end();
+	else if (!gmp_has_joined())
+		gmp_thread_join(); /* so that exit(2) comes by */
 	gmi_restore_signals(old);
+}
+
+/* Opens what may never be blocked; the kernel's mask before. */
+static uint64_t open_virtual(void)
+{
+	uint64_t ours = GMP_VIRTUAL, was = 0;
+
+	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &was, 8);
+	return was;
 }
 
 void gmp_thread_arm(uint64_t vmask)
@@ -96,12 +107,29 @@ void gmp_thread_arm(uint64_t vmask)
 	}
 	/* libc starts threads with the creator's mask, which an attribute may have set to
 	 * anything. */
-	uint64_t ours = GMP_VIRTUAL, now = 0;
-	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &ours, &now, 8);
-	gmp_set_view(t, (now & ~GMP_VIRTUAL) | vmask);
+	gmp_set_view(t, (open_virtual() & ~GMP_VIRTUAL) | vmask);
 	pthread_setspecific(end_key, t);
-	gmp_dispatch_arm_thread();
 	t->armed = true;
+	if (gmp_generation & 1)
+		gmp_dispatch_arm_thread();
+}
+
+void gmp_thread_join(void)
+{
+	if (gmi_self()->internal) {
+		gmp_joined = GMP_NEVER_JOINS;
+		return;
+	}
+	if (atomic_load(&gmi_self()->tid) != gmi_gettid())
+		return; /* a guest */
+	const uint64_t was = open_virtual();
+	if (!gmp_self()->armed) {
+		gmp_thread_arm(was & GMP_VIRTUAL);
+		return;
+	}
+	if (was & GMP_VIRTUAL) /* by libc itself, inside, or by a call that nobody saw */
+		gmp_set_view(gmp_self(), was | gmp_self()->vmask);
+	gmp_dispatch_arm_thread();
 }
 
 struct start {
@@ -286,13 +314,16 @@ static int start_own_thread(void *(*fn)(void *), void *arg)
 	gmi_restore_signals(~(GMP_VIRTUAL | GMI_IN_CORE));
 	gmp_libc_enter();
 	bool armed = gmp_tls && gmp_tls->armed;
+	uint32_t joined = gmp_joined;
 	/* libc's locale, which a new thread reads before anything else, may be away: no real
 	 * blocking */
 	if (!armed)
 		gmp_dispatch_arm_thread();
 	int r = GMP_REAL(pthread_create)(&thread, &attr, start_internal, s);
-	if (!armed)
+	if (!armed) {
 		gmp_dispatch_disarm_thread();
+		gmp_joined = joined;
+	}
 	gmp_libc_leave();
 	gmi_block_signals();
 	gmp_making_own = false;

@@ -8,9 +8,12 @@
 
 #include "preload/ground/thread.h"
 
-/* Arms the calling thread: altstack, dispatch. Needs gmp_armed. vmask: inherited view of the
- * mask. */
+/* Arms the calling thread: altstack, and dispatch while active. Needs gmp_armed. vmask: inherited
+ * view of the mask. */
 void gmp_thread_arm(uint64_t vmask);
+/* The calling thread's calls are dispatched from now on: one that is armed, or one that no hook of
+ * ours saw. Signals as they are; a child on its parent's memory is left alone. */
+void gmp_thread_join(void);
 void gmp_threads_init(void);
 /* The calling thread ends: its record and altstack go, its calls are no longer dispatched.
  * Signals blocked. true: it was the last of the program's. */

@@ -162,7 +162,7 @@ long gmp_sigtimedwait(const long a[6])
 	return r;
 }
 
-/* ---- libc's functions: cancellation points, as io.c's ---- */
+/* ---- libc's functions: cancellation points ---- */
 
 static long masked(long nr, const long a[6], unsigned i, enum gmp_mask_kind kind)
 {

@@ -13,7 +13,7 @@ long gmp_pinned_syscall(long nr, const long a[6]);
 /* The same, made by `make`. */
 long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
 		     void *arg);
-/* A call between the two may be cancelled, as in libc (dispatch/io.c). */
+/* A call between the two may be cancelled, as in libc (signals/sigwait.c). */
 int gmp_cancel_open(void);
 void gmp_cancel_close(int type);
 /* The kernel uses it beyond the call: it stays on the host for good, for devices to reach over

@@ -50,12 +50,21 @@ struct walk {
 	bool hold;
 };
 
+static void hold_range(const struct walk *w, const void *p, size_t n, bool movable)
+{
+	if (!n || (uintptr_t)p + n <= (uintptr_t)p || !gmp_managed(p, n))
+		return;
+	w->rs->held = true;
+	if (w->rs->hold)
+		w->rs->hold(p, n, movable);
+}
+
 static void add_range(const struct walk *w, const void *p, size_t n, bool write)
 {
-	if (!w->hold)
+	if (w->hold)
+		hold_range(w, p, n, true);
+	else
 		gmp_ranges_add(w->rs, p, n, write);
-	else if (w->rs->hold && n && (uintptr_t)p + n > (uintptr_t)p && gmp_managed(p, n))
-		w->rs->hold(p, n, true);
 }
 
 static void add_iov(const struct walk *w, const struct iovec *iov, size_t n, bool write)
@@ -140,8 +149,7 @@ static void add_field(const struct walk *w, const struct gmp_field *f, const cha
 		add_scan(w, p, n);
 		return;
 	case GMP_LEAVE:
-		if (w->rs->hold && gmp_managed(p, n))
-			w->rs->hold(p, n, false);
+		hold_range(w, p, n, false);
 		return;
 	default:
 		if (!__builtin_mul_overflow(n, (size_t)f->size, &bytes))

@@ -388,7 +388,8 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 #define F(call) [SYS_##call] = true,
 /* clang-format off */
 static const bool first_is_fd[GMP_NSYSCALLS] = {
-	F(read) F(write) F(fstat) F(lseek) F(pread64) F(pwrite64) F(readv) F(writev) F(ioctl)
+	F(read) F(write) F(close) F(fstat) F(lseek) F(pread64) F(pwrite64) F(readv) F(writev)
+	F(ioctl)
 	F(fcntl) F(dup) F(flock) F(fsync) F(fdatasync) F(ftruncate) F(getdents) F(getdents64)
 	F(fchdir) F(fchmod) F(fchown) F(fstatfs) F(accept) F(accept4) F(bind) F(connect) F(listen)
 	F(getsockname) F(getpeername) F(getsockopt) F(setsockopt) F(sendto) F(recvfrom) F(sendmsg)

@@ -200,8 +200,9 @@ struct gmp_ranges {
 	struct gmp_range r[GMP_RANGES];
 	/* Takes what the kernel goes on using, instead of the hulls. */
 	void (*hold)(const void *p, size_t n, bool movable);
+	bool held; /* there was something to hold */
 };
-/* out->hold is set by the caller. */
+/* out->hold (or NULL) and held (false) are set by the caller. */
 void gmp_syscall_ranges(long nr, const long args[6], struct gmp_ranges *out);
 /* Adds [p, p+n) if it is managed. */
 void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write);

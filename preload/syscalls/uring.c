@@ -74,9 +74,14 @@ void gmp_uring_mapped(const void *addr, size_t len, uint64_t off)
 		add_area(addr, len, GMP_LAYOUT_SQE);
 }
 
+bool gmp_uring_any(void)
+{
+	return atomic_load_explicit(&nareas, memory_order_relaxed) != 0;
+}
+
 void gmp_uring_unmapped(const void *addr, size_t len)
 {
-	if (gm_likely(!atomic_load_explicit(&nareas, memory_order_relaxed)))
+	if (gm_likely(!gmp_uring_any()))
 		return;
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);

@@ -6,6 +6,7 @@
 #ifndef GMP_URING_H
 #define GMP_URING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ void gmp_uring_submitting(void);
 /* A descriptor was mapped at this offset; memory was unmapped. */
 void gmp_uring_mapped(const void *addr, size_t len, uint64_t off);
 void gmp_uring_unmapped(const void *addr, size_t len);
+/* Does any memory hold requests now? */
+bool gmp_uring_any(void);
 /* Activation: rings that the process has already. */
 void gmp_uring_find(void);
 void gmp_uring_forked(void);

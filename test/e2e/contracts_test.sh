@@ -26,6 +26,8 @@ if [ $# = 0 ]; then
 fi
 $cc -shared -fPIC -std=gnu11 -D_GNU_SOURCE -O1 -o constructor.so "$top/test/e2e/malloc_constructor.c" || exit 1
 export CONSTRUCTOR_LIB=$work/constructor.so
+$cc -shared -fPIC -O2 -o rewrite.so "$top/test/e2e/rewrite_library.c" || exit 1
+export REWRITE_LIB=$work/rewrite.so
 for program in "${programs[@]}"; do
 	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -rdynamic -I"$top/include" -o "$program" "$top/test/e2e/${program}_contract.c" -lpthread || exit 1
 	if ! timeout -k 5 120 "./$program" >plain 2>&1 </dev/null; then
