@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -30,7 +31,7 @@
 
 /* clang-format off */
 #define GMP_REALS(X) \
-	X(dlopen) X(dlmopen) X(syscall) X(prctl) X(unshare) X(setns) \
+	X(dlopen) X(dlmopen) X(syscall) X(prctl) X(unshare) X(setns) X(setgroups) \
 	X(vmsplice) X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) \
 	X(pthread_cancel) X(sigaction) X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) \
 	X(sigrelse) X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) \

@@ -7,6 +7,7 @@
  * buffers in the heap.
  */
 #include <dlfcn.h>
+#include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -247,6 +248,17 @@ GMP_HOOK int pthread_cancel(pthread_t thread)
 	gmp_libc_enter();
 	int r = GMP_REAL(pthread_cancel)(thread);
 	gmp_libc_leave();
+	return r;
+}
+
+/* libc has every thread make this call, ours too, whose calls are not dispatched: it ends the
+ * process when one has another result. */
+GMP_HOOK int setgroups(size_t n, const gid_t *list)
+{
+	unsigned pin = gmi_pin(list, n * sizeof(*list), false);
+	int r = GMP_REAL(setgroups)(n, list);
+
+	gmi_unpin(pin);
 	return r;
 }
 

@@ -3,6 +3,7 @@
  * child, on memory that was away; filters kill for what a plain run does not call.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
@@ -375,6 +376,12 @@ static void run(const char *what, int (*fn)(void))
 int main(void)
 {
 	char *p = absent(PAGES, 20);
+
+	/* every thread makes this call, with the same list */
+	gid_t *groups = aligned_alloc(PAGE, 16 * PAGE);
+	memset(groups, 0, 16 * PAGE);
+	away(groups, 16 * PAGE);
+	printf("setgroups: %d\n", setgroups(1, groups));
 
 	run("seccomp by prctl", by_prctl);
 	run("seccomp by syscall", by_syscall);
