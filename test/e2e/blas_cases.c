@@ -3,7 +3,7 @@
  * argument. A plain program: the output must be the same under GMEM; how many calls a device
  * took is in the report.
  */
-#include "test/e2e/named.h"
+#include "named.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "test/e2e/named.h"
+#include "named.h"
 #include "away.h"
 #include "child.h"
 #include "masks.h"

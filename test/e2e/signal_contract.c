@@ -18,7 +18,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-#include "test/e2e/named.h"
+#include "named.h"
 #include "away.h"
 #include "masks.h"
 #include "show.h"
