@@ -48,10 +48,12 @@ gate_local:
  * child leaves the gate by the gate's own `ret`, so that instruction must find its way on the
  * child's stack:
  *
- *	stack_top - 32	child_entry	<- rsp of the child in the gate
- *	          - 24	fn
- *	          - 16	arg
- *	          -  8	(unused: keeps the call below 16-byte aligned)
+ *	stack_top - 48	child_entry	<- rsp of the child in the gate
+ *	          - 40	fn
+ *	          - 32	arg
+ *	          - 24	(unused: keeps the call below 16-byte aligned)
+ *	          - 16	what gmi_syscall, at the end, takes for its seventh argument: behind
+ *	          	stack_top nothing may be mapped
  */
 	.globl	gmc_clone_call
 	.hidden	gmc_clone_call
@@ -61,7 +63,7 @@ gmc_clone_call:
 	.cfi_startproc
 	endbr64
 	and	$-16, %rsi
-	sub	$32, %rsi
+	sub	$48, %rsi
 	lea	child_entry(%rip), %rax
 	mov	%rax, (%rsi)
 	mov	%rdx, 8(%rsi)

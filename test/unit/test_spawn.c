@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -165,6 +167,27 @@ static int spawn_with_ring(int in, int in3, int result)
 	dup2(2, 9); /* not close-on-exec, not named */
 	int fds[] = {3, 0, 2, 4, 0};
 	return gmi_spawn("/bin/sh", argv, env, fds, 5) > 0 ? 0 : 1;
+}
+
+static int answer(void *arg)
+{
+	*(int *)arg = 1;
+	return 42;
+}
+
+/* Nothing is mapped behind the stack that it is lent: what ends it reads nothing there. */
+Test(spawn, a_child_on_a_borrowed_stack_ends_by_itself)
+{
+	int came = 0, status = -1;
+	char *stack = gm_sys_mmap(NULL, 3 * 16384, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert(!gm_is_err(stack));
+	cr_assert_eq(gm_sys_mprotect(stack + 16384, 16384, PROT_READ | PROT_WRITE), 0);
+	long pid = gmc_clone_call(CLONE_VM | CLONE_VFORK, stack + 2 * 16384, answer, &came);
+	cr_assert_gt(pid, 0);
+	cr_assert_eq(gm_sys4(SYS_wait4, pid, &status, __WCLONE, NULL), pid);
+	cr_expect_eq(came, 1);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 42, "status 0x%x", status);
 }
 
 Test(spawn, descriptors_are_placed_and_the_rest_closed)
