@@ -180,8 +180,9 @@ struct channel {
 
 static void close_channel(struct channel *c)
 {
-	const int fds[] = {c->memfd, c->ours, c->theirs, c->lock, c->pidfd};
+	const int fds[] = {c->ours, c->theirs, c->lock, c->pidfd};
 
+	gmi_fd_close(c->memfd);
 	for (unsigned i = 0; i < GM_ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			gm_sys1(SYS_close, fds[i]);
@@ -190,14 +191,12 @@ static void close_channel(struct channel *c)
 static int open_channel(struct channel *c, struct gm_stats **map)
 {
 	int pair[2];
-	long r = gm_sys2(SYS_memfd_create, "gmem-stats", MFD_CLOEXEC);
+	long r;
 
-	if (r < 0)
-		return (int)r;
-	c->memfd = (int)r;
 	shared_bytes = *gmi_opt.trace_file ? GM_REPORT_TRACED_BYTES : sizeof **map;
-	if ((r = gm_sys2(SYS_ftruncate, c->memfd, shared_bytes)) < 0)
-		return (int)r;
+	c->memfd = gmc_memfd_surely("gmem-stats", shared_bytes);
+	if (c->memfd < 0)
+		return c->memfd;
 	if ((r = gm_sys4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) < 0)
 		return (int)r;
 	c->ours = pair[0];

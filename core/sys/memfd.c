@@ -38,13 +38,15 @@ static __attribute__((no_sanitize_address, noinline)) int size_in_child(void *ar
 static int size_by_child(int fd, uint64_t bytes)
 {
 	struct request r = {.fd = fd, .err = -EFBIG, .bytes = bytes};
-	int err = gmc_in_child(CLONE_FILES, size_in_child, &r);
+	int err = gmi_in_child(CLONE_FILES, size_in_child, &r);
 
 	return err ? err : r.err;
 }
 
-/* By number, which tmpfs does not use twice for a long time. As many as one process makes. */
+/* By number, which tmpfs does not use twice for a long time (other file systems do: the device of
+ * all memfds is one). As many as one process makes. */
 #define OURS_MAX 64
+static _Atomic uint64_t ours_dev;
 static _Atomic uint64_t ours[OURS_MAX];
 static _Atomic unsigned nours;
 
@@ -52,12 +54,16 @@ static void note_ours(int fd)
 {
 	struct stat st;
 
-	if (gm_sys2(SYS_fstat, fd, &st) == 0)
-		atomic_store(&ours[atomic_fetch_add(&nours, 1) % OURS_MAX], st.st_ino);
+	if (gm_sys2(SYS_fstat, fd, &st))
+		return;
+	atomic_store(&ours_dev, st.st_dev);
+	atomic_store(&ours[atomic_fetch_add(&nours, 1) % OURS_MAX], st.st_ino);
 }
 
-bool gmc_memfd_is_ours(uint64_t ino)
+bool gmi_memfd_is_ours(uint64_t dev, uint64_t ino)
 {
+	if (dev != atomic_load_explicit(&ours_dev, memory_order_relaxed))
+		return false;
 	for (unsigned i = 0; i < OURS_MAX; i++)
 		if (ino && atomic_load_explicit(&ours[i], memory_order_relaxed) == ino)
 			return true;
@@ -66,9 +72,13 @@ bool gmc_memfd_is_ours(uint64_t ino)
 
 int gmi_memfd(const char *name, uint64_t bytes)
 {
-	int fd = gm_inject(GM_INJ_MEMFD)
-			 ? -ENOMEM
-			 : (int)gm_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return gm_inject(GM_INJ_MEMFD) ? -ENOMEM : gmc_memfd_surely(name, bytes);
+}
+
+int gmc_memfd_surely(const char *name, uint64_t bytes)
+{
+	int fd = (int)gm_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
 	if (fd < 0)
 		return fd;
 	int err = size_within(fd, bytes);

@@ -22,7 +22,7 @@
 
 #define STACK_BYTES ((size_t)32 << 10)
 
-int gmc_in_child(unsigned long flags, int (*fn)(void *), void *arg)
+int gmi_in_child(unsigned long flags, int (*fn)(void *), void *arg)
 {
 	char *stack = gm_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -239,13 +239,14 @@ long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), voi
 /* fn(arg) in a process that has our memory, and what else flags (CLONE_FILES...) say: what it does
  * to itself stays with it. Returns when it has ended; nobody is told of it. 0, -errno: there was
  * none. fn must not return from a sanitizer's frame (spawn.c). */
-int gmc_in_child(unsigned long flags, int (*fn)(void *), void *arg);
+GM_EXPORT int gmi_in_child(unsigned long flags, int (*fn)(void *), void *arg);
 
 /* A memfd of that size, raised; RLIMIT_FSIZE does not count for it where it can be had without.
  * -EFBIG: it cannot. Else -errno. */
 GM_EXPORT int gmi_memfd(const char *name, uint64_t bytes);
-/* Was the memory file with that inode made by gmi_memfd()? */
-bool gmc_memfd_is_ours(uint64_t ino);
+int gmc_memfd_surely(const char *name, uint64_t bytes); /* no injected fault */
+/* Was the file with that device and inode (st_dev, st_ino) made by gmi_memfd()? */
+GM_EXPORT bool gmi_memfd_is_ours(uint64_t dev, uint64_t ino);
 
 /*
  * Starts a helper program that the process will never see as its child: not in wait(), not by

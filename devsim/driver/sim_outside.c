@@ -116,7 +116,7 @@ static BORROWED_STACK int search_and_send(void *arg)
 static int send_object(struct gm_sim *sim, const struct gm_vma *vma, uint32_t number)
 {
 	struct search s = {vma, vma->write, sim->sock, -EIO, DS_OBJECT_INDEX(number)};
-	int err = gmc_in_child(0, search_and_send, &s);
+	int err = gmi_in_child(0, search_and_send, &s);
 
 	return err ? err : s.err;
 }
@@ -164,7 +164,7 @@ int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_as
 		return -EFAULT;
 	if (err || !vma.shared || !vma.ino)
 		return -ENOTSUP;
-	if (gmc_memfd_is_ours(vma.ino))
+	if (gmi_memfd_is_ours(vma.dev, vma.ino))
 		return -EFAULT; /* nobody's business but ours */
 	if (asked->write && !vma.write)
 		return -EPERM;

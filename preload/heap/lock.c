@@ -7,7 +7,6 @@
  */
 #include "preload/heap/gmp_mmap.h"
 
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -34,13 +33,10 @@ static long lock_piece(uintptr_t lo, uintptr_t hi, long flags)
 	return gm_sys3(SYS_mlock2, lo, hi - lo, flags);
 }
 
-/* Memory of ours beside the window, by the names of our files. */
+/* Memory of ours beside the window. */
 static bool is_ours(const struct gm_vma *v)
 {
-	static const char name[] = "/memfd:gmem-";
-
-	return v->shared && !gmi_vm_contains((void *)v->lo) &&
-	       !strncmp(v->name, name, sizeof(name) - 1);
+	return v->shared && !gmi_vm_contains((void *)v->lo) && gmi_memfd_is_ours(v->dev, v->ino);
 }
 
 /* Is any of it in [lo, hi)? Only a process that is active has some. */

@@ -69,4 +69,9 @@ check "and nothing without its time and place" \
 	jq -e '[.traceEvents[] | select(.ph != "M" and ((.ts | type) != "number" or .ts < 0 or (.pid | type) != "number"))] == []' perfetto.json
 head -c 1000 evict.gmt >cut.gmt
 check "half a file is refused" grep -q 'cut.gmt has no end' <($report export cut.gmt --csv x.csv 2>&1)
+
+# The rings are larger than a small limit for files: the program is not what ends.
+(ulimit -f 100 && BUILD="$build" "$top/scripts/run-with-gmem.sh" --trace limited.gmt -- /bin/sh -c 'exit 7') >limited.out 2>&1
+limited=$?
+check "a limit for files does not end a program that is traced" test $limited = 7
 exit $failed

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -96,6 +97,22 @@ Test(sys, syscall_passes_six_arguments)
 	p = gm_sys_mmap(NULL, 4096, PROT_READ, MAP_SHARED, -1, 0);
 	cr_assert(gm_is_err(p));
 	cr_assert_eq(gm_err(p), -EBADF);
+}
+
+/* Other file systems use the same numbers. */
+Test(sys, a_memfd_of_ours_is_known_by_device_and_number)
+{
+	int fd = gmi_memfd("gmem-test", 4096), theirs = memfd_create("gmem-test", 0);
+	struct stat st;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_expect(gmi_memfd_is_ours(st.st_dev, st.st_ino));
+	cr_expect_not(gmi_memfd_is_ours(st.st_dev + 1, st.st_ino));
+	cr_assert_eq(fstat(theirs, &st), 0);
+	cr_expect_not(gmi_memfd_is_ours(st.st_dev, st.st_ino));
+	gmi_fd_close(fd);
+	close(theirs);
 }
 
 Test(sys, syscalls_go_through_the_gate)
