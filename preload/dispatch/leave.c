@@ -5,7 +5,7 @@
  * its heap comes from mmap and never from brk. Its children are not preloaded.
  *
  * One that must be alone for a call (unshare, setns) gets the same without our threads, which
- * come back behind it.
+ * come back behind it. One whose confinement the kernel refuses does not leave.
  *
  * The order counts. What a thread is doing may still end in our handlers until nothing is away
  * and dispatch is off, so each of the others is seen asleep in the kernel, or comes by, before the
@@ -14,10 +14,12 @@
 #include "preload/dispatch/leave.h"
 
 #include <linux/seccomp.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/count/stats.h"
@@ -125,6 +127,44 @@ static void leave_now(const char *by, uint64_t *kmask)
 	gmi_futex_wake(&state, INT32_MAX);
 }
 
+/* ---- will it be refused? ---- */
+
+struct trial {
+	long nr;
+	const long *a;
+	long r;
+};
+
+/*
+ * What the kernel would say, asked in a process on our memory that nothing is left of. A filter is
+ * not even installed there: the kernel reads and checks it, and then has no descriptor for the
+ * listener that we ask for. (On a borrowed stack, as in spawn.c.)
+ */
+static __attribute__((no_sanitize_address, noinline)) int try_in_child(void *arg)
+{
+	struct trial *t = arg;
+	const struct rlimit none = {0, 0};
+	long flags = t->nr == SYS_prctl ? 0 : t->a[1];
+
+	if (t->nr == SYS_landlock_restrict_self) {
+		t->r = gm_sys2(t->nr, t->a[0], t->a[1]);
+	} else if (!gm_sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &none, NULL)) {
+		flags &= ~(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH);
+		t->r = gm_sys3(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			       flags | SECCOMP_FILTER_FLAG_NEW_LISTENER, t->a[2]);
+		t->r = t->r == -EMFILE ? 0 : t->r;
+	}
+	return 0;
+}
+
+static long refusal(long nr, const long a[6], void *unused)
+{
+	struct trial t = {nr, a, 0};
+
+	gmi_in_child(0, try_in_child, &t);
+	return t.r;
+}
+
 static long make_call(long nr, const long a[6])
 {
 	return gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -150,6 +190,13 @@ long gmp_confined_call(enum gmp_confinement how, long nr, const long a[6], uint6
 		return gmp_pinned_syscall(nr, a);
 	if (how == GMP_ALONE)
 		return call_alone(nr, a);
+	const bool strict = nr == SYS_prctl ? a[1] == SECCOMP_MODE_STRICT
+					    : nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_STRICT;
+	long refused = strict	   ? 0 /* it has no more arguments to look at */
+		       : gmp_armed ? gmp_pinned_call(nr, a, refusal, NULL)
+				   : refusal(nr, a, NULL);
+	if (refused)
+		return refused;
 	gm_sigmask mask = gmi_block_signals();
 	leave_now(name_of(nr), kmask ? kmask : &mask);
 	gmi_restore_signals(mask);
