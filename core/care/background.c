@@ -148,13 +148,13 @@ void gmc_background_start(void)
 	if (!started) {
 		atomic_store(&started, true);
 		int err = gmi_thread_start(background, NULL);
-		if (err)
+		if (err) {
 			atomic_store(&started, false);
-		if (err)
 			gm_log(GM_LOG_WARN,
 			       "no background thread (error %d): frames are freed, and pins end, "
 			       "late",
 			       -err);
+		}
 		gmi_at_fork_child(background_forked);
 	}
 	gmi_unlock(&start_lock);

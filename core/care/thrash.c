@@ -85,15 +85,16 @@ static void trace_leaf(enum gm_event_kind kind, const struct gm_block *b, const 
 	gmc_block_trace(kind, b, -1, gm_bm_range(first, first + GM_LEAF_PAGES), 0);
 }
 
-static void park_leaf(struct gm_thrash *t, struct leaf *l, uint32_t lapse_us)
+static void park_leaf(struct gm_block *b, struct leaf *l, uint32_t lapse_us)
 {
 	l->until_us = l->last_us + GM_THRASH_PARK_LAPSES * lapse_us;
 	if (l->parked)
 		return;
 	l->parked = true;
-	t->nparked++;
+	b->thrash->nparked++;
 	atomic_fetch_add(&parked_leaves, 1);
 	GM_COUNT(thrash_pins, 1);
+	trace_leaf(GM_EV_PARK, b, l);
 	gmc_job_wanted(GM_JOB_UNPARK);
 }
 
@@ -118,9 +119,7 @@ static void leaf_moved(struct gm_block *b, struct leaf *l, int actor, struct gm_
 	if (l->events < GM_THRASH_THRESHOLD)
 		return;
 	if (policy.def->pin && l->events >= GM_THRASH_PARK_EVENTS) {
-		if (!l->parked)
-			trace_leaf(GM_EV_PARK, b, l);
-		park_leaf(b->thrash, l, lapse_us);
+		park_leaf(b, l, lapse_us);
 	} else if (policy.def->throttle) {
 		l->until_us = now + lapse_us;
 		GM_COUNT(thrash_throttled, 1);
@@ -139,8 +138,7 @@ void gmc_thrash_moved(struct gm_block *b, gm_bm set, int actor)
 		choice = strictest_policy(b);
 	if (!choice.def)
 		return;
-	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
-	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true)) {
+	gm_bm_for_each_leaf (&set, i) {
 		struct leaf *l = leaf_of(b, i);
 		if (l != last)
 			leaf_moved(b, l, actor, choice);

@@ -19,7 +19,6 @@
 
 #define BOUNCE_BYTES 65536u
 
-/* A piece of one side: a range inside one block. */
 static struct gm_ctx *device_that_has(const struct gm_block *b, unsigned i)
 {
 	gm_for_each_dev (b, d)

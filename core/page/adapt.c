@@ -5,19 +5,19 @@
 #define FULL	    1024 /* of the share that asks back */
 #define LOOPS_FROM  200
 #define LOOPS_UNTIL 48
-#define RISE                                                                                       \
-	4 /* the share comes up fast: what a tree brings meanwhile displaces what is needed next */
+/* the share comes up fast: what a tree brings meanwhile displaces what is needed next */
+#define RISE	    4
 #define FALL	    32
 #define MEAN_WEIGHT 16
 #define RUN_MAX	    8
 #define RECENT	    4 /* leaves, and so many more for each stream */
 #define RECENT_MAX  28
 #define ACTIVE	    16 /* a stream is, if one of so many last faults was its */
-#define LEAF_BYTES  (GM_LEAF_PAGES * GM_PAGE_BYTES)
 
 static unsigned leaves(const struct gm_dev *dev)
 {
-	return (unsigned)gm_min(gmi_phys_total_bytes(dev->phys) / LEAF_BYTES, (uint64_t)INT16_MAX);
+	return (unsigned)gm_min(gmi_phys_total_bytes(dev->phys) / GM_LEAF_BYTES,
+				(uint64_t)INT16_MAX);
 }
 
 unsigned gmc_adapt_recent_frames(const struct gm_dev *dev)
@@ -80,7 +80,7 @@ static bool resident_between(const struct gm_block_dev *bd, uint64_t from, uint6
 static unsigned stream_run(struct gm_dev *dev, const struct gm_block_dev *bd, unsigned leaf)
 {
 	struct gm_adapt *a = &dev->adapt;
-	uint64_t at = bd->block->va + leaf * LEAF_BYTES;
+	uint64_t at = bd->block->va + leaf * GM_LEAF_BYTES;
 	unsigned oldest = 0, i;
 
 	a->faults++;
@@ -95,7 +95,7 @@ static unsigned stream_run(struct gm_dev *dev, const struct gm_block_dev *bd, un
 	unsigned run = goes_on ? gm_min(2u * a->stream[i].run, (unsigned)RUN_MAX) : 1;
 	run = gm_min(run, GM_LEAVES - leaf);
 	a->stream[i].run = (uint8_t)run;
-	a->stream[i].next = at + run * LEAF_BYTES;
+	a->stream[i].next = at + run * GM_LEAF_BYTES;
 	a->stream[i].last = a->faults;
 	return run;
 }
@@ -117,8 +117,7 @@ unsigned gmc_adapt_fault(struct gm_dev *dev, struct gm_block_dev *bd, unsigned i
 void gmc_adapt_evicted(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 {
 	gmi_lock(&dev->lock);
-	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
-	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true)) {
+	gm_bm_for_each_leaf (&set, i) {
 		if (dev->adapt.clock && bd->gone[i / GM_LEAF_PAGES] == dev->adapt.clock)
 			continue; /* smaller device pages: one more of the same 64 KiB */
 		dev->adapt.clock += dev->adapt.clock == UINT16_MAX ? 2 : 1; /* never 0 again */
@@ -149,8 +148,7 @@ bool gmc_adapt_in_use(struct gm_dev *dev, struct gm_block_dev *bd, unsigned i)
 					      bd->block->va, GM_BLOCK_BYTES, (uintptr_t)touched.w))
 		return false;
 	bd->lately = 0;
-	for (unsigned p = gm_bm_next(&touched, 0, true); p < GM_PAGES_PER_BLOCK;
-	     p = gm_bm_next(&touched, (p | (GM_LEAF_PAGES - 1)) + 1, true))
+	gm_bm_for_each_leaf (&touched, p)
 		bd->lately |= 1u << p / GM_LEAF_PAGES;
 	bd->asked = dev->adapt.clock;
 	return bd->lately >> i / GM_LEAF_PAGES & 1;

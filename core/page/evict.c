@@ -47,8 +47,7 @@ void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	gmi_lock(&dev->lock);
 	lru_to_tail(dev, bd);
 	bd->now = ++dev->clock;
-	for (unsigned i = gm_bm_next(&set, 0, true); i < GM_PAGES_PER_BLOCK;
-	     i = gm_bm_next(&set, (i | (GM_LEAF_PAGES - 1)) + 1, true))
+	gm_bm_for_each_leaf (&set, i)
 		bd->used[i / GM_LEAF_PAGES] = bd->now;
 	if (gm_unlikely(by_page))
 		gmc_frame_lru_touch(dev, bd, set);

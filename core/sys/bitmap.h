@@ -172,4 +172,9 @@ static inline gm_bm gm_bm_grow(gm_bm a, unsigned order)
 	     first < GM_PAGES_PER_BLOCK && ((end) = gm_bm_next((bm), first, false), true);         \
 	     first = gm_bm_next((bm), end, true))
 
+/* The first page of bm in each 64 KiB where it has any. */
+#define gm_bm_for_each_leaf(bm, i)                                                                 \
+	for (unsigned i = gm_bm_next((bm), 0, true); i < GM_PAGES_PER_BLOCK;                       \
+	     i = gm_bm_next((bm), (i | (GM_LEAF_PAGES - 1)) + 1, true))
+
 #endif

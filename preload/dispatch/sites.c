@@ -175,11 +175,9 @@ static uintptr_t find_pad(const struct scan *s, uintptr_t at)
  * signal's return by its bytes). */
 static bool is_left(uintptr_t at, uintptr_t call)
 {
-	uint32_t nr = 0;
-
 	if (*(const uint8_t *)at != MOV_EAX)
 		return false;
-	memcpy(&nr, (const uint8_t *)at + 1, sizeof(nr));
+	const uint32_t nr = (uint32_t)word_at((const uint8_t *)at + 1);
 	if (nr >= GMP_NSYSCALLS)
 		return true;
 	switch (gmp_syscalls[nr].special) {
