@@ -72,6 +72,27 @@ static bool load_elf(struct elf *e)
 	return false;
 }
 
+static void close_elf(struct elf *e)
+{
+	if (e && e->fd >= 0)
+		close(e->fd);
+	free(e);
+}
+
+/* NULL: cannot be read, not ELF, or without a dynamic section. */
+static struct elf *open_elf(const char *path)
+{
+	struct elf *e = calloc(1, sizeof *e);
+
+	if (!e)
+		return NULL;
+	e->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (e->fd >= 0 && load_elf(e))
+		return e;
+	close_elf(e);
+	return NULL;
+}
+
 static const char *sanitizer(const char *library)
 {
 	for (unsigned i = 0; i < GM_ARRAY_LEN(runtimes); i++)
@@ -82,28 +103,19 @@ static const char *sanitizer(const char *library)
 
 struct needed needed(const char *path)
 {
-	struct needed found = {.sanitizer = NULL, .none = false};
-	struct elf *e = calloc(1, sizeof *e);
+	struct elf *e = open_elf(path);
+	struct needed found = {.sanitizer = NULL, .none = e != NULL};
 
-	if (!e)
-		return found;
-	e->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (e->fd >= 0 && load_elf(e)) {
-		found.none = true;
-		for (const Elf64_Dyn *d = e->dynamic; d->d_tag != DT_NULL && !found.sanitizer;
-		     d++) {
-			char name[NAME_BYTES] = "";
-			if (d->d_tag != DT_NEEDED ||
-			    pread(e->fd, name, sizeof name - 1,
-				  (off_t)(e->strings + d->d_un.d_val)) <= 0)
-				continue;
-			found.none = false;
-			found.sanitizer = sanitizer(name);
-		}
+	for (const Elf64_Dyn *d = e ? e->dynamic : NULL;
+	     d && d->d_tag != DT_NULL && !found.sanitizer; d++) {
+		char name[NAME_BYTES] = "";
+		if (d->d_tag != DT_NEEDED ||
+		    pread(e->fd, name, sizeof name - 1, (off_t)(e->strings + d->d_un.d_val)) <= 0)
+			continue;
+		found.none = false;
+		found.sanitizer = sanitizer(name);
 	}
-	if (e->fd >= 0)
-		close(e->fd);
-	free(e);
+	close_elf(e);
 	return found;
 }
 
@@ -120,20 +132,13 @@ static unsigned find_names(const char *text, size_t bytes, const char *const nam
 
 unsigned names_in(const char *path, const char *const names[], unsigned n)
 {
-	struct elf *e = calloc(1, sizeof *e);
-	char *text = NULL;
+	struct elf *e = open_elf(path);
+	char *text = e && e->string_bytes <= MAX_STRINGS ? calloc(1, e->string_bytes + 1) : NULL;
 	unsigned found = 0;
 
-	if (!e)
-		return 0;
-	e->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (e->fd >= 0 && load_elf(e) && e->string_bytes <= MAX_STRINGS)
-		text = calloc(1, e->string_bytes + 1);
 	if (text && pread(e->fd, text, e->string_bytes, (off_t)e->strings) > 0)
 		found = find_names(text, e->string_bytes, names, n);
-	if (e->fd >= 0)
-		close(e->fd);
 	free(text);
-	free(e);
+	close_elf(e);
 	return found;
 }

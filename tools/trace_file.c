@@ -100,27 +100,29 @@ static json_t *words(const char *const *word, size_t n)
 }
 
 /* By the rows of gm_stats, which events name. */
+static void name_row(json_t *all, unsigned row, const char *name)
+{
+	char key[16];
+
+	snprintf(key, sizeof key, "%u", row);
+	json_object_set_new(all, key, view_text_json(name));
+}
+
 static json_t *sites(const struct view *v)
 {
 	json_t *all = json_object();
-	char row[16];
 
-	for (unsigned i = 0; i < v->nsites; i++) {
-		snprintf(row, sizeof row, "%u", v->site[i].row);
-		json_object_set_new(all, row, view_text_json(v->site[i].where));
-	}
+	for (unsigned i = 0; i < v->nsites; i++)
+		name_row(all, v->site[i].row, v->site[i].where);
 	return all;
 }
 
 static json_t *kernels(const struct view *v)
 {
 	json_t *all = json_object();
-	char row[16];
 
-	for (unsigned i = 0; i < v->nkernels; i++) {
-		snprintf(row, sizeof row, "%u", v->kernel[i].row);
-		json_object_set_new(all, row, view_text_json(v->kernel[i].name));
-	}
+	for (unsigned i = 0; i < v->nkernels; i++)
+		name_row(all, v->kernel[i].row, v->kernel[i].name);
 	return all;
 }
 

@@ -38,6 +38,8 @@ void dev_lock(_Atomic uint32_t *lock);
 void dev_unlock(_Atomic uint32_t *lock);
 
 /* ---- dev_mmu.c ---- */
+
+int dev_prot(const struct ds_map *m); /* an entry's rights, as mmap() has them */
 /* reserves the windows that exist at start; false: one is taken (said) */
 bool dev_mmu_init(void);
 bool dev_mmu_contains(uint64_t va); /* in a window? Any thread, also in handlers */

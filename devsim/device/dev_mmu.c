@@ -140,11 +140,14 @@ static void drop_entries(void)
 	}
 }
 
+int dev_prot(const struct ds_map *m)
+{
+	return (m->prot & 1 ? PROT_READ : 0) | (m->prot & 2 ? PROT_WRITE : 0);
+}
+
 static bool map_once(const struct ds_map *m, int fd, int flags)
 {
-	int prot = (m->prot & 1 ? PROT_READ : 0) | (m->prot & 2 ? PROT_WRITE : 0);
-
-	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | flags, fd,
+	return mmap((void *)m->va, m->len, dev_prot(m), MAP_SHARED | MAP_FIXED | flags, fd,
 		    (off_t)m->off) != MAP_FAILED;
 }
 

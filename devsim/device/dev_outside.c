@@ -106,8 +106,7 @@ void dev_outside_drop(uint64_t va, uint64_t len)
 
 static bool map_part(const struct ds_map *m, int fd, uint64_t lo, uint64_t hi)
 {
-	int prot = (m->prot & 1 ? PROT_READ : 0) | (m->prot & 2 ? PROT_WRITE : 0);
-	void *p = mmap((void *)lo, hi - lo, prot, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+	void *p = mmap((void *)lo, hi - lo, dev_prot(m), MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
 		       (off_t)(m->off + (lo - m->va)));
 
 	if (p != MAP_FAILED && p != (void *)lo) { /* a kernel that takes the address for a hint */
