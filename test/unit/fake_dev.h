@@ -36,7 +36,7 @@ struct fake_dev {
 	uint64_t taken_lo, taken_hi; /* addresses of the device's own */
 	unsigned asked;		     /* for reservations */
 	/* fault injection: the fail_after-th op of kind fail_kind fails, -1: none */
-	int fail_kind, fail_after;
+	_Atomic int fail_kind, fail_after; /* threads of core's own come, too */
 };
 
 static uint64_t fake_sizes; /* of the devices opened from now on; 0: 4 KiB, 64 KiB and their page */
