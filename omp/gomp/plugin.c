@@ -9,8 +9,11 @@
  * (GOACC_parallel_keyed maps whatever the device says): programs that use it get mapped memory,
  * in the window.
  *
- * Facts: libgomp/libgomp-plugin.h and target.c, releases/gcc-12 to gcc-14. A failed region ends
- * the program; libgomp knows no other way.
+ * Facts: libgomp/libgomp-plugin.h, target.c, libgomp.map and include/gomp-constants.h of gcc 12
+ * to 14 (all that changed: what load_image and get_num_devices are given). In version 4 (gcc's
+ * trunk) run and exec are given a session, which is not done here: that libgomp says that the
+ * plug-in is of another version, and regions run on the host. A failed region ends the program;
+ * libgomp knows no other way.
  */
 #include "omp/gomp/gomp.h"
 #include <dlfcn.h>
@@ -54,8 +57,8 @@ API unsigned GOMP_OFFLOAD_version(void)
 		const char *has;
 		unsigned version;
 	} versions[] = {
-		{"GOMP_target_map_indirect_ptr", 3}, /* gcc 14 */
-		{"GOMP_taskwait_depend_nowait", 2},  /* gcc 13 */
+		{"GOMP_target_map_indirect_ptr", 3}, /* gcc 14: GOMP_5.1.2 */
+		{"GOMP_taskwait_depend_nowait", 2},  /* gcc 13: GOMP_5.1.1 */
 		{"GOMP_target_ext", 1},		     /* to gcc 12 */
 	};
 

@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is copied to the device up to this size is what the program has when it asks, as with
+ * CUDA: libgomp passes firstprivate variables so, and the program goes on and changes them. */
+#define STAGED_BYTES ((size_t)64 << 10)
+
 struct step {
 	struct step *next;
 	struct gmo_queued what;
-	void *vars[];
+	void *vars[]; /* EXEC; TO_DEVICE: the bytes themselves */
 };
 struct goacc_asyncqueue {
 	struct gmo_device *device;
@@ -19,6 +23,7 @@ struct goacc_asyncqueue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct step *first, **last;
+	const struct step *running; /* taken off the list; NULL: none */
 	uint64_t given, done;
 	bool ends;
 };
@@ -73,10 +78,12 @@ static void *queue_thread(void *arg)
 		q->first = s->next;
 		if (!q->first)
 			q->last = &q->first;
+		q->running = s;
 		pthread_mutex_unlock(&q->lock);
 		perform(q->device, s);
-		free(s);
 		pthread_mutex_lock(&q->lock);
+		q->running = NULL;
+		free(s);
 		q->done++;
 		pthread_cond_broadcast(&q->changed);
 	}
@@ -110,18 +117,39 @@ void gmo_queue_free(struct goacc_asyncqueue *q)
 	free(q);
 }
 
+static bool step_writes(const struct step *s, const char *at, size_t bytes)
+{
+	const struct gmo_queued *w = &s->what;
+
+	return w->kind == GMO_TO_HOST && at < (char *)w->to + w->n && (char *)w->to < at + bytes;
+}
+
+/* Will a step that is not done yet write there? Then the bytes are not what they will be. */
+static bool will_be_written(const struct goacc_asyncqueue *q, const void *at, size_t bytes)
+{
+	bool found = q->running && step_writes(q->running, at, bytes);
+
+	for (const struct step *s = q->first; s && !found; s = s->next)
+		found = step_writes(s, at, bytes);
+	return found;
+}
+
 bool gmo_queue_add(struct goacc_asyncqueue *q, const struct gmo_queued *what)
 {
-	size_t vars = what->kind == GMO_EXEC ? what->n : 0;
-	struct step *s = malloc(sizeof *s + vars * sizeof s->vars[0]);
+	size_t kept = what->kind == GMO_EXEC ? what->n * sizeof(void *)
+		      : what->kind == GMO_TO_DEVICE && what->n <= STAGED_BYTES ? what->n
+									       : 0;
+	struct step *s = malloc(sizeof *s + kept);
 
 	if (!s)
 		return false;
 	s->next = NULL;
 	s->what = *what;
-	if (vars)
-		memcpy(s->vars, what->from, vars * sizeof s->vars[0]);
 	pthread_mutex_lock(&q->lock);
+	if (kept && !(what->kind == GMO_TO_DEVICE && will_be_written(q, what->from, kept))) {
+		memcpy(s->vars, what->from, kept);
+		s->what.from = s->vars;
+	}
 	*q->last = s;
 	q->last = &s->next;
 	q->given++;

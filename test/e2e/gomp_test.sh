@@ -31,7 +31,7 @@ build() { # PROGRAM SOURCE... : compiled by what its suffix says
 	*.f90) compiler="gfortran -ffp-contract=off" ;;
 	esac
 	case $* in
-	*queues.f90 | */openacc/*.f90) openacc=-fopenacc ;;
+	*queues.f90 | *gomp/several.c | */openacc/*.f90) openacc=-fopenacc ;;
 	*/openacc/*) openacc="-fopenacc -fopenmp" ;;
 	esac
 	if [ $# = 1 ] && grep -q '#pragma omp requires' "$1"; then
@@ -61,6 +61,16 @@ device 1: number 1 initial 0 devices 2 host 2
 host: initial 1
 EOF
 same "regions are told which device they are on" gmem --device pcie4-gpu --device pcie3-gpu -- ./answers
+build several "$src/gomp/several.c"
+cat >want <<'EOF'
+devices 2
+device 1: 200 201 202 203
+device 0: 100 101 102 103
+in turn: 290 293
+EOF
+for _ in 1 2 3; do
+	same "queues of two devices" gmem --device pcie4-gpu --device pcie3-gpu -- ./several
+done
 gmem --device none -- ./answers >out 2>err
 if [ "$(cat out)" = "host: initial 1" ]; then ok "without a device there is none"; else cat out err | not_ok "without a device there is none"; fi
 
@@ -89,6 +99,19 @@ bad() { # NAME PATTERN WHAT [flags]
 bad "a null pointer ends with the runtime's error" 'main._omp_fn.* touched memory that the program does not have: address 0x1c' null
 bad "and writing to constants" 'wrote to memory that is read-only' constant
 bad "and abort()" 'crashed\|ended with the device process' abort
+
+build killed "$src/gomp/killed.c"
+echo 'sum 3200000' >want
+same "a device that is killed after each region" gmem --device pcie3-gpu,mem=64M -- ./killed
+if grep -q '^killed 5$' err; then ok "and it was killed"; else not_ok "and it was killed" <err; fi
+gmem --device pcie3-gpu,mem=64M -- ./killed inside >out 2>err
+status=$?
+if [ $status = 1 ] && grep -q 'target region main._omp_fn.* ended with the device process' err && grep -q '^libgomp: a target region failed' err &&
+	! grep -q 'went on' out; then
+	ok "one that is killed in a region ends the program with the runtime's error"
+else
+	echo "status $status" | cat - out err | not_ok "one that is killed in a region ends the program with the runtime's error"
+fi
 
 # ---- whole programs: half of the device's memory, all of it, twice (the others: twice); under chaos ----
 examples() { # FOLDER SUFFIX SOURCES-BEFORE
