@@ -77,7 +77,7 @@ $(BUILD)/%.o: %.S | $(need_build)
 	$(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 # What a rewritten system call runs before it knows that it may touch vector registers (preload/dispatch/site_call.c).
-GENERAL_REGS = core/entry/pin_call.c core/page/thread.c core/page/registry.c preload/dispatch/site_call.c preload/syscalls/syscall_ranges.c
+GENERAL_REGS = core/entry/hold.c core/page/thread.c core/page/registry.c preload/dispatch/site_call.c preload/syscalls/syscall_ranges.c
 $(call obj,$(GENERAL_REGS)): CFLAGS_ALL += -mgeneral-regs-only
 
 # The profiles of devices/ become a table of strings; what reads TOML is a tool, no part of the library.

@@ -17,7 +17,7 @@ struct trace_file {
 
 static const char *const kinds[] = {
 	[GM_EV_CPU_FAULT] = "cpu_fault", [GM_EV_DEVICE_FAULT] = "device_fault",
-	[GM_EV_TO_DEVICE] = "to_device", [GM_EV_TO_HOST] = "to_host",
+	[GM_EV_TO_DEVICE] = "to_device", [GM_EV_HOME] = "to_host",
 	[GM_EV_ZERO] = "zero",		 [GM_EV_PREFETCH] = "prefetch",
 	[GM_EV_EVICT] = "evict",	 [GM_EV_BUS] = "bus",
 	[GM_EV_REVOKE] = "revoke",	 [GM_EV_THROTTLE] = "throttle",

@@ -235,7 +235,7 @@ void view_counters(struct view *v, const struct gm_stats *s)
 	v->prefetched_pages = get_counter(&s->prefetched_pages);
 	v->zeroed_pages = get_counter(&s->zeroed_pages);
 	v->counted_pages = get_counter(&s->counted_pages);
-	v->thrash_granules = get_counter(&s->thrash_granules);
+	v->thrash_leaves = get_counter(&s->thrash_leaves);
 	v->thrash_throttled = get_counter(&s->thrash_throttled);
 	v->thrash_pins = get_counter(&s->thrash_pins);
 	v->cpu_faults = get_counter(&s->cpu_faults);

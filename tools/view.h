@@ -54,7 +54,7 @@ struct view {
 	struct view_dev dev[GM_MAX_DEV];
 	uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages, zeroed_pages,
 		counted_pages;
-	uint64_t thrash_granules, thrash_throttled, thrash_pins;
+	uint64_t thrash_leaves, thrash_throttled, thrash_pins;
 	uint64_t cpu_faults, p50_ns, p99_ns, cpu_faults_spurious;
 	uint64_t managed_peak_bytes, metadata_bytes;
 	uint64_t blas_calls, blas_device, blas_host;

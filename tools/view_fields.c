@@ -27,7 +27,7 @@ const struct view_field view_fields[] = {
 	 "never written by the program: given to the device as zeros, nothing copied"},
 	{"migrated", "counted_pages", VIEW_PAGES, AT(view, counted_pages),
 	 "moved because they were used often over the bus (`--placement counted`)"},
-	{"thrash", "granules", VIEW_COUNT, AT(view, thrash_granules),
+	{"thrash", "granules", VIEW_COUNT, AT(view, thrash_leaves),
 	 "granules of 64 KiB that came back to a device three times within a second"},
 	{"thrash", "throttled", VIEW_COUNT, AT(view, thrash_throttled),
 	 "faults that were made to wait for that (`--thrash throttle`)"},

@@ -214,8 +214,8 @@ static void print_moved(const struct view *v, FILE *out)
 			  S((double)v->p50_ns / 1e9), S((double)v->p99_ns / 1e9));
 	else
 		print_row(out, "CPU page faults", "0", "%s", "");
-	if (v->thrash_granules)
-		print_row(out, "thrashing", B(v->thrash_granules * 65536),
+	if (v->thrash_leaves)
+		print_row(out, "thrashing", B(v->thrash_leaves * 65536),
 			  "came back three times within a second; %s faults throttled, %s pins",
 			  N(v->thrash_throttled), N(v->thrash_pins));
 }

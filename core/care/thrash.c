@@ -115,7 +115,7 @@ static void leaf_moved(struct gm_block *b, struct leaf *l, int actor, struct gm_
 	l->until_us = now;
 	l->actor = (int8_t)actor;
 	if (l->bounces == GM_THRASH_THRESHOLD)
-		GM_COUNT(thrash_granules, 1);
+		GM_COUNT(thrash_leaves, 1);
 	if (l->events < GM_THRASH_THRESHOLD)
 		return;
 	if (policy.def->pin && l->events >= GM_THRASH_PARK_EVENTS) {
@@ -148,13 +148,13 @@ void gmc_thrash_moved(struct gm_block *b, gm_bm set, int actor)
 
 /* ---- the end of parking ---- */
 
-/* Entries over the bus of the leaf's granule go, so that the device asks again. */
+/* The leaf's entries over the bus go, so that the device asks again. */
 static void unpark_leaf(struct gm_block *b, struct leaf *l)
 {
 	unsigned n = (unsigned)(l - b->thrash->leaf), end = n + 1;
 
 	while (end < GM_LEAVES && !b->thrash->leaf[end].last_us)
-		end++; /* a larger granule has its record in its first leaf */
+		end++; /* a device page over 64 KiB has its record in its first leaf */
 	gm_bm set = gm_bm_andnot(gm_bm_range(n * GM_LEAF_PAGES, end * GM_LEAF_PAGES), b->pinned);
 	gm_for_each_dev (b, d)
 		if (gmc_dev_unmap(b, b->as->ctx[d], gm_bm_and(set, b->dev[d]->remote)))

@@ -30,7 +30,7 @@ enum gm_thrash_answer {
 	GM_THRASH_WAIT, /* it has only just come to whoever has it */
 	GM_THRASH_STAY, /* it is parked on the host */
 };
-/* The actor (a device's index, or the CPU) wants to take the granule around page i. *wait_us: of
+/* The actor (a device's index, or the CPU) wants to take the leaf of page i. *wait_us: of
  * WAIT. */
 enum gm_thrash_answer gmc_thrash_ask(struct gm_block *b, unsigned i, int actor, unsigned *wait_us);
 /* Pages of leaves that are throttled or parked: a fault elsewhere does not bring them along. */

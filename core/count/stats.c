@@ -100,7 +100,7 @@ static const size_t sums[] = {
 	offsetof(struct gm_stats, syscalls_dispatched),
 	offsetof(struct gm_stats, forks),
 	offsetof(struct gm_stats, forks_copied_bytes),
-	offsetof(struct gm_stats, thrash_granules),
+	offsetof(struct gm_stats, thrash_leaves),
 	offsetof(struct gm_stats, thrash_throttled),
 	offsetof(struct gm_stats, thrash_pins),
 	offsetof(struct gm_stats, counted_pages),

@@ -107,9 +107,9 @@ struct gm_stats {
 	_Atomic uint64_t blas_calls, blas_device, blas_host, blas_why[GM_BLAS_WHYS];
 	_Atomic uint64_t syscalls_pinned, syscalls_dispatched;
 	_Atomic uint64_t forks, forks_copied_bytes;
-	/* 64 KiB granules that came back three times within a second; throttled faults; pins
+	/* 64 KiB leaves that came back three times within a second; throttled faults; parkings
 	 * (thrash.h) */
-	_Atomic uint64_t thrash_granules, thrash_throttled, thrash_pins;
+	_Atomic uint64_t thrash_leaves, thrash_throttled, thrash_pins;
 	/* moved because they were used often over the bus (counter.h) */
 	_Atomic uint64_t counted_pages;
 	/* GMEM_CHAOS: pages read and written on the device, pages whose place was changed, and

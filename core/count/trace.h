@@ -24,7 +24,7 @@ enum gm_event_kind {
 	GM_EV_CPU_FAULT = 1, /* a SIGSEGV or userfaultfd event that was ours; pc */
 	GM_EV_DEVICE_FAULT,  /* a far fault that was served; kernel */
 	GM_EV_TO_DEVICE,     /* pages copied to a device */
-	GM_EV_TO_HOST,	     /* pages copied from it */
+	GM_EV_HOME,	     /* pages copied from it */
 	GM_EV_ZERO,	     /* pages given to a device as zeros */
 	GM_EV_PREFETCH,	     /* of those, pages that nobody had asked for */
 	GM_EV_EVICT,	     /* pages sent home to make room */

@@ -5,7 +5,7 @@
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/page/driver.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/hint_mirror.h"
 #include "core/page/mapping.h"
 #include "core/page/migrate.h"
@@ -68,7 +68,7 @@ static int prefetch_to(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_d
 static int do_home(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
-	int err = gmc_migrate_to_cpu(b, gm_bm_and(set, b->prog_r), true);
+	int err = gmc_migrate_home(b, gm_bm_and(set, b->prog_r), true);
 	if (!err)
 		gmc_hint_follow(b, set);
 	return err;
@@ -91,7 +91,7 @@ static int do_discard(struct gm_block *b, gm_bm set, void *arg)
 {
 	(void)arg;
 	int err = gmc_block_discard(b, set);
-	return err ? err : gmc_held_restore(b, set);
+	return err ? err : gmc_premap_restore(b, set);
 }
 
 /* What is done at once. PREFETCH rounds outward, what drops contents inward. */

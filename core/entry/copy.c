@@ -62,7 +62,7 @@ static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, 
 static int place_destination(struct gm_block *b, gm_bm set, struct gm_dev *dev)
 {
 	if (!dev)
-		return gmc_migrate_to_cpu(b, set, true);
+		return gmc_migrate_home(b, set, true);
 	struct gm_ctx *ctx = b->as->ctx[dev->index];
 	if (!ctx)
 		return -ENODEV;

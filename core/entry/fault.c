@@ -9,7 +9,7 @@
 #include "core/page/activate.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/driver.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/hint_mirror.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
@@ -22,8 +22,8 @@
 #include "core/count/trace.h"
 #include <errno.h>
 
-/* The pages around page i that belong to the same device page of whoever holds it. */
-static gm_bm granule(const struct gm_block *b, unsigned i)
+/* The pages around page i that belong to the same device page of whoever has it. */
+static gm_bm around_device_page(const struct gm_block *b, unsigned i)
 {
 	unsigned order = 0;
 	gm_for_each_dev (b, d)
@@ -53,16 +53,17 @@ static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
 static int bring_home(struct gm_block *b, unsigned i, bool write)
 {
 	gm_bm all = gm_bm_and(gm_bm_all(), b->managed);
-	gm_bm set = gmc_vmas_short(b->as) ? all
-					  : same_place(b, gm_bm_and(granule(b, i), b->managed), i);
+	gm_bm set = gmc_vmas_short(b->as)
+			    ? all
+			    : same_place(b, gm_bm_and(around_device_page(b, i), b->managed), i);
 	struct gm_thread *me = gmi_self();
 
 	me->can_retry = true;
-	int err = gmc_migrate_to_cpu(b, set, write);
+	int err = gmc_migrate_home(b, set, write);
 	me->can_retry = false;
 	if (err == -ENOMEM && !gm_bm_test(write ? &b->cpu_w : &b->cpu_r, i)) {
 		/* Out of VMAs in spite of the budget: one uniform block needs the fewest. */
-		err = gmc_migrate_to_cpu(b, all, true);
+		err = gmc_migrate_home(b, all, true);
 	}
 	if (!err)
 		gmc_hint_follow(b, set);
@@ -95,7 +96,7 @@ static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bo
 	GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 	GM_COUNT_SITE(b->site, cpu_faults, 1);
 	if (away)
-		gmc_bus_map(b, granule(b, i));
+		gmc_bus_map(b, around_device_page(b, i));
 	int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
 	if (!err && away && gm_bm_test(&b->host, i))
 		gmc_thrash_moved(b, gm_bm_page(i), GM_THRASH_CPU);
@@ -217,7 +218,7 @@ static int check_access(struct dev_fault *f)
 	return 0;
 }
 
-/* It cannot wait for pages: it walks the table of what it holds (page/held.h). */
+/* It cannot wait for pages: it walks the table of what it holds (page/premap.h). */
 static bool walks_table(const struct dev_fault *f)
 {
 	return !(f->ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) &&
@@ -309,7 +310,7 @@ static int serve_device(struct dev_fault *f)
 		return err;
 	if (walks_table(f)) {
 		f->merged = true;
-		return gmc_held_walk(f->b, f->ctx, f->i, f->write);
+		return gmc_premap_walk(f->b, f->ctx, f->i, f->write);
 	}
 	choose_set(f);
 	err = place_set(f);

@@ -3,7 +3,7 @@
  * gm_dev_fault, gmem/gmem.h.)
  *
  * entry/: where others come in: a touch, a system call, a fork, a driver's report.
- *    here     CPU and device faults, pins of system calls, fork, the public calls that move pages,
+ *    here     CPU and device faults, holds of system calls, fork, the public calls that move pages,
  *             chaos
  *    come in  signal handlers, libc's fork hooks, drivers, programs
  *    touch    everything below; nothing below knows of it (offer.h)
@@ -24,7 +24,7 @@ enum gm_cpu_fault_result {
  * Takes the block's lock, touches no managed memory, calls no libc.
  */
 GM_EXPORT enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write);
-/* Makes the whole range accessible to the CPU (write: for writing). For gmi_pin and the driver.
+/* Makes the whole range accessible to the CPU (write: for writing). For gmi_hold and the driver.
  * Signals blocked. */
 GM_EXPORT int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write);
 

@@ -21,7 +21,7 @@
 #include "core/page/cpu_bus.h"
 #include "core/page/frame.h"
 #include "core/page/driver.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/holders.h"
 #include "core/page/mapping.h"
 #include "core/page/migrate.h"
@@ -75,7 +75,7 @@ static void bring_hidden_home(struct gm_block *b)
 	gm_for_each_dev (b, d) {
 		if (b->as->ctx[d]->dev->aperture || gm_bm_empty(b->dev[d]->valid))
 			continue;
-		int err = gmc_migrate_to_cpu(b, b->dev[d]->valid, true);
+		int err = gmc_migrate_home(b, b->dev[d]->valid, true);
 		if (err)
 			gm_log(GM_LOG_ERROR,
 			       "fork: the child lacks pages of %p that a device did not return: "
@@ -129,7 +129,7 @@ static void go_home(struct gm_block *b)
 {
 	stacks_leave_store(b);
 	int err = gmc_block_privatise(
-		b, gm_bm_andnot(child_must_not_touch(b), gmc_pinned_by_threads(b->va)));
+		b, gm_bm_andnot(child_must_not_touch(b), gmc_held_by_calls(b->va)));
 	if (err)
 		fork_state.err = err;
 }
@@ -201,7 +201,7 @@ static void thaw(struct gm_block *b)
 	gm_bm set = gm_bm_and(b->adopted, b->host);
 	gmc_cpu_thaw(b, set, gm_bm_andnot(b->prog_w, gmc_on_devices(b)));
 	stacks_return(b);
-	if (gmc_held_restore(b, gm_bm_all()))
+	if (gmc_premap_restore(b, gm_bm_all()))
 		gm_log(GM_LOG_ERROR, "fork: a device lost mappings at %p", (void *)b->va);
 }
 
@@ -277,10 +277,10 @@ static void privatise_block(struct gm_block *b)
 			gm_sys1(SYS_exit_group, 127);
 		}
 	}
-	gmc_held_drop(b, all);
+	gmc_premap_drop(b, all);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		struct gm_block_dev *bd = b->dev[d];
-		gmc_held_forget(b, d);
+		gmc_premap_forget(b, d);
 		b->dev[d] = NULL;
 		if (bd)
 			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) *

@@ -58,7 +58,7 @@ void gmi_devices_return(void)
 /* Block locked. What another thread's system call may write to just now cannot be copied. */
 static gm_bm privatise(struct gm_block *b)
 {
-	gm_bm used = gm_bm_and(gmc_pinned_by_threads(b->va), b->adopted);
+	gm_bm used = gm_bm_and(gmc_held_by_calls(b->va), b->adopted);
 	int err = gmc_block_privatise(b, gm_bm_andnot(b->adopted, used));
 
 	if (err)

@@ -28,7 +28,7 @@ int gmi_activate(void)
 
 	if (gm_likely(atomic_load_explicit(&gmi_active, memory_order_acquire) == GM_ACTIVE))
 		return 0;
-	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook pins, too */
+	if (atomic_load(&activation.tid) == gmi_gettid()) /* the hook holds, too */
 		return 0;
 	/* A constructor moves the first page, before the preload's own ran. */
 	if (gmi_preload_start)
@@ -37,7 +37,7 @@ int gmi_activate(void)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&activation.lock);
 	if (atomic_load(&gmi_active) == GM_INACTIVE) {
-		/* Calls that start from now on pin; the hook deals with earlier ones. */
+		/* Calls that start from now on hold; the hook deals with earlier ones. */
 		atomic_store(&gmi_active, GM_ACTIVATING);
 		atomic_store(&activation.tid, gmi_gettid());
 		if (!activation.done || gmi_activate_hook)

@@ -9,7 +9,7 @@
 
 /*
  * Unadopted pages of `set` move into the store and stay on the host, readable all the time. The
- * invariant that pins rely on: a page that the kernel may be writing (write pin, MADV_PINNED) is
+ * invariant that holds rely on: a page that the kernel may be writing (write hold, MADV_PINNED) is
  * adopted before the call, so that a device can map it remotely without moving it under the
  * kernel's hands.
  */

@@ -108,7 +108,7 @@ int gmc_fetch_home(struct gm_block *b, gm_bm set)
 		GM_COUNT(d2h_bytes, gm_bytes_of(pages));
 		GM_COUNT(d2h_pages, pages);
 		GM_COUNT_SITE(b->site, d2h_bytes, gm_bytes_of(pages));
-		gmc_block_trace(GM_EV_TO_HOST, b, d, here, begin);
+		gmc_block_trace(GM_EV_HOME, b, d, here, begin);
 		gm_bm_add(&b->backed, here);
 		gm_bm_add(&b->host, here);
 		gm_bm_remove(&set, here);

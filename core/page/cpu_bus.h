@@ -4,8 +4,8 @@
  *
  * The VA gets a mapping of the device's memory itself (its aperture, cloned as the store's mold
  * is), with the program's rights. The page stays DEVICE, exclusive; bus coherence is real shared
- * memory. cpu_r and cpu_w stay clear, so that a system call's pin still brings the page home,
- * where the kernel may keep a hold on it. Whoever moves, drops or re-protects pages ends the
+ * memory. cpu_r and cpu_w stay clear, so that a system call's hold still brings the page home,
+ * where the kernel may go on using it. Whoever moves, drops or re-protects pages ends the
  * mapping first. Block locked throughout.
  */
 #ifndef GM_CORE_CPU_BUS_H

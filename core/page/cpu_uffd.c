@@ -2,7 +2,7 @@
  * cpu_uffd.c - GMEM_FAULT=uffd: the CPU's page tables by userfaultfd. See cpu_mmu.h.
  *
  * Asks for the privileged form (CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd=1): the other one
- * answers EFAULT to system calls, where sigsegv with its pins does better. Linux 6.4:
+ * answers EFAULT to system calls, where sigsegv with its holds does better. Linux 6.4:
  * UFFDIO_CONTINUE_MODE_WP.
  */
 #include "core/page/cpu_mmu.h"

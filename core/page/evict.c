@@ -264,7 +264,7 @@ static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, s
 	gm_bm set = c.def->victims(&in);
 	uint8_t cause = gm_trace_cause(GM_CAUSE_EVICT);
 	uint64_t begin = gm_trace_begin();
-	int err = gmc_migrate_to_cpu(b, set, true);
+	int err = gmc_migrate_home(b, set, true);
 
 	gm_trace_cause(cause);
 	if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == w->own)

@@ -2,7 +2,7 @@
 #include "core/page/mapping.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/frame.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/holders.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
@@ -31,7 +31,7 @@ void gmc_block_drop(struct gm_block *b, gm_bm set)
 	gm_bm_remove(&b->backed, set);
 	gm_bm_remove(&b->adopted, set);
 	gm_bm_remove(&b->pinned, set);
-	gmc_held_drop(b, set);
+	gmc_premap_drop(b, set);
 	gm_bm_store(&b->host, gm_bm_or(b->host, set));
 	gmc_cpu_note(b, set, gm_bm_zero(), gm_bm_zero());
 	gmc_retain(b);
@@ -81,7 +81,7 @@ int gmc_block_forget(struct gm_block *b, struct gm_ctx *ctx)
 	if (err)
 		return err;
 	gmc_set_valid(b, ctx, gm_bm_zero()); /* copies of a DUP page: the host has it too */
-	gmc_held_forget(b, ctx->dev->index);
+	gmc_premap_forget(b, ctx->dev->index);
 	b->dev[ctx->dev->index] = NULL;
 	gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
 	return 0;
@@ -106,7 +106,7 @@ int gmc_block_privatise(struct gm_block *b, gm_bm set)
 {
 	set = gm_bm_and(set, b->managed);
 	gm_bm store = gm_bm_and(set, b->adopted), done;
-	int err = gmc_migrate_to_cpu(b, set, true);
+	int err = gmc_migrate_home(b, set, true);
 
 	if (!err)
 		err = gmc_quiet_devices(b, -1, set, gm_bm_zero()); /* remote entries */

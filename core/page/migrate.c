@@ -13,7 +13,7 @@
 #include "core/page/cpu_bus.h"
 #include "core/page/evict.h"
 #include "core/page/frame.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/hint_mirror.h"
 #include "core/page/holders.h"
 #include "core/page/jobs.h"
@@ -46,7 +46,7 @@ static gm_bm whole_there(const struct gm_block *b, gm_bm set)
 	return set;
 }
 
-int gmc_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write)
+int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write)
 {
 	struct gm_plan p;
 	int err;
@@ -139,7 +139,7 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 		err = gmc_cpu_raise(b, gm_bm_and(p->map_remote, p->revoke), b->prog_r, b->prog_w);
 	if (!err)
 		err = gmc_dev_map(b, ctx, p->map_remote,
-				  gm_bm_andnot(b->prog_w, gmc_held_readonly(b, ctx)), true);
+				  gm_bm_andnot(b->prog_w, gmc_premap_readonly(b, ctx)), true);
 	if (!err)
 		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
 					  gm_bytes_of(gm_bm_count(p->map_remote)),

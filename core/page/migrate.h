@@ -12,7 +12,7 @@
  * For the CPU to read or write `set`: revoke devices, copy home, publish. 0 or -errno (pages
  * then stay where they were). extra pages of the same device page come along.
  */
-int gmc_migrate_to_cpu(struct gm_block *b, gm_bm set, bool write);
+int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write);
 /*
  * For a device to read or write `set`: as state.c's table says, by migration, duplication or
  * remote mapping. -EAGAIN: no frame, and every victim's lock was busy: drop the block and try

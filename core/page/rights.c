@@ -2,7 +2,7 @@
  * rights.c - what the CPU's and the devices' page tables allow for the pages of a block. Block
  * locked.
  *
- * Lowering the CPU: the bits go first, then the hardware (gmi_pin reads the bits without the
+ * Lowering the CPU: the bits go first, then the hardware (gmi_hold reads the bits without the
  * lock); raising: the hardware first. Whoever takes pages calls gmc_claim() before that, and
  * learns which of them a system call is using.
  */
@@ -42,13 +42,13 @@ gm_bm gmc_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write)
 	gm_bm_store(&b->cpu_r, gm_bm_andnot(r, lose_all));
 	gm_bm_store(&b->cpu_w, gm_bm_andnot(w, gm_bm_or(lose_all, lose_write)));
 	atomic_thread_fence(memory_order_seq_cst);
-	gm_bm pins = gm_bm_and(gmc_pinned_by_threads(b->va), gm_bm_or(lose_all, lose_write));
+	gm_bm held = gm_bm_and(gmc_held_by_calls(b->va), gm_bm_or(lose_all, lose_write));
 	/* their rights were never taken from the hardware: give the bits back */
-	if (!gm_bm_empty(pins)) {
-		gm_bm_store(&b->cpu_r, gm_bm_or(b->cpu_r, gm_bm_and(r, pins)));
-		gm_bm_store(&b->cpu_w, gm_bm_or(b->cpu_w, gm_bm_and(w, pins)));
+	if (!gm_bm_empty(held)) {
+		gm_bm_store(&b->cpu_r, gm_bm_or(b->cpu_r, gm_bm_and(r, held)));
+		gm_bm_store(&b->cpu_w, gm_bm_or(b->cpu_w, gm_bm_and(w, held)));
 	}
-	return pins;
+	return held;
 }
 
 int gmc_cpu_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)

@@ -9,7 +9,7 @@
 
 /*
  * Announces that the CPU will lose rights: clears the bits, fences, and returns the pages that
- * system calls have pinned; those keep their bits and must stay on the host. The hardware is not
+ * system calls hold; those keep their bits and must stay on the host. The hardware is not
  * touched yet.
  */
 gm_bm gmc_claim(struct gm_block *b, gm_bm lose_all, gm_bm lose_write);

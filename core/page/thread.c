@@ -1,11 +1,11 @@
-/* Thread records. The protocol of pins is told in thread.h. */
+/* Thread records. The protocol of holds is told in thread.h. */
 #include "core/page/thread.h"
 #include "core/count/report.h"
 
 struct gm_thread *_Atomic gmi_threads;
 static __thread struct gm_thread *self;
 static struct gm_thread
-	spare; /* no memory for a record: pins of such threads share one that covers everything */
+	spare; /* no memory for a record: holds of such threads share one that covers everything */
 
 struct gm_thread *gmi_self(void)
 {
@@ -33,8 +33,8 @@ struct gm_thread *gmi_self(void)
 
 void gmc_thread_count(struct gm_thread *t)
 {
-	GM_COUNT(syscalls_pinned, t->pinned_calls);
-	t->pinned_calls = 0;
+	GM_COUNT(syscalls_pinned, t->held_calls);
+	t->held_calls = 0;
 }
 
 void gmc_threads_count(void)
@@ -52,7 +52,7 @@ void gmi_thread_exit(void)
 		return;
 	self = NULL;
 	gmc_thread_count(t);
-	atomic_store_explicit(&t->npins, 0, memory_order_relaxed);
+	atomic_store_explicit(&t->nholds, 0, memory_order_relaxed);
 	t->internal = false;
 	t->preload = NULL;
 	atomic_store_explicit(&t->tid, 0, memory_order_release);
@@ -62,11 +62,11 @@ void gmc_threads_forked(void)
 {
 	struct gm_thread *me = self;
 	for (struct gm_thread *t = gmi_threads; t; t = t->next) {
-		t->pinned_calls = 0; /* the parent's */
+		t->held_calls = 0; /* the parent's */
 		if (t == me) {
 			atomic_store_explicit(&t->tid, gmi_gettid(), memory_order_relaxed);
 		} else {
-			atomic_store_explicit(&t->npins, 0, memory_order_relaxed);
+			atomic_store_explicit(&t->nholds, 0, memory_order_relaxed);
 			t->internal = false;
 			t->preload = NULL;
 			atomic_store_explicit(&t->tid, 0, memory_order_relaxed);
@@ -74,16 +74,16 @@ void gmc_threads_forked(void)
 	}
 }
 
-gm_bm gmc_pinned_by_threads(uintptr_t va)
+gm_bm gmc_held_by_calls(uintptr_t va)
 {
 	gm_bm pinned = gm_bm_zero();
 
 	for (struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire); t;
 	     t = t->next) {
-		unsigned n = atomic_load_explicit(&t->npins, memory_order_acquire);
+		unsigned n = atomic_load_explicit(&t->nholds, memory_order_acquire);
 		for (unsigned i = 0; i < n; i++) {
-			uintptr_t lo = atomic_load_explicit(&t->pin[i].lo, memory_order_relaxed);
-			uintptr_t hi = atomic_load_explicit(&t->pin[i].hi, memory_order_relaxed);
+			uintptr_t lo = atomic_load_explicit(&t->hold[i].lo, memory_order_relaxed);
+			uintptr_t hi = atomic_load_explicit(&t->hold[i].hi, memory_order_relaxed);
 			gm_bm_add(&pinned, gm_bm_of_range(va, lo, hi));
 		}
 	}

@@ -1,11 +1,11 @@
 /*
- * thread.h - what core and preload know of each thread: the ranges it has pinned for a system
+ * thread.h - what core and preload know of each thread: the ranges it holds for a system
  * call, its altstack.
  *
- * Pins work like hazard pointers. A system call stub publishes the hull of its user buffers in
+ * Holds work like hazard pointers. A system call stub publishes the hull of its user buffers in
  * its own thread record, then makes the pages resident, then enters the kernel. Whoever takes
  * pages from the CPU first clears the block's cpu_r/cpu_w bits, then fences, then looks at all
- * records: an overlapping pin means the page stays on the host and the device maps it remotely.
+ * records: an overlapping hold means the page stays on the host and the device maps it remotely.
  * No shared counter is written, so two threads' system calls never contend.
  *
  * Records are private memory, never freed (reused after thread exit). Signal-safe; owner-only
@@ -16,18 +16,18 @@
 
 #include "core/sys/bitmap.h"
 
-#define GM_MAX_PINS 32 /* nested: a signal handler interrupts a call and makes calls of its own */
+#define GM_MAX_HOLDS 32 /* nested: a signal handler interrupts a call and makes calls of its own */
 
-struct gm_pin {
+struct gm_hold {
 	_Atomic uintptr_t lo, hi; /* [lo, hi) bytes; lo == hi: empty */
 };
 struct gm_thread {
 	struct gm_thread *next; /* global list, push only */
 	_Atomic int tid;	/* 0: free for reuse */
-	_Atomic uint32_t npins;
-	struct gm_pin pin[GM_MAX_PINS];
+	_Atomic uint32_t nholds;
+	struct gm_hold hold[GM_MAX_HOLDS];
 	/* not yet in gm_stats.syscalls_pinned: a shared counter would cost 5 % of a small read */
-	uint32_t pinned_calls;
+	uint32_t held_calls;
 	uint64_t h2d_bytes; /* that this thread has moved to devices */
 	uint64_t busy_ns;   /* since when its evictions find all blocks locked; 0: they do not */
 	/* serves a CPU fault: what would wait long for a device may end with -EAGAIN */
@@ -46,16 +46,16 @@ GM_EXPORT void gmi_thread_exit(void);
 GM_EXPORT extern struct gm_thread *_Atomic gmi_threads;
 
 /*
- * Which pages of the 2 MiB block at va does any thread pin now? Called with the block locked,
+ * Which pages of the 2 MiB block at va does any thread hold now? Called with the block locked,
  * after a fence.
  */
-gm_bm gmc_pinned_by_threads(uintptr_t va);
-/* A call that pins begins; the batch is full: to gm_stats. */
-#define GM_PINNED_BATCH 64
+gm_bm gmc_held_by_calls(uintptr_t va);
+/* A call that holds begins; the batch is full: to gm_stats. */
+#define GM_HELD_BATCH 64
 void gmc_thread_count(struct gm_thread *t);
 static inline void gmc_thread_count_call(struct gm_thread *t)
 {
-	if (gm_unlikely(++t->pinned_calls == GM_PINNED_BATCH))
+	if (gm_unlikely(++t->held_calls == GM_HELD_BATCH))
 		gmc_thread_count(t);
 }
 /* At the end: what the threads have counted for themselves goes to gm_stats. */

@@ -1,10 +1,10 @@
 /*
  * as_map.c - gm_as_map and gm_as_unmap: explicit mappings, for devices that cannot fault and for
- * programs that want no faults. What a block knows of them: page/held.h.
+ * programs that want no faults. What a block knows of them: page/premap.h.
  */
 #include "core/page/activate.h"
 #include "core/page/driver.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/space/range.h"
 #include <errno.h>
 
@@ -18,7 +18,8 @@ struct request {
 static int map_block(struct gm_block *b, gm_bm unused, void *arg)
 {
 	struct request *q = arg;
-	int err = gmc_held_map(b, q->ctx, gm_block_pages(b, q->lo, q->hi), q->prot & GM_PROT_WRITE);
+	int err =
+		gmc_premap_add(b, q->ctx, gm_block_pages(b, q->lo, q->hi), q->prot & GM_PROT_WRITE);
 
 	if (!err)
 		q->done = gm_min(b->va + GM_BLOCK_BYTES, q->hi);
@@ -29,7 +30,7 @@ static int unmap_block(struct gm_block *b, gm_bm unused, void *arg)
 {
 	const struct request *q = arg;
 
-	return gmc_held_unmap(b, q->ctx, gm_block_pages(b, q->lo, q->done));
+	return gmc_premap_remove(b, q->ctx, gm_block_pages(b, q->lo, q->done));
 }
 
 static int check_request(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t len,

@@ -24,7 +24,7 @@ int gmc_ctx_bring_home(struct gm_ctx *ctx)
 		gmi_lock(&b->lock);
 		struct gm_block_dev *bd = b->dev[ctx->dev->index];
 		if (bd && !err)
-			err = gmc_migrate_to_cpu(b, bd->valid, true);
+			err = gmc_migrate_home(b, bd->valid, true);
 		if (bd && !err)
 			err = gmc_block_forget(b, ctx);
 		gmi_unlock(&b->lock);
@@ -49,7 +49,7 @@ void gmc_launch_done(struct gm_dev *dev)
 			if (!__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE))
 				continue;
 			gmi_lock(&b->lock);
-			int err = gmc_migrate_to_cpu(b, b->dev[dev->index]->valid, true);
+			int err = gmc_migrate_home(b, b->dev[dev->index]->valid, true);
 			gmi_unlock(&b->lock);
 			if (err) /* they come when they are asked for */
 				gm_log(GM_LOG_WARN, "cannot copy back after a launch: error %d",

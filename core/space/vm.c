@@ -9,7 +9,7 @@
  */
 #include "core/space/vm.h"
 #include "core/count/site.h"
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/mapping.h"
 #include "core/space/hint.h"
 #include "core/space/sparse.h"
@@ -485,7 +485,7 @@ static int protect_piece(const struct gm_vm_piece *p, const struct gm_range_valu
 	if (gm_vm_managed(was) && gm_vm_managed(v)) {
 		err = gmc_block_set_prog(p->b, p->set, rights, true, false);
 		if (!err)
-			err = gmc_held_restore(p->b, p->set);
+			err = gmc_premap_restore(p->b, p->set);
 	} else { /* becomes or was memory that never leaves: its VMAs are the kernel's own */
 		if (gm_vm_managed(was))
 			err = gmc_block_privatise(p->b, p->set);

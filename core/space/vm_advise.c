@@ -48,7 +48,7 @@ static int advise_adopted(struct gm_block *b, gm_bm set, int advice, enum adopte
 	case DISCARD:
 		return gmc_block_discard(b, set);
 	case HOME:
-		return gmc_migrate_to_cpu(b, set, advice == MADV_POPULATE_WRITE);
+		return gmc_migrate_home(b, set, advice == MADV_POPULATE_WRITE);
 	case REFUSE:
 		return -EINVAL;
 	case SKIP:

@@ -35,7 +35,7 @@
 #include "preload/signals/altstack.h"
 #include "preload/signals/mask.h"
 #include "preload/signals/signals.h"
-#include "preload/syscalls/pinned.h"
+#include "preload/syscalls/held.h"
 #include "preload/syscalls/syscall_table.h"
 #include "preload/syscalls/uring.h"
 
@@ -169,7 +169,7 @@ static bool is_at_gate(uintptr_t pc)
  * is rewritten: the thread joins there. */
 static bool is_settled(int tid, const struct blocked *b)
 {
-	struct gmp_ranges rs = {.hold = gmp_keep};
+	struct gmp_ranges rs = {.pin = gmp_keep};
 
 	if (!is_armed(tid) || !(gmp_rewrite_covers(b->pc, 1) || is_at_gate(b->pc)))
 		return false;

@@ -1,6 +1,6 @@
 /*
  * dispatch.c - Syscall User Dispatch: while the selector is on, every system call made outside
- * gate.S comes here as a SIGSYS, and is made between pin and unpin of its user buffers.
+ * gate.S comes here as a SIGSYS, and is made between hold and unhold of its user buffers.
  *
  * The handler runs on the interrupted stack with nothing blocked: a call may wait for ever and
  * be interrupted by the program's handlers, which make calls of their own. It uses raw calls
@@ -21,6 +21,7 @@
 
 #include "core/count/stats.h"
 #include "core/entry/outside.h"
+#include "core/entry/hold.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/sys/at_fork.h"
@@ -42,7 +43,7 @@
 #include "preload/signals/signals.h"
 #include "preload/signals/wait.h"
 #include "preload/syscalls/descriptors.h"
-#include "preload/syscalls/pinned.h"
+#include "preload/syscalls/held.h"
 #include "preload/syscalls/syscall_table.h"
 #include "preload/syscalls/uring.h"
 
@@ -140,7 +141,7 @@ static long raw_fork(long flags, struct call *c)
 #define CLONE_TIDS   (CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 #define THREAD_FLAGS (CLONE_VM | CLONE_THREAD | CLONE_SETTLS)
 
-/* A stub makes the call, with no pins: where the kernel writes, now or when the child ends,
+/* A stub makes the call, with no holds: where the kernel writes, now or when the child ends,
  * stays on the host; and the child cannot take a fault on its stack before it is armed. */
 static void keep_for_child(const struct call *c)
 {
@@ -438,11 +439,11 @@ static long do_mmap(struct call *c)
 /* The kernel's vector is a buffer as any other; the memory asked about is the program's. */
 static long do_mincore(struct call *c)
 {
-	unsigned pin = gmi_pin((void *)c->a[2],
-			       ((size_t)c->a[1] + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
+	unsigned hold = gmi_hold((void *)c->a[2],
+				 ((size_t)c->a[1] + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
 	long r = gmp_mincore((void *)c->a[0], (size_t)c->a[1], (unsigned char *)c->a[2]);
 
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	return r;
 }
 
@@ -482,7 +483,7 @@ static long call_plain(struct call *c)
 			return gmp_masked_syscall(c->nr, c->a, i,
 						  s->arg[i].kind == GMP_SIGSET ? GMP_MASK
 									       : GMP_MASK_PAIR);
-	return gmp_pinned_syscall(c->nr, c->a);
+	return gmp_held_syscall(c->nr, c->a);
 }
 
 /* ---- io_uring (uring.c) ---- */
@@ -516,7 +517,7 @@ static long do_uring_enter(struct call *c)
 	if (flags & ENTER_SQ_WAKEUP)
 		c->a[1] = UINT_MAX; /* as the kernel's thread: all that there are */
 	if (flags & ENTER_EXT_ARG_REG || !c->a[4])
-		return gmp_pinned_syscall(c->nr, c->a);
+		return gmp_held_syscall(c->nr, c->a);
 	if (!(flags & ENTER_EXT_ARG))
 		return gmp_masked_syscall(c->nr, c->a, 4, GMP_MASK);
 	if (c->a[5] == sizeof(arg) && !gmp_copy(&arg, (void *)c->a[4], sizeof(arg))) {
@@ -526,7 +527,7 @@ static long do_uring_enter(struct call *c)
 		}
 		c->a[4] = (long)&arg;
 	}
-	return gmp_pinned_syscall(c->nr, c->a);
+	return gmp_held_syscall(c->nr, c->a);
 }
 
 static long (*const special[GMP_SPECIALS])(struct call *) = {

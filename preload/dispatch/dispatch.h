@@ -2,7 +2,7 @@
  * dispatch.h - Syscall User Dispatch: from the activation on, every call of the program's is made
  * by us.
  *
- *	what  most calls are rewritten (sites.c, rewrite.c) and made with their buffers pinned
+ *	what  most calls are rewritten (sites.c, rewrite.c) and made with their buffers held
  *	      (site_call.c); the rest come by a signal, to dispatch.c; activate.c switches both on
  *	who   the kernel by SIGSYS, core by gmi_activate_hook, the program by its rewritten calls
  *	may   the interrupted registers; all rooms below, by raw calls only

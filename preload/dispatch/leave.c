@@ -39,7 +39,7 @@
 #include "preload/signals/hold.h"
 #include "preload/signals/inherit.h"
 #include "preload/signals/signals.h"
-#include "preload/syscalls/pinned.h"
+#include "preload/syscalls/held.h"
 
 #ifndef SYS_landlock_restrict_self
 #define SYS_landlock_restrict_self 446
@@ -187,13 +187,13 @@ long gmp_confined_call(enum gmp_confinement how, long nr, const long a[6], uint6
 	if (!gmp_on)
 		return make_call(nr, a);
 	if (gmp_armed && gmp_guest(gmp_self()))
-		return gmp_pinned_syscall(nr, a);
+		return gmp_held_syscall(nr, a);
 	if (how == GMP_ALONE)
 		return call_alone(nr, a);
 	const bool strict = nr == SYS_prctl ? a[1] == SECCOMP_MODE_STRICT
 					    : nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_STRICT;
 	long refused = strict	   ? 0 /* it has no more arguments to look at */
-		       : gmp_armed ? gmp_pinned_call(nr, a, refusal, NULL)
+		       : gmp_armed ? gmp_held_call(nr, a, refusal, NULL)
 				   : refusal(nr, a, NULL);
 	if (refused)
 		return refused;

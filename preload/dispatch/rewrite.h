@@ -1,7 +1,7 @@
 /*
  * rewrite.h - system calls without a signal each: in front of each `syscall` of a module one
- * instruction becomes a jump to a stub (sites.h), which makes the call between pin and unpin, in
- * gate.S (site_call.c says what is pinned).
+ * instruction becomes a jump to a stub (sites.h), which makes the call between hold and unhold, in
+ * gate.S (site_call.c says what is held).
  *
  * From the first activation on, for good: who is not active calls straight on. libc and ld.so
  * are rewritten then; every other module when a call of its is dispatched for the first time. No

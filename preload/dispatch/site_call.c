@@ -1,6 +1,6 @@
 /*
  * site_call.c - before and after a rewritten system call (gate.S: gmp_site_call). What takes no
- * memory of ours is let through, what does is pinned, and everything else goes to dispatch.
+ * memory of ours is let through, what does is held, and everything else goes to dispatch.
  *
  * The program's vector registers are in use, so this file and what it calls know none (Makefile:
  * GENERAL_REGS); the rare ways that need more go aside().
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "core/entry/outside.h"
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/page/thread.h"
 #include "core/sys/vectors.h"
 #include "preload/dispatch/rewrite.h"
@@ -23,7 +23,7 @@
 #include "preload/syscalls/syscall_table.h"
 #include "preload/syscalls/uring.h"
 
-/* What gmp_site_before() answers; else the token of a pin. */
+/* What gmp_site_before() answers; else the token of a hold. */
 enum { CALL = 0, TO_DISPATCH = -1, CHANGES_MAPPING = 1 << 20 };
 
 /* How a call is made here: which arguments may point to memory of ours, and... */
@@ -170,18 +170,18 @@ static bool points_to_us(const struct gmp_site_regs *r, unsigned args)
 }
 
 /* The first token stands for all: they are given back in turn. */
-static long pin_all(const struct gmp_site_regs *r)
+static long hold_all(const struct gmp_site_regs *r)
 {
 	struct gmp_ranges rs;
 	long first = CALL;
 
-	rs.hold = NULL;
-	rs.held = false;
+	rs.pin = NULL;
+	rs.pins = false;
 	gmp_syscall_ranges(r->nr, r->a, &rs);
-	if (gm_unlikely(rs.held))
+	if (gm_unlikely(rs.pins))
 		return TO_DISPATCH;
 	for (unsigned i = 0; i < rs.n; i++) {
-		long token = gmi_pin((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
+		long token = gmi_hold((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
 		first = first ? first : token;
 	}
 	return first;
@@ -208,13 +208,13 @@ long gmp_site_before(struct gmp_site_regs *r)
 		return before_mapping(r);
 	if (gm_unlikely(gmp_names_our_fd(r->nr, r->a[0])))
 		return TO_DISPATCH; /* which knows the answer */
-	return (way & NESTED) || points_to_us(r, way & ARGS) ? pin_all(r) : CALL;
+	return (way & NESTED) || points_to_us(r, way & ARGS) ? hold_all(r) : CALL;
 }
 
 void gmp_site_after(long token, struct gmp_site_regs *r)
 {
 	if (gm_likely(token != CHANGES_MAPPING)) {
-		gmi_unpin((unsigned)token);
+		gmi_unhold((unsigned)token);
 		return;
 	}
 	atomic_thread_fence(memory_order_seq_cst);

@@ -4,7 +4,7 @@
  */
 #include "preload/ground/ground.h"
 #include "preload/ground/real.h"
-#include "preload/syscalls/pinned.h"
+#include "preload/syscalls/held.h"
 #include "preload/syscalls/syscall_table.h"
 
 static void leave_there(const void *p, size_t n, bool movable)
@@ -16,7 +16,7 @@ static void leave_there(const void *p, size_t n, bool movable)
  * moved into. */
 GMP_HOOK ssize_t vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
 {
-	struct gmp_ranges rs = {.hold = leave_there};
+	struct gmp_ranges rs = {.pin = leave_there};
 
 	if (gmp_armed && !gmp_is_active())
 		gmp_syscall_ranges(SYS_vmsplice, (long[6]){fd, (long)iov, (long)n, flags}, &rs);

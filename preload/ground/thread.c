@@ -37,6 +37,6 @@ void gmp_thread_forget(struct gm_thread *g)
 	gmi_free(g->preload, PLAIN_BYTES);
 	g->preload = NULL;
 	g->internal = false;
-	atomic_store_explicit(&g->npins, 0, memory_order_relaxed);
+	atomic_store_explicit(&g->nholds, 0, memory_order_relaxed);
 	atomic_store_explicit(&g->tid, 0, memory_order_release);
 }

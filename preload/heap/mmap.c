@@ -20,7 +20,7 @@
 
 #include "core/count/site.h"
 #include "core/entry/outside.h"
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/page/activate.h"
 #include "core/space/vm.h"
 #include "preload/ground/ground.h"
@@ -203,9 +203,9 @@ long gmp_mincore(void *addr, size_t len, unsigned char *vec)
 
 GM_EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
 {
-	unsigned pin = gmi_pin(vec, (len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
+	unsigned hold = gmi_hold(vec, (len + GM_PAGE_BYTES - 1) >> GM_PAGE_SHIFT, true);
 	long r = gmp_mincore(addr, len, vec);
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	return (int)gmp_ret(r);
 }
 

@@ -15,6 +15,7 @@
 #include <threads.h>
 #include <time.h>
 
+#include "core/entry/hold.h"
 #include "core/entry/pin.h"
 #include "core/page/thread.h"
 #include "core/sys/own_thread.h"
@@ -255,10 +256,10 @@ GMP_HOOK int pthread_cancel(pthread_t thread)
  * process when one has another result. */
 GMP_HOOK int setgroups(size_t n, const gid_t *list)
 {
-	unsigned pin = gmi_pin(list, n * sizeof(*list), false);
+	unsigned hold = gmi_hold(list, n * sizeof(*list), false);
 	int r = GMP_REAL(setgroups)(n, list);
 
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	return r;
 }
 

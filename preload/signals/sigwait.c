@@ -21,7 +21,7 @@
 #include "preload/ground/real.h"
 #include "preload/ground/thread.h"
 #include "preload/signals/hold.h"
-#include "preload/syscalls/pinned.h"
+#include "preload/syscalls/held.h"
 
 void gmp_leave_wait(struct gmp_thread *t, greg_t *g)
 {
@@ -92,11 +92,11 @@ long gmp_masked_syscall(long nr, const long a[6], unsigned i, enum gmp_mask_kind
 	long b[6];
 
 	if (!gmp_mask_of((void *)a[i], kind, &want))
-		return gmp_pinned_syscall(nr, a);
+		return gmp_held_syscall(nr, a);
 	memcpy(b, a, sizeof(b));
 	real = want & ~GMP_VIRTUAL;
 	b[i] = kind == GMP_MASK_PAIR ? (long)&pair : (long)&real;
-	return gmp_pinned_call(nr, b, wait_masked, &want);
+	return gmp_held_call(nr, b, wait_masked, &want);
 }
 
 struct taking {
@@ -154,9 +154,9 @@ long gmp_sigtimedwait(const long a[6])
 	struct taking w = {.info = &info};
 
 	if (a[3] != 8 || !gmp_mask_of((void *)a[0], GMP_MASK, &w.set) || !(w.set & GMP_VIRTUAL))
-		return gmp_pinned_syscall(SYS_rt_sigtimedwait, a);
+		return gmp_held_syscall(SYS_rt_sigtimedwait, a);
 	const long b[6] = {a[0], (long)&info, a[2], a[3]};
-	long r = gmp_pinned_call(SYS_rt_sigtimedwait, b, wait_taking, &w);
+	long r = gmp_held_call(SYS_rt_sigtimedwait, b, wait_taking, &w);
 	if (r > 0 && a[1] && gmp_copy((void *)a[1], &info, sizeof(info)))
 		return -EFAULT;
 	return r;

@@ -37,8 +37,8 @@
 #define IOCTL		{.kind = GMP_IOCTL}
 #define SIGSET		{.kind = GMP_SIGSET, .size = 8}
 #define SIGSET6		{.kind = GMP_SIGSET6, .size = 16}
-#define HOLDC(bytes)	{.kind = GMP_HOLD, .size = (bytes)}
-#define HOLD(n)		{.kind = GMP_HOLD, .count = 1 + (n), .size = 1}
+#define PINC(bytes)	{.kind = GMP_PIN, .size = (bytes)}
+#define PIN(n)		{.kind = GMP_PIN, .count = 1 + (n), .size = 1}
 #define SCANC(bytes)	{.kind = GMP_SCAN, .size = (bytes)}
 #define SCAN(n)		{.kind = GMP_SCAN, .count = 1 + (n), .size = 1}
 #define SCANL(n)	{.kind = GMP_SCAN, .unit = GMP_LENPTR, .count = 1 + (n), .size = 1}

@@ -29,10 +29,10 @@
 #define PATHS(tag_) T(tag_, 16, 0, 0, GMP_CSTR, 4096), T(tag_, 8, 0, 0, GMP_CSTR, 4096)
 #define BOTH(a, b, len_at_, len_, kind_, size_)                                                    \
 	T(a, 16, len_at_, len_, kind_, size_), T(b, 16, len_at_, len_, kind_, size_)
-#define LAYOUT(id, bytes_, tag_at_, hold_, ...)                                                    \
+#define LAYOUT(id, bytes_, tag_at_, pin_, ...)                                                     \
 	[GMP_LAYOUT_##id] = {.bytes = (bytes_),                                                    \
 			     .tag_at = (tag_at_),                                                  \
-			     .hold = (hold_),                                                      \
+			     .pin = (pin_),                                                        \
 			     .fields = (const struct gmp_field[]){__VA_ARGS__, {0}}}
 #define ALL GMP_NO_TAG
 

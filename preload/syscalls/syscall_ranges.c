@@ -43,26 +43,26 @@ void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write)
 	best->write |= write;
 }
 
-/* What one walk over the arguments carries along. `hold`: what is found is in use after the
+/* What one walk over the arguments carries along. `pin`: what is found is in use after the
  * call. */
 struct walk {
 	struct gmp_ranges *rs;
-	bool hold;
+	bool pin;
 };
 
-static void hold_range(const struct walk *w, const void *p, size_t n, bool movable)
+static void pin_range(const struct walk *w, const void *p, size_t n, bool movable)
 {
 	if (!n || (uintptr_t)p + n <= (uintptr_t)p || !gmp_managed(p, n))
 		return;
-	w->rs->held = true;
-	if (w->rs->hold)
-		w->rs->hold(p, n, movable);
+	w->rs->pins = true;
+	if (w->rs->pin)
+		w->rs->pin(p, n, movable);
 }
 
 static void add_range(const struct walk *w, const void *p, size_t n, bool write)
 {
-	if (w->hold)
-		hold_range(w, p, n, true);
+	if (w->pin)
+		pin_range(w, p, n, true);
 	else
 		gmp_ranges_add(w->rs, p, n, write);
 }
@@ -149,7 +149,7 @@ static void add_field(const struct walk *w, const struct gmp_field *f, const cha
 		add_scan(w, p, n);
 		return;
 	case GMP_LEAVE:
-		hold_range(w, p, n, false);
+		pin_range(w, p, n, false);
 		return;
 	default:
 		if (!__builtin_mul_overflow(n, (size_t)f->size, &bytes))
@@ -160,7 +160,7 @@ static void add_field(const struct walk *w, const struct gmp_field *f, const cha
 static void add_layout(const struct walk *outer, enum gmp_layout_id id, const char *user, size_t n)
 {
 	const struct gmp_layout *l = &gmp_layouts[id];
-	struct walk w = {outer->rs, outer->hold || l->hold};
+	struct walk w = {outer->rs, outer->pin || l->pin};
 	char s[LAYOUT_MAX];
 
 	n = gm_min(n, (size_t)LAYOUTS_MAX);
@@ -217,7 +217,7 @@ static void add_arg(const struct walk *w, const struct gmp_arg *a, const long ar
 	case GMP_INOUT:
 		add_range(w, p, arg_bytes(a, args), true);
 		break;
-	case GMP_HOLD:
+	case GMP_PIN:
 		add_range(&(struct walk){w->rs, true}, p, arg_bytes(a, args), true);
 		break;
 	case GMP_CSTR:
@@ -273,7 +273,7 @@ void gmp_syscall_ranges(long nr, const long args[6], struct gmp_ranges *out)
 		return;
 	const struct gmp_syscall *s = &gmp_syscalls[nr];
 	const struct gmp_arg *a = args_of(s, args);
-	struct walk w = {out, s->hold && (args[s->hold - 1] & s->hold_flags)};
+	struct walk w = {out, s->pin && (args[s->pin - 1] & s->pin_flags)};
 	for (unsigned i = 0; i < 6; i++)
 		if (a[i].kind != GMP_VALUE)
 			add_arg(&w, &a[i], args, i);

@@ -36,7 +36,7 @@
 #define ROW(n, ...)	     [SYS_##n] = {.name = #n, .memory = true, .arg = {__VA_ARGS__}
 #define CALL(n, ...)	     ROW(n, __VA_ARGS__)}
 #define CALL_NR(n, ...)	     ROW(n, __VA_ARGS__), .norestart = true}
-#define CALL_HOLD(n, i, f, ...) ROW(n, __VA_ARGS__), .hold = 1 + (i), .hold_flags = (f)}
+#define CALL_PIN(n, i, f, ...) ROW(n, __VA_ARGS__), .pin = 1 + (i), .pin_flags = (f)}
 #define SPECIAL(n, how, ...) ROW(n, __VA_ARGS__), .special = (how)}
 #define SPECIAL_NR(n, how, ...) ROW(n, __VA_ARGS__), .special = (how), .norestart = true}
 #define MANY(n, table, ...)  ROW(n, __VA_ARGS__), .commands = &(table)}
@@ -173,11 +173,11 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(socketpair, VAL, VAL, VAL, OUTC(8)),
 	MANY(setsockopt, gmp_setsockopt_commands, VAL, VAL, VAL, SCAN(4)),
 	MANY(getsockopt, gmp_getsockopt_commands, VAL, VAL, VAL, SCANL(4), IO1(socklen_t)),
-	CALL_HOLD(sendto, 3, ZEROCOPY, VAL, IN(2), VAL, VAL, IN(5)),
+	CALL_PIN(sendto, 3, ZEROCOPY, VAL, IN(2), VAL, VAL, IN(5)),
 	CALL(recvfrom, VAL, OUT(2), VAL, VAL, OUTL(5), IO1(socklen_t)),
-	CALL_HOLD(sendmsg, 2, ZEROCOPY, VAL, MSGIN),
+	CALL_PIN(sendmsg, 2, ZEROCOPY, VAL, MSGIN),
 	CALL(recvmsg, VAL, MSGOUT),
-	CALL_HOLD(sendmmsg, 3, ZEROCOPY, VAL, MMSGIN(2)),
+	CALL_PIN(sendmmsg, 3, ZEROCOPY, VAL, MMSGIN(2)),
 	CALL(recvmmsg, VAL, MMSGOUT(2), VAL, VAL, IO1(TS)),
 
 	/* memory: calls on addresses in the window go to core */
@@ -224,7 +224,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(times, OUT1(struct tms)),
 
 	/* processes */
-	SPECIAL(clone, GMP_CLONE, VAL, VAL, HOLDC(4), HOLDC(4)),
+	SPECIAL(clone, GMP_CLONE, VAL, VAL, PINC(4), PINC(4)),
 	SPECIAL(clone3, GMP_CLONE3, IN(1)),
 	NONE_BUT(fork, GMP_FORK),
 	NONE_BUT(vfork, GMP_VFORK),
@@ -305,9 +305,9 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL_NR(futex, IOC(4), VAL, VAL, IN1(TS), IOC(4)),
 	CALL_NR(futex_waitv, LAYS(1, WAITER), VAL, VAL, IN1(TS)),
 	CALL(get_robust_list, VAL, OUTC(8), OUTC(8)),
-	CALL(set_robust_list, HOLDC(24)), /* the mutexes in it: dispatch.c, when the thread ends */
-	CALL(set_tid_address, HOLDC(4)),
-	CALL(rseq, HOLD(1)),
+	CALL(set_robust_list, PINC(24)), /* the mutexes in it: dispatch.c, when the thread ends */
+	CALL(set_tid_address, PINC(4)),
+	CALL(rseq, PIN(1)),
 	CALL(futex_wake, IOC(8)),
 	CALL_NR(futex_wait, IOC(8), VAL, VAL, VAL, IN1(TS)),
 	CALL(futex_requeue, {.kind = GMP_LAYOUT, .layout = GMP_LAYOUT_WAITER, .size = 2}),
@@ -339,7 +339,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(mq_notify, VAL, LAY1(MQ_NOTIFY)),
 	CALL(mq_getsetattr, VAL, IN1(struct mq_attr), OUT1(struct mq_attr)),
 
-	/* asynchronous I/O: what is submitted is held (uring.c sees to the rings) */
+	/* asynchronous I/O: what is submitted is pinned (uring.c sees to the rings) */
 	CALL(io_setup, VAL, IOC(8)),
 	CALL_NR(io_getevents, VAL, VAL, VAL, OUTS(2, struct io_event), IN1(TS)),
 	CALL_NR(io_pgetevents, VAL, VAL, VAL, OUTS(2, struct io_event), IN1(TS), SIGSET6),

@@ -7,7 +7,7 @@
  * is not listed is one that nobody has looked at. Calls that are many in one (ioctl, prctl,
  * keyctl, ...) have a table of their commands; structures that hold pointers have a layout.
  *
- *	what  a call's arguments become ranges of managed memory, those are pinned (pinned.h)
+ *	what  a call's arguments become ranges of managed memory, those are held (held.h)
  *	who   dispatch, signals, heap; exec and spawn, which copy instead (execcopy.h)
  *	may   what arguments point to, by gmp_copy() only; the lists of rings (uring.h)
  *	must  a range may be too wide, never too narrow; signal-safe
@@ -42,7 +42,7 @@ enum gmp_arg_kind {
 	GMP_LAYOUT,  /* array of structures with pointers, read and written */
 	/* read and written, and each word in it may be a pointer to something of unknown size */
 	GMP_SCAN,
-	GMP_HOLD,  /* the kernel keeps using it after the call: pinned for good */
+	GMP_PIN,   /* the kernel keeps using it after the call: pinned for good */
 	GMP_LEAVE, /* the same for memory whose mapping must stay what it is (userfaultfd) */
 };
 enum gmp_unit {
@@ -63,7 +63,7 @@ struct gmp_field {
 	uint8_t at;	   /* of the pointer */
 	uint8_t count_at;  /* of the number of elements */
 	uint8_t count_len; /* its bytes; 0: constant 1 */
-	/* IN, OUT, CSTR, IOV_*, MSG_*, SCAN, LAYOUT, HOLD, LEAVE; 0: no more fields */
+	/* IN, OUT, CSTR, IOV_*, MSG_*, SCAN, LAYOUT, PIN, LEAVE; 0: no more fields */
 	uint8_t kind;
 	uint8_t layout;
 	uint8_t tag;	  /* only in structures with this tag */
@@ -75,7 +75,7 @@ struct gmp_layout {
 	uint16_t bytes; /* of the structure */
 	/* of a byte that tells which fields count; GMP_NO_TAG: all do */
 	uint8_t tag_at;
-	bool hold;			/* what it points to is in use after the call */
+	bool pin;			/* what it points to is in use after the call */
 	const struct gmp_field *fields; /* up to the first without a kind */
 };
 enum gmp_layout_id {
@@ -118,7 +118,7 @@ enum gmp_layout_id {
 };
 extern const struct gmp_layout gmp_layouts[GMP_LAYOUTS];
 
-enum gmp_special { /* what dispatch does instead of pin, call, unpin */
+enum gmp_special { /* what dispatch does instead of hold, call, unhold */
 		   GMP_PLAIN,
 		   GMP_STUB, /* must be made from the program's own stack: exit, exit_group */
 		   GMP_CLONE,
@@ -175,9 +175,9 @@ struct gmp_syscall {
 	uint8_t special;
 	bool memory;	/* some argument is a pointer */
 	bool norestart; /* a signal handler ends it with EINTR even with SA_RESTART */
-	/* 1 + number of the argument with flags; 0: none. With a flag of hold_flags: */
-	uint8_t hold;
-	uint32_t hold_flags; /* ... what the call takes is in use after it */
+	/* 1 + number of the argument with flags; 0: none. With a flag of pin_flags: */
+	uint8_t pin;
+	uint32_t pin_flags; /* ... what the call takes is in use after it */
 	const struct gmp_commands *commands;
 };
 #define GMP_NSYSCALLS 512
@@ -199,10 +199,10 @@ struct gmp_ranges {
 	unsigned n;
 	struct gmp_range r[GMP_RANGES];
 	/* Takes what the kernel goes on using, instead of the hulls. */
-	void (*hold)(const void *p, size_t n, bool movable);
-	bool held; /* there was something to hold */
+	void (*pin)(const void *p, size_t n, bool movable);
+	bool pins; /* there was something to pin */
 };
-/* out->hold (or NULL) and held (false) are set by the caller. */
+/* out->pin (or NULL) and pins (false) are set by the caller. */
 void gmp_syscall_ranges(long nr, const long args[6], struct gmp_ranges *out);
 /* Adds [p, p+n) if it is managed. */
 void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write);

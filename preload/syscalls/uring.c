@@ -24,7 +24,7 @@
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/syscalls/descriptors.h"
-#include "preload/syscalls/pinned.h"
+#include "preload/syscalls/held.h"
 #include "preload/syscalls/syscall_table.h"
 
 #ifndef IORING_SETUP_NO_MMAP
@@ -99,7 +99,7 @@ void gmp_uring_forked(void)
 
 void gmp_uring_submitting(void)
 {
-	struct gmp_ranges rs = {.hold = gmp_keep};
+	struct gmp_ranges rs = {.pin = gmp_keep};
 
 	for (unsigned i = 0; i < atomic_load_explicit(&nareas, memory_order_acquire); i++) {
 		struct area a = areas[i];
@@ -182,7 +182,7 @@ long gmp_uring_register(const long a[6])
 	struct buf_reg reg;
 	bool ring = ((uint32_t)a[1] & ~REGISTER_BY_NUMBER) == REGISTER_PBUF_RING &&
 		    !gmp_copy(&reg, (void *)a[2], sizeof(reg));
-	long r = gmp_pinned_syscall(SYS_io_uring_register, a);
+	long r = gmp_held_syscall(SYS_io_uring_register, a);
 
 	if (!r && ring && reg.addr)
 		add_area((void *)reg.addr, reg.entries * sizeof(struct io_uring_buf),

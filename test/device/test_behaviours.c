@@ -1,6 +1,6 @@
 /* A device works on the program's memory: access, migration, residence, eviction. */
 #include "behaviour.h"
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 
 Behaviour(anon_read)
 {
@@ -208,10 +208,10 @@ Behaviour(pinned)
 	cr_assert_eq(device_write(sim, p, 5, BYTES), 0);
 	cr_expect_eq(pages_in(p + 600 * PAGE, 100 * PAGE, GM_REMOTE), 100);
 	cr_expect(all_bytes(p, 5, BYTES));
-	unsigned pin = gmi_pin(p, 10 * PAGE, true); /* as a system call does */
+	unsigned hold = gmi_hold(p, 10 * PAGE, true); /* as a system call does */
 	cr_assert_eq(device_write(sim, p, 6, BYTES), 0);
 	cr_expect_eq(pages_in(p, 10 * PAGE, GM_REMOTE), 10);
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	cr_expect(all_bytes(p, 6, BYTES));
 	cr_assert_eq(hmadvise(-1, p + 600 * PAGE, 100 * PAGE, GM_MADV_UNPINNED), 0);
 	to_host(p, BYTES);
@@ -271,7 +271,7 @@ Behaviour(ping_pong)
 		cr_assert_eq(device_write(sim, p, round + 1, 16 * MIB), 0);
 		cr_assert(all_bytes(p, round + 1, 16 * MIB), "round %d", round);
 	}
-	cr_expect_gt(gmi_stats->thrash_granules, 0, "seen");
+	cr_expect_gt(gmi_stats->thrash_leaves, 0, "seen");
 }
 
 Behaviour(bad_address)

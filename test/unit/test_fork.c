@@ -4,7 +4,7 @@
  * waits for a device.
  */
 #include "core/entry/fork.h"
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/page/thread.h"
 #include "core/sys/inject.h"
 #include "core/space/vm.h"
@@ -254,7 +254,7 @@ Test(pin, what_the_kernel_may_write_stays_on_the_host)
 	unsigned char *p = open_with(4 * MIB), c;
 	memset(p, 1, 4 * MIB);
 	cr_assert_eq(to_device(p, 2 * MIB), 0);
-	unsigned token = gmi_pin(p + 5 * PAGE, PAGE, true);
+	unsigned token = gmi_hold(p + 5 * PAGE, PAGE, true);
 	cr_assert_neq(token, 0);
 	struct gm_page_info info[32];
 	cr_assert_eq(to_device(p, 2 * MIB), -EBUSY);
@@ -267,7 +267,7 @@ Test(pin, what_the_kernel_may_write_stays_on_the_host)
 	p[5 * PAGE] = 77; /* as the kernel would, while the device looks */
 	cr_assert_eq(fake_read(&dev, p + 5 * PAGE, &c), 0);
 	cr_assert_eq(c, 77);
-	gmi_unpin(token);
+	gmi_unhold(token);
 	fake_close(&dev);
 }
 
@@ -278,13 +278,13 @@ Test(pin, pins_nest_and_the_ninth_widens_the_eighth)
 	memset(p, 1, 4 * MIB);
 	cr_assert_eq(to_device(p, PAGE), 0);
 	for (unsigned i = 0; i < 12; i++)
-		token[i] = gmi_pin(p + i * 16 * PAGE, 1, false);
-	gm_bm pins = gmc_pinned_by_threads((uintptr_t)p & ~(GM_BLOCK_BYTES - 1));
+		token[i] = gmi_hold(p + i * 16 * PAGE, 1, false);
+	gm_bm pins = gmc_held_by_calls((uintptr_t)p & ~(GM_BLOCK_BYTES - 1));
 	for (unsigned i = 0; i < 12; i++)
 		cr_assert(gm_bm_test(&pins, i * 16));
 	for (unsigned i = 12; i-- > 0;)
-		gmi_unpin(token[i]);
-	cr_assert(gm_bm_empty(gmc_pinned_by_threads((uintptr_t)p & ~(GM_BLOCK_BYTES - 1))));
+		gmi_unhold(token[i]);
+	cr_assert(gm_bm_empty(gmc_held_by_calls((uintptr_t)p & ~(GM_BLOCK_BYTES - 1))));
 	fake_close(&dev);
 }
 
@@ -292,6 +292,6 @@ Test(pin, outside_every_window_costs_no_pin)
 {
 	int local;
 	open_with(MIB);
-	cr_assert_eq(gmi_pin(&local, sizeof local, true), 0);
+	cr_assert_eq(gmi_hold(&local, sizeof local, true), 0);
 	fake_close(&dev);
 }

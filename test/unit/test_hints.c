@@ -2,7 +2,7 @@
  * What is said about ranges: hints and PTE attributes by range, what they make devices do, and
  * that they survive whatever happens to the range.
  */
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/space/vm.h"
 #include "fake_dev.h"
 #include "random.h"
@@ -258,9 +258,9 @@ Test(hints, prefetch_says_what_did_not_move)
 	cr_expect_eq(query(p + 2 * MIB).where, GM_DEVICE);
 	/* A system call's buffer. */
 	cr_assert_eq(hmadvise(-1, p, 4 * MIB, MADV_PREFETCH), 0);
-	unsigned pin = gmi_pin(p, 16, true);
+	unsigned hold = gmi_hold(p, 16, true);
 	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), -EBUSY);
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	cr_expect_eq(hmadvise(na, p, 4 * MIB, MADV_PREFETCH), 0);
 	/* Memory that it may not touch is no failure. */
 	cr_assert_eq(hmadvise(-1, p, 4 * MIB, MADV_PREFETCH), 0);

@@ -5,7 +5,7 @@
  */
 #include "fake_dev.h"
 #include "random.h"
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 
 #define PAGE GM_PAGE_BYTES
 #define MIB  ((size_t)1 << 20)
@@ -61,7 +61,7 @@ Test(pages, beside_what_cannot_be_given_they_stay_on_the_host)
 	cr_assert_eq(gm_munmap(p + 4 * MIB + 2 * PAGE, PAGE), 0);
 	cr_assert_eq(hmadvise(-1, p + 6 * MIB + PAGE, PAGE, GM_MADV_PINNED), 0);
 	cr_assert_eq(fake_write(&dev, p, 2), 0);
-	unsigned pin = gmi_pin(p + 2 * MIB + PAGE, 8, true);
+	unsigned hold = gmi_hold(p + 2 * MIB + PAGE, 8, true);
 	unsigned char *const at[] = {p + 4 * MIB, p + 6 * MIB, p + 2 * MIB, small};
 	for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
 		cr_assert_eq(fake_write(&dev, at[i], 5), 0);
@@ -69,7 +69,7 @@ Test(pages, beside_what_cannot_be_given_they_stay_on_the_host)
 		cr_expect_eq(entry(at[i]), i == 2 ? 65536 : 4096, "case %zu", i);
 		cr_expect_eq(at[i][0], 5);
 	}
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	cr_expect_eq(query(p).where, GM_DEVICE);
 	cr_expect_eq(entry(p), 65536);
 	/* A page that the program may only read is there, with what rights it has. */

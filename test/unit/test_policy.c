@@ -5,7 +5,7 @@
 #include "core/page/thread.h"
 #include "core/rules/victims.h"
 #include "core/space/vm.h"
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/space/attach.h"
 #include <gmem/policy.h>
 #include <unistd.h>
@@ -359,7 +359,7 @@ Test(policy, pages_that_thrash_are_throttled)
 	uint64_t ms = (gmi_now_ns() - start) / 1000000;
 	cr_expect_gt(gmi_stats->thrash_throttled, 10);
 	cr_expect_eq(gmi_stats->thrash_pins, 0);
-	cr_expect_eq(gmi_stats->thrash_granules, 1);
+	cr_expect_eq(gmi_stats->thrash_leaves, 1);
 	cr_expect_gt(ms, 300, "each has the page for 30 ms: %lu ms", (unsigned long)ms);
 	close_all();
 }
@@ -414,7 +414,7 @@ Test(policy, thrashing_may_be_let_alone)
 	ping_pong(p, 50);
 	cr_expect_eq(gmi_stats->thrash_throttled, 0);
 	cr_expect_eq(gmi_stats->thrash_pins, 0);
-	cr_expect_eq(gmi_stats->thrash_granules, 1, "it is still seen");
+	cr_expect_eq(gmi_stats->thrash_leaves, 1, "it is still seen");
 	cr_expect_eq(where(p), GM_HOST);
 	close_all();
 }
@@ -488,9 +488,9 @@ Test(policy, first_use_keeps_pages_on_the_device)
 	cr_expect_eq(where(p + MIB), GM_DEVICE);
 	/* A system call's pin brings pages home. */
 	cr_assert_eq(p[MIB], 257 & 255);
-	unsigned pin = gmi_pin(p + MIB, PAGE, true);
+	unsigned hold = gmi_hold(p + MIB, PAGE, true);
 	cr_expect_eq(where(p + MIB), GM_HOST);
-	gmi_unpin(pin);
+	gmi_unhold(hold);
 	close_all();
 }
 

@@ -8,7 +8,7 @@
  * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every
  * step.
  */
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/space/vm.h"
 #include "expect_fault.h"
 #include "fake_dev.h"
@@ -234,12 +234,12 @@ static void pin_for_a_call(struct span s)
 	if (!ours_writable(i))
 		return;
 	fill_random(put, LOOK);
-	unsigned token = gmi_pin(va(i), PAGE, true);
+	unsigned token = gmi_hold(va(i), PAGE, true);
 	expect(!fake_touch(&dev[rng_below(FAULTING)], va(i), true, store, put), "a pinned page");
 	struct gm_page_info info;
 	expect(!gm_query(va(i), PAGE, &info) && info.cpu == (GM_PROT_READ | GM_PROT_WRITE), "%u",
 	       info.cpu);
-	gmi_unpin(token);
+	gmi_unhold(token);
 	memcpy(bytes[i], put, LOOK);
 	compare(i);
 }

@@ -1,10 +1,10 @@
 /*
- * pin_call.c - the pins of system calls. The protocol is told in page/thread.h.
+ * hold.c - the holds of system calls. The protocol is told in page/thread.h.
  *
  * Called in the middle of the program's code (preload/dispatch/site_call.c), so it knows no vector
  * registers; what moves pages does, and gives them back.
  */
-#include "core/entry/pin.h"
+#include "core/entry/hold.h"
 #include "core/page/activate.h"
 #include "core/page/thread.h"
 #include "core/space/range.h"
@@ -29,17 +29,17 @@ static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
 	return true;
 }
 
-static void fulfil_pin(void *wish)
+static void fulfil_hold(void *wish)
 {
-	gmc_pin_ready(wish);
+	gmc_hold_ready(wish);
 }
 
-__attribute__((noinline, cold)) static void make_ready(struct gm_pin_wish *w)
+__attribute__((noinline, cold)) static void make_ready(struct gm_hold_wish *w)
 {
-	gmi_aside(fulfil_pin, w);
+	gmi_aside(fulfil_hold, w);
 }
 
-unsigned gmi_pin(const void *p, size_t len, bool write)
+unsigned gmi_hold(const void *p, size_t len, bool write)
 {
 	uintptr_t lo = (uintptr_t)p, hi = lo + len;
 
@@ -51,26 +51,26 @@ unsigned gmi_pin(const void *p, size_t len, bool write)
 	lo = gm_max(lo, as->base);
 	hi = gm_min(hi, as->base + as->bytes);
 	struct gm_thread *t = gmi_self();
-	unsigned n = atomic_load_explicit(&t->npins, memory_order_relaxed);
-	/* deeper than ever seen: the last pin widens, and stays until the call below it ends */
-	if (n == GM_MAX_PINS) {
-		lo = gm_min(lo, atomic_load_explicit(&t->pin[n - 1].lo, memory_order_relaxed));
-		hi = gm_max(hi, atomic_load_explicit(&t->pin[n - 1].hi, memory_order_relaxed));
+	unsigned n = atomic_load_explicit(&t->nholds, memory_order_relaxed);
+	/* deeper than ever seen: the last hold widens, and stays until the call below it ends */
+	if (n == GM_MAX_HOLDS) {
+		lo = gm_min(lo, atomic_load_explicit(&t->hold[n - 1].lo, memory_order_relaxed));
+		hi = gm_max(hi, atomic_load_explicit(&t->hold[n - 1].hi, memory_order_relaxed));
 		n--;
 	}
-	atomic_store_explicit(&t->pin[n].lo, lo, memory_order_relaxed);
-	atomic_store_explicit(&t->pin[n].hi, hi, memory_order_relaxed);
-	/* x86: a full fence. Who lowers rights sees the pin, or we see the new bits */
-	atomic_exchange(&t->npins, n + 1);
+	atomic_store_explicit(&t->hold[n].lo, lo, memory_order_relaxed);
+	atomic_store_explicit(&t->hold[n].hi, hi, memory_order_relaxed);
+	/* x86: a full fence. Who lowers rights sees the hold, or we see the new bits */
+	atomic_exchange(&t->nholds, n + 1);
 	atomic_signal_fence(memory_order_seq_cst);
 	if (!in_place(as, lo, hi, write))
-		make_ready(&(struct gm_pin_wish){as, lo, hi, write});
+		make_ready(&(struct gm_hold_wish){as, lo, hi, write});
 	gmc_thread_count_call(t);
 	return n + 1;
 }
 
-void gmi_unpin(unsigned token)
+void gmi_unhold(unsigned token)
 {
 	if (token)
-		atomic_store_explicit(&gmi_self()->npins, token - 1, memory_order_release);
+		atomic_store_explicit(&gmi_self()->nholds, token - 1, memory_order_release);
 }

@@ -1,26 +1,27 @@
 /*
- * held.c - see held.h. What a device holds (struct gm_held) is the truth; its entries (map_r,
+ * premap.c - see premap.h. What is premapped (struct gm_premap) is the truth; its entries (map_r,
  * map_w) may be taken away and made again.
  */
-#include "core/page/held.h"
+#include "core/page/premap.h"
 #include "core/page/migrate.h"
 #include "core/page/rights.h"
 #include <errno.h>
 
-static struct gm_held *held_by(const struct gm_block *b, unsigned d)
+static struct gm_premap *premap_of(const struct gm_block *b, unsigned d)
 {
 	return b->dev[d] ? b->dev[d]->held : NULL;
 }
 
-#define for_each_held(b, h)                                                                        \
+#define for_each_premap(b, h)                                                                      \
 	for (unsigned d_ = 0; d_ < GM_MAX_DEV; d_++)                                               \
-		for (struct gm_held *h = held_by(b, d_); h; h = NULL)
+		for (struct gm_premap *h = premap_of(b, d_); h; h = NULL)
 
 void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 {
 	gm_bm held = gm_bm_zero();
 
-	for_each_held (b, h) {
+	for_each_premap(b, h)
+	{
 		if (pin) {
 			gm_bm_remove(&h->pins, set);
 			continue;
@@ -42,7 +43,7 @@ void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 	     i = gm_bm_next((set), i + 1, true))
 
 /* Pages of `set` that are held already are so once more. 0, -ENOMEM, -ENOSPC */
-static int count_up(struct gm_held *h, gm_bm set)
+static int count_up(struct gm_premap *h, gm_bm set)
 {
 	set = gm_bm_and(set, h->r);
 	if (gm_bm_empty(set))
@@ -55,7 +56,7 @@ static int count_up(struct gm_held *h, gm_bm set)
 }
 
 /* Returns those of `set` that are held no more. */
-static gm_bm count_down(struct gm_held *h, gm_bm set)
+static gm_bm count_down(struct gm_premap *h, gm_bm set)
 {
 	set = gm_bm_and(set, h->r);
 	for_each_page(&set, i) if (h->more && h->more[i])
@@ -67,7 +68,7 @@ static gm_bm count_down(struct gm_held *h, gm_bm set)
 }
 
 /* The device holds `set` no longer; what it alone had pinned is free. */
-static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
+static void let_go(struct gm_block *b, struct gm_premap *h, gm_bm set)
 {
 	for_each_page(&set, i) if (h->more) h->more[i] = 0;
 	gm_bm loose = gm_bm_and(h->pins, set);
@@ -75,7 +76,8 @@ static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 	gm_bm_remove(&h->r, set);
 	gm_bm_remove(&h->w, set);
 	gm_bm_remove(&h->pins, set);
-	for_each_held (b, other) {
+	for_each_premap(b, other)
+	{
 		gm_bm its = gm_bm_and(loose, other->r);
 		gm_bm_add(&other->pins, its);
 		gm_bm_remove(&loose, its);
@@ -83,16 +85,15 @@ static void let_go(struct gm_block *b, struct gm_held *h, gm_bm set)
 	gm_bm_remove(&b->pinned, loose);
 }
 
-void gmc_held_drop(struct gm_block *b, gm_bm set)
+void gmc_premap_drop(struct gm_block *b, gm_bm set)
 {
-	for_each_held (b, h)
-		let_go(b, h, set);
+	for_each_premap(b, h) let_go(b, h, set);
 }
 
 /* Makes the entries of what is held of `set`. */
-static int held_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+static int premap_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
-	const struct gm_held *h = held_by(b, ctx->dev->index);
+	const struct gm_premap *h = premap_of(b, ctx->dev->index);
 	gm_bm w = gm_bm_and(gm_bm_and(set, h->w), b->prog_w);
 	gm_bm r = gm_bm_and(gm_bm_andnot(gm_bm_and(set, h->r), w), b->prog_r);
 	int err = gm_bm_empty(w) ? 0 : gmc_map_remote(b, ctx, w, true);
@@ -102,17 +103,17 @@ static int held_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 	return err;
 }
 
-gm_bm gmc_held_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
+gm_bm gmc_premap_readonly(const struct gm_block *b, const struct gm_ctx *ctx)
 {
-	const struct gm_held *h = held_by(b, ctx->dev->index);
+	const struct gm_premap *h = premap_of(b, ctx->dev->index);
 
 	return h && !(ctx->dev->cap & GM_DEV_CAP_REPLAYABLE) ? gm_bm_andnot(h->r, h->w)
 							     : gm_bm_zero();
 }
 
-void gmc_held_forget(struct gm_block *b, unsigned d)
+void gmc_premap_forget(struct gm_block *b, unsigned d)
 {
-	struct gm_held *h = held_by(b, d);
+	struct gm_premap *h = premap_of(b, d);
 
 	if (!h)
 		return;
@@ -122,34 +123,35 @@ void gmc_held_forget(struct gm_block *b, unsigned d)
 	gmi_free(h, sizeof *h);
 }
 
-int gmc_held_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
+int gmc_premap_walk(struct gm_block *b, struct gm_ctx *ctx, unsigned i, bool write)
 {
-	const struct gm_held *h = held_by(b, ctx->dev->index);
+	const struct gm_premap *h = premap_of(b, ctx->dev->index);
 
 	if (!h || !gm_bm_test(&h->r, i))
 		return -EFAULT;
 	if (write && !gm_bm_test(&h->w, i))
 		return -EPERM;
 	unsigned order = b->dev[ctx->dev->index]->order, first = i >> order << order;
-	return held_enter(b, ctx, gm_bm_page_of_order(first, order));
+	return premap_enter(b, ctx, gm_bm_page_of_order(first, order));
 }
 
-int gmc_held_restore(struct gm_block *b, gm_bm set)
+int gmc_premap_restore(struct gm_block *b, gm_bm set)
 {
 	int err = 0;
 
-	for_each_held (b, h) {
+	for_each_premap(b, h)
+	{
 		gm_bm lost = gm_bm_andnot(gm_bm_and(set, h->r), b->dev[d_]->map_r);
 		gm_bm_add(&lost, gm_bm_andnot(gm_bm_and(set, h->w), b->dev[d_]->map_w));
 		if (!err && !gm_bm_empty(lost))
-			err = held_enter(b, b->as->ctx[d_], lost);
+			err = premap_enter(b, b->as->ctx[d_], lost);
 	}
 	return err;
 }
 
 /* ---- made and ended ---- */
 
-int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+int gmc_premap_add(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 {
 	if (!gm_bm_empty(gm_bm_andnot(set, gm_bm_and(b->prog_r, b->managed))))
 		return -EFAULT;
@@ -159,10 +161,10 @@ int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 	struct gm_block_dev *bd = err ? NULL : gmc_block_dev_get(b, ctx);
 	if (!bd || (!bd->held && !(bd->held = gmi_alloc(sizeof *bd->held))))
 		return err ? err : -ENOMEM;
-	err = gmc_migrate_to_cpu(b, set, true);
+	err = gmc_migrate_home(b, set, true);
 	if (err)
 		return err;
-	struct gm_held *h = bd->held;
+	struct gm_premap *h = bd->held;
 	gm_bm fresh = gm_bm_andnot(set, h->r);
 	err = count_up(h, set);
 	if (err)
@@ -174,7 +176,7 @@ int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 	gm_bm_add(&b->pinned, set);
 	err = gmc_dev_write_protect(b, ctx, gm_bm_andnot(set, h->w));
 	if (!err)
-		err = held_enter(b, ctx, set);
+		err = premap_enter(b, ctx, set);
 	if (err && !gmc_dev_unmap(b, ctx, fresh)) {
 		count_down(h, gm_bm_andnot(set, fresh));
 		let_go(b, h, fresh);
@@ -182,9 +184,9 @@ int gmc_held_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 	return err;
 }
 
-int gmc_held_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
+int gmc_premap_remove(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
-	struct gm_held *h = held_by(b, ctx->dev->index);
+	struct gm_premap *h = premap_of(b, ctx->dev->index);
 
 	if (!h)
 		return 0;

@@ -1,8 +1,9 @@
-/* pinned.c - a call between pin and unpin of its user buffers. See pinned.h. */
-#include "preload/syscalls/pinned.h"
+/* held.c - a call between hold and unhold of its user buffers. See held.h. */
+#include "preload/syscalls/held.h"
 
 #include <pthread.h>
 
+#include "core/entry/hold.h"
 #include "core/entry/pin.h"
 #include "core/space/vm.h"
 #include "preload/ground/ground.h"
@@ -17,20 +18,20 @@ void gmp_keep(const void *p, size_t n, bool movable)
 		gmi_vm_stay(gmi_vm_space(), (void *)p, n);
 }
 
-long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
-		     void *arg)
+long gmp_held_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
+		   void *arg)
 {
 	unsigned token[GMP_RANGES];
-	struct gmp_ranges rs = {.hold = gmp_keep};
+	struct gmp_ranges rs = {.pin = gmp_keep};
 
 	if (gmp_names_our_fd(nr, a[0]))
 		return -EBADF;
 	gmp_syscall_ranges(nr, a, &rs);
 	for (unsigned i = 0; i < rs.n; i++)
-		token[i] = gmi_pin((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
+		token[i] = gmi_hold((void *)rs.r[i].lo, rs.r[i].hi - rs.r[i].lo, rs.r[i].write);
 	long r = make(nr, a, arg);
 	for (unsigned i = rs.n; i-- > 0;)
-		gmi_unpin(token[i]);
+		gmi_unhold(token[i]);
 	return r;
 }
 
@@ -39,9 +40,9 @@ static long make_it(long nr, const long a[6], void *arg)
 	return gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-long gmp_pinned_syscall(long nr, const long a[6])
+long gmp_held_syscall(long nr, const long a[6])
 {
-	return gmp_pinned_call(nr, a, make_it, NULL);
+	return gmp_held_call(nr, a, make_it, NULL);
 }
 
 int gmp_cancel_open(void)

@@ -1,18 +1,18 @@
 /*
- * pinned.h - a system call with its managed buffers pinned, through the gate. Results or -errno.
+ * held.h - a system call with its managed buffers held, through the gate. Results or -errno.
  * Signal-safe; may block as long as the call does.
  */
-#ifndef GMP_PINNED_H
-#define GMP_PINNED_H
+#ifndef GMP_HELD_H
+#define GMP_HELD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* The call as the table says (syscall_table.h). */
-long gmp_pinned_syscall(long nr, const long a[6]);
+long gmp_held_syscall(long nr, const long a[6]);
 /* The same, made by `make`. */
-long gmp_pinned_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
-		     void *arg);
+long gmp_held_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
+		   void *arg);
 /* A call between the two may be cancelled, as in libc (signals/sigwait.c). */
 int gmp_cancel_open(void);
 void gmp_cancel_close(int type);
