@@ -127,6 +127,13 @@ static struct patch patch_of(struct gm_kctx *ctx)
 	return p;
 }
 
+/* One row of n cells: a field read and written, another read. */
+static void fdtd_count(struct gm_kctx *ctx, const float *field, const float *other, int n)
+{
+	ctx->flops += (uint64_t)n * 3;
+	ctx->bytes += 2 * sectors(field, (uint64_t)n * 4) + sectors(other, (uint64_t)n * 4);
+}
+
 GM_KERNEL fdtd_ey(struct gm_kctx *ctx, const void *args)
 {
 	const struct fdtd_args *a = args;
@@ -136,9 +143,7 @@ GM_KERNEL fdtd_ey(struct gm_kctx *ctx, const void *args)
 		float *ey = a->ey + i * FDTD_N, *hz = a->hz + i * FDTD_N;
 		for (int j = p.x; j < p.x + p.nx; j++)
 			ey[j] = i ? fdtd_half(ey[j], hz[j], hz[j - FDTD_N]) : a->fict[a->step];
-		ctx->flops += (uint64_t)p.nx * 3;
-		ctx->bytes += 2 * sectors(ey + p.x, (uint64_t)p.nx * 4) +
-			      sectors(hz + p.x, (uint64_t)p.nx * 4);
+		fdtd_count(ctx, ey + p.x, hz + p.x, p.nx);
 	}
 	return 0;
 }
@@ -152,9 +157,7 @@ GM_KERNEL fdtd_ex(struct gm_kctx *ctx, const void *args)
 		float *ex = a->ex + i * (FDTD_N + 1), *hz = a->hz + i * FDTD_N;
 		for (int j = p.x ? p.x : 1; j < p.x + p.nx; j++)
 			ex[j] = fdtd_half(ex[j], hz[j], hz[j - 1]);
-		ctx->flops += (uint64_t)p.nx * 3;
-		ctx->bytes += 2 * sectors(ex + p.x, (uint64_t)p.nx * 4) +
-			      sectors(hz + p.x, (uint64_t)p.nx * 4);
+		fdtd_count(ctx, ex + p.x, hz + p.x, p.nx);
 	}
 	return 0;
 }

@@ -254,15 +254,6 @@ static bool gcc_regions(const struct evidence *e)
 
 static bool blas_calls(const struct evidence *e, const struct gm_stats *s)
 {
-	static const char *const advice[GM_BLAS_WHYS] = {
-		[GM_BLAS_OFF] = "start it with --offload blas",
-		[GM_BLAS_NOTHING] = "that is as it should be",
-		[GM_BLAS_SMALL] = "try --blas-min 1",
-		[GM_BLAS_OUTSIDE] = "allocate them with malloc",
-		[GM_BLAS_LIBRARY] = "let it use OpenBLAS",
-		[GM_BLAS_NO_DEVICE] = "try --device pcie4-gpu",
-		[GM_BLAS_FAILED] = "--log info says how",
-	};
 	uint64_t n, most = 0;
 	unsigned why = 0;
 
@@ -273,7 +264,7 @@ static bool blas_calls(const struct evidence *e, const struct gm_stats *s)
 		}
 	return most && because(e, "%llu of %llu BLAS-3 calls stayed on the host: %s; %s",
 			       (unsigned long long)most, (unsigned long long)e->v->blas_calls,
-			       gmi_blas_why(why), advice[why]);
+			       gmi_blas_why(why)->why, gmi_blas_why(why)->advice);
 }
 
 static bool others(const struct evidence *e)

@@ -25,16 +25,14 @@ static const char *const kinds[] = {
 	[GM_EV_COPY] = "copy",		 [GM_EV_ADOPT] = "adopt",
 	[GM_EV_FORK] = "fork",		 [GM_EV_RESIDENT] = "resident",
 };
-static const char *const causes[] = {
-	[GM_CAUSE_OTHER] = "other",
-	[GM_CAUSE_CPU_FAULT] = "cpu fault",
-	[GM_CAUSE_DEVICE_FAULT] = "device fault",
-	[GM_CAUSE_EVICT] = "evict",
-	[GM_CAUSE_SYSCALL] = "system call",
-	[GM_CAUSE_ADVICE] = "advice",
-	[GM_CAUSE_COPY] = "copy",
-	[GM_CAUSE_FORK] = "fork",
-};
+static const char *const causes[] = {[GM_CAUSE_OTHER] = "other",
+				     [GM_CAUSE_CPU_FAULT] = "cpu fault",
+				     [GM_CAUSE_DEVICE_FAULT] = "device fault",
+				     [GM_CAUSE_EVICT] = "evict",
+				     [GM_CAUSE_SYSCALL] = "system call",
+				     [GM_CAUSE_ADVICE] = "advice",
+				     [GM_CAUSE_COPY] = "copy",
+				     [GM_CAUSE_FORK] = "fork"};
 _Static_assert(GM_ARRAY_LEN(kinds) == GM_EV_KINDS, "every kind has a name");
 _Static_assert(GM_ARRAY_LEN(causes) == GM_CAUSES, "every cause has a name");
 _Static_assert(sizeof(struct gm_event) == 48, "docs/trace.md");

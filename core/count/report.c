@@ -10,6 +10,7 @@
  */
 #include "core/count/report.h"
 #include "core/count/site.h"
+#include "core/sys/hook.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 static struct gm_lock start_lock;
 static _Atomic int sock = -1; /* our end; >= 0: this process has a reporter */
 static _Atomic bool tried;    /* started, or failed to: never again in this process */
-static void (*_Atomic collectors[4])(void);
+static gm_hook collectors[4];
 static struct gm_stats *shared; /* the mapping that gmi_stats points at, or NULL */
 static size_t shared_bytes;
 
@@ -323,19 +324,13 @@ static void note_metadata(void)
 
 void gmc_report_collect(void (*fn)(void))
 {
-	for (unsigned i = 0; i < GM_ARRAY_LEN(collectors); i++) {
-		void (*was)(void) = NULL;
-		if (atomic_compare_exchange_strong(&collectors[i], &was, fn) || was == fn)
-			return;
-	}
-	gm_assert(!"too many collectors");
+	gmc_hook_add(collectors, GM_ARRAY_LEN(collectors), fn);
 }
 
 static void collect(void)
 {
 	gmc_stats_move(gmi_stats, &gmc_stats_private);
-	for (unsigned i = 0; i < GM_ARRAY_LEN(collectors) && collectors[i]; i++)
-		collectors[i]();
+	gmc_hooks_run(collectors, GM_ARRAY_LEN(collectors));
 	note_metadata();
 }
 

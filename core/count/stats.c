@@ -27,19 +27,22 @@ void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delt
 	raise_to(peak, v);
 }
 
-const char *gmi_blas_why(enum gm_blas_why why)
+const struct gm_blas_reason *gmi_blas_why(enum gm_blas_why why)
 {
-	static const char *const words[] = {
-		[GM_BLAS_OFF] = "offload is off",
-		[GM_BLAS_NOTHING] = "nothing to compute, or bad arguments",
-		[GM_BLAS_SMALL] = "below GMEM_BLAS_MIN",
-		[GM_BLAS_OUTSIDE] = "a matrix lies outside the managed memory",
-		[GM_BLAS_LIBRARY] = "the device cannot use this BLAS library",
-		[GM_BLAS_NO_DEVICE] = "no device that can fault",
-		[GM_BLAS_FAILED] = "it failed on the device",
+	static const struct gm_blas_reason reasons[GM_BLAS_WHYS] = {
+		[GM_BLAS_OFF] = {"offload is off", "start it with --offload blas"},
+		[GM_BLAS_NOTHING] = {"nothing to compute, or bad arguments",
+				     "that is as it should be"},
+		[GM_BLAS_SMALL] = {"below GMEM_BLAS_MIN", "try --blas-min 1"},
+		[GM_BLAS_OUTSIDE] = {"a matrix lies outside the managed memory",
+				     "allocate them with malloc"},
+		[GM_BLAS_LIBRARY] = {"the device cannot use this BLAS library",
+				     "let it use OpenBLAS"},
+		[GM_BLAS_NO_DEVICE] = {"no device that can fault", "try --device pcie4-gpu"},
+		[GM_BLAS_FAILED] = {"it failed on the device", "--log info says how"},
 	};
 
-	return words[why];
+	return &reasons[why];
 }
 
 /* ---- moving ---- */
@@ -77,89 +80,57 @@ static void move_text(char *to, const char *from, size_t bytes)
 		gm_copy(to, from, bytes);
 }
 
-static const size_t sums[] = {
-	offsetof(struct gm_stats, h2d_bytes),
-	offsetof(struct gm_stats, d2h_bytes),
-	offsetof(struct gm_stats, h2d_pages),
-	offsetof(struct gm_stats, d2h_pages),
-	offsetof(struct gm_stats, prefetched_pages),
-	offsetof(struct gm_stats, zeroed_pages),
-	offsetof(struct gm_stats, cpu_faults),
-	offsetof(struct gm_stats, cpu_faults_spurious),
-	offsetof(struct gm_stats, blas_calls),
-	offsetof(struct gm_stats, blas_device),
-	offsetof(struct gm_stats, blas_host),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_OFF]),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_NOTHING]),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_SMALL]),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_OUTSIDE]),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_LIBRARY]),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_NO_DEVICE]),
-	offsetof(struct gm_stats, blas_why[GM_BLAS_FAILED]),
-	offsetof(struct gm_stats, syscalls_pinned),
-	offsetof(struct gm_stats, syscalls_dispatched),
-	offsetof(struct gm_stats, forks),
-	offsetof(struct gm_stats, forks_copied_bytes),
-	offsetof(struct gm_stats, thrash_leaves),
-	offsetof(struct gm_stats, thrash_throttled),
-	offsetof(struct gm_stats, thrash_pins),
-	offsetof(struct gm_stats, counted_pages),
-	offsetof(struct gm_stats, chaos_reads),
-	offsetof(struct gm_stats, chaos_writes),
-	offsetof(struct gm_stats, chaos_places),
-	offsetof(struct gm_stats, chaos_refused),
-};
+/* Counters that are added up: where they are. */
+#define AT(field) offsetof(struct gm_stats, field)
+static const size_t sums[] = {AT(h2d_bytes),
+			      AT(d2h_bytes),
+			      AT(h2d_pages),
+			      AT(d2h_pages),
+			      AT(prefetched_pages),
+			      AT(zeroed_pages),
+			      AT(cpu_faults),
+			      AT(cpu_faults_spurious),
+			      AT(blas_calls),
+			      AT(blas_device),
+			      AT(blas_host),
+			      AT(blas_why[GM_BLAS_OFF]),
+			      AT(blas_why[GM_BLAS_NOTHING]),
+			      AT(blas_why[GM_BLAS_SMALL]),
+			      AT(blas_why[GM_BLAS_OUTSIDE]),
+			      AT(blas_why[GM_BLAS_LIBRARY]),
+			      AT(blas_why[GM_BLAS_NO_DEVICE]),
+			      AT(blas_why[GM_BLAS_FAILED]),
+			      AT(syscalls_pinned),
+			      AT(syscalls_dispatched),
+			      AT(forks),
+			      AT(forks_copied_bytes),
+			      AT(thrash_leaves),
+			      AT(thrash_throttled),
+			      AT(thrash_pins),
+			      AT(counted_pages),
+			      AT(chaos_reads),
+			      AT(chaos_writes),
+			      AT(chaos_places),
+			      AT(chaos_refused)};
+#undef AT
+#define AT(field) offsetof(struct gm_dev_stats, field)
 static const size_t dev_sums[] = {
-	offsetof(struct gm_dev_stats, kernels),
-	offsetof(struct gm_dev_stats, kernels_failed),
-	offsetof(struct gm_dev_stats, faults),
-	offsetof(struct gm_dev_stats, faults_merged),
-	offsetof(struct gm_dev_stats, fault_batches),
-	offsetof(struct gm_dev_stats, modelled_ns),
-	offsetof(struct gm_dev_stats, evicted_bytes),
-	offsetof(struct gm_dev_stats, restarts),
-	offsetof(struct gm_dev_stats, remote_bytes),
-	offsetof(struct gm_dev_stats, kernel_ns),
-	offsetof(struct gm_dev_stats, bus_ns),
-	offsetof(struct gm_dev_stats, fault_ns),
-	offsetof(struct gm_dev_stats, link_ns),
-	offsetof(struct gm_dev_stats, cpu_bus_ns),
-	offsetof(struct gm_dev_stats, unmodelled),
-	offsetof(struct gm_dev_stats, estimated),
-	offsetof(struct gm_dev_stats, unseen),
-	offsetof(struct gm_dev_stats, touched_bytes),
-	offsetof(struct gm_dev_stats, bus_bytes),
-	offsetof(struct gm_dev_stats, cpu_bus_bytes),
-	offsetof(struct gm_dev_stats, copies_ns),
-	offsetof(struct gm_dev_stats, h2d_bytes),
-	offsetof(struct gm_dev_stats, refetched_bytes),
-	offsetof(struct gm_dev_stats, served_ns),
-};
-
-static const size_t site_sums[] = {
-	offsetof(struct gm_site_stats, h2d_bytes),
-	offsetof(struct gm_site_stats, d2h_bytes),
-	offsetof(struct gm_site_stats, cpu_faults),
-	offsetof(struct gm_site_stats, device_faults),
-};
-
+	AT(kernels),	   AT(kernels_failed), AT(faults),	    AT(faults_merged),
+	AT(fault_batches), AT(modelled_ns),    AT(evicted_bytes),   AT(restarts),
+	AT(remote_bytes),  AT(kernel_ns),      AT(bus_ns),	    AT(fault_ns),
+	AT(link_ns),	   AT(cpu_bus_ns),     AT(unmodelled),	    AT(estimated),
+	AT(unseen),	   AT(touched_bytes),  AT(bus_bytes),	    AT(cpu_bus_bytes),
+	AT(copies_ns),	   AT(h2d_bytes),      AT(refetched_bytes), AT(served_ns)};
+#undef AT
+#define AT(field) offsetof(struct gm_site_stats, field)
+static const size_t site_sums[] = {AT(h2d_bytes), AT(d2h_bytes), AT(cpu_faults), AT(device_faults)};
+#undef AT
+#define AT(field) offsetof(struct gm_kernel_stats, field)
 static const size_t kernel_sums[] = {
-	offsetof(struct gm_kernel_stats, launches),
-	offsetof(struct gm_kernel_stats, failed),
-	offsetof(struct gm_kernel_stats, wall_ns),
-	offsetof(struct gm_kernel_stats, modelled_ns),
-	offsetof(struct gm_kernel_stats, samples),
-	offsetof(struct gm_kernel_stats, touched_pages),
-	offsetof(struct gm_kernel_stats, remote_pages),
-	offsetof(struct gm_kernel_stats, remote_pages2),
-	offsetof(struct gm_kernel_stats, sample_ns),
-	offsetof(struct gm_kernel_stats, unmodelled),
-	offsetof(struct gm_kernel_stats, estimated),
-	offsetof(struct gm_kernel_stats, bus_ns),
-	offsetof(struct gm_kernel_stats, bus_bytes),
-	offsetof(struct gm_kernel_stats, faults),
-	offsetof(struct gm_kernel_stats, h2d_bytes),
-};
+	AT(launches),	   AT(failed),	     AT(wall_ns),	AT(modelled_ns), AT(samples),
+	AT(touched_pages), AT(remote_pages), AT(remote_pages2), AT(sample_ns),	 AT(unmodelled),
+	AT(estimated),	   AT(bus_ns),	     AT(bus_bytes),	AT(faults),	 AT(h2d_bytes)};
+#undef AT
 
 static void move_at(void *to, void *from, const size_t *offsets, size_t n)
 {

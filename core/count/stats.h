@@ -162,7 +162,10 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
  * locks held. */
 GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
 /* The reason in words. */
-GM_EXPORT const char *gmi_blas_why(enum gm_blas_why why);
+struct gm_blas_reason {
+	const char *why, *advice; /* to the user, in words */
+};
+GM_EXPORT const struct gm_blas_reason *gmi_blas_why(enum gm_blas_why why);
 /* Adds to a gauge and raises its peak. */
 GM_EXPORT void gmi_gauge_add(_Atomic uint64_t *gauge, _Atomic uint64_t *peak, int64_t delta);
 

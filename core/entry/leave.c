@@ -55,33 +55,24 @@ void gmi_devices_return(void)
 				     "cannot be touched");
 }
 
-/* Block locked. What another thread's system call may write to just now cannot be copied. */
-static gm_bm privatise(struct gm_block *b)
+/* What another thread's system call may write to just now cannot be copied. */
+static bool privatise_all(struct gm_block *b)
 {
+	if (gm_bm_empty(b->adopted))
+		return true;
 	gm_bm used = gm_bm_and(gmc_held_by_calls(b->va), b->adopted);
 	int err = gmc_block_privatise(b, gm_bm_andnot(b->adopted, used));
 
 	if (err)
 		gm_log(GM_LOG_ERROR, "pages at %p stay in the store: error %d", (void *)b->va,
 		       -err);
-	return b->adopted;
+	return gm_bm_empty(b->adopted);
 }
 
 bool gmi_memory_leave(void)
 {
-	bool all = true;
-	gm_sigmask mask = gmc_registry_enter();
+	bool all = gmc_all_blocks(privatise_all);
 
-	gm_for_each_space (as) {
-		struct gm_block *b;
-		gm_for_each_block (as, b) {
-			gmi_lock(&b->lock);
-			if (!gm_bm_empty(b->adopted))
-				all &= gm_bm_empty(privatise(b));
-			gmi_unlock(&b->lock);
-		}
-	}
-	gmc_registry_leave(mask);
 	if (all && gmc_cpu == &gmc_cpu_uffd)
 		gmc_uffd_leave();
 	gmc_deactivate();

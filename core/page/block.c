@@ -92,3 +92,20 @@ void gmc_block_trace_set(enum gm_event_kind kind, const struct gm_block *b, int 
 			.device = d < 0 ? GM_EV_NO_DEVICE : (uint8_t)d,
 		});
 }
+
+bool gmc_all_blocks(bool (*fn)(struct gm_block *b))
+{
+	bool all = true;
+	gm_sigmask mask = gmc_registry_enter();
+
+	gm_for_each_space (as) {
+		struct gm_block *b;
+		gm_for_each_block (as, b) {
+			gmi_lock(&b->lock);
+			all &= fn(b);
+			gmi_unlock(&b->lock);
+		}
+	}
+	gmc_registry_leave(mask);
+	return all;
+}

@@ -49,22 +49,18 @@ static void settle_touched(struct gm_block *b, gm_bm set)
 			MADV_DONTNEED);
 }
 
+static bool settle_block(struct gm_block *b)
+{
+	if (!gm_bm_empty(b->cpu_bus))
+		settle_touched(b, b->cpu_bus);
+	return true;
+}
+
 void gmi_bus_settle(void)
 {
 	if (gm_likely(!atomic_load_explicit(&used, memory_order_relaxed)) || !gmi_opt.sample)
 		return;
-	gm_sigmask mask = gmc_registry_enter();
-
-	gm_for_each_space (as) {
-		struct gm_block *b;
-		gm_for_each_block (as, b) {
-			gmi_lock(&b->lock);
-			if (!gm_bm_empty(b->cpu_bus))
-				settle_touched(b, b->cpu_bus);
-			gmi_unlock(&b->lock);
-		}
-	}
-	gmc_registry_leave(mask);
+	gmc_all_blocks(settle_block);
 }
 
 /* ---- mappings ---- */

@@ -169,5 +169,8 @@ struct gm_as *gmc_registry_next(unsigned slot);
  * walk without it. */
 #define gm_for_each_block(as, b)                                                                   \
 	for ((b) = atomic_load_explicit(&(as)->blocks, memory_order_acquire); (b); (b) = (b)->next)
+/* fn for every block of every space, each locked, the registry too, all signals blocked. Was it
+ * true of all? */
+bool gmc_all_blocks(bool (*fn)(struct gm_block *b));
 
 #endif

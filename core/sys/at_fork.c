@@ -1,23 +1,15 @@
 /* What a fork child must hear of. See at_fork.h. */
 #include "core/sys/at_fork.h"
+#include "core/sys/hook.h"
 
-static void (*_Atomic child_hooks[8])(void);
+static gm_hook child_hooks[8];
 
-/* Threads may come at once: each slot is filled once, from the first on, and stays. */
 void gmi_at_fork_child(void (*fn)(void))
 {
-	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks); i++) {
-		void (*there)(void) = NULL;
-		if (atomic_compare_exchange_strong(&child_hooks[i], &there, fn) || there == fn)
-			return;
-	}
-	gm_assert(!"too many fork hooks");
+	gmc_hook_add(child_hooks, GM_ARRAY_LEN(child_hooks), fn);
 }
 
 void gmc_at_fork_run(void)
 {
-	void (*fn)(void);
-
-	for (unsigned i = 0; i < GM_ARRAY_LEN(child_hooks) && (fn = child_hooks[i]); i++)
-		fn();
+	gmc_hooks_run(child_hooks, GM_ARRAY_LEN(child_hooks));
 }

@@ -73,30 +73,23 @@ static node *join(node *l, node *r)
 	return r;
 }
 
-static node *detach_first(node **t)
+static node **branch(node *n, bool last)
 {
-	node *n = *t;
-
-	if (!n->left) {
-		*t = n->right;
-		return n;
-	}
-	node *first = detach_first(&n->left);
-	update(n);
-	return first;
+	return last ? &n->right : &n->left;
 }
 
-static node *detach_last(node **t)
+/* Takes the tree's first or last node out. */
+static node *detach_end(node **t, bool last)
 {
-	node *n = *t;
+	node *n = *t, **towards = branch(n, last);
 
-	if (!n->right) {
-		*t = n->left;
+	if (!*towards) {
+		*t = *branch(n, !last);
 		return n;
 	}
-	node *last = detach_last(&n->right);
+	node *end = detach_end(towards, last);
 	update(n);
-	return last;
+	return end;
 }
 
 /* The end of the last range is pulled back to `end`. */
@@ -236,35 +229,21 @@ int gmi_rangemap_clear(struct gm_rangemap *m, uintptr_t start, uintptr_t end)
 	return 0;
 }
 
-/* Takes the last range of *below into r when it touches r and has the same value; merge_above
- * likewise. */
-static void merge_below(struct gm_rangemap *m, node **below, struct gm_range *r)
+/* Takes the range beside r, the last of what is below it or the first of what is above, into r
+ * when they touch and have the same value. */
+static void merge_end(struct gm_rangemap *m, node **side, bool below, struct gm_range *r)
 {
-	if (!*below || (*below)->hi != r->start)
+	if (!*side || (below ? (*side)->hi != r->start : (*side)->lo != r->end))
 		return;
-	node *n = detach_last(below);
+	node *n = detach_end(side, below);
 	if (same_value(&n->r.val, &r->val)) {
-		r->start = n->r.start;
+		r->start = gm_min(r->start, n->r.start);
+		r->end = gm_max(r->end, n->r.end);
 		drop_node(m, n);
 	} else {
 		n->left = n->right = NULL;
 		update(n);
-		*below = join(*below, n);
-	}
-}
-
-static void merge_above(struct gm_rangemap *m, node **above, struct gm_range *r)
-{
-	if (!*above || (*above)->lo != r->end)
-		return;
-	node *n = detach_first(above);
-	if (same_value(&n->r.val, &r->val)) {
-		r->end = n->r.end;
-		drop_node(m, n);
-	} else {
-		n->left = n->right = NULL;
-		update(n);
-		*above = join(n, *above);
+		*side = below ? join(*side, n) : join(n, *side);
 	}
 }
 
@@ -280,8 +259,8 @@ int gmi_rangemap_assign(struct gm_rangemap *m, uintptr_t start, uintptr_t end,
 	if (spare_fill(&s, 2))
 		return -ENOMEM;
 	cut_out(m, start, end, &s, &below, &above);
-	merge_below(m, &below, &r);
-	merge_above(m, &above, &r);
+	merge_end(m, &below, true, &r);
+	merge_end(m, &above, false, &r);
 	m->root = join(join(below, new_node(m, &s, r)), above);
 	spare_free(&s);
 	return 0;

@@ -98,25 +98,33 @@ static int set_number(double *to, const char *v, const struct unit *units, unsig
 	*to = d;
 	return d < 0;
 }
-static int set_time(double *to, const char *v)
+/* Kinds of fields. `to`: the field; most: of a count. 0, or not 0: not valid. */
+static int set_time(void *to, const char *v, unsigned most)
 {
 	return set_number(to, v, times, GM_ARRAY_LEN(times));
 }
-static int set_rate(double *to, const char *v)
+static int set_rate(void *to, const char *v, unsigned most)
 {
-	return set_number(to, v, rates, GM_ARRAY_LEN(rates)) || *to < 1e-6;
+	return set_number(to, v, rates, GM_ARRAY_LEN(rates)) || *(double *)to < 1e-6;
 }
-static int set_count(unsigned *to, const char *v, unsigned most)
+static int set_count(void *to, const char *v, unsigned most)
 {
 	double d = plain_number(v, plain, 1);
+	unsigned n = d >= 1 && d <= most ? (unsigned)d : 0;
 
-	*to = d >= 1 && d <= most ? (unsigned)d : 0;
-	return *to == 0 || (double)*to != d;
+	*(unsigned *)to = n;
+	return n == 0 || (double)n != d;
 }
-static int set_flag(bool *to, const char *v)
+static int set_flag(void *to, const char *v, unsigned most)
 {
-	*to = sim_streq(v, "yes");
-	return !*to && !sim_streq(v, "no");
+	bool yes = sim_streq(v, "yes");
+
+	*(bool *)to = yes;
+	return !yes && !sim_streq(v, "no");
+}
+static int set_bytes(void *to, const char *v, unsigned most)
+{
+	return gmi_parse_bytes(v, to);
 }
 
 static double link_slope(const struct sim_model *m)
@@ -144,7 +152,7 @@ static int set_latency(struct sim_model *m, const char *v)
 {
 	double ns, gbs = m->nlink ? 1 / link_slope(m) : 1;
 
-	if (set_time(&ns, v))
+	if (set_time(&ns, v, 0))
 		return -1;
 	set_line(m, ns, gbs);
 	return 0;
@@ -154,7 +162,7 @@ static int set_bw(struct sim_model *m, const char *v)
 {
 	double gbs;
 
-	if (set_rate(&gbs, v))
+	if (set_rate(&gbs, v, 0))
 		return -1;
 	if (!m->nlink)
 		set_line(m, 0, gbs);
@@ -169,7 +177,7 @@ static int set_homebw(struct sim_model *m, const char *v)
 {
 	double gbs;
 
-	if (set_rate(&gbs, v) || !m->nlink)
+	if (set_rate(&gbs, v, 0) || !m->nlink)
 		return -1;
 	m->home_scale = 1 / link_slope(m) / gbs;
 	return 0;
@@ -198,38 +206,6 @@ static int set_link(struct sim_model *m, const char *v)
 	m->nlink = n;
 	return *v || n < 2;
 }
-static int set_duplex(struct sim_model *m, const char *v)
-{
-	return set_flag(&m->duplex, v);
-}
-static int set_fault(struct sim_model *m, const char *v)
-{
-	return set_time(&m->fault_ns, v);
-}
-static int set_batch(struct sim_model *m, const char *v)
-{
-	return set_count(&m->fault_batch, v, 4096);
-}
-static int set_nofault(struct sim_model *m, const char *v)
-{
-	return set_flag(&m->cannot_fault, v);
-}
-static int set_shared(struct sim_model *m, const char *v)
-{
-	return set_flag(&m->shared_table, v);
-}
-static int set_launch(struct sim_model *m, const char *v)
-{
-	return set_time(&m->launch_ns, v);
-}
-static int set_membw(struct sim_model *m, const char *v)
-{
-	return set_rate(&m->mem_bw, v);
-}
-static int set_l2(struct sim_model *m, const char *v)
-{
-	return gmi_parse_bytes(v, &m->l2_bytes);
-}
 static int set_single(struct sim_model *m, const char *v)
 {
 	int bad = set_number(&m->gflops[0], v, plain, 1);
@@ -243,34 +219,6 @@ static int set_double(struct sim_model *m, const char *v)
 
 	m->gflops[3] = m->gflops[1];
 	return bad || m->gflops[1] <= 0;
-}
-static int set_rlatency(struct sim_model *m, const char *v)
-{
-	return set_time(&m->remote.latency_ns, v);
-}
-static int set_rbw(struct sim_model *m, const char *v)
-{
-	return set_rate(&m->remote.bw, v);
-}
-static int set_rsector(struct sim_model *m, const char *v)
-{
-	return set_count(&m->remote.sector, v, 4096);
-}
-static int set_clatency(struct sim_model *m, const char *v)
-{
-	return set_time(&m->cpu.latency_ns, v);
-}
-static int set_cbw(struct sim_model *m, const char *v)
-{
-	return set_rate(&m->cpu.bw, v);
-}
-static int set_csector(struct sim_model *m, const char *v)
-{
-	return set_count(&m->cpu.sector, v, 4096);
-}
-static int set_threshold(struct sim_model *m, const char *v)
-{
-	return set_count(&m->counter_threshold, v, 65535);
 }
 static int set_granule(struct sim_model *m, const char *v)
 {
@@ -307,44 +255,58 @@ static int set_thrash(struct sim_model *m, const char *v)
 	return set_policy(m, GM_POLICY_THRASH, v);
 }
 
+#define AT(field) offsetof(struct sim_model, field)
 static const struct key {
 	const char *name, *valid;
 	int (*set)(struct sim_model *m, const char *value);
+	/* or a field, as it is */
+	int (*field)(void *to, const char *value, unsigned most);
+	size_t at;
+	unsigned most;
 } keys[] = {
-	{"mem", "a multiple of 2M, e.g. 512M or 4G; 0: it works on the host's memory", set_mem},
-	{"page", "4K, 64K or 2M", set_page},
-	{"workers", "1 to 64", set_workers},
+	{"mem", "a multiple of 2M, e.g. 512M or 4G; 0: it works on the host's memory",
+	 .set = set_mem},
+	{"page", "4K, 64K or 2M", .set = set_page},
+	{"workers", "1 to 64", .set = set_workers},
 	{"bw", "the link's bytes per second, e.g. 12G; accesses in place keep their share of it",
-	 set_bw},
-	{"fault", "a far fault's latency, e.g. 45us", set_fault},
+	 .set = set_bw},
+	{"fault", "a far fault's latency, e.g. 45us", .field = set_time, AT(fault_ns)},
 	{"reserve", "bytes at the start of every space that the device keeps for itself, e.g. 64M",
-	 set_reserve},
-	{"prefetch", "as GMEM_PREFETCH, for this device", set_prefetch},
-	{"evict", "as GMEM_EVICT, for this device", set_evict},
-	{"placement", "as GMEM_PLACEMENT, for this device", set_placement},
-	{"thrash", "as GMEM_THRASH, for this device", set_thrash},
-	{"latency", "the link's latency, e.g. 1.3us", set_latency},
-	{"homebw", "the link's bytes per second on the way home, e.g. 12G", set_homebw},
-	{"link", "measured transfers, bytes:ns/bytes:ns..., up to 8, sizes rising", set_link},
-	{"duplex", "yes or no: both directions of the link at once", set_duplex},
-	{"batch", "1 to 4096: faults that one look at the fault buffer serves", set_batch},
-	{"nofault", "yes or no: yes reaches only what gm_as_map() mapped", set_nofault},
-	{"shared", "yes or no: yes walks the CPU's page table and has no far faults", set_shared},
+	 .set = set_reserve},
+	{"prefetch", "as GMEM_PREFETCH, for this device", .set = set_prefetch},
+	{"evict", "as GMEM_EVICT, for this device", .set = set_evict},
+	{"placement", "as GMEM_PLACEMENT, for this device", .set = set_placement},
+	{"thrash", "as GMEM_THRASH, for this device", .set = set_thrash},
+	{"latency", "the link's latency, e.g. 1.3us", .set = set_latency},
+	{"homebw", "the link's bytes per second on the way home, e.g. 12G", .set = set_homebw},
+	{"link", "measured transfers, bytes:ns/bytes:ns..., up to 8, sizes rising",
+	 .set = set_link},
+	{"duplex", "yes or no: both directions of the link at once", .field = set_flag, AT(duplex)},
+	{"batch", "1 to 4096: faults that one look at the fault buffer serves", .field = set_count,
+	 AT(fault_batch), 4096},
+	{"nofault", "yes or no: yes reaches only what gm_as_map() mapped", .field = set_flag,
+	 AT(cannot_fault)},
+	{"shared", "yes or no: yes walks the CPU's page table and has no far faults",
+	 .field = set_flag, AT(shared_table)},
 	{"threshold", "1 to 65535: accesses that make a granule of the access counters hot",
-	 set_threshold},
-	{"granule", "64K or 2M: of the access counters", set_granule},
-	{"launch", "what a launch takes, e.g. 4us", set_launch},
-	{"single", "Gflop/s in single precision", set_single},
-	{"double", "Gflop/s in double precision", set_double},
-	{"membw", "its memory's bytes per second, e.g. 1555G", set_membw},
-	{"l2", "bytes of its last cache, e.g. 40M", set_l2},
-	{"rlatency", "an access to host memory in place, e.g. 1.3us", set_rlatency},
-	{"rbw", "bytes per second of such accesses, e.g. 12G", set_rbw},
-	{"rsector", "1 to 4096: bytes that one of them moves", set_rsector},
-	{"clatency", "the CPU's access to device memory in place, e.g. 1.3us", set_clatency},
-	{"cbw", "bytes per second of such accesses, e.g. 12G", set_cbw},
-	{"csector", "1 to 4096: bytes that one of them moves", set_csector},
-	{"name", "up to 31 characters: how reports call it", set_name},
+	 .field = set_count, AT(counter_threshold), 65535},
+	{"granule", "64K or 2M: of the access counters", .set = set_granule},
+	{"launch", "what a launch takes, e.g. 4us", .field = set_time, AT(launch_ns)},
+	{"single", "Gflop/s in single precision", .set = set_single},
+	{"double", "Gflop/s in double precision", .set = set_double},
+	{"membw", "its memory's bytes per second, e.g. 1555G", .field = set_rate, AT(mem_bw)},
+	{"l2", "bytes of its last cache, e.g. 40M", .field = set_bytes, AT(l2_bytes)},
+	{"rlatency", "an access to host memory in place, e.g. 1.3us", .field = set_time,
+	 AT(remote.latency_ns)},
+	{"rbw", "bytes per second of such accesses, e.g. 12G", .field = set_rate, AT(remote.bw)},
+	{"rsector", "1 to 4096: bytes that one of them moves", .field = set_count,
+	 AT(remote.sector), 4096},
+	{"clatency", "the CPU's access to device memory in place, e.g. 1.3us", .field = set_time,
+	 AT(cpu.latency_ns)},
+	{"cbw", "bytes per second of such accesses, e.g. 12G", .field = set_rate, AT(cpu.bw)},
+	{"csector", "1 to 4096: bytes that one of them moves", .field = set_count, AT(cpu.sector),
+	 4096},
+	{"name", "up to 31 characters: how reports call it", .set = set_name},
 };
 
 /* ---- parsing ---- */
@@ -376,6 +338,11 @@ static size_t span(const char *s, char stop)
 	return n;
 }
 
+static int set_key(const struct key *k, struct sim_model *m, const char *value)
+{
+	return k->set ? k->set(m, value) : k->field((char *)m + k->at, value, k->most);
+}
+
 static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, size_t err_bytes)
 {
 	size_t k = span(s, '=');
@@ -385,7 +352,7 @@ static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, si
 		if (!same_n(s, k, keys[i].name))
 			continue;
 		size_t len = k < n ? n - k - 1 : 0;
-		if (len && !keys[i].set(m, cut_line(value, sizeof value, s + k + 1, len)))
+		if (len && !set_key(&keys[i], m, cut_line(value, sizeof value, s + k + 1, len)))
 			return 0;
 		gmi_snprintf(err, err_bytes, "device option '%s': %s is %s",
 			     cut_line(part, sizeof part, s, n), keys[i].name, keys[i].valid);

@@ -38,11 +38,11 @@ contains
       !$omp target data device(device) map(tofrom: x, r, p) map(alloc: q)
       do step = 1, reps
          call multiply(device, n, p, q)
-         call add(device, n, rr/dot(device, n, p, q), p, x)
-         call add(device, n, -rr/dot(device, n, p, q), q, r)
+         call add(device, n, rr/dot(device, n, p, q), p, 1.0_real64, x)
+         call add(device, n, -rr/dot(device, n, p, q), q, 1.0_real64, r)
          old = rr
          rr = dot(device, n, r, r)
-         call scale_add(device, n, rr/old, r, p)
+         call add(device, n, 1.0_real64, r, rr/old, p)
       end do
       !$omp end target data
    end subroutine
@@ -65,27 +65,16 @@ contains
       end do
    end subroutine
 
-   subroutine add(device, n, factor, p, x)
+   ! x = a p + b x
+   subroutine add(device, n, a, p, b, x)
       integer, intent(in) :: device, n
-      real(real64), intent(in) :: factor, p(n, n)
+      real(real64), intent(in) :: a, p(n, n), b
       real(real64), intent(inout) :: x(n, n)
       integer :: j
 
       !$omp target teams distribute parallel do device(device) map(to: p) map(tofrom: x)
       do j = 1, n
-         x(:, j) = x(:, j) + factor*p(:, j)
-      end do
-   end subroutine
-
-   subroutine scale_add(device, n, factor, r, p)
-      integer, intent(in) :: device, n
-      real(real64), intent(in) :: factor, r(n, n)
-      real(real64), intent(inout) :: p(n, n)
-      integer :: j
-
-      !$omp target teams distribute parallel do device(device) map(to: r) map(tofrom: p)
-      do j = 1, n
-         p(:, j) = r(:, j) + factor*p(:, j)
+         x(:, j) = b*x(:, j) + a*p(:, j)
       end do
    end subroutine
 

@@ -11,28 +11,31 @@ program nbody
    real(real64), allocatable :: want(:, :)
    real(real64) :: host_s, device_s
    integer(int64) :: bytes = 64*1024_int64
-   integer :: reps = 5, r
+   integer :: reps = 5
 
    call begin(bytes, reps)
    ! every pair: time grows with the square
    all_of_them%n = min(int(bytes/56), 2000)
 
-   call start(all_of_them)
-   host_s = -seconds()
-   do r = 1, reps
-      call step(omp_get_initial_device(), all_of_them%n, all_of_them%x, all_of_them%v, all_of_them%mass)
-   end do
-   host_s = host_s + seconds()
+   host_s = run(omp_get_initial_device(), all_of_them)
    want = all_of_them%x
-
-   call start(all_of_them)
-   device_s = -seconds()
-   do r = 1, reps
-      call step(omp_get_default_device(), all_of_them%n, all_of_them%x, all_of_them%v, all_of_them%mass)
-   end do
-   device_s = device_s + seconds()
+   device_s = run(omp_get_default_device(), all_of_them)
    call finish('nbody', bytes, reps, host_s, device_s, all(all_of_them%x == want))
 contains
+   ! seconds for `reps` steps from the start
+   real(real64) function run(device, b)
+      integer, intent(in) :: device
+      type(bodies), intent(inout) :: b
+      integer :: r
+
+      call start(b)
+      run = -seconds()
+      do r = 1, reps
+         call step(device, b%n, b%x, b%v, b%mass)
+      end do
+      run = run + seconds()
+   end function
+
    subroutine start(b)
       type(bodies), intent(inout) :: b
       integer :: i

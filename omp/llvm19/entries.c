@@ -214,34 +214,32 @@ static uint32_t parameters(const struct gmo_kernel_args *a)
 	if (!llvm_fn)                                                                              \
 	llvm_fn = (__typeof__(name) *)(uintptr_t)llvm_own(#name)
 
-#define REGION(name)                                                                               \
-	API word name(WORDS)                                                                       \
+/* `type name(...)`: LLVM's own, with the devices numbered as it knows them; `around`: what is done
+ * with the call. */
+#define ENTRY(type, name, around)                                                                  \
+	API type name(WORDS)                                                                       \
 	{                                                                                          \
 		LLVM(name);                                                                        \
 		int64_t n = theirs((int64_t)id);                                                   \
 		struct gmo_now was = enter(n);                                                     \
-		gmo_now.nargs = parameters((const struct gmo_kernel_args *)f);                     \
-		word result = llvm_fn(PASS(n));                                                    \
-		gmo_now = was;                                                                     \
-		return result;                                                                     \
+		around(llvm_fn(PASS(n)));                                                          \
 	}
-#define MAPPER(name)                                                                               \
-	API void name(WORDS)                                                                       \
-	{                                                                                          \
-		LLVM(name);                                                                        \
-		int64_t n = theirs((int64_t)id);                                                   \
-		struct gmo_now was = enter(n);                                                     \
-		llvm_fn(PASS(n));                                                                  \
-		gmo_now = was;                                                                     \
-	}
-REGION(__tgt_target_kernel)
-REGION(__tgt_target_kernel_nowait)
-MAPPER(__tgt_target_data_begin_mapper)
-MAPPER(__tgt_target_data_end_mapper)
-MAPPER(__tgt_target_data_update_mapper)
-MAPPER(__tgt_target_data_begin_nowait_mapper)
-MAPPER(__tgt_target_data_end_nowait_mapper)
-MAPPER(__tgt_target_data_update_nowait_mapper)
+#define REGION(call)                                                                               \
+	gmo_now.nargs = parameters((const struct gmo_kernel_args *)f);                             \
+	word result = call;                                                                        \
+	gmo_now = was;                                                                             \
+	return result
+#define MAPPER(call)                                                                               \
+	call;                                                                                      \
+	gmo_now = was
+ENTRY(word, __tgt_target_kernel, REGION)
+ENTRY(word, __tgt_target_kernel_nowait, REGION)
+ENTRY(void, __tgt_target_data_begin_mapper, MAPPER)
+ENTRY(void, __tgt_target_data_end_mapper, MAPPER)
+ENTRY(void, __tgt_target_data_update_mapper, MAPPER)
+ENTRY(void, __tgt_target_data_begin_nowait_mapper, MAPPER)
+ENTRY(void, __tgt_target_data_end_nowait_mapper, MAPPER)
+ENTRY(void, __tgt_target_data_update_nowait_mapper, MAPPER)
 
 /* ---- OpenMP's own functions ---- */
 

@@ -148,7 +148,7 @@ static bool count_and_offload(unsigned symbol, const gmp_word w[], const double 
 		GM_COUNT(blas_host, 1);
 		GM_COUNT(blas_why[why], 1);
 		gm_log(GM_LOG_DEBUG, "%s runs on the host: %s", gmp_blas_name(symbol),
-		       gmi_blas_why(why));
+		       gmi_blas_why(why)->why);
 	} else {
 		GM_COUNT(blas_device, 1);
 	}

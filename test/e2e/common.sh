@@ -21,6 +21,17 @@ not_ok() { # what, [lines that say why on stdin]
 	failed=1
 }
 
+check() { # what, command...
+	if "${@:2}" >why 2>&1; then ok "$1"; else not_ok "$1" <why; fi
+}
+
+# ./products COUNT: matrix products on a device that is too small (sweep_contract.c); skips the test where it cannot be built.
+build_products() { # what is tested
+	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o products "$top/test/e2e/sweep_contract.c" -lblas -lm 2>errors && return
+	skip "$1" "no BLAS to link with: $(head -n 1 errors)"
+	exit 77
+}
+
 # Runs ./PROGRAM with $arguments; its output goes to `got`, its exit status to $status.
 arguments=()
 run_program() { # program, environment...

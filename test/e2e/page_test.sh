@@ -9,9 +9,6 @@ if ! /usr/bin/python3 -c 'import jinja2' 2>/dev/null; then
 	skip "gmem-report diff and html" "python3-jinja2 is not installed"
 	exit 77
 fi
-check() { # what, command...
-	if "${@:2}" >why 2>&1; then ok "$1"; else not_ok "$1" <why; fi
-}
 
 # A second run that moved twice as much, in which one call site has gone and one with a hostile name has come.
 cp "$old" one.json

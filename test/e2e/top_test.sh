@@ -4,13 +4,7 @@
 . "$(dirname "$0")/common.sh"
 top_=$build/gmem-top
 
-$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o products "$top/test/e2e/sweep_contract.c" -lblas -lm 2>errors || {
-	skip "gmem-top" "no BLAS to link with: $(head -n 1 errors)"
-	exit 77
-}
-check() { # what, command...
-	if "${@:2}" >why 2>&1; then ok "$1"; else not_ok "$1" <why; fi
-}
+build_products "gmem-top"
 # Products without end on a device that is too small.
 env LD_PRELOAD="$lib" GMEM_BLAS_MIN=100 OPENBLAS_NUM_THREADS=1 GMEM_DEVICE=pcie4-gpu,mem=6M GMEM_REPORT="$work/r.json" ./products 1000000 &
 pid=$!

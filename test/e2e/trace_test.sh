@@ -4,13 +4,7 @@
 . "$(dirname "$0")/common.sh"
 report=$build/gmem-report
 
-$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o products "$top/test/e2e/sweep_contract.c" -lblas -lm 2>errors || {
-	skip "the trace" "no BLAS to link with: $(head -n 1 errors)"
-	exit 77
-}
-check() { # what, command...
-	if "${@:2}" >why 2>&1; then ok "$1"; else not_ok "$1" <why; fi
-}
+build_products "the trace"
 trace_run() { # name, seconds of life, flags...
 	GMEM_BLAS_MIN=100 OPENBLAS_NUM_THREADS=1 timeout -k 5 "$2" env BUILD="$build" "$top/scripts/run-with-gmem.sh" --trace "$1.gmt" --report "$1.json" \
 		"${@:3}" >"$1.out" 2>&1

@@ -421,12 +421,26 @@ Test(policy, thrashing_may_be_let_alone)
 
 /* ---- background reclaim ---- */
 
-Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
+/* A device of 32 MiB that is full. */
+static unsigned char *fill_the_device(void)
 {
 	gmi_opt.reclaim_percent = 25;
 	open_all(32 * MIB, 65536);
 	unsigned char *p = map(48 * MIB);
 	touch(p, 32 * MIB, 65536);
+	return p;
+}
+
+static void all_is_there(const unsigned char *p)
+{
+	for (size_t i = 0; i < 32 * MIB; i += 65536)
+		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
+	close_all();
+}
+
+Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
+{
+	unsigned char *p = fill_the_device();
 	usleep(20000);
 	cr_expect_eq(gmi_phys_used_bytes(dev.dev->phys), 32 * MIB, "merely full: left alone");
 	cr_assert_eq(fake_write(&dev, p + 32 * MIB, 1), 0); /* evicts one block */
@@ -434,26 +448,19 @@ Test(policy, reclaim_frees_frames_of_a_device_that_evicts)
 	usleep(20000);
 	cr_expect_geq(gmi_phys_used_bytes(dev.dev->phys), 22 * MIB,
 		      "to the high watermark, not beyond");
-	for (size_t i = 0; i < 32 * MIB; i += 65536)
-		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
-	close_all();
+	all_is_there(p);
 }
 
 /* A block that cannot go does not end it: the mark is reached by others. */
 Test(policy, reclaim_reaches_its_mark_past_a_failure)
 {
-	gmi_opt.reclaim_percent = 25;
-	open_all(32 * MIB, 65536);
-	unsigned char *p = map(48 * MIB);
-	touch(p, 32 * MIB, 65536);
+	unsigned char *p = fill_the_device();
 	dev.fail_kind = GM_OP_UNMAP;
 	dev.fail_after = 3; /* at 26 MiB: beyond the low watermark, before the high one */
 	cr_assert_eq(fake_write(&dev, p + 32 * MIB, 1), 0);
 	eventually(gmi_phys_used_bytes(dev.dev->phys) <= 24 * MIB);
 	cr_expect_lt(dev.fail_after, 0, "it did fail");
-	for (size_t i = 0; i < 32 * MIB; i += 65536)
-		cr_assert_eq(p[i], (unsigned char)(i / 65536 + 1));
-	close_all();
+	all_is_there(p);
 }
 
 /* ---- more placements ---- */
