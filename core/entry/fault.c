@@ -247,7 +247,12 @@ static void choose_set(struct dev_fault *f)
 		gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(f->b)) : b->pinned;
 	if (f->write)
 		possible = gm_bm_and(possible, gm_bm_grow(b->prog_w, order));
-	possible = gm_bm_or(gm_bm_andnot(possible, gm_bm_grow(kept, order)), page);
+	possible = gm_bm_andnot(possible, gm_bm_grow(kept, order));
+	/* Its own device page cannot be given: all that there is of it, over the bus. */
+	gm_bm rest = gm_bm_zero();
+	if (!gm_bm_test(&possible, f->i))
+		rest = gm_bm_and(gm_bm_grow(page, order), gm_bm_and(b->managed, b->prog_r));
+	possible = gm_bm_or(possible, page);
 	possible = f->remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
 	struct gm_choice prefetch = gm_policy_of(f->ctx, GM_POLICY_PREFETCH);
 	struct gm_along in = {.page_bytes = GM_PAGE_BYTES << order,
@@ -257,7 +262,7 @@ static void choose_set(struct dev_fault *f)
 			      .percent = prefetch.number};
 	if (prefetch.def->adaptive || gm_policy_of_dev(f->ctx->dev, GM_POLICY_EVICT).def->adaptive)
 		in.run = gmc_adapt_fault(f->ctx->dev, f->bd, f->i);
-	f->set = prefetch.def->along(&in);
+	f->set = gm_bm_or(prefetch.def->along(&in), gm_bm_andnot(rest, have));
 }
 
 /* 3. They come to the device, or are mapped there over the bus: in its turn, as far as there is
