@@ -186,6 +186,7 @@ check: | deps-build deps-test deps-check
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 	@scripts/check-width $(SOURCES) $(ASSEMBLY)
+	@scripts/check-functions $(filter %.c,$(SOURCES))
 	@scripts/check-names $(filter core/%.c devsim/%.c preload/%.c omp/%.c tools/%.c,$(SOURCES))
 check-scripts:
 	@shellcheck -x $(SCRIPTS)

@@ -62,6 +62,7 @@ check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
 check cmd:shellcheck                 shellcheck
+check cmd:pmccabe                    pmccabe
 check cmd:python3                    python3
 check cmd:nm                         binutils
 '

@@ -184,8 +184,8 @@ static long move_out(struct gm_as *as, const struct remap *m)
 }
 
 /* Foreign mappings, and what comes into the window from elsewhere: the kernel's own mremap; then
- * the map and the blocks follow. (More branches than elsewhere: each undoes or follows one thing
- * that the kernel did or did not do.) */
+ * the map and the blocks follow. (17 branches: each undoes or follows one thing that the kernel did
+ * or did not do.) */
 static long move_by_kernel(struct gm_as *as, const struct remap *m)
 {
 	bool from_us = window_touches(as, m->old, m->old_len);
@@ -247,7 +247,7 @@ static long remap_grow(struct gm_as *as, const struct remap *m)
 	return move_anywhere(as, m, align);
 }
 
-/* The cases of mremap one after the other, in the kernel's order of checks: a list, so long. */
+/* The cases of mremap one after the other. (21 branches: the kernel's checks, in its order.) */
 static long remap_locked(struct gm_as *as, struct remap *m)
 {
 	bool fixed = m->flags & MREMAP_FIXED, dontunmap = m->flags & MREMAP_DONTUNMAP;

@@ -169,23 +169,29 @@ static void *resolve_symbol(void *handle, const char *name)
 	return fn;
 }
 
+static bool is_pointer_to_function(const Elf64_Rela *r, const Elf64_Sym *sym)
+{
+	uint64_t type = ELF64_R_TYPE(r->r_info), kind = ELF64_ST_TYPE(sym->st_info);
+
+	return sym->st_name &&
+	       (type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT || type == R_X86_64_64) &&
+	       (kind == STT_FUNC || kind == STT_NOTYPE || kind == STT_GNU_IFUNC);
+}
+
 /* A pointer to another module's function. One that the loader would bind at its first call is
  * bound now: the device cannot ask for it. */
 static void add_call(struct description *d, const struct object *o, const struct dynamic *dyn,
 		     const Elf64_Rela *r)
 {
 	const struct dl_phdr_info *info = &o->info;
-	uint64_t type = ELF64_R_TYPE(r->r_info),
-		 *slot = (uint64_t *)(info->dlpi_addr + r->r_offset);
+	uint64_t *slot = (uint64_t *)(info->dlpi_addr + r->r_offset);
 	const Elf64_Sym *sym = &dyn->symbols[ELF64_R_SYM(r->r_info)];
 
-	if ((type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT && type != R_X86_64_64) ||
-	    !sym->st_name ||
-	    (ELF64_ST_TYPE(sym->st_info) != STT_FUNC && ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE &&
-	     ELF64_ST_TYPE(sym->st_info) != STT_GNU_IFUNC))
+	if (!is_pointer_to_function(r, sym))
 		return;
 	const char *name = dyn->names + sym->st_name;
-	if (type == R_X86_64_JUMP_SLOT && sym->st_shndx == SHN_UNDEF && in_text(info, *slot)) {
+	if (ELF64_R_TYPE(r->r_info) == R_X86_64_JUMP_SLOT && sym->st_shndx == SHN_UNDEF &&
+	    in_text(info, *slot)) {
 		void *fn = resolve_symbol(o->handle, name);
 		if (fn)
 			*slot = (uint64_t)fn;

@@ -343,20 +343,26 @@ static int launch(struct gmo_device *d, struct region *r, struct gmo_run *a)
 				    });
 }
 
+/* More arguments than fit into a launch go there by memory of the device. */
+static int send_arguments(struct gmo_device *d, struct gmo_run *a, const uint64_t *values, size_t n)
+{
+	uint64_t *there = gmo_alloc(d, n * sizeof *there);
+
+	a->more = (uint64_t)there;
+	return there ? gmo_submit(d, there, values, n * sizeof *there) : -ENOMEM;
+}
+
 int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdiff_t *offsets, int n)
 {
 	struct region *r = region;
 	struct gmo_run a = {.image = r->image->number, .entry = r->entry, .foreign = gmo_unified};
-	uint64_t *values = n > GMO_ARGS ? malloc((size_t)n * 8) : a.args, *more = NULL;
+	uint64_t *values = n > GMO_ARGS ? malloc((size_t)n * 8) : a.args;
 	int err = values ? 0 : -ENOMEM;
 
 	for (int i = 0; i < n && !err; i++)
 		values[i] = (uint64_t)args[i] + (uint64_t)offsets[i];
-	if (n > GMO_ARGS && !err && !r->here) {
-		more = gmo_alloc(d, (size_t)n * 8);
-		err = more ? gmo_submit(d, more, values, (size_t)n * 8) : -ENOMEM;
-		a.more = (uint64_t)more;
-	}
+	if (n > GMO_ARGS && !err && !r->here)
+		err = send_arguments(d, &a, values, (size_t)n);
 	a.nargs = (uint32_t)n;
 	if (!err && !r->here)
 		err = launch(d, r, &a);
@@ -366,7 +372,7 @@ int gmo_region_run(struct gmo_device *d, void *region, void **args, const ptrdif
 	}
 	if (values != a.args)
 		free(values);
-	if (more)
-		gmo_free(d, more);
+	if (a.more)
+		gmo_free(d, (void *)a.more);
 	return err;
 }

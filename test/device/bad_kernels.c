@@ -112,6 +112,29 @@ static int write_to_host(struct ds_ctl *ctl, char *secret)
 	return process_vm_writev(ctl->host_pid, &ours, 1, &theirs, 1, 0) != 7;
 }
 
+/* Calls of the system that a device has no business with. Non-zero: it was refused. */
+static int try_call(struct ds_ctl *ctl, const struct bad_args *a)
+{
+	switch ((enum bad_deed)a->deed) {
+	case BAD_TRUNCATE_MEMORY:
+		return ftruncate(DS_FD_DEVMEM, 0) != 0;
+	case BAD_TRUNCATE_CONTROL:
+		return ftruncate(DS_FD_CTL, 0) != 0;
+	case BAD_TRUNCATE_JOURNAL:
+		return ftruncate(DS_FD_JOURNAL, 0) != 0;
+	case BAD_KILL_HOST:
+		return kill(ctl->host_pid, SIGTERM) != 0;
+	case BAD_OPEN_FOR_WRITING:
+		return open(a->file, O_CREAT | O_WRONLY, 0600) < 0;
+	case BAD_EXECUTE:
+		return execl("/bin/true", "true", NULL) != 0;
+	case BAD_WRITE_TO_HOST:
+		return write_to_host(ctl, a->secret);
+	default:
+		return 0;
+	}
+}
+
 /* Non-zero: it was refused. */
 GM_KERNEL misbehave(struct gm_kctx *ctx, const void *args)
 {
@@ -158,23 +181,7 @@ GM_KERNEL misbehave(struct gm_kctx *ctx, const void *args)
 		l->journal_bytes = 1ull << 50;
 		l->journal_valid = 1;
 		return 5;
-	case BAD_TRUNCATE_MEMORY:
-		return ftruncate(DS_FD_DEVMEM, 0) != 0;
-	case BAD_TRUNCATE_CONTROL:
-		return ftruncate(DS_FD_CTL, 0) != 0;
-	case BAD_TRUNCATE_JOURNAL:
-		return ftruncate(DS_FD_JOURNAL, 0) != 0;
-	case BAD_KILL_HOST:
-		return kill(ctl->host_pid, SIGTERM) != 0;
-	case BAD_OPEN_FOR_WRITING:
-		return open(a->file, O_CREAT | O_WRONLY, 0600) < 0;
-	case BAD_EXECUTE:
-		return execl("/bin/true", "true", NULL) != 0;
-	case BAD_WRITE_TO_HOST:
-		return write_to_host(ctl, a->secret);
-	case BAD_NOTHING:
-	case BAD_DEEDS_END:
-		break;
+	default:
+		return try_call(ctl, a);
 	}
-	return 0;
 }

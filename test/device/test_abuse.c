@@ -112,9 +112,7 @@ Test(abuse, memory_that_is_nobodys_is_an_error_for_copies_and_hints, .init = ope
 
 Test(abuse, null_is_an_error_for_every_function, .init = open_device)
 {
-	struct gm_stream *stream;
 	struct gm_dev *dev = gm_sim_dev(sim);
-	char b[64];
 
 	cr_assert_lt(gm_as_create(0, 2 * MIB, NULL), 0);
 	cr_assert_lt(gm_as_destroy(NULL), 0);
@@ -147,6 +145,13 @@ Test(abuse, null_is_an_error_for_every_function, .init = open_device)
 	cr_assert_lt(gm_policy_set(NULL, NULL, GM_POLICY_EVICT, NULL), 0);
 	cr_assert_lt(gm_policy_list(GM_POLICY_EVICT, 0, NULL), 0);
 	gm_policy_get(NULL, NULL, GM_POLICY_EVICT);
+}
+
+Test(abuse, null_is_an_error_for_every_function_of_ranges, .init = open_device)
+{
+	struct gm_dev *dev = gm_sim_dev(sim);
+	char b[64];
+
 	cr_assert_lt(gm_bo_create(NULL, PAGE, NULL), 0);
 	cr_assert_lt(gm_bo_create(dev, 65536, NULL), 0);
 	cr_assert_lt(gm_bo_destroy(NULL), 0);
@@ -158,6 +163,12 @@ Test(abuse, null_is_an_error_for_every_function, .init = open_device)
 	cr_assert_null(gm_sparse_addr(NULL));
 	cr_assert_lt(gm_sparse_bind(NULL, NULL, 1), 0);
 	cr_assert_lt(gm_sparse_query(NULL, 0, NULL), 0);
+}
+
+Test(abuse, null_is_an_error_for_every_function_of_the_device, .init = open_device)
+{
+	struct gm_stream *stream;
+
 	cr_assert_lt(gm_sim_open(NULL, NULL), 0);
 	cr_assert_lt(gm_sim_open("pcie4-gpu", NULL), 0);
 	cr_assert_lt(gm_sim_close(NULL), 0);

@@ -349,12 +349,15 @@ static void vary(struct call x)
 	       x.tb, x.diag, (unsigned long long)h);
 }
 
-/* The letters that an option of a routine can have; "-": it has none. */
+/* The letters that an option of a routine can have; "-": it has none. (16 branches: the letters of
+ * BLAS.) */
 static const char *letters(const struct routine *r, char option)
 {
 	bool is_complex = r->type == 'c' || r->type == 'z';
 	bool rank = r->op >= SYRK && r->op <= HER2K, tri = r->op >= TRMM,
 	     sided = tri || r->op == SYMM || r->op == HEMM;
+
+	const char *ranks = r->op == HERK || r->op == HER2K ? "NC" : is_complex ? "NT" : "NTC";
 
 	switch (option) {
 	case 's':
@@ -362,9 +365,7 @@ static const char *letters(const struct routine *r, char option)
 	case 'u':
 		return r->op == GEMM ? "-" : "UL";
 	case 'a':
-		if (rank)
-			return r->op == HERK || r->op == HER2K ? "NC" : is_complex ? "NT" : "NTC";
-		return r->op == GEMM || tri ? "NTC" : "-";
+		return rank ? ranks : sided && !tri ? "-" : "NTC";
 	case 'b':
 		return r->op == GEMM ? "NTC" : "-";
 	default:

@@ -290,7 +290,12 @@ static void remap(void)
 	show("unharmed", p, 2);
 	for (int i = 0; i < 10; i++)
 		large_moves(i);
-	/* Into and out of memory of another kind. */
+}
+
+/* Into and out of memory of another kind. */
+static void remap_kinds(void)
+{
+	char *p, *q, *r;
 	int fd = memfd_create("x", 0);
 	if (ftruncate(fd, 4 * (off_t)PG))
 		abort();
@@ -450,6 +455,7 @@ int main(void)
 	commit();
 	protect();
 	remap();
+	remap_kinds();
 	advise();
 	ask();
 	others();

@@ -61,6 +61,19 @@ printf 'static long take(long a,\n' >>two.c
 if "$top/scripts/check-names" one.c two.c 2>got; then cat got; fi
 says a_name_in_two_files_is_found 'take: the name of a static function in one.c and two.c'
 
+# Length.
+{
+	echo 'int long_one(int a)'
+	echo '{'
+	seq -f '	a += %.0f;' 70
+	echo '	return a;'
+	echo '}'
+} >three.c
+"$top/scripts/check-functions" three.c 2>got && echo passed >got
+says a_long_function_is_found 'three.c:1: long_one: 74 lines, more than 60'
+sed -i '1i /* Adds. (74 lines: for this test.) */' three.c
+if "$top/scripts/check-functions" three.c >got 2>&1; then ok a_reason_lets_it_pass; else not_ok a_reason_lets_it_pass <got; fi
+
 # Ours.
 cp "$top/scripts/rooms.txt" rooms.txt
 if check "$build" "$top"; then ok our_rooms_are_in_order; else not_ok our_rooms_are_in_order <got; fi

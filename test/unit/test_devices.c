@@ -491,33 +491,54 @@ Test(devices, a_device_without_memory_works_remotely, .init = setup)
 	fake_close(&g);
 }
 
-Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
+/* A device that cannot fault, and one that can; 3 MiB of 4 are mapped to the first. */
+static struct fake_dev cannot, can;
+static unsigned char *premapped;
+
+static void premap(void)
 {
-	struct fake_dev f, g;
-	unsigned char c = 0;
-	fake_open_without(&f, as, 0);
-	fake_open(&g, as, 2 * MIB, 4096, false);
-	unsigned char *p = map(as, 4 * MIB);
+	setup();
+	fake_open_without(&cannot, as, 0);
+	fake_open(&can, as, 2 * MIB, 4096, false);
+	unsigned char *p = premapped = map(as, 4 * MIB), c = 0;
 	for (size_t i = 0; i < 4 * MIB; i += PAGE)
 		p[i] = (unsigned char)(i / PAGE);
-	cr_assert_eq(fake_read(&f, p, &c), -EFAULT);
-	cr_assert_eq(fake_write(&g, p + PAGE, 7), 0); /* one page is away */
-	cr_assert_eq(gm_as_map(as, f.dev, p, 2 * MIB, GM_PROT_READ | GM_PROT_WRITE), 0);
-	cr_assert_eq(gm_as_map(as, f.dev, p + 2 * MIB, MIB, GM_PROT_READ), 0);
-	unsigned faults = f.faults;
-	for (size_t i = 0; i < 3 * MIB; i += PAGE)
-		cr_assert_eq(device_read(&f, p + i), i == PAGE ? 7 : (unsigned char)(i / PAGE));
-	cr_assert_eq(f.faults, faults, "nothing had to be asked for");
-	cr_assert_eq(fake_write(&f, p, 5), 0);
-	cr_assert_eq(p[0], 5);
-	cr_assert_eq(fake_write(&f, p + 2 * MIB, 5), -EPERM);
-	cr_assert_eq(fake_read(&f, p + 3 * MIB, &c), -EFAULT);
+	cr_assert_eq(fake_read(&cannot, p, &c), -EFAULT);
+	cr_assert_eq(fake_write(&can, p + PAGE, 7), 0); /* one page is away */
+	cr_assert_eq(gm_as_map(as, cannot.dev, p, 2 * MIB, GM_PROT_READ | GM_PROT_WRITE), 0);
+	cr_assert_eq(gm_as_map(as, cannot.dev, p + 2 * MIB, MIB, GM_PROT_READ), 0);
+}
 
-	/* Nothing takes the entries away: another device's touch, an explicit prefetch, fork,
-	 * lost rights and back. */
-	cr_assert_eq(fake_write(&g, p, 6), 0);
+static void close_both(void)
+{
+	fake_close(&cannot);
+	fake_close(&can);
+}
+
+Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = premap, .fini = close_both)
+{
+	unsigned char *p = premapped, c = 0;
+	unsigned faults = cannot.faults;
+
+	for (size_t i = 0; i < 3 * MIB; i += PAGE)
+		cr_assert_eq(device_read(&cannot, p + i),
+			     i == PAGE ? 7 : (unsigned char)(i / PAGE));
+	cr_assert_eq(cannot.faults, faults, "nothing had to be asked for");
+	cr_assert_eq(fake_write(&cannot, p, 5), 0);
+	cr_assert_eq(p[0], 5);
+	cr_assert_eq(fake_write(&cannot, p + 2 * MIB, 5), -EPERM);
+	cr_assert_eq(fake_read(&cannot, p + 3 * MIB, &c), -EFAULT);
+}
+
+/* Another device's touch, an explicit prefetch, fork, lost rights and back. */
+Test(devices, nothing_takes_premapped_entries_away, .init = premap, .fini = close_both)
+{
+	unsigned char *p = premapped;
+
+	cr_assert_eq(fake_write(&cannot, p, 5), 0);
+	cr_assert_eq(fake_write(&can, p, 6), 0);
 	cr_assert_eq(query(p).where, GM_REMOTE);
-	cr_assert_eq(hmadvise(gm_dev_hnid(g.dev), p, MIB, MADV_PREFETCH), -EBUSY);
+	cr_assert_eq(hmadvise(gm_dev_hnid(can.dev), p, MIB, MADV_PREFETCH), -EBUSY);
 	cr_assert_eq(query(p + 5 * PAGE).where, GM_REMOTE);
 	pid_t child = fork();
 	if (child == 0)
@@ -526,44 +547,60 @@ Test(devices, a_device_that_cannot_fault_reaches_what_is_mapped, .init = setup)
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_assert_eq(status, 0);
 	cr_assert_eq(gm_mprotect(p, MIB, PROT_NONE), 0);
-	cr_assert_eq(f.pte[((uintptr_t)p - as->base) / PAGE].prot, 0);
+	cr_assert_eq(cannot.pte[((uintptr_t)p - as->base) / PAGE].prot, 0);
 	cr_assert_eq(gm_mprotect(p, MIB, PROT_READ | PROT_WRITE), 0);
 	cr_assert_eq(hmadvise(-1, p + 8 * PAGE, PAGE, MADV_DONTNEED), 0);
-	faults = f.faults;
-	cr_assert_eq(device_read(&f, p), 6);
-	cr_assert_eq(device_read(&f, p + 8 * PAGE), 0);
-	cr_assert_eq(f.faults, faults);
+	unsigned faults = cannot.faults;
+	cr_assert_eq(device_read(&cannot, p), 6);
+	cr_assert_eq(device_read(&cannot, p + 8 * PAGE), 0);
+	cr_assert_eq(cannot.faults, faults);
+}
 
-	/* Pins of the program and of the mapping are two things. */
+Test(devices, pins_of_the_program_and_of_a_premapping_are_two_things, .init = premap,
+     .fini = close_both)
+{
+	unsigned char *p = premapped, c = 0;
+
 	cr_assert_eq(hmadvise(-1, p, 2 * PAGE, GM_MADV_PINNED), 0);
 	cr_assert_eq(hmadvise(-1, p + PAGE, 2 * PAGE, GM_MADV_UNPINNED), 0);
-	cr_assert(query(p + PAGE).pinned && query(p + 2 * PAGE).pinned, "the device holds them");
-	cr_assert_eq(gm_as_unmap(as, f.dev, p, 4 * MIB), 0);
+	cr_assert(query(p + PAGE).pinned && query(p + 2 * PAGE).pinned, "the device has them");
+	cr_assert_eq(gm_as_unmap(as, cannot.dev, p, 4 * MIB), 0);
 	cr_assert(query(p).pinned && !query(p + PAGE).pinned && !query(p + 2 * PAGE).pinned);
-	cr_assert_eq(fake_read(&f, p, &c), -EFAULT);
-	cr_assert_eq(fake_write(&g, p + PAGE, 8), 0);
+	cr_assert_eq(fake_read(&cannot, p, &c), -EFAULT);
+	cr_assert_eq(fake_write(&can, p + PAGE, 8), 0);
 	cr_assert_eq(query(p + PAGE).where, GM_DEVICE);
+}
 
-	/* Held by two devices; then unmapped by the program. */
-	cr_assert_eq(gm_as_map(as, f.dev, p + PAGE, PAGE, GM_PROT_READ), 0);
-	cr_assert_eq(gm_as_map(as, g.dev, p + PAGE, PAGE, GM_PROT_READ), 0);
-	cr_assert_eq(gm_as_unmap(as, f.dev, p + PAGE, PAGE), 0);
+Test(devices, two_devices_have_a_page_premapped_until_it_is_unmapped, .init = premap,
+     .fini = close_both)
+{
+	unsigned char *p = premapped, c = 0;
+
+	cr_assert_eq(gm_as_unmap(as, cannot.dev, p, 4 * MIB), 0);
+	cr_assert_eq(gm_as_map(as, cannot.dev, p + PAGE, PAGE, GM_PROT_READ), 0);
+	cr_assert_eq(gm_as_map(as, can.dev, p + PAGE, PAGE, GM_PROT_READ), 0);
+	cr_assert_eq(gm_as_unmap(as, cannot.dev, p + PAGE, PAGE), 0);
 	cr_assert(query(p + PAGE).pinned);
-	cr_assert_eq(gm_as_unmap(as, g.dev, p + PAGE, PAGE), 0);
+	cr_assert_eq(gm_as_unmap(as, can.dev, p + PAGE, PAGE), 0);
 	cr_assert(!query(p + PAGE).pinned);
-	cr_assert_eq(gm_as_map(as, f.dev, p + PAGE, PAGE, GM_PROT_READ), 0);
+	cr_assert_eq(gm_as_map(as, cannot.dev, p + PAGE, PAGE, GM_PROT_READ), 0);
 	cr_assert_eq(gm_munmap(p, MIB), 0);
-	cr_assert_eq(fake_read(&f, p + PAGE, &c), -EFAULT);
+	cr_assert_eq(fake_read(&cannot, p + PAGE, &c), -EFAULT);
+}
 
-	cr_assert_eq(gm_as_map(as, f.dev, p, MIB, GM_PROT_READ), -EFAULT);
-	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, 2 * MIB, GM_PROT_READ), -EFAULT);
+Test(devices, premapping_refuses_what_it_cannot_give, .init = premap, .fini = close_both)
+{
+	unsigned char *p = premapped;
+	struct gm_dev *dev = cannot.dev;
+
+	cr_assert_eq(gm_munmap(p, MIB), 0);
+	cr_assert_eq(gm_as_map(as, dev, p, MIB, GM_PROT_READ), -EFAULT);
+	cr_assert_eq(gm_as_map(as, dev, p + 3 * MIB, 2 * MIB, GM_PROT_READ), -EFAULT);
 	cr_assert(!query(p + 3 * MIB).pinned, "none of it is mapped");
-	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, PAGE, GM_PROT_WRITE), -EINVAL);
+	cr_assert_eq(gm_as_map(as, dev, p + 3 * MIB, PAGE, GM_PROT_WRITE), -EINVAL);
 	cr_assert_eq(gm_mprotect(p + 3 * MIB, MIB, PROT_READ), 0);
-	cr_assert_eq(gm_as_map(as, f.dev, p + 3 * MIB, PAGE, GM_PROT_READ | GM_PROT_WRITE), -EPERM);
-	cr_assert_eq(gm_as_unmap(as, f.dev, NULL, PAGE), -EINVAL);
-	fake_close(&f);
-	fake_close(&g);
+	cr_assert_eq(gm_as_map(as, dev, p + 3 * MIB, PAGE, GM_PROT_READ | GM_PROT_WRITE), -EPERM);
+	cr_assert_eq(gm_as_unmap(as, dev, NULL, PAGE), -EINVAL);
 }
 
 /* As network buffers lie: side by side in pages, each mapped and unmapped on its own. */

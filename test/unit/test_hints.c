@@ -315,71 +315,94 @@ Test(hints, overlap)
 }
 
 /* Hints of all kinds on random ranges against a plain table; blocks exist or come later. */
+struct hinted {
+	bool mostly;
+	int preferred; /* 0 none, 1 host, 2 a, 3 b */
+	bool by[2];
+	uint64_t attr[2];
+};
+enum { HINT_ATTR = 7, HINTS };
+static const int hint_behavior[HINT_ATTR] = {GM_MADV_READ_MOSTLY,
+					     GM_MADV_UNSET_READ_MOSTLY,
+					     GM_MADV_PREFERRED_LOCATION,
+					     GM_MADV_PREFERRED_LOCATION,
+					     GM_MADV_ACCESSED_BY,
+					     GM_MADV_UNSET_ACCESSED_BY,
+					     GM_MADV_UNSET_PREFERRED_LOCATION};
+
+static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t attr)
+{
+	switch (what) {
+	case 0:
+	case 1:
+		m->mostly = what == 0;
+		break;
+	case 2:
+		m->preferred = 1;
+		break;
+	case 3:
+		m->preferred = 2 + (int)d;
+		break;
+	case 4:
+	case 5:
+		m->by[d] = what == 4;
+		break;
+	case 6:
+		m->preferred = 0;
+		break;
+	default:
+		m->attr[d] = attr;
+	}
+}
+
+static void hints_are(unsigned char *va, const struct hinted *m)
+{
+	struct fake_dev *dev[] = {&a, &b};
+	struct gm_hints_info h = hints(va + 17);
+	const struct gm_block *blk = gm_block_find(as, (uintptr_t)va);
+	unsigned j = (unsigned)((uintptr_t)va / PAGE % GM_PAGES_PER_BLOCK);
+	int want = m->preferred < 2 ? -1 : m->preferred == 2 ? na : nb;
+
+	cr_assert_eq(h.read_mostly, m->mostly, "%p", va);
+	cr_assert_eq(h.has_preferred, m->preferred != 0, "%p", va);
+	cr_assert_eq(h.preferred, want, "%p", va);
+	cr_assert_eq(h.accessed_by, (uint32_t)(m->by[0] + m->by[1]), "%p", va);
+	cr_assert_eq(gm_bm_test(&blk->read_mostly, j), m->mostly, "the block's mirror, %p", va);
+	for (unsigned d = 0; d < 2; d++) {
+		uint64_t attr;
+		cr_assert_eq(gm_get_attr(as, dev[d]->dev, va, &attr), 0);
+		cr_assert_eq(attr, m->attr[d], "%p", va);
+		if (pte(dev[d], va)->prot)
+			cr_assert_eq(pte(dev[d], va)->attr, attr, "entry of %p", va);
+	}
+}
+
 Test(hints, random_ranges_against_a_table)
 {
 	enum { PAGES = 1400, STEPS = 4000 };
-	static struct {
-		bool mostly;
-		int preferred; /* 0 none, 1 host, 2 a, 3 b */
-		bool by[2];
-		uint64_t attr[2];
-	} model[PAGES];
+	static struct hinted model[PAGES];
 	struct fake_dev *dev[] = {&a, &b};
 	unsigned char *p = map(PAGES * PAGE);
 
 	rng_seed("hints");
 	for (int step = 0; step < STEPS; step++) {
 		unsigned lo = rng_below(PAGES), n = 1 + rng_below(step % 7 ? 40 : PAGES - lo);
-		unsigned what = rng_below(8), d = rng_below(2);
+		unsigned what = rng_below(HINTS), d = rng_below(2);
 		uint64_t attr = rng_below(4);
 		n = lo + n > PAGES ? PAGES - lo : n;
-		static const int behavior[] = {GM_MADV_READ_MOSTLY,
-					       GM_MADV_UNSET_READ_MOSTLY,
-					       GM_MADV_PREFERRED_LOCATION,
-					       GM_MADV_PREFERRED_LOCATION,
-					       GM_MADV_ACCESSED_BY,
-					       GM_MADV_UNSET_ACCESSED_BY,
-					       GM_MADV_UNSET_PREFERRED_LOCATION};
 		int hnid = what == 2 ? -1 : gm_dev_hnid(dev[d]->dev);
-		if (what == 7)
-			cr_assert_eq(gm_set_attr(as, dev[d]->dev, p + lo * PAGE, n * PAGE, attr),
-				     0);
-		else
-			cr_assert_eq(hmadvise(hnid, p + lo * PAGE, n * PAGE, behavior[what]), 0);
-		for (unsigned i = lo; i < lo + n; i++) {
-			model[i].mostly = what < 2 ? what == 0 : model[i].mostly;
-			model[i].preferred = what == 2	 ? 1
-					     : what == 3 ? 2 + (int)d
-					     : what == 6 ? 0
-							 : model[i].preferred;
-			model[i].by[d] = what == 4 || (what != 5 && model[i].by[d]);
-			model[i].attr[d] = what == 7 ? attr : model[i].attr[d];
-		}
+		int err = what == HINT_ATTR
+				  ? gm_set_attr(as, dev[d]->dev, p + lo * PAGE, n * PAGE, attr)
+				  : hmadvise(hnid, p + lo * PAGE, n * PAGE, hint_behavior[what]);
+		cr_assert_eq(err, 0);
+		for (unsigned i = lo; i < lo + n; i++)
+			hint_model(&model[i], what, d, attr);
 		unsigned i = rng_below(PAGES);
 		if (step % 3 == 0)
 			fake_write(dev[d], p + i * PAGE, 1); /* blocks come to be, pages move */
 	}
-	for (unsigned i = 0; i < PAGES; i++) {
-		struct gm_hints_info h = hints(p + i * PAGE + 17);
-		const struct gm_block *blk = gm_block_find(as, (uintptr_t)p + i * PAGE);
-		unsigned j = (unsigned)(((uintptr_t)p + i * PAGE) / PAGE % GM_PAGES_PER_BLOCK);
-		int want = model[i].preferred < 2 ? -1 : model[i].preferred == 2 ? na : nb;
-		cr_assert_eq(h.read_mostly, model[i].mostly, "page %u", i);
-		cr_assert_eq(h.has_preferred, model[i].preferred != 0, "page %u", i);
-		cr_assert_eq(h.preferred, want, "page %u", i);
-		cr_assert_eq(h.accessed_by, (uint32_t)(model[i].by[0] + model[i].by[1]), "page %u",
-			     i);
-		cr_assert_eq(gm_bm_test(&blk->read_mostly, j), model[i].mostly,
-			     "the block's mirror, page %u", i);
-		for (unsigned d = 0; d < 2; d++) {
-			uint64_t attr;
-			cr_assert_eq(gm_get_attr(as, dev[d]->dev, p + i * PAGE, &attr), 0);
-			cr_assert_eq(attr, model[i].attr[d], "page %u", i);
-			if (pte(dev[d], p + i * PAGE)->prot)
-				cr_assert_eq(pte(dev[d], p + i * PAGE)->attr, attr,
-					     "page %u's entry", i);
-		}
-	}
+	for (unsigned i = 0; i < PAGES; i++)
+		hints_are(p + i * PAGE, &model[i]);
 }
 
 Test(hints, attributes_travel_with_the_page)

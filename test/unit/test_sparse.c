@@ -168,7 +168,7 @@ Test(sparse, forgotten_entries_are_given_again, .init = set_up_plain, .fini = te
 	cr_assert_eq(gm_bo_destroy(a), 0);
 }
 
-Test(sparse, bad_arguments_change_nothing, .init = set_up_plain)
+Test(sparse, bad_arguments_change_nothing, .init = set_up_plain, .fini = tear_down)
 {
 	struct fake_dev g;
 	fake_open(&g, as, 2 * MIB, 4096, true);
@@ -221,13 +221,28 @@ Test(sparse, bad_arguments_change_nothing, .init = set_up_plain)
 	cr_assert_eq(gm_bo_destroy(NULL), -EINVAL);
 	cr_assert_eq(gm_sparse_destroy(NULL), -EINVAL);
 
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	cr_assert_eq(gm_bo_destroy(a), 0);
+	cr_assert_eq(gm_bo_destroy(foreign), 0);
+	fake_close(&g);
+}
+
+/* While they are used nothing goes from under them. */
+Test(sparse, what_is_used_does_not_go, .init = set_up_plain)
+{
+	struct fake_dev g;
+	unsigned char c;
+	fake_open(&g, as, 2 * MIB, 4096, true);
+	struct gm_bo *a = object(4, 1);
+	struct gm_sparse *s = range(8);
+	cr_assert_eq(bind(s, 0, 4, a, 0), 0);
+
 	/* Another device of the space has nothing there, and nor has the CPU. */
-	cr_assert_eq(fake_read(&g, at(s, 0), c), -EFAULT);
+	cr_assert_eq(fake_read(&g, at(s, 0), &c), -EFAULT);
 	struct gm_page_info info;
 	cr_assert_eq(gm_query(at(s, 0), PAGE, &info), 0);
 	cr_assert_eq(info.cpu, 0);
 
-	/* While they are used nothing goes from under them. */
 	cr_assert_eq(gm_as_detach(as, f.dev), -EBUSY);
 	cr_assert_eq(gm_dev_unregister_physmem(f.dev, gm_dev_hnid(f.dev)), -EBUSY);
 	cr_assert_eq(gm_munmap(at(s, 0), PAGE), -EBUSY);
@@ -243,7 +258,6 @@ Test(sparse, bad_arguments_change_nothing, .init = set_up_plain)
 	cr_assert_eq(gm_as_detach(as, f.dev), 0);
 	cr_assert_eq(gm_dev_destroy(f.dev), -EBUSY);
 	cr_assert_eq(gm_bo_destroy(a), 0);
-	cr_assert_eq(gm_bo_destroy(foreign), 0);
 	cr_assert_eq(gm_as_attach(as, f.dev, GM_MMU_MODE_SHARE, 1, NULL), 0);
 	fake_close(&g);
 	tear_down();

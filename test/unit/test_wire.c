@@ -56,16 +56,13 @@ static void round_trip(struct ds_blas_args a)
 		memset(at, 0, bytes);
 		total += bytes;
 	}
-	int32_t m = a.op >= DS_SYRK && a.op <= DS_HER2K ? a.n : a.m;
-	size_t want = (size_t)(m == a.n && a.op >= DS_SYRK && a.op <= DS_HER2K ? a.n * (a.n + 1) / 2
-									       : m * a.n) *
-		      4;
+	bool triangle = a.op >= DS_SYRK && a.op <= DS_HER2K;
+	int32_t m = triangle ? a.n : a.m;
+	size_t want = (size_t)(triangle ? a.n * (a.n + 1) / 2 : m * a.n) * 4;
 	cr_expect_eq(total, want, "op %d: %zu of %zu bytes", a.op, total, want);
 	for (int32_t i = 0; i < m; i++) /* the written part is gone now */
 		for (int32_t j = 0; j < a.n; j++) {
-			bool upper = a.op >= DS_SYRK && a.op <= DS_HER2K
-					     ? (a.uplo == DS_UPPER ? j >= i : j <= i)
-					     : true;
+			bool upper = !triangle || (a.uplo == DS_UPPER ? j >= i : j <= i);
 			int32_t k = a.layout == DS_ROW_MAJOR ? i * a.ldc + j : j * a.ldc + i;
 			cr_assert_eq(matrix[k * 4] == 0, upper, "op %d (%d, %d)", a.op, i, j);
 		}
