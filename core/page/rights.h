@@ -45,10 +45,11 @@ struct gm_ops {
 int gmc_ops_add(struct gm_ops *o, struct gm_op op);
 int gmc_ops_flush(struct gm_ops *o);
 
-/* Device entries of `set`: gone; read-only; made (w: writable ones; host: onto the host store,
- * else onto its frames). */
+/* Device entries of `set` go. 0 or the driver's error, as the next three */
 int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+/* They lose the right to write. */
 int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+/* They are made, onto the host store (host) or onto the set's frames; those in w are writable. */
 int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
 /* The same in one batch with the steps that wait in `first`, before it; it is empty then. */
 int gmc_dev_map_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,

@@ -114,41 +114,54 @@ static bool read_line(struct text *t, struct gm_vma *vma)
 	return vma->hi;
 }
 
-static int next_text(long fd, uint64_t va, struct gm_vma *vma)
+/* What is mapped at va, or next behind it; va rises. 0, -ENOENT */
+static int next_text(struct text *t, uint64_t va, struct gm_vma *vma)
 {
-	struct text t = {.fd = fd};
-
-	while (read_line(&t, vma))
+	while (read_line(t, vma))
 		if (va < vma->hi)
 			return 0;
 	return -ENOENT;
 }
 
-static long open_maps(void)
+long gmc_vma_each_way(uint64_t lo, uint64_t hi, long (*each)(const struct gm_vma *, void *),
+		      void *arg, enum gm_vma_way way)
 {
-	return gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	long fd = gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0),
+	     result = 0;
+	struct text t = {.fd = fd};
+	struct gm_vma vma;
+	int err = fd < 0 ? (int)fd : 0;
+
+	while (!err && !result && lo < hi) {
+		if (way == GM_VMA_BEST)
+			err = query(fd, lo, &vma);
+		if (err == -ENOTTY || err == -EINVAL) /* Linux before 6.11 */
+			way = GM_VMA_TEXT;
+		if (way == GM_VMA_TEXT)
+			err = next_text(&t, lo, &vma);
+		lo = err ? lo : vma.hi;
+		if (!err && vma.lo < hi)
+			result = each(&vma, arg);
+	}
+	if (fd >= 0)
+		gm_sys1(SYS_close, fd);
+	return err && err != -ENOENT ? err : result;
 }
 
-int gmc_vma_next_text(uint64_t va, struct gm_vma *vma)
+long gmi_vma_each(uint64_t lo, uint64_t hi, long (*each)(const struct gm_vma *, void *), void *arg)
 {
-	long fd = open_maps();
+	return gmc_vma_each_way(lo, hi, each, arg, GM_VMA_BEST);
+}
 
-	if (fd < 0)
-		return (int)fd;
-	int err = next_text(fd, va, vma);
-	gm_sys1(SYS_close, fd);
-	return err;
+static long take_first(const struct gm_vma *vma, void *to)
+{
+	*(struct gm_vma *)to = *vma;
+	return 1;
 }
 
 int gmi_vma_next(uint64_t va, struct gm_vma *vma)
 {
-	long fd = open_maps();
+	long r = gmi_vma_each(va, UINT64_MAX, take_first, vma);
 
-	if (fd < 0)
-		return (int)fd;
-	int err = query(fd, va, vma);
-	if (err == -ENOTTY || err == -EINVAL)
-		err = next_text(fd, va, vma);
-	gm_sys1(SYS_close, fd);
-	return err;
+	return r > 0 ? 0 : r < 0 ? (int)r : -ENOENT;
 }

@@ -16,7 +16,14 @@ struct gm_vma {
 };
 /* What is mapped at va, or next behind it. 0; -ENOENT: nothing; -errno: /proc cannot be read. */
 GM_EXPORT int gmi_vma_next(uint64_t va, struct gm_vma *vma);
-int gmc_vma_next_text(uint64_t va, struct gm_vma *vma); /* by the text, whatever the kernel can */
+/* each() for all that lies in [lo, hi), rising, until it returns other than 0: that is the answer;
+ * else 0 or -errno. What is mapped meanwhile may come or not. */
+GM_EXPORT long gmi_vma_each(uint64_t lo, uint64_t hi,
+			    long (*each)(const struct gm_vma *vma, void *arg), void *arg);
+/* The same, and by the text, whatever the kernel can. */
+enum gm_vma_way { GM_VMA_BEST, GM_VMA_TEXT };
+long gmc_vma_each_way(uint64_t lo, uint64_t hi, long (*each)(const struct gm_vma *, void *),
+		      void *arg, enum gm_vma_way way);
 /* What is mapped at va; -ENOENT: nothing is. */
 static inline int gmi_vma_find(uint64_t va, struct gm_vma *vma)
 {

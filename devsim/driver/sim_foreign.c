@@ -12,25 +12,34 @@
 
 #define RUNS_AT_ONCE 256
 
-/* The pages of the chunk that the device maps in place: those are not copied. */
-static uint32_t shared_pages(struct gm_sim *sim, uint64_t chunk)
+struct chunk {
+	struct gm_sim *sim;
+	uint64_t at;
+	uint32_t shared;
+};
+
+static long note_shared(const struct gm_vma *vma, void *arg)
 {
-	uint64_t end = chunk + DS_FOREIGN_BYTES, va = chunk;
-	struct gm_vma vma;
-	uint32_t set = 0;
+	struct chunk *c = arg;
+	uint64_t lo = gm_max(vma->lo, c->at), hi = gm_min(vma->hi, c->at + DS_FOREIGN_BYTES);
+
+	if (sim_outside_maps(c->sim, vma))
+		c->shared |= (uint32_t)(((1ull << (hi - lo) / GM_PAGE_BYTES) - 1)
+					<< (lo - c->at) / GM_PAGE_BYTES);
+	return 0;
+}
+
+/* The pages of the chunk that the device maps in place: those are not copied. */
+static uint32_t shared_pages(struct gm_sim *sim, uint64_t at)
+{
+	struct chunk c = {sim, at, 0};
 
 	if (gmi_opt.foreign < GM_FOREIGN_SHARED)
 		return 0;
 	gmi_lock(&sim->spaces_lock);
-	while (va < end && !gmi_vma_next(va, &vma) && vma.lo < end) {
-		uint64_t lo = gm_max(vma.lo, chunk), hi = gm_min(vma.hi, end);
-		if (sim_outside_maps(sim, &vma))
-			set |= (uint32_t)(((1ull << (hi - lo) / GM_PAGE_BYTES) - 1)
-					  << (lo - chunk) / GM_PAGE_BYTES);
-		va = vma.hi;
-	}
+	gmi_vma_each(at, at + DS_FOREIGN_BYTES, note_shared, &c);
 	gmi_unlock(&sim->spaces_lock);
-	return set;
+	return c.shared;
 }
 
 /* Which pages of the chunk are readable is found out by reading them. */

@@ -39,34 +39,44 @@ static bool is_ours(const struct gm_vma *v)
 	return v->shared && !gmi_vm_contains((void *)v->lo) && gmi_memfd_is_ours(v->dev, v->ino);
 }
 
+static long find_ours(const struct gm_vma *v, void *unused)
+{
+	return is_ours(v);
+}
+
 /* Is any of it in [lo, hi)? Only a process that is active has some. */
 static bool has_ours(uintptr_t lo, uintptr_t hi)
 {
-	struct gm_vma v;
+	return atomic_load_explicit(&gmi_active, memory_order_relaxed) &&
+	       gmi_vma_each(lo, hi, find_ours, NULL) > 0;
+}
 
-	if (!atomic_load_explicit(&gmi_active, memory_order_relaxed))
-		return false;
-	for (uintptr_t at = lo; at < hi && !gmi_vma_next(at, &v) && v.lo < hi; at = v.hi)
-		if (is_ours(&v))
-			return true;
-	return false;
+struct locking {
+	uintptr_t lo, hi;
+	long flags, result; /* the first error */
+	bool accessible;    /* only what may be touched */
+};
+
+static long lock_mapping(const struct gm_vma *v, void *arg)
+{
+	struct locking *l = arg;
+	bool away = v->shared && gmi_vm_contains((void *)v->lo);
+
+	if (is_ours(v) || (l->accessible && !v->read && !v->write && !away))
+		return 0;
+	long r = lock_piece(gm_max(l->lo, (uintptr_t)v->lo), gm_min(l->hi, (uintptr_t)v->hi),
+			    l->flags);
+	l->result = l->result ? l->result : r;
+	return 0;
 }
 
 /* Everything in [lo, hi) that is mapped and the program's. The first error, or 0. */
 static long lock_theirs(uintptr_t lo, uintptr_t hi, long flags, bool accessible)
 {
-	struct gm_vma v;
-	long r = 0;
+	struct locking l = {lo, hi, flags, 0, accessible};
 
-	for (uintptr_t at = lo; at < hi && !gmi_vma_next(at, &v) && v.lo < hi; at = v.hi) {
-		bool away = v.shared && gmi_vm_contains((void *)v.lo);
-		if (is_ours(&v) || (accessible && !v.read && !v.write && !away))
-			continue;
-		long one =
-			lock_piece(gm_max(lo, (uintptr_t)v.lo), gm_min(hi, (uintptr_t)v.hi), flags);
-		r = r ? r : one;
-	}
-	return r;
+	gmi_vma_each(lo, hi, lock_mapping, &l);
+	return l.result;
 }
 
 long gmp_mlock(long nr, const void *addr, size_t len, long flags)

@@ -24,6 +24,7 @@
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/syscalls/descriptors.h"
+#include "core/sys/vma.h"
 #include "preload/syscalls/held.h"
 #include "preload/syscalls/syscall_table.h"
 
@@ -224,18 +225,11 @@ static uint64_t digits(const char **s, unsigned base)
 	return v;
 }
 
-/* One line of /proc/self/maps: "lo-hi rights offset ... name" */
-static void look_at_mapping(const char *line, void *unused)
+static long look_at_mapping(const struct gm_vma *vma, void *unused)
 {
-	const char *name = strstr(line, "io_uring]"), *s = line;
-	uint64_t v[3] = {0};
-
-	for (int i = 0; name && i < 3; i++) {
-		v[i] = digits(&s, 16);
-		s += i == 1 ? 6 : 1; /* " rw-s " */
-	}
-	if (name && v[1] > v[0])
-		gmp_uring_mapped((void *)v[0], v[1] - v[0], v[2]);
+	if (strstr(vma->name, "[io_uring]"))
+		gmp_uring_mapped((void *)vma->lo, vma->hi - vma->lo, vma->off);
+	return 0;
 }
 
 /* Of a ring's /proc/self/fdinfo: "UserBufs: count", then "number: 0xaddress/bytes" for each. The
@@ -297,6 +291,6 @@ static void look_at_fd(unsigned fd, void *unused)
 void gmp_uring_find(void)
 {
 	gmp_each_fd(look_at_fd, NULL);
-	each_line("/proc/self/maps", look_at_mapping, NULL);
+	gmi_vma_each(0, UINT64_MAX, look_at_mapping, NULL);
 	gmp_uring_submitting(); /* what is under way has been submitted from there */
 }

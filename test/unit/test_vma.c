@@ -9,7 +9,14 @@
 
 #define PAGE ((size_t)4096)
 
-static int (*const ways[])(uint64_t, struct gm_vma *) = {gmi_vma_next, gmc_vma_next_text};
+static struct gm_vma seen[2][4096];
+static unsigned nseen;
+
+static long note(const struct gm_vma *vma, void *to)
+{
+	((struct gm_vma *)to)[nseen++] = *vma;
+	return nseen == 4096;
+}
 
 Test(vma, a_mapping_is_described)
 {
@@ -21,9 +28,14 @@ Test(vma, a_mapping_is_described)
 	cr_assert_eq(fstat(fd, &st), 0);
 	char *room = mmap(NULL, 6 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *p = mmap(room + PAGE, 2 * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 3 * PAGE);
-	for (unsigned i = 0; i < 2; i++) {
-		memset(&v, 0xff, sizeof v);
-		cr_assert_eq(ways[i]((uintptr_t)p + PAGE, &v), 0);
+	for (int way = GM_VMA_BEST; way <= GM_VMA_TEXT; way++) {
+		memset(seen, 0xff, sizeof seen);
+		nseen = 0;
+		cr_assert_eq(gmc_vma_each_way((uintptr_t)p + PAGE, (uintptr_t)p + 2 * PAGE, note,
+					      seen[0], (enum gm_vma_way)way),
+			     0);
+		cr_assert_eq(nseen, 1);
+		v = seen[0][0];
 		cr_expect_eq(v.lo, (uintptr_t)p);
 		cr_expect_eq(v.hi, (uintptr_t)p + 2 * PAGE);
 		cr_expect_eq(v.off, 3 * PAGE);
@@ -36,22 +48,35 @@ Test(vma, a_mapping_is_described)
 
 Test(vma, both_ways_say_the_same_of_everything)
 {
-	struct gm_vma a = {0}, b = {0};
-	unsigned n = 0;
+	const uint64_t end = (uint64_t)1 << 47;
 
-	for (uint64_t va = 0; va < (uint64_t)1 << 47; va = a.hi, n++) {
-		memset(&a, 0, sizeof a);
-		memset(&b, 0, sizeof b);
-		if (gmi_vma_next(va, &a))
-			break;
-		cr_assert_eq(gmc_vma_next_text(va, &b), 0);
-		cr_assert(a.lo == b.lo && a.hi == b.hi && a.off == b.off && a.ino == b.ino &&
-				  a.dev == b.dev && !strcmp(a.name, b.name),
-			  "%s %s", a.name, b.name);
-		cr_assert(a.read == b.read && a.write == b.write && a.exec == b.exec &&
-			  a.shared == b.shared);
-	}
+	cr_assert_eq(gmc_vma_each_way(0, end, note, seen[0], GM_VMA_BEST), 0);
+	unsigned n = nseen;
+	nseen = 0;
+	cr_assert_eq(gmc_vma_each_way(0, end, note, seen[1], GM_VMA_TEXT), 0);
 	cr_expect_gt(n, 10);
+	cr_assert_eq(nseen, n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_vma *a = &seen[0][i], *b = &seen[1][i];
+		cr_assert(a->lo == b->lo && a->hi == b->hi && a->off == b->off &&
+				  a->ino == b->ino && a->dev == b->dev && !strcmp(a->name, b->name),
+			  "%s %s", a->name, b->name);
+		cr_assert(a->read == b->read && a->write == b->write && a->exec == b->exec &&
+			  a->shared == b->shared);
+	}
+}
+
+static long third(const struct gm_vma *vma, void *n)
+{
+	return ++*(int *)n == 3 ? 77 : 0;
+}
+
+Test(vma, a_walk_ends_where_it_is_told_to)
+{
+	int n = 0;
+
+	cr_expect_eq(gmi_vma_each(0, UINT64_MAX, third, &n), 77);
+	cr_expect_eq(n, 3);
 }
 
 Test(vma, nothing_is_found_where_nothing_is)
