@@ -262,7 +262,7 @@ install: all
 	@$(foreach t,gmem-sweep gmem-top,$(call put_link,gmem-report,$(LIBDIR)/gmem/$(t)) &&) :
 	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)
 	@$(call put,644,$(wildcard $(BUILD)/python/gmem_tools/*.*),$(LIBDIR)/gmem/python/gmem_tools)
-	@$(call put,755,$(OMP_PLUGINS) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
+	@$(call put,755,$(OMP_PLUGINS) $(OMP_PARALLEL) $(OMP_MODULE),$(LIBDIR)/gmem/omp)
 	@$(call put,644,$(OMP_FLANG),$(LIBDIR)/gmem/omp)
 	@$(call put_link,libomptarget.rtl.x86_64.so,$(LIBDIR)/gmem/omp/$(notdir $(OMP_NEXTGEN)))
 	@$(foreach t,gmem-report gmem-profile gmem-sweep gmem-top,$(call put_link,$(call relative,$(LIBDIR)/gmem,$(PREFIX)/bin)/$(t),$(PREFIX)/bin/$(t)) &&) :

@@ -20,9 +20,13 @@ OMP_BOTH = $(call obj,omp/core/loaded.c omp/core/call_x86_64.S) # also in the ke
 $(BUILD)/omp/libomptarget.rtl.x86_64.so: $(call obj,$(wildcard omp/llvm/*.c)) omp/llvm/plugin.map
 $(BUILD)/omp/libgomp-plugin-nvptx.so.1: $(call obj,$(wildcard omp/gomp/*.c)) omp/gomp/plugin.map
 $(BUILD)/omp/libomptarget.so.19.1: $(call obj,$(wildcard omp/llvm19/*.c omp/llvm19/*.S) omp/llvm/image.c) omp/llvm19/llvm19.map
-$(OMP_PLUGINS): $(OMP_CORE) $(BUILD)/libgmem.so
+# Parallel regions of programs for the CPU (GMEM_OFFLOAD=openmp): loaded by the preload library.
+OMP_PARALLEL = $(BUILD)/omp/libgmem-parallel.so
+all: $(OMP_PARALLEL)
+$(OMP_PARALLEL): $(call obj,$(wildcard omp/parallel/*.[cS])) omp/parallel/parallel.map
+$(OMP_PLUGINS) $(OMP_PARALLEL): $(OMP_CORE) $(BUILD)/libgmem.so
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) -Wl,-z,now,-z,defs,-Bsymbolic \
 	    $(call runpath,$$ORIGIN/..:$$ORIGIN/../..) -o $@ $(filter %.o,$^) -L$(BUILD) -lgmem -ldl -lpthread
 # What it calls of gmem-devsim (dev_region.h) is found when the device loads it.
-$(OMP_MODULE): $(call obj,$(wildcard omp/device/*.c)) $(OMP_BOTH)
+$(OMP_MODULE): $(call obj,$(wildcard omp/device/*.[cS])) $(OMP_BOTH)
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -shared -o $@ $^ -ldl -lpthread

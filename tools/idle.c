@@ -267,6 +267,33 @@ static bool blas_calls(const struct evidence *e, const struct gm_stats *s)
 			       gmi_blas_why(why)->why, gmi_blas_why(why)->advice);
 }
 
+/* Regions for the CPU. */
+static bool parallel_regions(const struct evidence *e)
+{
+	const char *offload = variable(e, "GMEM_OFFLOAD");
+	bool gomp = e->calls & 1 << GOMP_LOOP && *e->name[GOMP];
+
+	if (e->v->nrefused)
+		return because(e, "its parallel region %s stayed on the host: %s",
+			       e->v->refused[0].name, e->v->refused[0].why);
+	if (gomp && !strstr(offload, "openmp"))
+		return because(
+			e,
+			"its OpenMP regions (%s) are for the CPU; --offload openmp runs them "
+			"on the device",
+			e->name[GOMP]);
+	if (gomp)
+		return because(e,
+			       "none of its OpenMP regions (%s) that --offload %s names was "
+			       "reached",
+			       e->name[GOMP], offload);
+	return e->calls & 1 << KMPC_LOOP && *e->name[OMP] &&
+	       because(e,
+		       "its OpenMP regions (%s) are for the CPU; served are those with `target`, "
+		       "and those of gcc",
+		       e->name[OMP]);
+}
+
 static bool others(const struct evidence *e)
 {
 	if (*e->name[GPU])
@@ -274,11 +301,8 @@ static bool others(const struct evidence *e)
 			       "it has loaded %s, and kernels of %s do not run here; served are "
 			       "OpenMP target, OpenACC and BLAS-3",
 			       e->name[GPU], e->gpu);
-	if (e->calls & (1 << GOMP_LOOP | 1 << KMPC_LOOP) && (*e->name[GOMP] || *e->name[OMP]))
-		return because(e,
-			       "its OpenMP regions (%s) are for the CPU; served are those with "
-			       "`target`",
-			       *e->name[GOMP] ? e->name[GOMP] : e->name[OMP]);
+	if (parallel_regions(e))
+		return true;
 	if (*e->name[BLAS])
 		return because(e,
 			       "%s is loaded, but no BLAS-3 call was seen; those that are looked "

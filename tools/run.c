@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -134,11 +135,22 @@ static void make_absolute(const char *variable)
 	free(cwd);
 }
 
+static bool is_regex(const char *s)
+{
+	regex_t regex;
+
+	if (regcomp(&regex, s, REG_EXTENDED | REG_NOSUB))
+		return false;
+	regfree(&regex);
+	return true;
+}
+
 /* 0, or an exit status. */
 static int check_options(void)
 {
 	char err[1024], pid[16];
 
+	gmi_opt_check_regex = is_regex;
 	setenv("GMEM_REPORT", "text", 0);
 	snprintf(pid, sizeof pid, "%d", getpid());
 	setenv("GMEM_MAIN_PID", pid, 1);

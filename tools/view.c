@@ -211,6 +211,15 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
 }
 
+static void fill_refused(struct view *v, const struct gm_stats *s)
+{
+	for (unsigned i = 0; i < GM_REFUSED && s->refused[i].name[0]; i++) {
+		struct view_refused *to = &v->refused[v->nrefused++];
+		snprintf(to->name, sizeof to->name, "%s", s->refused[i].name);
+		snprintf(to->why, sizeof to->why, "%s", s->refused[i].why);
+	}
+}
+
 void view_counters(struct view *v, const struct gm_stats *s)
 {
 	uint64_t start = get_counter(&s->start_ns), end = get_counter(&s->end_ns);
@@ -262,5 +271,6 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	view_counters(v, s);
 	fill_sites(v, s);
 	fill_kernels(v, s);
+	fill_refused(v, s);
 	view_verdicts(v);
 }

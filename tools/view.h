@@ -42,6 +42,9 @@ struct view_kernel {
 	double wall_s, modelled_s;
 	char basis[32];
 };
+struct view_refused {
+	char name[80], why[176];
+};
 struct view {
 	char program[256];  /* the executable */
 	char command[1024]; /* the command line; may be empty */
@@ -66,6 +69,8 @@ struct view {
 	struct view_site site[GM_SITES];
 	uint64_t nkernels; /* that were launched, the longest first */
 	struct view_kernel kernel[GM_KERNELS];
+	uint64_t nrefused;
+	struct view_refused refused[GM_REFUSED];
 };
 
 /* live.c: what this user runs under GMEM now, as JSON to standard output. */

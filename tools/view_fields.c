@@ -140,6 +140,10 @@ static const struct view_field kernel_fields[] = {
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_kernel, h2d_bytes),
 	 "what serving these moved to the device"},
 };
+static const struct view_field refused_fields[] = {
+	{NULL, "name", VIEW_TEXT, AT(view_refused, name), "the region's function"},
+	{NULL, "why", VIEW_TEXT, AT(view_refused, why), "in words"},
+};
 static const struct view_field site_fields[] = {
 	{NULL, "where", VIEW_TEXT, AT(view_site, where),
 	 "who asked for memory that moved: function and line where binutils' addr2line finds them, "
@@ -166,6 +170,8 @@ const struct view_list view_lists[] = {
 	LIST("devices", "the simulated devices that were used", device_fields, dev, ndev),
 	LIST("kernels", "one kernel on one device, the longest first", kernel_fields, kernel,
 	     nkernels),
+	LIST("refused", "parallel regions that --offload openmp names and that ran on the host",
+	     refused_fields, refused, nrefused),
 	LIST("sites", "the allocations that moved, most bytes first", site_fields, site, nsites),
 };
 const size_t view_nlists = GM_ARRAY_LEN(view_lists);

@@ -243,6 +243,14 @@ static void print_kernels(const struct view *v, FILE *out)
 		fprintf(out, "    and %u more\n", (unsigned)v->nkernels - SITES_SHOWN);
 }
 
+static void print_refused(const struct view *v, FILE *out)
+{
+	for (unsigned i = 0; i < v->nrefused && i < SITES_SHOWN; i++)
+		fprintf(out, "  on the host ran %s: %s\n", v->refused[i].name, v->refused[i].why);
+	if (v->nrefused > SITES_SHOWN)
+		fprintf(out, "    and %u more regions\n", (unsigned)v->nrefused - SITES_SHOWN);
+}
+
 static void print_sites(const struct view *v, FILE *out)
 {
 	if (!v->nsites)
@@ -271,6 +279,7 @@ void view_text(const struct view *v, FILE *out)
 			v->ndev ? "nothing ran on a device" : "no device was used",
 			*v->idle ? ": " : "", v->idle);
 	print_kernels(v, out);
+	print_refused(v, out);
 	print_sites(v, out);
 	print_row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
 		  B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));

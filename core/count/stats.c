@@ -173,6 +173,17 @@ static bool names(const struct gm_kernel_stats *k, unsigned d, const char *name)
 	return !k->name[n] && atomic_load_explicit(&k->device, memory_order_relaxed) == d;
 }
 
+void gmi_region_refused(const char *name, const char *why)
+{
+	static _Atomic unsigned used;
+	unsigned i = atomic_fetch_add(&used, 1);
+
+	if (i >= GM_REFUSED)
+		return;
+	gmi_snprintf(gmi_stats->refused[i].why, sizeof gmi_stats->refused[i].why, "%s", why);
+	gmi_snprintf(gmi_stats->refused[i].name, sizeof gmi_stats->refused[i].name, "%s", name);
+}
+
 unsigned gmi_kernel_row(unsigned d, const char *name)
 {
 	static struct gm_lock lock;
@@ -206,6 +217,10 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 	if (ndev > atomic_load(&to->ndev))
 		atomic_store(&to->ndev, ndev);
 	move_at(to, from, sums, GM_ARRAY_LEN(sums));
+	for (unsigned i = 0; i < GM_REFUSED; i++) {
+		move_text(to->refused[i].why, from->refused[i].why, sizeof to->refused[i].why);
+		move_text(to->refused[i].name, from->refused[i].name, sizeof to->refused[i].name);
+	}
 	for (unsigned i = 0; i < GM_MODULES; i++)
 		move_text(to->module[i], from->module[i], sizeof to->module[i]);
 	for (unsigned i = 0; i < GM_SITES; i++)

@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 9
+#define GM_STATS_VERSION 10
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -85,6 +85,11 @@ struct gm_kernel_stats {
 	_Atomic uint64_t unmodelled, estimated, bus_ns, bus_bytes; /* as the device's */
 	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */
 };
+/* A parallel region that was to run on a device and runs on the host. */
+#define GM_REFUSED 32
+struct gm_refused {
+	char name[80], why[176]; /* "": no such row */
+};
 struct gm_stats {
 	uint32_t magic, version;
 	_Atomic int32_t pid;
@@ -118,6 +123,7 @@ struct gm_stats {
 	char module[GM_MODULES][112]; /* files; [0] stays empty */
 	struct gm_site_stats site[GM_SITES];
 	struct gm_kernel_stats kernel[GM_KERNELS];
+	struct gm_refused refused[GM_REFUSED];
 };
 
 /* Points at a private static struct until gmi_report_start() moved it into the shared mapping.
@@ -161,6 +167,8 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
 /* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no
  * locks held. */
 GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
+/* Notes that a region runs on the host, and why; once for each (the first GM_REFUSED of them). */
+GM_EXPORT void gmi_region_refused(const char *name, const char *why);
 /* The reason in words. */
 struct gm_blas_reason {
 	const char *why, *advice; /* to the user, in words */

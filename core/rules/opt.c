@@ -31,6 +31,7 @@ struct gm_options gmi_opt = {
 	.children = GM_CHILDREN_ALL,
 };
 int (*gmi_opt_check_device)(const char *spec, char *err, size_t err_bytes);
+bool (*gmi_opt_check_regex)(const char *regex);
 
 /* ---- small string functions ---- */
 
@@ -151,15 +152,44 @@ static int parse_bool(const struct option *o, const char *value, char *err, size
 	return 0;
 }
 
-/* A word for a bool field (only 0 and 1). */
-static int parse_switch(const struct option *o, const char *value, char *err, size_t err_bytes)
+/* One word of GMEM_OFFLOAD, of those before it cleared: what follows it; NULL: it is none. */
+static const char *parse_offloaded(const char *s)
 {
-	const struct word *w = find_word(o->words, value);
+	const char *rest = gm_text_after(s, "blas");
 
-	if (!w)
+	if (rest) {
+		gmi_opt.offload_blas = true;
+		return rest;
+	}
+	rest = gm_text_after(s, "openmp");
+	if (!rest)
+		return NULL;
+	gmi_opt.offload_openmp = true;
+	if (*rest != ':')
+		return rest;
+	size_t n = length(++rest); /* commas as well */
+	return n && opt_copy(gmi_opt.openmp_regex, sizeof gmi_opt.openmp_regex, rest, n) ? rest + n
+											 : NULL;
+}
+
+static int parse_offload(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	const char *rest;
+
+	gmi_opt.offload_blas = gmi_opt.offload_openmp = false;
+	gmi_opt.openmp_regex[0] = 0;
+	if (gm_text_same(value, "none"))
+		return 0;
+	while ((rest = parse_offloaded(value)) && *rest == ',')
+		value = rest + 1;
+	if (!rest || *rest)
 		return -EINVAL;
-	*FIELD(o, bool) = w->value != 0;
-	return 0;
+	const char *regex = gmi_opt.openmp_regex;
+	if (!*regex || !gmi_opt_check_regex || gmi_opt_check_regex(regex))
+		return 0;
+	gmi_snprintf(err, err_bytes, "%s: %s is not a regular expression (POSIX, extended)",
+		     o->name, regex);
+	return -EINVAL;
 }
 
 static int parse_word(const struct option *o, const char *value, char *err, size_t err_bytes)
@@ -393,7 +423,6 @@ static int parse_trace(const struct option *o, const char *value, char *err, siz
 
 /* ---- the table ---- */
 
-static const struct word offload_words[] = {{"blas", 1}, {"none", 0}, {NULL, 0}};
 static const struct word fault_words[] = {
 	{"sigsegv", GM_FAULT_SIGSEGV}, {"uffd", GM_FAULT_UFFD}, {NULL, 0}};
 static const struct word foreign_words[] = {{"shared", GM_FOREIGN_SHARED},
@@ -417,8 +446,11 @@ static const struct option options[] = {
 	 "the simulated devices, e.g. pcie3-gpu,mem=1G,page=64K,workers=2, or a profile's "
 	 "FILE.toml (docs/devices.md); the flag may be given several times",
 	 parse_device, AT(device)},
-	{"GMEM_OFFLOAD", "--offload", "WHAT", "blas", "blas, none", "which calls run on the device",
-	 parse_switch, AT(offload_blas), offload_words},
+	{"GMEM_OFFLOAD", "--offload", "WHAT", "blas",
+	 "none, blas, openmp, openmp:REGEX, several of them separated by ',' (REGEX comes last)",
+	 "what runs on the device: BLAS-3 calls; parallel regions of OpenMP programs for the CPU "
+	 "(gcc's), all or those whose functions' names, as in the report, match (docs/parallel.md)",
+	 parse_offload, AT(offload_blas)},
 	{"GMEM_BLAS_MIN", "--blas-min", "N", "500", "a number, 0 or more",
 	 "BLAS-3 calls with (m*n*k)^(1/3) below N stay on the host", parse_number, AT(blas_min)},
 	{"GMEM_PREFETCH", "--prefetch", "HOW", "tree:51",

@@ -48,8 +48,10 @@ struct gm_options {
 	int ndev;     /* entries of GMEM_DEVICE; 0 for "none" */
 	char device[GM_MAX_DEV]
 		   [768];  /* each "profile[,key=value]...", checked by gmi_opt_hook_device */
-	bool offload_blas; /* GMEM_OFFLOAD=blas|none */
-	double blas_min;   /* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
+	bool offload_blas; /* GMEM_OFFLOAD=none|blas,openmp:REGEX */
+	bool offload_openmp;
+	char openmp_regex[256]; /* POSIX, extended; empty: every region */
+	double blas_min;	/* GMEM_BLAS_MIN, (m*n*k)^(1/3) */
 	enum gm_prefetch_kind prefetch;
 	enum gm_evict_kind evict;
 	enum gm_placement_kind placement;
@@ -104,5 +106,7 @@ GM_EXPORT const char *gmi_opt_flag(const char *flag);
  * syntax is checked.
  */
 GM_EXPORT extern int (*gmi_opt_check_device)(const char *spec, char *err, size_t err_bytes);
+/* Is that one? Set by tools; NULL: not checked (libc is not to be asked where options are read). */
+GM_EXPORT extern bool (*gmi_opt_check_regex)(const char *regex);
 
 #endif

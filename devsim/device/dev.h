@@ -9,6 +9,7 @@
  *	dev_outside files and shared memory of the program, outside the windows (lock: page table)
  *	dev_foreign copies of its other memory there, while a region runs (lock: foreign)
  *	dev_worker  compute workers: launches in order, block by block (lock: queue)
+ *	dev_stacks  stacks of the threads that libraries make
  *	dev_module  kernels by name: built-in ones and shared objects
  *
  * The page-table lock is taken inside the SIGSEGV handler; nothing that holds it touches program
@@ -74,6 +75,8 @@ bool dev_outside_has(uint64_t va);
 void dev_outside_drop(uint64_t va, uint64_t len);
 /* An entry, of which va is wanted. 0; -EBUSY: something of this process lies there; -errno. */
 int dev_outside_map(const struct ds_map *m, uint64_t va);
+/* What is mapped in [va, va + len) is no entry any more: it stays. false: not all of it is here. */
+bool dev_outside_keep(uint64_t va, uint64_t len);
 
 /* ---- dev_fault.c ---- */
 void dev_confine(void); /* dev_confine.c: before any thread is started */

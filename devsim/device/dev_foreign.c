@@ -330,6 +330,17 @@ void dev_region_begin(bool foreign)
 		dev_kernel_fail(err, va, 0);
 }
 
+void dev_region_sync(void)
+{
+	uint64_t va = 0;
+
+	dev_lock(&foreign_lock);
+	int err = flush_twins(NULL, &va);
+	dev_unlock(&foreign_lock);
+	if (err)
+		dev_kernel_fail(err, va, 0);
+}
+
 void dev_region_end(bool foreign)
 {
 	uint64_t va = 0;

@@ -7,6 +7,7 @@
  * unmapping.
  */
 #include "devsim/device/dev.h"
+#include "devsim/device/dev_region.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -362,6 +363,15 @@ int dev_mmu_take_reply(struct ds_fault *f)
 	atomic_store(&f->state, DS_FREE);
 	unlock_table();
 	return err;
+}
+
+int dev_region_keep(void *at, uint64_t bytes)
+{
+	*(volatile char *)at; /* it comes, with all that is mapped around it */
+	lock_table();
+	bool kept = dev_outside_keep((uint64_t)at, bytes);
+	unlock_table();
+	return kept ? 0 : -EBUSY;
 }
 
 bool dev_mmu_has_outside(uint64_t va)

@@ -104,6 +104,22 @@ void dev_outside_drop(uint64_t va, uint64_t len)
 		insert(first, head.va, va - head.va);
 }
 
+bool dev_outside_keep(uint64_t va, uint64_t len)
+{
+	unsigned i = first_behind(va);
+
+	if (i == nranges || ranges[i].va > va || ranges[i].va + ranges[i].len < va + len)
+		return false;
+	struct range r = ranges[i];
+	memmove(&ranges[i], &ranges[i + 1], (nranges - i - 1) * sizeof ranges[0]);
+	nranges--;
+	if (r.va + r.len > va + len)
+		insert(i, va + len, r.va + r.len - va - len);
+	if (r.va < va)
+		insert(i, r.va, va - r.va);
+	return true;
+}
+
 static bool map_part(const struct ds_map *m, int fd, uint64_t lo, uint64_t hi)
 {
 	void *p = mmap((void *)lo, hi - lo, dev_prot(m), MAP_SHARED | MAP_FIXED_NOREPLACE, fd,

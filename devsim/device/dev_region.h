@@ -29,5 +29,18 @@ void dev_region_on_stray(uint64_t (*redirect)(uint64_t rip));
 /* A number that the launching thread gets with the result. */
 void dev_launch_reply(uint64_t value);
 
+/* In a region that touches foreign memory, any thread of it: what has been written there until now
+ * is the program's, and what is touched from now on is read anew. */
+void dev_region_sync(void);
+/*
+ * Memory that the program shares, all of which is here for as long as the process lives, whatever
+ * the program does with it: code may stand on it. 0, or -errno: it is not shared, or cannot be
+ * here.
+ */
+int dev_region_keep(void *at, uint64_t bytes);
+/* Every thread that anybody makes from now on stands on one of `n` stacks of `each` bytes at
+ * `base`; where they are used up, or it wants a larger one, pthread_create() fails with EAGAIN. */
+void dev_region_stacks(void *base, uint64_t each, unsigned n);
+
 #pragma GCC visibility pop
 #endif

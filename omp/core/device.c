@@ -132,15 +132,17 @@ int gmo_launch_load(struct gmo_device *d, const char *kernel, const char *what, 
 	else if (err)
 		gmo_say(d, "%s cannot be loaded: %s", what, strerror(-err));
 	if (err && !d->on_host) {
-		gmo_say(d, "its target regions run on the host from now on");
+		gmo_say(d, "its regions run on the host from now on");
 		d->on_host = true;
 	}
 	return err;
 }
 
-static void say_failure(struct gmo_device *d, const char *label, int err,
+static void say_failure(struct gmo_device *d, const struct gmo_region *r, int err,
 			const struct gm_launch_result *result)
 {
+	const char *kind = r->reply ? "parallel" : "target", *label = r->label;
+
 	static const struct {
 		int err;
 		const char *what;
@@ -153,7 +155,7 @@ static void say_failure(struct gmo_device *d, const char *label, int err,
 	};
 
 	if (err == -EFAULT && gmo_is_function(result->fault_addr)) {
-		gmo_say(d, "target region %s called %s, a function of the host (declare target?)",
+		gmo_say(d, "%s region %s called %s, a function of the host (declare target?)", kind,
 			label, gmo_label((void *)result->fault_addr));
 		return;
 	}
@@ -161,23 +163,23 @@ static void say_failure(struct gmo_device *d, const char *label, int err,
 		if (known[i].err != err)
 			continue;
 		if (result->fault_addr || err == -EFAULT)
-			gmo_say(d, "target region %s %s: address %#llx", label, known[i].what,
+			gmo_say(d, "%s region %s %s: address %#llx", kind, label, known[i].what,
 				(unsigned long long)result->fault_addr);
 		else
-			gmo_say(d, "target region %s %s", label, known[i].what);
+			gmo_say(d, "%s region %s %s", kind, label, known[i].what);
 		return;
 	}
 	if (err == -ECANCELED && result->kernel_code > 128)
-		gmo_say(d, "target region %s crashed: %s", label,
+		gmo_say(d, "%s region %s crashed: %s", kind, label,
 			strsignal(result->kernel_code - 128));
 	else
-		gmo_say(d, "target region %s failed: %s", label, strerror(-err));
+		gmo_say(d, "%s region %s failed: %s", kind, label, strerror(-err));
 }
 
 int gmo_region_launch(struct gmo_device *d, const struct gmo_region *r)
 {
 	struct gm_launch_result result = {0};
-	uint64_t printed = 0;
+	uint64_t printed = 0; /* or the reply */
 	int err = 0;
 
 	for (int tries = 0; tries < 3; tries++) {
@@ -187,9 +189,13 @@ int gmo_region_launch(struct gmo_device *d, const struct gmo_region *r)
 		if (r->reload(d, r->of))
 			return -ESTALE;
 	}
-	if (printed)
+	if (r->reply)
+		*r->reply = printed;
+	else if (printed)
 		gmo_print(d, printed);
 	if (err)
-		say_failure(d, r->label, err, &result);
+		say_failure(d, r, err, &result);
+	if (r->result)
+		*r->result = result;
 	return err;
 }

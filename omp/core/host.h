@@ -12,6 +12,8 @@
  *	llvm/image    target images: their tables here, their code on the device, regions
  *	gomp/plugin   the functions that libgomp knows
  *	gomp/queue    OpenACC's queues
+ *	parallel/parallel  parallel regions, which the preload library hands over (its ABI is there)
+ *	parallel/arena     functions of the host that they call
  */
 #ifndef GM_OMP_HOST_H
 #define GM_OMP_HOST_H
@@ -71,6 +73,9 @@ int gmo_launch_load(struct gmo_device *d, const char *kernel, const char *what, 
  */
 struct gmo_region {
 	const char *kernel, *label;
+	/* of a parallel region: what the runtime's function returns; NULL: how much it printed */
+	uint64_t *reply;
+	struct gm_launch_result *result; /* NULL: not asked for */
 	const void *args;
 	size_t bytes;
 	int (*reload)(struct gmo_device *d, void *of);
@@ -95,8 +100,18 @@ void gmo_print(struct gmo_device *d, uint64_t bytes);
  * arg is an array of so many words, of which the region gets a copy. 0 or -errno (said).
  */
 int gmo_native_run(struct gmo_device *d, void (*fn)(void *), void *arg, size_t nvars);
+/*
+ * Runs a kernel that needs the program's code, whose arguments begin with its epoch (which is
+ * filled in). 0 or -errno (said; -ESTALE: nothing of it has run, and d->on_host is set).
+ */
+int gmo_program_run(struct gmo_device *d, const struct gmo_region *r, uint64_t *epoch);
+/* Regions call functions of the host: what is shared with a device process for it, made when that
+ * is given the program. NULL: they call nobody. */
+extern struct gmo_arena *(*gmo_arena_make)(void);
 /* Do modules of the program, runtimes aside, call functions whose names begin so? */
 bool gmo_program_calls(const char *begins);
+/* A module of the program, runtimes aside, that has thread-local variables; NULL: none. */
+const char *gmo_program_threadlocal(void);
 /* Is there code of the program, or of a library of its? */
 bool gmo_is_function(uint64_t at);
 

@@ -253,6 +253,25 @@ bool gmo_program_calls(const char *begins)
 	return s.found;
 }
 
+static int has_threadlocal(struct dl_phdr_info *info, size_t size, void *name)
+{
+	for (unsigned i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_TLS &&
+		    module_kind(info->dlpi_name) == GMO_OWN) {
+			*(const char **)name = info->dlpi_name;
+			return 1;
+		}
+	return 0;
+}
+
+const char *gmo_program_threadlocal(void)
+{
+	const char *name = NULL;
+
+	dl_iterate_phdr(has_threadlocal, &name);
+	return name;
+}
+
 static int is_text_of(struct dl_phdr_info *info, size_t size, void *at)
 {
 	return in_text(info, (uint64_t)at);
@@ -397,18 +416,22 @@ static int send_program(struct gmo_device *d, struct description *s, uint64_t ep
 		.calls = (uint64_t)s->calls,
 		.ncalls = s->ncalls,
 		.ranges = (uint64_t)s->room,
-		.nranges = gmo_ranges((struct gmo_range *)s->room, GMO_RANGES),
 		.threads = gmi_sim_workers(d->sim),
 		.device = (uint32_t)d->number,
 		.ndevices = (uint32_t)gmo_devices(),
 	};
 
+	if (gmo_arena_make && !(a.arena = (uint64_t)gmo_arena_make())) {
+		d->on_host = true; /* said */
+		return -ENOMEM;
+	}
+	a.nranges = gmo_ranges((struct gmo_range *)s->room, GMO_RANGES);
 	snprintf(a.threads_variable, sizeof a.threads_variable, "OMP_NUM_THREADS_DEV_%d",
 		 d->number);
 	return gmo_launch_load(d, "gmo_program", "the program's own code", &a, sizeof a);
 }
 
-static int load_program(struct gmo_device *d, void *region)
+static int load_program(struct gmo_device *d, void *region_epoch)
 {
 	struct description *s = calloc(1, sizeof *s);
 	uint64_t epoch = 0;
@@ -427,7 +450,7 @@ static int load_program(struct gmo_device *d, void *region)
 		add_modules(s);
 	if (!err)
 		err = send_program(d, s, epoch);
-	((struct gmo_native *)region)->epoch = d->program_epoch = err ? 0 : epoch;
+	*(uint64_t *)region_epoch = d->program_epoch = err ? 0 : epoch;
 	if (s && s->room && s->room != MAP_FAILED)
 		gm_munmap(s->room, s->bytes);
 	if (s)
@@ -439,43 +462,53 @@ static int load_program(struct gmo_device *d, void *region)
 
 /* ---- regions ---- */
 
+struct gmo_arena *(*gmo_arena_make)(void);
+
+int gmo_program_run(struct gmo_device *d, const struct gmo_region *r, uint64_t *epoch)
+{
+	struct gmo_region region = *r;
+	int err = 0;
+
+	*epoch = epoch_now();
+	/* what is known not to be there; a process that was lost is found out by asking it */
+	if (!d->on_host && __atomic_load_n(&d->program_epoch, __ATOMIC_RELAXED) < *epoch)
+		err = load_program(d, epoch);
+	if (d->on_host)
+		return -ESTALE;
+	if (err)
+		return err;
+	region.reload = load_program;
+	region.of = epoch;
+	return gmo_region_launch(d, &region);
+}
+
 int gmo_native_run(struct gmo_device *d, void (*fn)(void *), void *arg, size_t nvars)
 {
 	struct gmo_native a = {
-		.epoch = epoch_now(),
 		.fn = (uint64_t)(uintptr_t)fn,
 		.arg = (uint64_t)arg,
 		.nvars = nvars,
 	};
 	void *more = NULL;
-	/* what is known not to be there; a process that was lost is found out by asking it */
-	int err = !d->on_host && __atomic_load_n(&d->program_epoch, __ATOMIC_RELAXED) < a.epoch
-			  ? load_program(d, &a)
-			  : 0;
+	int err = 0;
 
-	if (d->on_host) {
-		fn(arg);
-		return 0;
-	}
-	if (err)
-		return err;
-	if (nvars > GMO_ARGS) {
+	if (nvars > GMO_ARGS && !d->on_host) {
 		more = gmo_alloc(d, nvars * 8);
 		err = more ? gmo_submit(d, more, arg, nvars * 8) : -ENOMEM;
 		a.more = (uint64_t)more;
-	} else {
+	} else if (!d->on_host) {
 		memcpy(a.args, arg, nvars * 8);
 	}
 	if (!err)
-		err = gmo_region_launch(d, &(struct gmo_region){
-						   .kernel = "gmo_native",
-						   .label = gmo_label((void *)(uintptr_t)fn),
-						   .args = &a,
-						   .bytes = offsetof(struct gmo_native, args) +
-							    (more ? 0 : nvars * 8),
-						   .reload = load_program,
-						   .of = &a,
-					   });
+		err = gmo_program_run(
+			d,
+			&(struct gmo_region){
+				.kernel = "gmo_native",
+				.label = gmo_label((void *)(uintptr_t)fn),
+				.args = &a,
+				.bytes = offsetof(struct gmo_native, args) + (more ? 0 : nvars * 8),
+			},
+			&a.epoch);
 	if (more)
 		gmo_free(d, more);
 	if (err == -ESTALE && d->on_host) {

@@ -85,6 +85,7 @@ struct gmo_program {
 	uint64_t modules, nmodules, segments, nsegments, calls, ncalls, ranges, nranges;
 	uint32_t threads, device, ndevices, pad;
 	char threads_variable[32];
+	uint64_t arena; /* struct gmo_arena; 0: its regions call nobody of the host */
 };
 
 /* gmo_native: a region that is a function of the program. Replies as gmo_run. */
@@ -95,6 +96,59 @@ struct gmo_native {
 	uint64_t nvars, more; /* else: an array of so many words; more: where, 0: args */
 	uint64_t args[GMO_ARGS];
 };
+
+/*
+ * gmo_parallel: a parallel region of the program, by the function of the OpenMP runtime that it
+ * calls. Replies with what that returns.
+ */
+enum gmo_icv { /* what omp_set_*() of the program have said */
+	       GMO_ICV_THREADS,
+	       GMO_ICV_DYNAMIC,
+	       GMO_ICV_LEVELS,
+	       GMO_ICV_SCHEDULE, /* two: kind, chunk */
+	       GMO_ICV_CHUNK,
+	       GMO_ICVS
+};
+struct gmo_parallel {
+	uint64_t epoch; /* of the program that it is part of */
+	int32_t icv[GMO_ICVS];
+	uint32_t nargs;
+	char entry[56]; /* "GOMP_parallel" */
+	uint64_t args[8];
+};
+
+/*
+ * What regions call of the host. A thread of the device fills its slot (CALLED); the thread of
+ * the program that stands for it calls, and answers (ANSWERED). Arguments are taken as the
+ * registers and the stack have them, so any function can be called. All of it is memory that both
+ * sides share, with the stacks of the device's threads behind the slots: pointers to what lies
+ * there are good on both.
+ */
+#define GMO_CALLERS	128 /* threads of one device process that call at a time */
+#define GMO_STACKS	128
+#define GMO_STACK_BYTES ((uint64_t)64 << 20)
+#define GMO_CALL_WORDS	24 /* of the stack: arguments behind the sixth */
+
+enum gmo_call_state { GMO_CALL_IDLE, GMO_CALL_CALLED, GMO_CALL_ANSWERED };
+struct gmo_frame {	     /* hostcall_x86_64.S and perform_x86_64.S know it */
+	uint64_t words[6];   /*   0: rdi rsi rdx rcx r8 r9 */
+	uint64_t rax, rdx;   /*  48: in: al, how many vector registers; out: the result */
+	double vector[8][2]; /*  64: xmm0 .. xmm7; out: the first two */
+};
+struct gmo_slot {
+	_Atomic uint32_t state;
+	_Atomic uint32_t owner; /* the device process; what another one has left is free */
+	int32_t error;		/* errno, before the call and after it */
+	uint64_t fn;
+	struct gmo_frame frame;
+	uint64_t stack[GMO_CALL_WORDS];
+} __attribute__((aligned(64)));
+struct gmo_arena {
+	_Atomic uint32_t callers; /* slots that were ever taken */
+	struct gmo_slot slot[GMO_CALLERS];
+};
+#define GMO_ARENA_HEAD	(((uint64_t)sizeof(struct gmo_arena) + 65535) / 65536 * 65536)
+#define GMO_ARENA_BYTES (GMO_ARENA_HEAD + GMO_STACKS * GMO_STACK_BYTES)
 
 /* gmo_write, gmo_read: bytes between a device address and the window (gmo_write also from the
  * arguments). */

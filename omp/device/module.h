@@ -5,6 +5,8 @@
  *	image    target images of clang, their regions and variables
  *	program  the program's own code, and regions that are part of it
  *	calls    what such code calls of others, and who answers
+ *	calls_host  which of it the program's process answers, and the way there
+ *	parallel parallel regions of the program
  *	output   what regions print; the number of their threads
  */
 #ifndef GM_OMP_MODULE_H
@@ -32,6 +34,13 @@ uint64_t gmo_collected(void);
  * say. */
 void gmo_set_threads(const char *variable, unsigned threads);
 
+/* Before it as well: how its threads wait for the next region, unless the user has said. */
+void gmo_set_wait(void);
+
+/* ---- program.c ---- */
+/* Is the code of the program here, as it was at that epoch? */
+bool gmo_program_is_loaded(uint64_t epoch);
+
 /* ---- calls.c ---- */
 /* The devices that omp_get_num_devices() and others tell of. */
 void gmo_calls_device(unsigned device, unsigned ndevices);
@@ -39,6 +48,16 @@ void gmo_calls_device(unsigned device, unsigned ndevices);
 void gmo_calls_first(void);
 /* Who answers a call of that name: a function of ours, of the device's libraries, or NULL. */
 void *gmo_calls_find(const char *name);
+/* ---- calls_host.c ---- */
+/* Regions call the host from now on. Locked; false: the arena cannot be here. */
+bool gmo_calls_host_begin(struct gmo_arena *arena);
+/* Where a call of the function at `host` goes: to one of this process, or the way to the host.
+ * Locked. 0: no room. */
+uint64_t gmo_calls_host_find(uint64_t host, const char *name);
+/* The same for one whose name is not known; `here`: its place in this process's instance of the
+ * library, 0: there is none. Signal-safe. */
+uint64_t gmo_calls_host_stray(uint64_t host, uint64_t here);
+
 /* Data of the program's libc is at `begin`..`end`, ours so much further on. */
 void gmo_calls_libc(uint64_t begin, uint64_t end, uint64_t delta);
 

@@ -102,8 +102,13 @@ void gmo_set_threads(const char *variable, unsigned threads)
 		n = number;
 	}
 	setenv("OMP_NUM_THREADS", n, 1);
-	/* long enough for the next region (libomp: in ms; libgomp: turns of a loop); then the
-	 * CPUs are the host's */
+	gmo_set_wait();
+}
+
+/* Long enough for the next region (libomp: in ms; libgomp: turns of a loop); then the CPUs are
+ * the host's. */
+void gmo_set_wait(void)
+{
 	if (!gmo_wait_is_chosen()) {
 		setenv("KMP_BLOCKTIME", "1", 1);
 		setenv("GOMP_SPINCOUNT", "20000", 1);

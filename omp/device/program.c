@@ -48,6 +48,7 @@ static struct {
 } known[MODULES];
 static unsigned nknown;
 static _Atomic uint64_t loaded; /* epoch; 0: none */
+static _Atomic bool calls_host; /* what regions call, the host answers (calls_host.c) */
 
 /* ---- where calls go ---- */
 
@@ -72,9 +73,12 @@ static uint64_t redirect(uint64_t rip)
 {
 	uint64_t to = jump_of(atomic_load(&jumps), rip);
 
-	for (unsigned i = 0; !to && i < atomic_load(&nplaces); i++)
-		if (rip >= places[i].begin && rip < places[i].end && places[i].delta)
-			to = rip + places[i].delta;
+	for (unsigned i = 0; !to && i < atomic_load(&nplaces); i++) {
+		if (rip < places[i].begin || rip >= places[i].end)
+			continue;
+		uint64_t here = places[i].delta ? rip + places[i].delta : 0;
+		to = atomic_load(&calls_host) ? gmo_calls_host_stray(rip, here) : here;
+	}
 	return to;
 }
 
@@ -94,9 +98,11 @@ static bool make_jumps(const struct gmo_program *a)
 		return false;
 	j->n = 0;
 	for (uint64_t i = 0; i < a->ncalls; i++) {
-		void *to = gmo_calls_find((const char *)calls[i].name);
+		const char *name = (const char *)calls[i].name;
+		uint64_t to = a->arena ? gmo_calls_host_find(calls[i].addr, name)
+				       : (uint64_t)gmo_calls_find(name);
 		if (to)
-			j->at[j->n++] = (struct jump){calls[i].addr, (uint64_t)to};
+			j->at[j->n++] = (struct jump){calls[i].addr, to};
 	}
 	qsort(j->at, j->n, sizeof j->at[0], by_address);
 	atomic_store(&jumps, j);
@@ -272,6 +278,20 @@ static void add_frames(const struct gmo_module *m)
 		add((const void *)m->frames);
 }
 
+/* Who answers what regions call, and how many threads they have. Before libraries are loaded. */
+static bool begin_program(const struct gmo_program *a)
+{
+	gmo_calls_device(a->device, a->ndevices);
+	atomic_store(&calls_host, a->arena != 0);
+	if (a->arena) {
+		gmo_set_wait(); /* each region says how many threads */
+		return gmo_calls_host_begin((struct gmo_arena *)a->arena);
+	}
+	gmo_collect_output();
+	gmo_set_threads(a->threads_variable, a->threads);
+	return true;
+}
+
 static int load_described(const struct gmo_program *a)
 {
 	const struct gmo_module *m = (const struct gmo_module *)a->modules;
@@ -280,9 +300,8 @@ static int load_described(const struct gmo_program *a)
 
 	if (!nknown && gmo_collides((const struct gmo_range *)a->ranges, a->nranges))
 		return GMO_COLLISION;
-	gmo_collect_output();
-	gmo_set_threads(a->threads_variable, a->threads);
-	gmo_calls_device(a->device, a->ndevices);
+	if (!begin_program(a))
+		return GMO_CANNOT_LOAD;
 	/* libraries first: what is mapped for the program must not be in their way */
 	for (uint32_t i = 0; i < a->nmodules && !code; i++)
 		if (!is_known_module(m[i].base)) {
@@ -316,12 +335,17 @@ GM_KERNEL gmo_program(struct gm_kctx *ctx, const void *args)
 
 /* ---- regions ---- */
 
+bool gmo_program_is_loaded(uint64_t epoch)
+{
+	return atomic_load(&loaded) >= epoch;
+}
+
 GM_KERNEL gmo_native(struct gm_kctx *ctx, const void *args)
 {
 	const struct gmo_native *a = args;
 	uint64_t *vars = NULL;
 
-	if (atomic_load(&loaded) < a->epoch)
+	if (!gmo_program_is_loaded(a->epoch))
 		return GMO_NO_IMAGE;
 	dev_region_begin(true);
 	if (a->nvars) { /* the region may write to it */

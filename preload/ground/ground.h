@@ -6,7 +6,7 @@
  *	who   every other room; the kernel by gate.S, when the program's handlers begin or end
  *	may   the thread's record, the selector; raw system calls; no lock but gmp_threads_lock
  *	must  signal-safe from the first instruction on, but for gmp_real_resolve()
- *	above syscalls, signals, heap, process, dispatch, blas, init.c (scripts/rooms.txt)
+ *	above syscalls, signals, heap, process, dispatch, blas, openmp, init.c (scripts/rooms.txt)
  *
  * Life: init.c's constructor parses the options and raises gmp_on, then gmp_armed when a device
  * is configured. From then on SIGSEGV and SIGSYS are ours at kernel level and every thread is

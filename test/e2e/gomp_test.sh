@@ -39,7 +39,7 @@ build() { # PROGRAM SOURCE... : compiled by what its suffix says
 		set -- "plain_${1##*/}"
 	fi
 	# shellcheck disable=SC2086 # words
-	$compiler -O2 $openacc -I"$top/examples/openmp" "$@" -o "$program" -lm 2>err || {
+	$compiler -O2 $openacc -I"$top" -I"$top/examples/openmp" "$@" -o "$program" -lm 2>err || {
 		not_ok "$program compiles" <err
 		return 1
 	}

@@ -90,6 +90,13 @@ Test(opt, words_and_numbers)
 {
 	cr_assert_eq(parse("GMEM_OFFLOAD=none"), 0);
 	cr_assert_not(gmi_opt.offload_blas);
+	cr_assert_eq(parse("GMEM_OFFLOAD=blas,openmp"), 0);
+	cr_assert(gmi_opt.offload_blas && gmi_opt.offload_openmp && !gmi_opt.openmp_regex[0]);
+	cr_assert_eq(parse("GMEM_OFFLOAD=openmp:^(a,b|c)"), 0);
+	cr_assert(!gmi_opt.offload_blas && gmi_opt.offload_openmp);
+	cr_assert_str_eq(gmi_opt.openmp_regex, "^(a,b|c)");
+	cr_assert_eq(parse("GMEM_OFFLOAD=openmp,blas"), 0);
+	cr_assert(gmi_opt.offload_blas && gmi_opt.offload_openmp && !gmi_opt.openmp_regex[0]);
 	cr_assert_eq(parse("GMEM_BLAS_MIN=12.5"), 0);
 	cr_assert_float_eq(gmi_opt.blas_min, 12.5, 1e-9);
 	cr_assert_eq(parse("GMEM_PREFETCH=none"), 0);
@@ -121,7 +128,12 @@ Test(opt, words_and_numbers)
 
 Test(opt, bad_values_name_the_variable_and_the_valid_ones)
 {
-	refused("GMEM_OFFLOAD=gpu", "GMEM_OFFLOAD=gpu", "blas, none");
+	refused("GMEM_OFFLOAD=gpu", "GMEM_OFFLOAD=gpu", "none, blas, openmp, openmp:REGEX");
+	refused("GMEM_OFFLOAD=", "GMEM_OFFLOAD=", "none, blas");
+	refused("GMEM_OFFLOAD=blas,none", "GMEM_OFFLOAD=blas,none", "none, blas");
+	refused("GMEM_OFFLOAD=blas,", "GMEM_OFFLOAD=blas,", "none, blas");
+	refused("GMEM_OFFLOAD=openmp:", "GMEM_OFFLOAD=openmp:", "openmp:REGEX");
+	refused("GMEM_OFFLOAD=openmpx", "GMEM_OFFLOAD=openmpx", "openmp:REGEX");
 	refused("GMEM_BLAS_MIN=-1", "GMEM_BLAS_MIN", "0 or more");
 	refused("GMEM_BLAS_MIN=5x", "GMEM_BLAS_MIN", "0 or more");
 	refused("GMEM_PREFETCH=tree:0", "GMEM_PREFETCH", "tree:100");

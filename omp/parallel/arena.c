@@ -1,0 +1,146 @@
+/*
+ * arena.c - functions of the host that parallel regions call: for each thread of the device that
+ * has called there is one here that stands for it, so that who took a lock also gives it back.
+ *
+ * The arena is shared memory and outlives the device's processes; a child of fork has none and
+ * makes its own.
+ */
+#include "omp/parallel/arena.h"
+#include "omp/core/host.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SPIN 2000
+
+void gmo_perform(uint64_t fn, struct gmo_frame *f, const uint64_t *stack);
+
+static struct {
+	struct gmo_arena *at;
+	int fd;	   /* by which a device finds what is mapped there */
+	pid_t pid; /* whose it is */
+	struct stat file;
+} made;
+static __thread bool in_host_call;
+
+bool gmo_in_host_call(void)
+{
+	return in_host_call;
+}
+
+static void arena_wait(_Atomic uint32_t *word, uint32_t is)
+{
+	for (int i = 0; i < SPIN && *word == is; i++)
+		__builtin_ia32_pause();
+	if (*word == is)
+		syscall(SYS_futex, word, FUTEX_WAIT, is, NULL, NULL, 0);
+}
+
+static void *answer_calls(void *of)
+{
+	struct gmo_slot *s = of;
+
+	in_host_call = true;
+	for (;;) {
+		uint32_t state = s->state;
+		if (state != GMO_CALL_CALLED) {
+			arena_wait(&s->state, state);
+			continue;
+		}
+		errno = s->error;
+		gmo_perform(s->fn, &s->frame, s->stack);
+		s->error = errno;
+		s->state = GMO_CALL_ANSWERED;
+		syscall(SYS_futex, &s->state, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	}
+	return NULL;
+}
+
+/* Signals are for the program's own threads. */
+static bool start_masked(void *(*fn)(void *), void *of)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int err = pthread_create(&thread, &attr, fn, of);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return !err;
+}
+
+/* A thread for each slot that is taken for the first time. */
+static void *caretaker(void *of)
+{
+	struct gmo_arena *a = of;
+
+	for (uint32_t n = 0;;) {
+		if (a->callers == n)
+			arena_wait(&a->callers, n);
+		while (n < a->callers)
+			if (start_masked(answer_calls, &a->slot[n]))
+				n++;
+			else
+				usleep(1000); /* the region waits */
+	}
+	return NULL;
+}
+
+/* Has the program closed our descriptor? */
+static bool is_open(void)
+{
+	struct stat st;
+
+	return fstat(made.fd, &st) == 0 && st.st_ino == made.file.st_ino &&
+	       st.st_dev == made.file.st_dev;
+}
+
+static struct gmo_arena *map_arena(void)
+{
+	int low = memfd_create("parallel-regions", MFD_CLOEXEC), fd = -1;
+	void *p = MAP_FAILED;
+
+	if (low >= 0 && (fd = fcntl(low, F_DUPFD_CLOEXEC, 700)) >= 0)
+		close(low);
+	else
+		fd = low;
+	if (fd >= 0 && ftruncate(fd, (off_t)GMO_ARENA_BYTES) == 0 && fstat(fd, &made.file) == 0)
+		p = mmap(NULL, GMO_ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			 fd, 0);
+	if (p == MAP_FAILED) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	madvise(p, GMO_ARENA_BYTES, MADV_DONTFORK);
+	madvise(p, GMO_ARENA_BYTES, MADV_DONTDUMP);
+	made.fd = fd;
+	return p;
+}
+
+struct gmo_arena *gmo_arena(void)
+{
+	if (made.at && made.pid == getpid() && is_open())
+		return made.at;
+	struct gmo_arena *a = map_arena();
+	if (!a || !start_masked(caretaker, a)) {
+		gm_log(GM_LOG_WARN,
+		       "parallel regions run on the host: no memory or thread for what they call "
+		       "(error %d)",
+		       errno);
+		return NULL;
+	}
+	made.at = a;
+	made.pid = getpid();
+	return a;
+}

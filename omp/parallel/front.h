@@ -1,0 +1,30 @@
+/*
+ * front.h - between the preload library, which sees the program call its OpenMP runtime, and
+ * libgmem-parallel.so, which runs such a call's region on a device. The preload library loads it
+ * at the first region when the user has asked for it (GMEM_OFFLOAD=openmp); both are of one
+ * build.
+ */
+#ifndef GM_OMP_PARALLEL_FRONT_H
+#define GM_OMP_PARALLEL_FRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GMO_FRONT     "libgmem-parallel.so"
+#define GMO_FRONT_RUN "gmo_parallel_run"
+#define GMO_CALL_MAX  8 /* arguments of such a call; those that it has not are anything */
+
+struct gmo_parallel_call {
+	const char *entry;  /* the runtime's function: "GOMP_parallel" */
+	const void *region; /* the function of the program that it is to run */
+	const void *real;   /* the runtime's, in this process */
+	uint64_t args[GMO_CALL_MAX];
+};
+
+/*
+ * true: the region has run on the device, *result is what the runtime's function returned there.
+ * false: it is the host's; nothing of it has run. Any thread; not in a signal handler.
+ */
+typedef bool gmo_parallel_run_fn(const struct gmo_parallel_call *call, uint64_t *result);
+
+#endif

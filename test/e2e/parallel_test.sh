@@ -1,0 +1,117 @@
+#!/bin/bash
+# Programs of gcc, g++ and gfortran for the CPU, whose parallel regions run on the device (--offload openmp): what they print and how
+# they end must be the same as without, with enough device memory, with little of it while pages are taken away, and when the device's process is killed.
+# shellcheck source=test/e2e/common.sh
+. "$(dirname "$0")/common.sh"
+missing=$("$top/scripts/deps.sh" -n gomp)
+if [ -n "$missing" ]; then
+	skip "parallel regions of gcc's programs" "$missing not installed (scripts/deps.sh gomp)"
+	exit 0
+fi
+src=$top/test/e2e/parallel
+export OMP_NUM_THREADS=4
+gmem() { timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json "$@"; }
+launches() { jq '[.kernels[] | select(.name | test("_omp_fn[.]")) | .launches] | add // 0' report.json; }
+# NAME LEAST COMMAND...: prints what is in `want`, ends with $ends, and so many regions at least have run on the device
+same() {
+	local name=$1 least=$2 status
+	shift 2
+	"$@" >got 2>err
+	status=$?
+	if [ $status = "$ends" ] && cmp -s got want && [ "$(launches)" -ge "$least" ]; then
+		ok "$name"
+	else
+		{ echo "exit $status, expected $ends; $(launches) regions on the device" && diff want got && cat err; } | not_ok "$name"
+	fi
+	rm -f report.json
+}
+build() { # PROGRAM SOURCE
+	local compiler=gcc
+	case $2 in
+	*.cc) compiler=g++ ;;
+	*.f90) compiler=gfortran ;;
+	esac
+	$compiler -O2 -fopenmp -I"$top" "$src/$2" -o "$1" -lm 2>err || {
+		not_ok "$1 compiles" <err
+		return 1
+	}
+}
+
+ends=0
+while read -r program source least; do
+	build "$program" "$source" || continue
+	"./$program" >want 2>&1
+	same "$program on a device" "$least" gmem --offload openmp -- "./$program"
+	same "$program on a small one, under chaos" "$least" gmem --offload blas,openmp --chaos 2000,write --device pcie4-gpu,mem=2M,page=4K -- "./$program"
+done <<'EOF'
+constructs constructs.c 14
+language language.cc 5
+calls calls.f90 7
+cg cg.c 18
+is is.c 5
+particles-c particles.c 20
+particles-f particles.f90 13
+EOF
+
+# ---- ends, threads, children ----
+build ends ends.c
+./ends >want
+same "threads and a child with regions of their own" 20 gmem --offload openmp -- ./ends
+for how in exit abort crash; do
+	(./ends $how >want 2>err) 2>err
+	ends=$?
+	same "$how in a region" 0 gmem --offload openmp -- ./ends $how 2>/dev/null
+done
+if grep -q 'parallel region last._omp_fn.* touched memory that the program does not have: address 0' err; then
+	ok "a crash names the region and the address"
+else
+	not_ok "a crash names the region and the address" <err
+fi
+ends=0
+build killed killed.c
+./killed >want
+same "a device that is killed after each region" 9 gmem --offload openmp -- ./killed 1
+if grep -q '^killed 8$' err; then ok "and it was killed"; else not_ok "and it was killed" <err; fi
+gmem --offload openmp -- ./killed inside >got 2>err
+if [ $? = 134 ] && grep -q 'parallel region main._omp_fn.* ended with the device process' err && ! grep -q sum got; then
+	ok "one that is killed in a region ends the program, and says so"
+else
+	cat got err | not_ok "one that is killed in a region ends the program, and says so"
+fi
+
+# ---- which regions ----
+build cg cg.c
+./cg >want
+same "regions are chosen by their functions' names" 16 gmem --offload 'openmp:^(solve|none)[.]' -- ./cg
+gmem --offload 'openmp:^(solve|none)[.]' -- ./cg >got 2>err
+if [ "$(jq -c '[.kernels[].name | select(test("_omp_fn"))] | sort' report.json)" = '["solve._omp_fn.0","solve._omp_fn.1"]' ] &&
+	[ "$(jq -c .refused report.json)" = '[]' ]; then
+	ok "and only these run there"
+else
+	jq -c '[.kernels, .refused]' report.json | not_ok "and only these run there"
+fi
+gmem -- ./cg >got 2>err
+if cmp -s got want && [ "$(launches)" = 0 ] && grep -q 'for the CPU.*--offload openmp' <(jq -r .idle report.json); then
+	ok "none without being asked, and the report names the flag"
+else
+	jq -r .idle report.json | not_ok "none without being asked, and the report names the flag"
+fi
+if gmem --offload 'openmp:(' -- ./cg 2>err; then
+	not_ok "what is no regular expression is refused" <err
+elif grep -q 'openmp:( is not valid\|( is not a regular expression' err; then
+	ok "what is no regular expression is refused"
+else
+	not_ok "what is no regular expression is refused" <err
+fi
+
+# ---- regions that stay ----
+build local local.c
+./local >want
+gmem --offload openmp -- ./local >got 2>err
+if cmp -s got want && [ "$(jq -c '.refused | map(.name) | sort' report.json)" = '["main._omp_fn.0","main._omp_fn.1"]' ] &&
+	[ "$(jq -r '.refused[0].why' report.json)" = 'the program has thread-local variables' ]; then
+	ok "regions of a program with thread-local variables stay, and the report says so once for each"
+else
+	{ diff want got && jq -c .refused report.json && cat err; } | not_ok "regions of a program with thread-local variables stay, and the report says so once for each"
+fi
+exit $failed
