@@ -182,7 +182,7 @@ SCRIPTS = $(wildcard scripts/*.sh bench/*.sh debate/*.sh reproduce/*.sh test/*.s
 
 check: | deps-build deps-test deps-check
 	@$(MAKE) --no-print-directory check-format check-scripts check-cpp check-docs check-gcc check-clang
-	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms check-relocations check-vectors
+	@$(MAKE) --no-print-directory -s BUILD=build-gcc check-rooms check-relocations check-vectors check-fences
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 	@scripts/check-width $(SOURCES) $(ASSEMBLY)
@@ -201,10 +201,12 @@ check-rooms: all
 	@scripts/check-rooms $(BUILD)
 check-vectors: all
 	@scripts/check-vectors $(BUILD)
+check-fences: all
+	@scripts/check-fences $(BUILD)
 check-relocations: all
 	@scripts/check-relocations.sh $(BUILD)/*.so $(BUILD)/omp/*.so*
 compile-tests: $(UNIT) $(DEVICE_TESTS) examples bench-programs debate-programs $(REPRODUCE_DIR)/reproduce
-.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations check-vectors compile-tests
+.PHONY: check check-format check-scripts check-cpp check-gcc check-clang check-rooms check-relocations check-vectors check-fences compile-tests
 
 # ---- documentation --------------------------------------------------------------------------------------------------
 # Generated, and kept in the repository; make check sees to it that they are fresh.

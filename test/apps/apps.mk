@@ -10,4 +10,8 @@ soak: all | deps-run deps-test deps-apps
 	BUILD=$(BUILD) test/apps/soak.sh
 test-contract: all | deps-run deps-test
 	BUILD=$(BUILD) CHAOS_ROUNDS=5 test/run.sh test/e2e/contracts_test.sh
-.PHONY: deps-apps test-apps soak test-contract
+# Breaks the sources in one line at a time and sees who notices; docs/mutants.md is what came of it. MUTANTS: only these, without
+# the table; TIMES: runs of each test.
+mutants: | deps-build deps-test
+	@BUILD=$(BUILD) scripts/mutants --times $(or $(TIMES),1) --table docs/mutants.md $(MUTANTS)
+.PHONY: deps-apps test-apps soak test-contract mutants

@@ -64,6 +64,19 @@ static inline void fake_check(const struct fake_dev *f, const struct gm_op *op, 
 	}
 }
 
+/* While bytes are copied the device writes neither to what they come from nor to where they go. */
+static inline void fake_check_copy(const struct fake_dev *f, const struct gm_op *op)
+{
+	size_t at = (size_t)((char *)op->host - f->as->store.alias);
+
+	if ((op->kind != GM_OP_COPY_IN && op->kind != GM_OP_COPY_OUT) || !f->as->store.alias ||
+	    at >= f->as->bytes)
+		return;
+	for (size_t i = at / GM_PAGE_BYTES; i < (at + op->len) / GM_PAGE_BYTES; i++)
+		cr_assert_not(f->pte[i].prot & GM_PROT_WRITE, "kind %d, an entry at page %zu",
+			      op->kind, i);
+}
+
 static int fake_op(void *pmap, const struct gm_op *op)
 {
 	struct fake_dev *f = pmap;
@@ -74,6 +87,7 @@ static int fake_op(void *pmap, const struct gm_op *op)
 	if (op->kind == f->fail_kind && f->fail_after-- == 0)
 		return -EIO;
 	pthread_mutex_lock(&f->lock);
+	fake_check_copy(f, op);
 	switch (op->kind) {
 	case GM_OP_MAP:
 		f->maps++;

@@ -87,6 +87,27 @@ Test(fork, child_sees_pages_of_a_device_without_an_aperture)
 	fake_close(&dev);
 }
 
+/* Its threads would go on writing in the middle of the child's copying. */
+Test(fork, a_device_reaches_nothing_until_the_child_has_copied)
+{
+	unsigned char *p = open_with(4 * MIB), c;
+	size_t first = ((uintptr_t)p - as->base) / PAGE;
+
+	memset(p, 1, 4 * MIB);
+	for (size_t i = 0; i < 2 * MIB; i += PAGE)
+		cr_assert_eq(fake_write(&dev, p + i, 2), 0);
+	cr_assert_eq(hmadvise(-1, p + 3 * MIB, PAGE, GM_MADV_PINNED), 0);
+	cr_assert_eq(fake_write(&dev, p + 3 * MIB, 3), 0); /* over the bus */
+	gmi_fork_prepare();
+	for (size_t i = 0; i < 4 * MIB / PAGE; i++)
+		cr_expect_eq(dev.pte[first + i].prot, 0, "an entry at page %zu", i);
+	gmi_fork_parent();
+	cr_assert_eq(fake_write(&dev, p + PAGE, 4), 0);
+	cr_assert_eq(fake_read(&dev, p + 3 * MIB, &c), 0);
+	cr_assert(p[0] == 2 && p[PAGE] == 4 && c == 3);
+	fake_close(&dev);
+}
+
 /* The parent goes on at once: what it writes must not reach the child. */
 static void fork_and_change(unsigned char *p, size_t bytes)
 {

@@ -4,6 +4,7 @@
  * test_reference.c.)
  */
 #include "one_dev.h"
+#include "core/entry/pin.h"
 #include "core/space/vm.h"
 #include <errno.h>
 #include <stdio.h>
@@ -156,6 +157,31 @@ Test(migrate, pinned)
 	p[n / 2] = 8;
 	expect_read(p + n / 2, 8);
 	cr_assert_eq(hmadvise(-1, p + n / 2, PAGE, GM_MADV_UNPINNED), 0);
+	close_all();
+}
+
+/* fake_dev.h looks at its entries as the bytes are copied. */
+Test(migrate, what_was_pinned_is_out_of_reach_while_it_moves_to_the_device)
+{
+	unsigned char c;
+
+	gmi_opt.prefetch = GM_PREFETCH_NONE;
+	cr_assert_eq(gm_as_create(0, 256 * MIB, &as), 0);
+	fake_open(&dev, as, 32 * MIB, variant_page, false);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE);
+	memset(p, 5, 2 * MIB);
+	cr_assert_eq(hmadvise(-1, p, 2 * MIB, GM_MADV_PINNED), 0);
+	for (size_t i = 0; i < 2 * MIB; i += PAGE)
+		cr_assert_eq(fake_write(&dev, p + i, 6), 0);
+	cr_assert_eq(where(p), GM_REMOTE);
+	cr_assert_eq(gmi_pin_range(p, 2 * MIB, false), 0);
+	to_device(p, 2 * MIB);
+	cr_assert_eq(where(p), GM_DEVICE);
+	for (size_t i = 0; i < 2 * MIB; i += PAGE) {
+		cr_assert_eq(fake_read(&dev, p + i, &c), 0);
+		cr_assert_eq(c, 6);
+	}
+	cr_assert_eq(p[PAGE + 1], 5);
 	close_all();
 }
 
