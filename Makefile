@@ -46,7 +46,8 @@ endif
 # init.c reads the environment of programs that link libgmem.so: not for tests and tools, and last in the link.
 CORE_SRC = $(filter-out core/entry/init.c,$(wildcard core/*/*.c core/*/*.S devsim/driver/*.c))
 INIT_SRC = core/entry/init.c
-DEV_SRC = $(wildcard devsim/device/*.c)
+# (dev_pad.c: why last, it says)
+DEV_SRC = $(filter-out %/dev_pad.c,$(wildcard devsim/device/*.c)) devsim/device/dev_pad.c
 PRELOAD_SRC = $(wildcard preload/*.[cS] preload/*/*.[cS])
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))

@@ -10,6 +10,7 @@
  *	dev_foreign copies of its other memory there, while a region runs (lock: foreign)
  *	dev_worker  compute workers: launches in order, block by block (lock: queue)
  *	dev_stacks  stacks of the threads that libraries make
+ *	dev_pad     thread-local memory for the program's variables
  *	dev_module  kernels by name: built-in ones and shared objects
  *
  * The page-table lock is taken inside the SIGSEGV handler; nothing that holds it touches program

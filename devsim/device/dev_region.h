@@ -41,6 +41,11 @@ int dev_region_keep(void *at, uint64_t bytes);
 /* Every thread that anybody makes from now on stands on one of `n` stacks of `each` bytes at
  * `base`; where they are used up, or it wants a larger one, pthread_create() fails with EAGAIN. */
 void dev_region_stacks(void *base, uint64_t each, unsigned n);
+/* Each of these threads calls `fn` first. */
+void dev_region_on_thread(void (*fn)(void));
+/* Thread-local memory that nobody uses, of the calling thread: it ends at the thread pointer. NULL:
+ * there is none. */
+void *dev_region_pad(uint64_t *bytes);
 
 #pragma GCC visibility pop
 #endif

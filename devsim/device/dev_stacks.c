@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #define STACKS 256
@@ -24,10 +25,19 @@ static struct {
 	unsigned n, used; /* those from `used` on had no thread yet */
 	struct {
 		pthread_t thread;
-		bool joins; /* by us: free when that succeeds */
+		bool joins;	     /* by us: free when that succeeds */
+		void *(*fn)(void *); /* of its thread, and the argument */
+		void *arg;
 	} at[STACKS];
 } stacks;
 static pthread_mutex_t stacks_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void (*_Atomic on_thread)(void);
+
+void dev_region_on_thread(void (*fn)(void))
+{
+	atomic_store(&on_thread, fn);
+}
 
 void dev_region_stacks(void *base, uint64_t each, unsigned n)
 {
@@ -36,6 +46,16 @@ void dev_region_stacks(void *base, uint64_t each, unsigned n)
 	stacks.n = n < STACKS ? n : STACKS;
 	stacks.base = base;
 	pthread_mutex_unlock(&stacks_lock);
+}
+
+static void *begin_thread(void *number)
+{
+	void (*first)(void) = atomic_load(&on_thread);
+	unsigned i = (unsigned)(uintptr_t)number;
+
+	if (first)
+		first();
+	return stacks.at[i].fn(stacks.at[i].arg);
 }
 
 /* Locked. The number of a stack that nobody stands on; n: none is left. */
@@ -67,10 +87,12 @@ static int create_there(create_fn *create, pthread_t *thread, const pthread_attr
 		return EAGAIN;
 	char *lowest = stacks.base + i * stacks.each + GUARD;
 	stacks.at[i].joins = false;
+	stacks.at[i].fn = fn;
+	stacks.at[i].arg = arg;
 	pthread_attr_init(&attr);
 	int err = pthread_attr_setstack(&attr, lowest, stacks.each - GUARD);
 	if (!err)
-		err = create(thread, &attr, fn, arg);
+		err = create(thread, &attr, begin_thread, (void *)(uintptr_t)i);
 	pthread_attr_destroy(&attr);
 	stacks.at[i].joins = !err && detached == PTHREAD_CREATE_DETACHED;
 	if (!err)

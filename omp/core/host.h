@@ -110,10 +110,21 @@ int gmo_program_run(struct gmo_device *d, const struct gmo_region *r, uint64_t *
 extern struct gmo_arena *(*gmo_arena_make)(void);
 /* Do modules of the program, runtimes aside, call functions whose names begin so? */
 bool gmo_program_calls(const char *begins);
-/* A module of the program, runtimes aside, that has thread-local variables; NULL: none. */
-const char *gmo_program_threadlocal(void);
+/*
+ * The thread-local variables of the program's modules, runtimes aside, that every thread has at
+ * the same place: room for GMO_LOCALS. Returns how many; -errno: there are others, of *file.
+ */
+int gmo_program_locals(struct gmo_local *to, const char **file);
 /* Is there code of the program, or of a library of its? */
 bool gmo_is_function(uint64_t at);
+
+static inline uint64_t gmo_thread_pointer(void)
+{
+	uint64_t pointer;
+
+	__asm__("mov %%fs:0, %0" : "=r"(pointer));
+	return pointer;
+}
 
 /* ---- label.c ---- */
 /* "main._omp_fn.0", or "program+0x1234"; lives as long as the program. */

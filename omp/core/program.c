@@ -47,6 +47,8 @@ struct description {
 	size_t bytes;
 	uint64_t nmodules, nsegments, ncalls, text_bytes;
 	uint64_t max_calls, max_text, paths_left;
+	char *images; /* of thread-local variables: GMO_LOCAL_BYTES */
+	struct gmo_range *ranges;
 	struct gmo_module *modules;
 	struct gmo_segment *segments;
 	struct gmo_call *calls;
@@ -253,23 +255,44 @@ bool gmo_program_calls(const char *begins)
 	return s.found;
 }
 
-static int has_threadlocal(struct dl_phdr_info *info, size_t size, void *name)
+struct locals {
+	struct gmo_local *to;
+	const char *file;
+	int n; /* -errno */
+};
+
+/* The loader lays the blocks of what it loads at the start below the thread pointer. */
+static int note_locals(struct dl_phdr_info *info, size_t size, void *of)
 {
-	for (unsigned i = 0; i < info->dlpi_phnum; i++)
-		if (info->dlpi_phdr[i].p_type == PT_TLS &&
-		    module_kind(info->dlpi_name) == GMO_OWN) {
-			*(const char **)name = info->dlpi_name;
+	struct locals *l = of;
+
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const Elf64_Phdr *p = &info->dlpi_phdr[i];
+		uint64_t below = gmo_thread_pointer() - (uint64_t)info->dlpi_tls_data;
+		if (p->p_type != PT_TLS || module_kind(info->dlpi_name) != GMO_OWN)
+			continue;
+		l->file = info->dlpi_name;
+		if (!info->dlpi_tls_data || below > GMO_LOCAL_BYTES || p->p_memsz > below ||
+		    l->n == GMO_LOCALS) {
+			l->n = -ENOTSUP;
 			return 1;
 		}
+		l->to[l->n++] = (struct gmo_local){.image = info->dlpi_addr + p->p_vaddr,
+						   .module = info->dlpi_tls_modid,
+						   .offset = (uint32_t)below,
+						   .bytes = (uint32_t)p->p_memsz,
+						   .filled = (uint32_t)p->p_filesz};
+	}
 	return 0;
 }
 
-const char *gmo_program_threadlocal(void)
+int gmo_program_locals(struct gmo_local *to, const char **file)
 {
-	const char *name = NULL;
+	struct locals l = {.to = to};
 
-	dl_iterate_phdr(has_threadlocal, &name);
-	return name;
+	dl_iterate_phdr(note_locals, &l);
+	*file = l.file;
+	return l.n;
 }
 
 static int is_text_of(struct dl_phdr_info *info, size_t size, void *at)
@@ -326,7 +349,9 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *to)
 	struct object *o = calloc(1, sizeof *o);
 	const char *path = info->dlpi_name[0] ? info->dlpi_name : d->exe;
 
-	if (!o || path[0] != '/' || !(o->path = strdup(path))) { /* not: the vdso */
+	/* not: the vdso. A name that is relative is so to the directory at the start. */
+	if (!o || !strchr(path, '/') ||
+	    !(o->path = path[0] == '/' ? strdup(path) : realpath(path, NULL))) {
 		free(o);
 		return 0;
 	}
@@ -386,23 +411,37 @@ static uint64_t epoch_now(void)
 
 static bool make_description_room(struct description *d)
 {
-	struct gmo_range *ranges;
-
-	d->bytes = GMO_RANGES * sizeof *ranges + d->nmodules * sizeof *d->modules +
-		   d->nsegments * sizeof *d->segments + d->ncalls * sizeof *d->calls +
-		   d->text_bytes;
+	d->bytes = GMO_LOCAL_BYTES + GMO_RANGES * sizeof *d->ranges +
+		   d->nmodules * sizeof *d->modules + d->nsegments * sizeof *d->segments +
+		   d->ncalls * sizeof *d->calls + d->text_bytes;
 	d->room = gm_mmap(NULL, NULL, d->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
 	if (d->room == MAP_FAILED)
 		return false;
-	ranges = (struct gmo_range *)d->room;
-	d->modules = (struct gmo_module *)(ranges + GMO_RANGES);
+	d->images = d->room;
+	d->ranges = (struct gmo_range *)(d->images + GMO_LOCAL_BYTES);
+	d->modules = (struct gmo_module *)(d->ranges + GMO_RANGES);
 	d->segments = (struct gmo_segment *)(d->modules + d->nmodules);
 	d->calls = (struct gmo_call *)(d->segments + d->nsegments);
 	d->text = (char *)(d->calls + d->ncalls);
 	d->max_calls = d->ncalls;
 	d->max_text = d->text_bytes;
 	return true;
+}
+
+/* With what they begin as. */
+static void add_locals(const struct description *d, struct gmo_program *a)
+{
+	const char *file;
+	int n = gmo_program_locals(a->locals, &file);
+	char *to = d->images;
+
+	a->nlocals = n > 0 ? (uint64_t)n : 0;
+	for (int i = 0; i < n; i++) {
+		struct gmo_local *l = &a->locals[i];
+		l->image = (uint64_t)memcpy(to, (const void *)l->image, l->filled);
+		to += l->filled;
+	}
 }
 
 static int send_program(struct gmo_device *d, struct description *s, uint64_t epoch)
@@ -415,7 +454,7 @@ static int send_program(struct gmo_device *d, struct description *s, uint64_t ep
 		.nsegments = s->nsegments,
 		.calls = (uint64_t)s->calls,
 		.ncalls = s->ncalls,
-		.ranges = (uint64_t)s->room,
+		.ranges = (uint64_t)s->ranges,
 		.threads = gmi_sim_workers(d->sim),
 		.device = (uint32_t)d->number,
 		.ndevices = (uint32_t)gmo_devices(),
@@ -425,7 +464,9 @@ static int send_program(struct gmo_device *d, struct description *s, uint64_t ep
 		d->on_host = true; /* said */
 		return -ENOMEM;
 	}
-	a.nranges = gmo_ranges((struct gmo_range *)s->room, GMO_RANGES);
+	if (gmo_arena_make)
+		add_locals(s, &a);
+	a.nranges = gmo_ranges(s->ranges, GMO_RANGES);
 	snprintf(a.threads_variable, sizeof a.threads_variable, "OMP_NUM_THREADS_DEV_%d",
 		 d->number);
 	return gmo_launch_load(d, "gmo_program", "the program's own code", &a, sizeof a);

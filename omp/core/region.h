@@ -22,6 +22,7 @@ enum gmo_code {
 	GMO_NO_IMAGE = 1, /* the process is a fresh one: load it again */
 	GMO_CANNOT_LOAD,  /* said on stderr */
 	GMO_NO_RUNTIME,	  /* libomp, likewise */
+	GMO_LOST_LOCALS,  /* the process is a fresh one: its threads' variables are gone */
 	GMO_COLLISION,	  /* the device's own memory lies where the program's does */
 };
 
@@ -80,12 +81,23 @@ struct gmo_module {
 struct gmo_call { /* what the program's pointers to functions of others point to */
 	uint64_t addr, name;
 };
+/* Thread-local variables of one module: a block that begins `offset` bytes below the thread
+ * pointer, in every thread. */
+struct gmo_local {
+	uint64_t image;	 /* what its first bytes begin as, in the window; the rest are zeros */
+	uint64_t module; /* its number in the program's loader */
+	uint32_t offset, bytes, filled, pad;
+};
+#define GMO_LOCALS	8
+#define GMO_LOCAL_BYTES 65536 /* no block begins further down (devsim/device/dev_pad.c) */
 struct gmo_program {
 	uint64_t epoch; /* which state of the program this is */
 	uint64_t modules, nmodules, segments, nsegments, calls, ncalls, ranges, nranges;
 	uint32_t threads, device, ndevices, pad;
 	char threads_variable[32];
 	uint64_t arena; /* struct gmo_arena; 0: its regions call nobody of the host */
+	uint64_t nlocals;
+	struct gmo_local locals[GMO_LOCALS];
 };
 
 /* gmo_native: a region that is a function of the program. Replies as gmo_run. */
@@ -110,9 +122,11 @@ enum gmo_icv { /* what omp_set_*() of the program have said */
 	       GMO_ICVS
 };
 struct gmo_parallel {
-	uint64_t epoch; /* of the program that it is part of */
+	uint64_t epoch;	 /* of the program that it is part of */
+	uint64_t thread; /* of the program, that starts it: its thread pointer */
+	int32_t tid;	 /* and number */
+	bool resumes;	 /* threads have had variables there */
 	int32_t icv[GMO_ICVS];
-	uint32_t nargs;
 	char entry[56]; /* "GOMP_parallel" */
 	uint64_t args[8];
 };

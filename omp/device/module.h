@@ -6,6 +6,7 @@
  *	program  the program's own code, and regions that are part of it
  *	calls    what such code calls of others, and who answers
  *	calls_host  which of it the program's process answers, and the way there
+ *	local    the program's thread-local variables
  *	parallel parallel regions of the program
  *	output   what regions print; the number of their threads
  */
@@ -57,6 +58,17 @@ uint64_t gmo_calls_host_find(uint64_t host, const char *name);
 /* The same for one whose name is not known; `here`: its place in this process's instance of the
  * library, 0: there is none. Signal-safe. */
 uint64_t gmo_calls_host_stray(uint64_t host, uint64_t here);
+
+/* ---- local.c ---- */
+/* Threads that are made from now on have the program's thread-local variables. Locked; false: no
+ * room. */
+bool gmo_local_begin(const struct gmo_program *a);
+/* The calling thread gets the values of a thread of the program, and gives back what it has
+ * changed. In a region. */
+void gmo_local_take(uint64_t program_thread);
+void gmo_local_give(uint64_t program_thread);
+/* What __tls_get_addr is for the program's modules. */
+void *gmo_local_address(const void *index);
 
 /* Data of the program's libc is at `begin`..`end`, ours so much further on. */
 void gmo_calls_libc(uint64_t begin, uint64_t end, uint64_t delta);

@@ -2,23 +2,29 @@
  * parallel.c - parallel regions of the program: the same call of the OpenMP runtime that the
  * program makes, of this process's own instance, which has a team of its own.
  *
- * A runtime keeps a team for every thread that starts regions. So these are few, and not the
- * device's workers: a worker hands its launch to one that is idle, the last one first. And they
- * stand on stacks that the host can read (calls_host.c).
+ * A runtime keeps a team for every thread that starts regions, whose threads keep their
+ * thread-local variables from one region to the next. So each thread of the program that starts
+ * regions has one here that stands for it, to which a worker hands the launch; only when there are
+ * too many one stands for several. And they stand on stacks that the host can read (calls_host.c).
  */
 #include "omp/core/loaded.h"
 #include "omp/device/module.h"
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct starter {
 	struct starter *next; /* idle */
+	int32_t tid;	      /* the thread of the program that it last stood for */
 	pthread_cond_t changed;
 	const struct gmo_parallel *job; /* NULL: none, or done */
 	uint64_t result;
 };
+#define STARTERS 32
 static struct starter *idle;
+static _Atomic bool begun; /* a region has run here */
+static unsigned nstarters;
 static pthread_mutex_t starters_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- what omp_set_*() have said ---- */
@@ -55,7 +61,10 @@ static uint64_t call_runtime(const struct gmo_parallel *a)
 	const uint64_t *w = a->args;
 
 	set_icvs(a->icv);
-	return entry(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+	gmo_local_take(a->thread);
+	uint64_t result = entry(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+	gmo_local_give(a->thread);
+	return result;
 }
 
 static void *starter_thread(void *of)
@@ -76,17 +85,12 @@ static void *starter_thread(void *of)
 }
 
 /* Locked. NULL: no memory, or no stack. */
-static struct starter *take_starter(void)
+static struct starter *make_starter(void)
 {
-	struct starter *s = idle;
+	struct starter *s = calloc(1, sizeof *s);
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	if (s) {
-		idle = s->next;
-		return s;
-	}
-	s = calloc(1, sizeof *s);
 	if (!s)
 		return NULL;
 	pthread_cond_init(&s->changed, NULL);
@@ -94,17 +98,35 @@ static struct starter *take_starter(void)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	int err = pthread_create(&thread, &attr, starter_thread, s);
 	pthread_attr_destroy(&attr);
+	nstarters += !err;
 	if (!err)
 		return s;
 	free(s);
 	return NULL;
 }
 
+/* Locked. The one that has stood for this thread; a new one; one of another thread. */
+static struct starter *take_starter(int32_t tid)
+{
+	struct starter **at = &idle, *s;
+
+	while (*at && (*at)->tid != tid)
+		at = &(*at)->next;
+	if (!*at && (nstarters < STARTERS || !idle))
+		return make_starter();
+	if (!*at)
+		at = &idle;
+	s = *at;
+	*at = s->next;
+	return s;
+}
+
 static bool run_parallel(const struct gmo_parallel *a, uint64_t *result)
 {
 	pthread_mutex_lock(&starters_lock);
-	struct starter *s = take_starter();
+	struct starter *s = take_starter(a->tid);
 	if (s) {
+		s->tid = a->tid;
 		s->job = a;
 		pthread_cond_broadcast(&s->changed);
 		while (s->job)
@@ -126,6 +148,9 @@ GM_KERNEL gmo_parallel(struct gm_kctx *ctx, const void *args)
 		return GMO_NO_IMAGE;
 	if (!dlsym(RTLD_DEFAULT, a->entry))
 		return GMO_NO_RUNTIME;
+	if (a->resumes && !atomic_load(&begun))
+		return GMO_LOST_LOCALS;
+	atomic_store(&begun, true);
 	dev_region_begin(true);
 	bool ran = run_parallel(a, &result);
 	dev_launch_reply(result);

@@ -285,7 +285,7 @@ static bool begin_program(const struct gmo_program *a)
 	atomic_store(&calls_host, a->arena != 0);
 	if (a->arena) {
 		gmo_set_wait(); /* each region says how many threads */
-		return gmo_calls_host_begin((struct gmo_arena *)a->arena);
+		return gmo_calls_host_begin((struct gmo_arena *)a->arena) && gmo_local_begin(a);
 	}
 	gmo_collect_output();
 	gmo_set_threads(a->threads_variable, a->threads);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define API __attribute__((visibility("default")))
 
@@ -83,18 +84,52 @@ static void begin(void)
 
 /* ---- which regions ---- */
 
+/* How many modules had thread-local variables at the first region; -1: none was reached. */
+static int first_locals = -1;
+
+/*
+ * Why the program's thread-local variables cannot be those of a region; NULL: they can. Threads
+ * other than the one that starts a region have theirs on the device only: so all regions must run
+ * there.
+ */
+static const char *why_no_locals(char *text, size_t bytes)
+{
+	struct gmo_local locals[GMO_LOCALS];
+	const char *file = "", *slash;
+	int n = gmo_program_locals(locals, &file);
+
+	if (gmo_program_calls("_ZSt15__once_callable"))
+		return "the program uses std::call_once, which has thread-local variables";
+	if (first_locals < 0 && n >= 0)
+		first_locals = n;
+	if (n != first_locals)
+		n = -ENOTSUP;
+	if (n == 0)
+		return NULL;
+	slash = strrchr(file, '/');
+	if (n < 0) {
+		snprintf(text, bytes,
+			 "%s has thread-local variables that are too large (more than %d bytes in "
+			 "all), or came later than the program",
+			 slash ? slash + 1 : "the program", GMO_LOCAL_BYTES);
+		return text;
+	}
+	if (gmo_program_calls("__cxa_thread_atexit"))
+		return "the program has thread-local variables with destructors";
+	return choose_all ? NULL
+			  : "the program has thread-local variables, which need all regions on one "
+			    "side: --offload openmp";
+}
+
 static const char *why_not(const void *fn, char *text, size_t bytes)
 {
-	const char *file = gmo_program_threadlocal();
+	const char *why = why_no_locals(text, bytes);
 
 	if (gmo_program_calls("GOMP_target") || gmo_program_calls("GOACC_") ||
 	    gmo_program_calls("__tgt_"))
 		return "the program has target regions as well, and these have the device";
-	if (file) {
-		snprintf(text, bytes, "%s has thread-local variables",
-			 file[0] ? strrchr(file, '/') + 1 : "the program");
-		return text;
-	}
+	if (why)
+		return why;
 	if (!gmo_is_function((uint64_t)fn))
 		return "its code is in no file";
 	if (!omp.all)
@@ -157,6 +192,9 @@ static struct known *region_of(const void *fn)
 
 /* ---- running ---- */
 
+/* The process that has run regions on the device, if threads have variables there. */
+static pid_t begun;
+
 /* As the same failure ends a program without us. */
 static void end_program(int err, const struct gm_launch_result *result)
 {
@@ -170,7 +208,8 @@ static void end_program(int err, const struct gm_launch_result *result)
 static bool run_there(struct gmo_device *d, const struct gmo_parallel_call *call,
 		      const struct known *k, uint64_t *result)
 {
-	struct gmo_parallel a = {.nargs = GMO_CALL_MAX};
+	struct gmo_parallel a = {
+		.thread = gmo_thread_pointer(), .tid = gettid(), .resumes = begun == getpid()};
 	struct gm_launch_result launch = {0};
 	int saved = errno;
 
@@ -188,8 +227,13 @@ static bool run_there(struct gmo_device *d, const struct gmo_parallel_call *call
 						       .reply = result,
 						       .result = &launch},
 				  &a.epoch);
+	if (err == -ECANCELED && launch.kernel_code == GMO_LOST_LOCALS)
+		gmo_say(d, "its process was lost, and with it the thread-local variables of the "
+			   "program's regions: the program ends");
 	if (err && err != -ESTALE)
 		end_program(err, &launch);
+	if (first_locals > 0 && !err)
+		begun = getpid();
 	errno = saved;
 	return !err;
 }

@@ -25,13 +25,13 @@ same() {
 	fi
 	rm -f report.json
 }
-build() { # PROGRAM SOURCE
+build() { # PROGRAM SOURCE [LIBRARY]
 	local compiler=gcc
 	case $2 in
 	*.cc) compiler=g++ ;;
 	*.f90) compiler=gfortran ;;
 	esac
-	$compiler -O2 -fopenmp -I"$top" "$src/$2" -o "$1" -lm 2>err || {
+	$compiler -O2 -fopenmp -I"$top" "$src/$2" -o "$1" ${3:+"$3"} -lm 2>err || {
 		not_ok "$1 compiles" <err
 		return 1
 	}
@@ -58,7 +58,7 @@ build ends ends.c
 ./ends >want
 same "threads and a child with regions of their own" 20 gmem --offload openmp -- ./ends
 for how in exit abort crash; do
-	(./ends $how >want 2>err) 2>err
+	bash -c "exec ./ends $how" >want 2>err
 	ends=$?
 	same "$how in a region" 0 gmem --offload openmp -- ./ends $how 2>/dev/null
 done
@@ -104,14 +104,36 @@ else
 	not_ok "what is no regular expression is refused" <err
 fi
 
-# ---- regions that stay ----
-build local local.c
+# ---- thread-local variables ----
+gcc -O2 -fPIC -shared "$src/local_library.c" -o liblocal.so
+build local local.c ./liblocal.so
 ./local >want
-gmem --offload openmp -- ./local >got 2>err
-if cmp -s got want && [ "$(jq -c '.refused | map(.name) | sort' report.json)" = '["main._omp_fn.0","main._omp_fn.1"]' ] &&
-	[ "$(jq -r '.refused[0].why' report.json)" = 'the program has thread-local variables' ]; then
-	ok "regions of a program with thread-local variables stay, and the report says so once for each"
+same "threadprivate variables, of a library too" 8 gmem --offload openmp -- ./local
+gmem --offload openmp -- ./local kill >got 2>err
+if [ $? = 134 ] && grep -q "with it the thread-local variables of the program's regions: the program ends" err; then
+	ok "when these are lost with the device the program ends, and says so"
 else
-	{ diff want got && jq -c .refused report.json && cat err; } | not_ok "regions of a program with thread-local variables stay, and the report says so once for each"
+	cat got err | not_ok "when these are lost with the device the program ends, and says so"
 fi
+build common local.f90
+./common >want
+same "a threadprivate common block" 6 gmem --offload openmp -- ./common
+
+# ---- regions that stay ----
+stays() { # NAME WHY FLAG PROGRAM: once in the report
+	local status
+	"./$4" >want 2>&1
+	gmem --offload "$3" -- "./$4" >got 2>err
+	status=$?
+	if [ $status = 0 ] && cmp -s got want && jq -e --arg why "$2" '.refused | length > 0 and all(.why | test($why)) and (map(.name) | length == (unique | length))' report.json >jq.out; then
+		ok "$1"
+	else
+		{ diff want got && jq -c .refused report.json && cat err; } | not_ok "$1"
+	fi
+}
+build once once.cc
+stays "regions of a program with std::call_once" 'uses std::call_once' openmp once
+stays "some regions of one with threadprivate variables" 'need all regions on one side' openmp:main local
+build both both.c
+stays "parallel regions of a program with target regions" 'has target regions as well' openmp both
 exit $failed
