@@ -107,8 +107,8 @@ static int transfer_block(struct gm_block *b, gm_bm managed, void *arg)
 static int copy_unmanaged(char *mem, char *buf, size_t len, bool write)
 {
 	struct iovec ours = {buf, len}, theirs = {mem, len};
-	long n = gm_sys6(write ? SYS_process_vm_writev : SYS_process_vm_readv, gm_sys0(SYS_getpid),
-			 &ours, 1, &theirs, 1, 0);
+	long n = gm_sys6(write ? SYS_process_vm_writev : SYS_process_vm_readv, gmi_gettid(), &ours,
+			 1, &theirs, 1, 0);
 
 	if (n == (long)len)
 		return 0;

@@ -1,7 +1,6 @@
 /* outside.c - see outside.h. */
 #include "core/entry/outside.h"
 #include "core/rules/opt.h"
-#include "core/sys/vma.h"
 
 _Atomic bool gmi_outside_live;
 bool gmi_outside_watched;
@@ -15,7 +14,8 @@ bool gmi_outside_reaches(const void *p, size_t bytes)
 	if (gmi_opt.foreign < GM_FOREIGN_SHARED || end < va)
 		return false;
 	for (; va < end; va = vma.hi)
-		if (gmi_vma_find(va, &vma) || !vma.shared || !vma.ino || !vma.read)
+		if (gmi_vma_find(va, &vma) || !vma.read ||
+		    !(vma.shared ? vma.ino != 0 : gmc_outside_adoptable(&vma)))
 			return false;
 	return true;
 }

@@ -2,15 +2,23 @@
  * outside.h - memory of the program outside every window: mapped by a device from the object
  * behind it (devsim/driver/sim_outside.c), and told to it when the program changes its mappings.
  *
- * Whoever changes a mapping makes the system call first and then says so: a device keeps the
- * object that it has mapped, never an address of ours, so until then it works on what was there.
- * The device's side looks the mapping up after it has raised gmi_outside_live: either the change
- * is seen by the look, or the flag by the change.
+ * Private memory has no object that another process could map. It gets one: a run of pages is
+ * *adopted*, its bytes copied into a store (a memfd, offset = address) that takes their place
+ * (outside_adopt.c). Nobody may store to them meanwhile: every other thread of the process is
+ * stopped, which only the preload library can do. What the program had there is kept aside, and
+ * comes back (*restored*) before the program changes the mapping or forks: so all that may be done
+ * to memory of its own kind can be done to it.
+ *
+ * Whoever changes a mapping does so between gmi_outside_begin() and _end(), with signals blocked:
+ * a stopped world has nobody in between. A device keeps the object that it has mapped, never an
+ * address of ours, so until the change is told it works on what was there. The device's side looks
+ * the mapping up after it has raised gmi_outside_live: either the change is seen by the look, or
+ * the flag by the change.
  */
 #ifndef GM_CORE_OUTSIDE_H
 #define GM_CORE_OUTSIDE_H
 
-#include "core/sys/sys.h"
+#include "core/sys/vma.h"
 
 /* A device has, or had, something mapped outside the windows. */
 GM_EXPORT extern _Atomic bool gmi_outside_live;
@@ -22,7 +30,17 @@ GM_EXPORT extern void (*gmi_outside_forget)(uint64_t lo, uint64_t hi);
 /* Can kernels work in place on all of [p, p + bytes), which lies outside the windows? */
 GM_EXPORT bool gmi_outside_reaches(const void *p, size_t bytes);
 
-/* The mappings of [p, p + len) were changed. Signal-safe; not with a lock of core held. */
+/* ---- changes of mappings; signal-safe, not with a lock of core held ---- */
+
+struct gm_outside_change {
+	uint64_t lo, hi;
+	gm_sigmask mask;
+	bool on, locked;
+};
+/* The mappings of [p, p + len) are about to change; and have changed. */
+GM_EXPORT void gmi_outside_begin(struct gm_outside_change *c, const void *p, size_t len);
+GM_EXPORT void gmi_outside_end(const struct gm_outside_change *c);
+/* They were changed without that: nothing of them is ever adopted (GMEM_FOREIGN). */
 static inline void gmi_outside_changed(const void *p, size_t len)
 {
 	atomic_thread_fence(memory_order_seq_cst);
@@ -30,5 +48,30 @@ static inline void gmi_outside_changed(const void *p, size_t len)
 		gmi_outside_forget(gm_align_down((uintptr_t)p, GM_PAGE_BYTES),
 				   (uintptr_t)p + gm_min(len, ~(uintptr_t)p));
 }
+/* Around fork: nothing is adopted then. */
+GM_EXPORT void gmi_outside_fork_prepare(void);
+GM_EXPORT void gmi_outside_fork_done(bool child);
+
+/* For good: the process goes on without us. */
+GM_EXPORT void gmi_outside_leave(void);
+
+/* ---- adoption ---- */
+
+/* The preload's; NULL without it. gmi_world_stop: all other threads of the process wait, however
+ * they were, and touch nothing until gmi_world_start(); false: one does not answer (nobody waits
+ * then). gmi_world_run: calls fn on a stack that is never adopted; world locked. */
+GM_EXPORT extern bool (*gmi_world_stop)(void);
+GM_EXPORT extern void (*gmi_world_start)(void);
+GM_EXPORT extern void (*gmi_world_run)(void (*fn)(void *), void *arg);
+/* The module that `at` lies in is ours: its variables are never adopted. */
+GM_EXPORT void gmi_outside_keep_module(const void *at);
+/* Private memory at va becomes the store's. 0; -EAGAIN: later; -ENOTSUP: it cannot be. On a thread
+ * of ours. */
+int gmc_outside_adopt(uint64_t va);
+bool gmc_outside_adoptable(const struct gm_vma *vma);
+/* The store, if that is its inode; else -1. */
+int gmc_outside_store(uint64_t dev, uint64_t ino);
+/* What is mapped is being changed: no entries now. */
+bool gmc_outside_restoring(void);
 
 #endif

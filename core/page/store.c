@@ -150,7 +150,8 @@ static int pagemap_fd(void)
 	if (fd >= 0)
 		return fd;
 	gmi_at_fork_child(pagemap_forked);
-	fd = (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	fd = (int)gm_sys4(SYS_openat, AT_FDCWD, "/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC,
+			  0);
 	fd = gmi_fd_raise(fd);
 	if (fd < 0 || atomic_compare_exchange_strong(&pagemap, &none, fd))
 		return fd;

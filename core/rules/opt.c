@@ -425,7 +425,8 @@ static int parse_trace(const struct option *o, const char *value, char *err, siz
 
 static const struct word fault_words[] = {
 	{"sigsegv", GM_FAULT_SIGSEGV}, {"uffd", GM_FAULT_UFFD}, {NULL, 0}};
-static const struct word foreign_words[] = {{"shared", GM_FOREIGN_SHARED},
+static const struct word foreign_words[] = {{"coherent", GM_FOREIGN_COHERENT},
+					    {"shared", GM_FOREIGN_SHARED},
 					    {"copy", GM_FOREIGN_COPY},
 					    {"none", GM_FOREIGN_NONE},
 					    {NULL, 0}};
@@ -487,9 +488,11 @@ static const struct option options[] = {
 	 "how the CPU's page faults are caught: by a signal, or by userfaultfd where the kernel "
 	 "permits it",
 	 parse_word, AT(fault), fault_words},
-	{"GMEM_FOREIGN", "--foreign", "HOW", "shared", "shared, copy, none",
-	 "what kernels may do with memory that is not managed: map what is shared (files, shm) in "
-	 "place, and in OpenMP regions work on copies of the rest (globals, stacks); copy: regions "
+	{"GMEM_FOREIGN", "--foreign", "HOW", "shared", "coherent, shared, copy, none",
+	 "what kernels may do with memory that is not managed: coherent: work in place; shared: "
+	 "only on what is "
+	 "shared (files, shm), and in OpenMP regions on copies of globals and stacks; copy: "
+	 "regions "
 	 "on copies of all; none: nothing",
 	 parse_word, AT(foreign), foreign_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",

@@ -41,7 +41,7 @@ enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
 
 enum gm_fault_kind { GM_FAULT_SIGSEGV, GM_FAULT_UFFD };
 /* What kernels may do with memory outside every window; in the order of how much. */
-enum gm_foreign_kind { GM_FOREIGN_NONE, GM_FOREIGN_COPY, GM_FOREIGN_SHARED };
+enum gm_foreign_kind { GM_FOREIGN_NONE, GM_FOREIGN_COPY, GM_FOREIGN_SHARED, GM_FOREIGN_COHERENT };
 
 struct gm_options {
 	bool disable; /* GMEM_DISABLE=1 */

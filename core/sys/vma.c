@@ -1,5 +1,6 @@
 /* vma.c - see vma.h. */
 #include "core/sys/vma.h"
+#include "core/sys/text.h"
 #include <errno.h>
 #include <fcntl.h>
 
@@ -53,6 +54,7 @@ static int query(long fd, uint64_t va, struct gm_vma *vma)
 	vma->write = q.vma_flags & QUERY_WRITABLE;
 	vma->exec = q.vma_flags & QUERY_EXECUTE;
 	vma->shared = q.vma_flags & QUERY_SHARED;
+	vma->huge = q.vma_page_size > GM_PAGE_BYTES;
 	return 0;
 }
 
@@ -111,6 +113,7 @@ static bool read_line(struct text *t, struct gm_vma *vma)
 		if ((n || c != ' ') && n + 1 < sizeof vma->name)
 			vma->name[n++] = (char)c;
 	vma->name[n] = 0;
+	vma->huge = gm_text_after(vma->name, "/anon_hugepage");
 	return vma->hi;
 }
 
@@ -126,7 +129,7 @@ static int next_text(struct text *t, uint64_t va, struct gm_vma *vma)
 long gmc_vma_each_way(uint64_t lo, uint64_t hi, long (*each)(const struct gm_vma *, void *),
 		      void *arg, enum gm_vma_way way)
 {
-	long fd = gm_sys4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0),
+	long fd = gm_sys4(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0),
 	     result = 0;
 	struct text t = {.fd = fd};
 	struct gm_vma vma;

@@ -1,6 +1,7 @@
 /*
  * vma.h - what this process has mapped at an address, as the kernel says: by PROCMAP_QUERY
- * (Linux 6.11), else from the text of /proc/self/maps. Signal-safe; allocates nothing.
+ * (Linux 6.11), else from the text of /proc/thread-self/maps (that of the process is empty once
+ * its first thread has ended). Signal-safe; allocates nothing.
  */
 #ifndef GM_CORE_VMA_H
 #define GM_CORE_VMA_H
@@ -12,6 +13,7 @@ struct gm_vma {
 	uint64_t off;	   /* of lo in what is mapped */
 	uint64_t dev, ino; /* of what is mapped; ino 0: private memory without a file */
 	bool read, write, exec, shared;
+	bool huge;	/* of huge pages that were asked for */
 	char name[256]; /* a path, "[stack]", or ""; cut off if it is longer */
 };
 /* What is mapped at va, or next behind it. 0; -ENOENT: nothing; -errno: /proc cannot be read. */

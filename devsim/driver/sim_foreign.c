@@ -46,7 +46,7 @@ static uint32_t shared_pages(struct gm_sim *sim, uint64_t at)
 static int read_chunk(struct gm_sim *sim, struct ds_fault *f, uint64_t va, unsigned char *to)
 {
 	uint64_t chunk = gm_align_down(va, DS_FOREIGN_BYTES);
-	long self = gm_sys0(SYS_getpid);
+	long self = gmi_gettid(); /* the process's first thread may have ended */
 	uint32_t found = 0;
 
 	for (unsigned i = 0; i < DS_FOREIGN_PAGES;) {
@@ -80,7 +80,7 @@ static int write_some(const unsigned char *at, unsigned n, uint64_t *failed)
 		remote[i] = (struct iovec){(void *)run.va, run.bytes};
 		at += run.bytes;
 	}
-	done = gm_sys6(SYS_process_vm_writev, gm_sys0(SYS_getpid), local, n, remote, n, 0);
+	done = gm_sys6(SYS_process_vm_writev, gmi_gettid(), local, n, remote, n, 0);
 	for (unsigned i = 0; i < n; i++) {
 		if (done < (long)local[i].iov_len) {
 			*failed = (uintptr_t)remote[i].iov_base;

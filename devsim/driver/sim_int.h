@@ -223,6 +223,9 @@ bool sim_is_service_thread(void);
 /* The service thread's answer to a fault outside every window, into the reply. 0; -EFAULT, -EPERM;
  * -ENOTSUP: it cannot be mapped, only copied. Spaces lock held. */
 int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_asked *asked);
+/* Before: private memory there becomes memory that the device can map. No lock held. 0; -EAGAIN:
+ * later; -EFAULT. */
+int sim_outside_adopt(const struct sim_asked *asked);
 /* Can the device map what is mapped there? Spaces lock held. */
 struct gm_vma;
 bool sim_outside_maps(struct gm_sim *sim, const struct gm_vma *vma);

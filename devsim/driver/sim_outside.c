@@ -25,6 +25,7 @@ struct search {
 	const struct gm_vma *vma;
 	bool write;
 	int sock, err;
+	int fd; /* what it is is known; else -1 */
 	uint32_t index;
 };
 
@@ -101,7 +102,7 @@ static BORROWED_STACK long find_open(const struct search *s)
 static BORROWED_STACK int search_and_send(void *arg)
 {
 	struct search *s = arg;
-	long fd = open_mapped(s);
+	long fd = s->fd >= 0 ? s->fd : open_mapped(s);
 
 	if (fd < 0 && s->vma->name[0] == '/')
 		fd = open_path(s, s->vma->name);
@@ -115,7 +116,14 @@ static BORROWED_STACK int search_and_send(void *arg)
 
 static int send_object(struct gm_sim *sim, const struct gm_vma *vma, uint32_t number)
 {
-	struct search s = {vma, vma->write, sim->sock, -EIO, DS_OBJECT_INDEX(number)};
+	struct search s = {
+		.vma = vma,
+		.write = vma->write,
+		.sock = sim->sock,
+		.err = -EIO,
+		.fd = gmc_outside_store(vma->dev, vma->ino),
+		.index = DS_OBJECT_INDEX(number),
+	};
 	int err = gmi_in_child(0, search_and_send, &s);
 
 	return err ? err : s.err;
@@ -151,11 +159,18 @@ bool sim_outside_maps(struct gm_sim *sim, const struct gm_vma *vma)
 	       !object_number(sim, vma, &number);
 }
 
+int sim_outside_adopt(const struct sim_asked *asked)
+{
+	return gm_as_of((void *)asked->va) ? 0 : gmc_outside_adopt(asked->va);
+}
+
 int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_asked *asked)
 {
 	struct gm_vma vma;
 	uint32_t number;
 
+	if (gm_as_of((void *)asked->va))
+		return -EFAULT; /* of a space that it is not attached to */
 	if (gmi_opt.foreign < GM_FOREIGN_SHARED)
 		return -ENOTSUP;
 	atomic_store(&gmi_outside_live, true); /* before the look: outside.h */
@@ -164,7 +179,9 @@ int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_as
 		return -EFAULT;
 	if (err || !vma.shared || !vma.ino)
 		return -ENOTSUP;
-	if (gmi_memfd_is_ours(vma.dev, vma.ino))
+	if (gmc_outside_restoring())
+		return -EAGAIN;
+	if (gmi_memfd_is_ours(vma.dev, vma.ino) && gmc_outside_store(vma.dev, vma.ino) < 0)
 		return -EFAULT; /* nobody's business but ours */
 	if (asked->write && !vma.write)
 		return -EPERM;
@@ -212,6 +229,7 @@ static void forget_everywhere(uint64_t lo, uint64_t hi)
 __attribute__((constructor)) static void set_hook(void)
 {
 	gmi_outside_forget = forget_everywhere;
+	gmi_outside_keep_module(&gmi_outside_forget);
 }
 
 void sim_outside_begin(struct gm_sim *sim)

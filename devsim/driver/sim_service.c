@@ -90,10 +90,13 @@ static bool serve_fault(struct gm_sim *sim, struct ds_fault *f)
 			gmi_futex_wake(&f->state, 1);
 		return true;
 	}
+	int adopted = sim_outside_adopt(&asked);
 	gmi_lock(&sim->spaces_lock);
 	struct gm_as *as = space_of(sim, asked.va);
 	current.reply = (struct sim_reply){.fault = f, .launch = asked.launch};
-	int err = as ? serve_page(sim, as, &asked) : sim_outside(sim, &current.reply, &asked);
+	int err = adopted ? adopted
+		  : as	  ? serve_page(sim, as, &asked)
+			  : sim_outside(sim, &current.reply, &asked);
 	current.reply.fault = NULL;
 	gmi_unlock(&sim->spaces_lock);
 	if (err == -EAGAIN && turn(f, DS_BUSY, DS_POSTED))

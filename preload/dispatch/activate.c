@@ -27,6 +27,7 @@
 #include "core/space/vm.h"
 #include "preload/dispatch/dispatch.h"
 #include "preload/dispatch/rewrite.h"
+#include "preload/dispatch/stop.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
@@ -79,21 +80,26 @@ static void answer(ucontext_t *uc)
 	if (gmp_selector)
 		join_in_frame(uc);
 	atomic_store(&came_by, gmi_gettid());
+	gmp_call_again(uc); /* one that it went into after we had looked */
 }
 
 static void on_kick(int sig, siginfo_t *info, void *ctx)
 {
 	if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &came_by)
 		answer(ctx);
+	else if (info->si_code == SI_QUEUE && gmp_stop_asked(info))
+		gmp_stop_wait(info, ctx);
 	else if (before_kick.handler != (void *)SIG_DFL && before_kick.handler != (void *)SIG_IGN)
 		((void (*)(int, siginfo_t *, void *))before_kick.handler)(sig, info, ctx);
 }
 
-static void install_kick(void)
+void gmp_kick_installed(void)
 {
 	struct gm_ksigaction k = {.handler = (void *)on_kick,
 				  .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | GM_SA_RESTORER,
-				  .restorer = gmp_restore_own},
+				  .restorer = gmp_restore_own,
+				  /* a stopped thread runs no handler (stop.c) */
+				  .mask = ~GMP_SYNCHRONOUS},
 			     old;
 
 	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &k, &old, 8);
@@ -243,16 +249,17 @@ struct dirent64 { /* the kernel's */
 };
 
 /* All other threads of the process. Stops when `each` says so. */
-static void each_thread(bool (*each)(int tid, void *arg), void *arg)
+bool gmp_each_thread(bool (*each)(int tid, void *arg), void *arg)
 {
 	char buf[2048] __attribute__((aligned(8)));
 	bool stop = false;
-	long n, fd = gm_sys3(SYS_open, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long n = 0,
+	     fd = gm_sys3(SYS_open, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
 	if (fd < 0) {
 		gm_log(GM_LOG_WARN,
 		       "no /proc: calls that threads are blocked in may miss memory that is away");
-		return;
+		return false;
 	}
 	while (!stop && (n = gm_sys3(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
 		for (long at = 0; at < n && !stop; at += ((struct dirent64 *)(buf + at))->reclen) {
@@ -262,6 +269,7 @@ static void each_thread(bool (*each)(int tid, void *arg), void *arg)
 		}
 	}
 	gm_sys1(SYS_close, fd);
+	return !stop && !n;
 }
 
 static bool settle_one(int tid, void *unused)
@@ -299,7 +307,7 @@ static bool queue_is_polled(void)
 	static bool told;
 	bool found = false;
 
-	each_thread(find_poller, &found);
+	gmp_each_thread(find_poller, &found);
 	if (found && !told)
 		gm_log(GM_LOG_WARN, "an io_uring submission queue is polled by the kernel "
 				    "(IORING_SETUP_SQPOLL): memory stays on the host as long as it "
@@ -347,11 +355,11 @@ int gmp_activate(void)
 	if (gmp_tls && gmp_tls->armed)
 		gmp_dispatch_arm_thread();
 	gmp_libc_open();
-	install_kick();
+	gmp_kick_installed();
 	/* Other threads' iovecs are read by gmp_copy, which needs SIGSEGV. */
 	gm_sigmask mask = gmi_block_signals();
 	gmi_restore_signals(~GMP_VIRTUAL);
-	each_thread(settle_one, NULL);
+	gmp_each_thread(settle_one, NULL);
 	gmp_uring_find();
 	gmi_restore_signals(mask);
 	gmp_off_stack(adopt_pinned, NULL);

@@ -30,6 +30,7 @@
 #include "preload/dispatch/leave.h"
 #include "preload/dispatch/rewrite.h"
 #include "preload/dispatch/site_call.h"
+#include "preload/dispatch/stop.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
@@ -171,6 +172,8 @@ static long do_clone(struct call *c)
 	if (gmp_in_fork)
 		return do_stub(c);
 	if (c->a[0] & CLONE_VM) {
+		if (!(c->a[0] & (CLONE_THREAD | CLONE_VFORK)))
+			gmp_stop_never();
 		keep_for_child(c);
 		if (is_vfork(c))
 			return do_vfork(c);
@@ -373,18 +376,36 @@ static bool in_window(const struct call *c)
 /* Changes the mappings of its first two arguments, which lie outside the window. */
 static long call_changing(struct call *c)
 {
-	long r = call_plain(c);
+	struct gm_outside_change change;
 
-	gmi_outside_changed((void *)c->a[0], (size_t)c->a[1]);
+	gmi_outside_begin(&change, (void *)c->a[0], (size_t)c->a[1]);
+	long r = call_plain(c);
+	gmi_outside_end(&change);
 	return r;
 }
 
 /* Of shared memory segments, and others: who knows what. */
 static long do_remapping(struct call *c)
 {
-	long r = call_plain(c);
+	struct gm_outside_change change;
 
-	gmi_outside_changed(NULL, SIZE_MAX);
+	gmi_outside_begin(&change, NULL, SIZE_MAX);
+	long r = call_plain(c);
+	gmi_outside_end(&change);
+	return r;
+}
+
+/* Only what a shrinking heap gives up. */
+static long do_brk(struct call *c)
+{
+	uintptr_t now = (uintptr_t)gm_sys1(SYS_brk, 0), to = (uintptr_t)c->a[0];
+	struct gm_outside_change change;
+
+	if (!to || to >= now)
+		return call_plain(c);
+	gmi_outside_begin(&change, (void *)to, now - to);
+	long r = call_plain(c);
+	gmi_outside_end(&change);
 	return r;
 }
 
@@ -409,7 +430,7 @@ static long do_madvise(struct call *c)
 {
 	return in_window(c) ? gmi_vm_advise(gmi_vm_space(), (void *)c->a[0], (size_t)c->a[1],
 					    (int)c->a[2])
-			    : call_plain(c);
+			    : call_changing(c);
 }
 
 static long do_mremap(struct call *c)
@@ -476,8 +497,7 @@ static long call_plain(struct call *c)
 
 	if (!s || !s->memory)
 		return gmp_names_our_fd(c->nr, c->a[0]) ? -EBADF
-							: gm_sys6(c->nr, c->a[0], c->a[1], c->a[2],
-								  c->a[3], c->a[4], c->a[5]);
+							: gmp_call_through_stops(c->nr, c->a);
 	for (unsigned i = 0; i < 6; i++)
 		if (gm_unlikely(s->arg[i].kind == GMP_SIGSET || s->arg[i].kind == GMP_SIGSET6))
 			return gmp_masked_syscall(c->nr, c->a, i,
@@ -554,6 +574,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_DUP3] = do_dup3,
 	[GMP_MUNMAP] = do_munmap,
 	[GMP_REMAPPING] = do_remapping,
+	[GMP_BRK] = do_brk,
 	[GMP_MPROTECT] = do_mprotect,
 	[GMP_MADVISE] = do_madvise,
 	[GMP_MREMAP] = do_mremap,
@@ -602,6 +623,8 @@ void gmp_dispatch_init(void)
 	gmi_outside_watched = gmp_have_dispatch;
 	gmp_site_call_init();
 	gmi_at_fork_child(gmp_rewrite_forked);
+	if (gmp_have_dispatch)
+		gmp_stop_init();
 	if (!gmp_have_dispatch)
 		gm_log(GM_LOG_WARN,
 		       "this kernel has no Syscall User Dispatch: only calls made "

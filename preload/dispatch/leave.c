@@ -24,6 +24,7 @@
 
 #include "core/count/stats.h"
 #include "core/entry/leave.h"
+#include "core/entry/outside.h"
 #include "core/rules/opt.h"
 #include "core/sys/own_thread.h"
 #include "devsim/driver/sim.h"
@@ -112,6 +113,7 @@ static void leave_now(const char *by, uint64_t *kmask)
 			gmi_futex_wait(&state, LEAVING, -1);
 		return;
 	}
+	gmi_outside_leave();
 	gmi_sims_rest();
 	gmp_own_threads_gone();
 	gmi_log(GM_LOG_INFO, "this process confines itself (%s): from here on it runs without GMEM",

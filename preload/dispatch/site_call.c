@@ -12,6 +12,7 @@
 
 #include "core/entry/outside.h"
 #include "core/entry/hold.h"
+#include "core/rules/opt.h"
 #include "core/page/thread.h"
 #include "core/sys/vectors.h"
 #include "preload/dispatch/rewrite.h"
@@ -73,6 +74,8 @@ static uint16_t way_of(const struct gmp_syscall *s)
 	}
 	if (!s->name)
 		return DISPATCHED;
+	if (s->norestart && gmi_opt.foreign >= GM_FOREIGN_COHERENT)
+		return DISPATCHED; /* a stop may end it: gmp_call_through_stops() */
 	for (unsigned i = 0; s->memory && i < 6; i++)
 		way |= way_of_arg(&s->arg[i], i);
 	return s->commands ? way | NESTED : way;
@@ -131,10 +134,14 @@ static bool is_our_mapping(const struct gmp_site_regs *r)
 
 static long before_mapping(const struct gmp_site_regs *r)
 {
+	const bool placed = r->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+
 	if (is_our_mapping(r))
 		return TO_DISPATCH;
-	if (r->nr == SYS_madvise ||
-	    (r->nr == SYS_mmap && !(r->a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE))))
+	/* what is adopted is put back first */
+	if (gmi_opt.foreign >= GM_FOREIGN_COHERENT && (r->nr != SYS_mmap || placed))
+		return TO_DISPATCH;
+	if (r->nr == SYS_madvise || (r->nr == SYS_mmap && !placed))
 		return CALL;
 	return CHANGES_MAPPING;
 }

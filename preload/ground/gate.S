@@ -10,6 +10,7 @@
 
 #define NR_rt_sigreturn 15
 #define GMP_NSTUBS       384
+#define GMP_PARKED       1
 #define GMP_NCLONE_STUBS 32
 #define GMP_NVFORK_STUBS 32
 
@@ -62,6 +63,33 @@ gmp_gate_if_out:
 	ret
 	.cfi_endproc
 	.size gmp_gate_if, . - gmp_gate_if
+
+/*
+ * void gmp_park(word, seen, state): marks the state if it is `seen`, and waits until the word is
+ * not. The stack may be exchanged meanwhile, so nothing is pushed; the mark is the last store.
+ */
+	.hidden gmp_park
+	.globl gmp_park
+	.type gmp_park, @function
+gmp_park:
+	.cfi_startproc
+	mov %esi, %r8d
+	mov %esi, %eax
+	mov %esi, %ecx
+	or $GMP_PARKED, %ecx
+	lock cmpxchg %ecx, (%rdx)
+	jne 2f
+1:	cmp %r8d, (%rdi)
+	jne 2f
+	mov $202, %eax /* futex */
+	mov $128, %esi /* FUTEX_WAIT_PRIVATE */
+	mov %r8d, %edx
+	xor %r10d, %r10d
+	syscall
+	jmp 1b
+2:	ret
+	.cfi_endproc
+	.size gmp_park, . - gmp_park
 
 /*
  * gmp_site_call: where the stubs of rewritten calls go (dispatch/rewrite.c). rax: the number,

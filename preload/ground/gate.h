@@ -40,6 +40,11 @@ struct gmp_site_regs {
 long gmp_site_before(struct gmp_site_regs *r);
 void gmp_site_after(long token, struct gmp_site_regs *r);
 
+/* If *state is `seen` (even), marks it with GMP_PARKED and waits while *word is `seen`. After the
+ * mark nothing is written. */
+#define GMP_PARKED 1
+void gmp_park(const void *word, uint32_t seen, void *state);
+
 /* How handlers begin and return. */
 extern char gmp_restore_own[], gmp_restore_plain[], gmp_restore_forwarded[], gmp_handler_enter[];
 /* Continues in the frame at rsp (its ucontext) after copying a frame; does not return. */

@@ -38,7 +38,7 @@
 	X(setcontext) X(swapcontext) X(makecontext) X(ppoll) X(pselect) X(epoll_pwait) \
 	X(epoll_pwait2) X(sigwait) X(sigwaitinfo) X(sigtimedwait) X(posix_spawn) X(posix_spawnp) \
 	X(system) X(popen) X(execve) X(fexecve) X(execvpe) X(close) X(dup2) X(dup3) \
-	X(close_range) X(closefrom) X(fstat) X(fstat64)
+	X(close_range) X(closefrom) X(pthread_getattr_np) X(fstat) X(fstat64)
 /* clang-format on */
 
 /* The old signal functions are hooked because programs still call them. */

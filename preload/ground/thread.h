@@ -21,6 +21,10 @@
 /* Never really blocked while armed: a page fault or a dispatched call would kill the thread. */
 #define GMP_VIRTUAL (gmp_bit(SIGSEGV) | gmp_bit(SIGSYS))
 
+/* What an instruction raises: blocked, it would kill the thread. */
+#define GMP_SYNCHRONOUS                                                                            \
+	(GMP_VIRTUAL | gmp_bit(SIGBUS) | gmp_bit(SIGFPE) | gmp_bit(SIGILL) | gmp_bit(SIGTRAP))
+
 /* What a process on our memory (a vfork child) has said of GMP_VIRTUAL signals. */
 struct gmp_guest {
 	int pid;
@@ -51,7 +55,9 @@ struct gmp_thread {
 	struct gmp_guest guest;
 	uintptr_t stack_block;	  /* last 2 MiB block pinned because the stack pointer was in it */
 	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
-	bool armed;		  /* altstack and dispatch are in the kernel's hands */
+	/* how often it was stopped, and ran a handler of the program's: both end calls */
+	volatile uint32_t stops, handlers;
+	bool armed; /* altstack and dispatch are in the kernel's hands */
 	struct gmp_exec_copy {
 		void *p;
 		size_t bytes;

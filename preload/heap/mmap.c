@@ -75,9 +75,12 @@ static void *map_program(void *addr, size_t len, int prot, int flags, int fd, of
 			return p;
 		/* More than the window has: the kernel may still have it. */
 	}
+	struct gm_outside_change change;
+	if (placed)
+		gmi_outside_begin(&change, addr, len);
 	void *p = gm_sys_mmap(addr, len, prot, flags, fd, (uint64_t)off);
-	if (placed && !gm_is_err(p))
-		gmi_outside_changed(p, len);
+	if (placed)
+		gmi_outside_end(&change);
 	if (fd >= 0 && !gm_is_err(p))
 		gmp_uring_mapped(p, len, (uint64_t)off);
 	return p;
@@ -102,36 +105,45 @@ GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 
 /* ---- changing mappings ---- */
 
-/* The result of a call that has changed mappings outside the window. */
-static long tell_outside(const void *addr, size_t len, long r)
+/* A call that changes mappings outside the window. */
+static long change_outside(long nr, const void *addr, size_t len, long a2)
 {
-	gmi_outside_changed(addr, len);
+	struct gm_outside_change change;
+
+	gmi_outside_begin(&change, addr, len);
+	long r = gm_sys3(nr, addr, len, a2);
+	gmi_outside_end(&change);
 	return r;
 }
 
+/* Two ranges are everything between them. */
 long gmp_mremap_outside(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
 {
-	long r = gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr);
+	uintptr_t lo = (uintptr_t)old, hi = lo + gm_max(old_len, new_len);
+	struct gm_outside_change change;
 
-	gmi_outside_changed(old, gm_max(old_len, new_len));
-	if (flags & MREMAP_FIXED)
-		gmi_outside_changed(new_addr, new_len);
+	if (flags & MREMAP_FIXED) {
+		lo = gm_min(lo, (uintptr_t)new_addr);
+		hi = gm_max(hi, (uintptr_t)new_addr + new_len);
+	}
+	gmi_outside_begin(&change, (void *)lo, hi - lo);
+	long r = gm_sys5(SYS_mremap, old, old_len, new_len, flags, new_addr);
+	gmi_outside_end(&change);
 	return r;
 }
 
 GM_EXPORT int munmap(void *addr, size_t len)
 {
 	gmp_uring_unmapped(addr, len);
-	return (int)gmp_ret(inside_window(addr, len)
-				    ? gmi_vm_unmap(space, addr, len)
-				    : tell_outside(addr, len, gm_sys_munmap(addr, len)));
+	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_unmap(space, addr, len)
+						     : change_outside(SYS_munmap, addr, len, 0));
 }
 
 GM_EXPORT int mprotect(void *addr, size_t len, int prot)
 {
 	return (int)gmp_ret(inside_window(addr, len)
 				    ? gmi_vm_protect(space, addr, len, prot)
-				    : tell_outside(addr, len, gm_sys_mprotect(addr, len, prot)));
+				    : change_outside(SYS_mprotect, addr, len, prot));
 }
 
 GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
@@ -153,8 +165,9 @@ GM_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...
 
 GM_EXPORT int madvise(void *addr, size_t len, int advice)
 {
-	return (int)gmp_ret(inside_window(addr, len) ? gmi_vm_advise(space, addr, len, advice)
-						     : gm_sys3(SYS_madvise, addr, len, advice));
+	return (int)gmp_ret(inside_window(addr, len)
+				    ? gmi_vm_advise(space, addr, len, advice)
+				    : change_outside(SYS_madvise, addr, len, advice));
 }
 
 /* Returns the error instead of setting errno. POSIX_MADV_DONTNEED must not lose data: libc does
@@ -164,7 +177,7 @@ GM_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 	if (advice == POSIX_MADV_DONTNEED)
 		return 0;
 	return (int)-(inside_window(addr, len) ? gmi_vm_advise(space, addr, len, advice)
-					       : gm_sys3(SYS_madvise, addr, len, advice));
+					       : change_outside(SYS_madvise, addr, len, advice));
 }
 
 /* ---- asking and unlocking (lock.c locks): a hole of the window must look like one ---- */

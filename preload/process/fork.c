@@ -9,6 +9,7 @@
 
 #include "core/count/stats.h"
 #include "core/entry/fork.h"
+#include "core/entry/outside.h"
 #include "core/rules/opt.h"
 #include "core/space/vm.h"
 #include "devsim/driver/sim.h"
@@ -53,6 +54,7 @@ void gmp_fork_prepare(void)
 	struct gmp_thread *t = gmp_armed ? gmp_self() : NULL;
 	struct stacks s = {.n = 0};
 
+	gmi_outside_fork_prepare();
 	gmp_in_fork = true;
 	if (t && gmp_managed(t->alt.ss_sp, t->alt.ss_size))
 		s.span[s.n++] = (struct gm_span){(uintptr_t)t->alt.ss_sp,
@@ -70,12 +72,14 @@ static void parent_core(void *arg)
 void gmp_fork_parent(void)
 {
 	gmp_off_stack(parent_core, NULL);
+	gmi_outside_fork_done(false);
 	gmp_in_fork = false;
 }
 
 void gmp_fork_child(void)
 {
 	gmi_fork_child();
+	gmi_outside_fork_done(true);
 	gmp_births = 0;
 	if (gmp_armed) {
 		gmp_libc_forked();

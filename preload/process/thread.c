@@ -17,6 +17,7 @@
 
 #include "core/entry/hold.h"
 #include "core/entry/pin.h"
+#include "core/entry/outside.h"
 #include "core/page/thread.h"
 #include "core/sys/own_thread.h"
 #include "preload/ground/gate.h"
@@ -376,4 +377,17 @@ void gmp_threads_init(void)
 	pthread_key_create(&end_key, end_program_thread);
 	gmi_thread_start = start_own_thread;
 	libc_threads = dlvsym(RTLD_NEXT, "__nptl_nthreads", "GLIBC_PRIVATE");
+}
+
+/* libc reads where the main stack begins from the mappings: it must be one. */
+GMP_HOOK int pthread_getattr_np(pthread_t thread, pthread_attr_t *attr)
+{
+	struct gm_outside_change change;
+
+	if (!gmp_armed)
+		return GMP_REAL(pthread_getattr_np)(thread, attr);
+	gmi_outside_begin(&change, __builtin_frame_address(0), GM_PAGE_BYTES);
+	int r = GMP_REAL(pthread_getattr_np)(thread, attr);
+	gmi_outside_end(&change);
+	return r;
 }

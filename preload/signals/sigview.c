@@ -160,6 +160,7 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 	uint64_t mask;
 
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	t->handlers++;
 	gmp_mask_seen(t, mask);
 	uint64_t now = t->vmask;
 	uint64_t after = gmp_end_wait(t, uc->uc_mcontext.gregs, &now) & GMP_VIRTUAL;

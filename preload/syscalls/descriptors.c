@@ -16,7 +16,8 @@ long gmp_close(int fd)
 void gmp_each_fd(void (*each)(unsigned fd, void *arg), void *arg)
 {
 	char buf[1024] __attribute__((aligned(8)));
-	long n, dir = gm_sys3(SYS_open, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long n, dir = gm_sys3(SYS_open, "/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			      0);
 
 	while (dir >= 0 && (n = gm_sys3(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
 		for (long at = 0; at < n;) {

@@ -35,9 +35,24 @@ long gmp_held_call(long nr, const long a[6], long (*make)(long nr, const long a[
 	return r;
 }
 
+/* A stop of the world is no signal of the program's: what it ended is made again. (Time that has
+ * passed is waited for once more.) */
+long gmp_call_through_stops(long nr, const long a[6])
+{
+	const struct gmp_thread *t = gmp_tls;
+	uint32_t stops = t ? t->stops : 0, handlers = t ? t->handlers : 0;
+	long r = gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+	while (gm_unlikely(r == -EINTR) && t && t->stops != stops && t->handlers == handlers) {
+		stops = t->stops;
+		r = gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	}
+	return r;
+}
+
 static long make_it(long nr, const long a[6], void *arg)
 {
-	return gm_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return gmp_call_through_stops(nr, a);
 }
 
 long gmp_held_syscall(long nr, const long a[6])

@@ -10,6 +10,7 @@
 
 /* The call as the table says (syscall_table.h). */
 long gmp_held_syscall(long nr, const long a[6]);
+long gmp_call_through_stops(long nr, const long a[6]); /* nothing held */
 /* The same, made by `make`. */
 long gmp_held_call(long nr, const long a[6], long (*make)(long nr, const long a[6], void *arg),
 		   void *arg);

@@ -183,6 +183,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	/* memory: calls on addresses in the window go to core */
 	NONE_BUT(mmap, GMP_MMAP),
 	NONE_BUT(munmap, GMP_MUNMAP),
+	NONE_BUT(brk, GMP_BRK),
 	NONE_BUT(shmat, GMP_REMAPPING),
 	NONE_BUT(shmdt, GMP_REMAPPING),
 	NONE_BUT(remap_file_pages, GMP_REMAPPING),
@@ -352,7 +353,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 		.commands = &gmp_uring_commands},
 
 	/* no user memory, or only addresses of it */
-	NONE(lseek), NONE(brk), NONE(ftruncate), NONE(fchdir), NONE(fchmod), NONE(fchown),
+	NONE(lseek), NONE(ftruncate), NONE(fchdir), NONE(fchmod), NONE(fchown),
 	NONE(umask), NONE(fsync), NONE(fdatasync), NONE(sync), NONE(syncfs), NONE(sync_file_range),
 	NONE(flock), NONE(fallocate), NONE(fadvise64), NONE(readahead), NONE(tee), NONE(dup),
 	NONE(epoll_create), NONE(epoll_create1), NONE(eventfd), NONE(eventfd2),

@@ -142,6 +142,7 @@ enum gmp_special { /* what dispatch does instead of hold, call, unhold */
 		   GMP_DUP3,
 		   GMP_MUNMAP,
 		   GMP_REMAPPING,
+		   GMP_BRK,
 		   GMP_MPROTECT,
 		   GMP_MADVISE,
 		   GMP_MREMAP,

@@ -272,11 +272,11 @@ static void look_at_fd(unsigned fd, void *unused)
 	struct registered r = {0};
 	struct timespec pause = {0, 50000};
 
-	gmi_snprintf(path, sizeof(path), "/proc/self/fd/%u", fd);
+	gmi_snprintf(path, sizeof(path), "/proc/thread-self/fd/%u", fd);
 	if (gm_sys3(SYS_readlink, path, name, sizeof(name)) != sizeof(ring) - 1 ||
 	    memcmp(name, ring, sizeof(ring) - 1))
 		return;
-	gmi_snprintf(path, sizeof(path), "/proc/self/fdinfo/%u", fd);
+	gmi_snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%u", fd);
 	for (int i = 0; i < BUSY_TRIES; i++) {
 		each_line(path, look_at_buffer, &r);
 		if (r.seen >= r.said)

@@ -82,7 +82,9 @@ offload_none() { same GMEM_BLAS_MIN=1 GMEM_OFFLOAD=none ./cases threads && count
 no_device() { same GMEM_BLAS_MIN=1 GMEM_DEVICE=none ./cases threads && counted blas_device -eq 0; }
 the_threshold_is_met() { same GMEM_BLAS_MIN=20 ./cases at_least_min && counted blas_device -eq 1; }
 below_the_threshold() { same GMEM_BLAS_MIN=20 ./cases below_min && counted blas_device -eq 0 && counted blas_host -eq 1; }
-private_matrices_outside_the_window() { same GMEM_BLAS_MIN=1 ./cases outside && counted blas_host -eq 6 && counted blas_device -eq 3; }
+matrices_outside_the_window() { same GMEM_BLAS_MIN=1 GMEM_FOREIGN=coherent ./cases outside && counted blas_host -eq 0 && counted blas_device -eq 9; }
+only_shared_ones() { same GMEM_BLAS_MIN=1 GMEM_FOREIGN=shared ./cases outside && counted blas_host -eq 6 && counted blas_device -eq 3; }
+none_of_them() { same GMEM_BLAS_MIN=1 GMEM_FOREIGN=copy ./cases outside && counted blas_host -eq 9 && counted blas_device -eq 0; }
 operands_that_are_not_read() { same GMEM_BLAS_MIN=1 ./cases no_operands && counted blas_device -eq 2; }
 forbidden_memory_ends_the_program_as_before() { same GMEM_BLAS_MIN=1 ./cases forbidden && counted blas_device -eq 1; }
 many_threads() { same GMEM_BLAS_MIN=1 ./cases threads && quiet && counted blas_device -eq 240; }

@@ -16,7 +16,7 @@ same() { # NAME COMMAND...: prints what the host printed
 	if "$@" >out 2>err && cmp -s out want; then ok "$name"; else diff out want | cat - err | not_ok "$name"; fi
 }
 
-for program in regions mapping link unified shared tasks classes; do
+for program in regions mapping link unified shared private stopped ended tasks classes; do
 	file=$(echo "$src/$program".c*)
 	compiler=clang-14
 	[ "$file" = "${file%.cc}" ] || compiler=clang++-14
@@ -25,6 +25,10 @@ for program in regions mapping link unified shared tasks classes; do
 		continue
 	fi
 	OMP_TARGET_OFFLOAD=DISABLED "./$program" >want 2>err
+	case $program in # these need private memory to be coherent
+	private | stopped | ended) export GMEM_FOREIGN=coherent ;;
+	*) unset GMEM_FOREIGN ;;
+	esac
 	if [ $program = link ]; then # version 14's own gives regions wrong pointers in programs with such variables
 		skip "$program with the runtime's own plug-in" "it does not support declare target link"
 	else
