@@ -44,7 +44,7 @@ def _struct(name, fields):
 
 
 _u8, _u32, _u64, _int, _ptr = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p
-_page_info = _struct('gm_page_info', [('where', _u8), ('hnid', ctypes.c_int16), ('cpu', _u8), ('device', _u8), ('pinned', _u8)])
+_page_info = _struct('gm_page_info', [('where', _u8), ('hnid', ctypes.c_int16), ('cpu', _u8), ('device', _u8), ('pinned', _u8), ('kind', _u8)])
 _hints_info = _struct('gm_hints_info', [('read_mostly', _u8), ('has_preferred', _u8), ('preferred', _int), ('accessed_by', _u32),
                                         ('accessed_hnid', _int * 8)])
 _hnode_info = _struct('gm_hnode_info', [(f, _u64) for f in ('total_bytes', 'used_bytes', 'page_bytes', 'faults', 'faults_merged',

@@ -2,6 +2,7 @@
  * api.c - what programs linked with libgmem call: hints, queries, opt-in allocation (gmem.h says
  * what each means).
  */
+#include "core/entry/outside.h"
 #include "core/entry/pin.h"
 #include "core/page/activate.h"
 #include "core/page/driver.h"
@@ -137,6 +138,8 @@ static int advise(int hnid, void *start, size_t len, int behavior)
 	if (hnid != -1 && !dev)
 		return -ENODEV;
 	err = gmc_check_range(start, len, &as);
+	if (err == -EFAULT && !gm_as_of(start))
+		return gmc_outside_advise(start, len, behavior, dev != NULL);
 	if (err || !len)
 		return err;
 	if (behavior == MADV_PREFETCH && hnid == -1)
@@ -201,8 +204,10 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info)
 	struct gm_as *as = gm_as_of(start);
 	uintptr_t lo = (uintptr_t)start, hi = lo + len;
 
-	if (!as || !info || hi < lo || (lo | len) % GM_PAGE_BYTES || hi > as->base + as->bytes)
+	if (!info || hi < lo || (lo | len) % GM_PAGE_BYTES || (as && hi > as->base + as->bytes))
 		return -EINVAL;
+	if (!as)
+		return gmc_outside_describe(lo, hi, info);
 	for (uintptr_t va = gm_align_down(lo, GM_BLOCK_BYTES); va < hi; va += GM_BLOCK_BYTES) {
 		gm_sigmask mask = gmi_block_signals();
 		struct gm_block *b = gmc_block_get(as, va);

@@ -30,6 +30,12 @@ GM_EXPORT extern void (*gmi_outside_forget)(uint64_t lo, uint64_t hi);
 /* Can kernels work in place on all of [p, p + bytes), which lies outside the windows? */
 GM_EXPORT bool gmi_outside_reaches(const void *p, size_t bytes);
 
+/* For gm_query: an entry for each page of [lo, hi). 0; -EINVAL: part of it is in a space; -errno */
+struct gm_page_info;
+int gmc_outside_describe(uint64_t lo, uint64_t hi, struct gm_page_info *info);
+/* For hmadvise: 0, or what is wrong with it. to_device: the node is one. */
+int gmc_outside_advise(const void *p, size_t bytes, int behavior, bool to_device);
+
 /* ---- changes of mappings; signal-safe, not with a lock of core held ---- */
 
 struct gm_outside_change {
@@ -50,7 +56,7 @@ static inline void gmi_outside_changed(const void *p, size_t len)
 }
 /* Around fork: nothing is adopted then. */
 GM_EXPORT void gmi_outside_fork_prepare(void);
-GM_EXPORT void gmi_outside_fork_done(bool child);
+GM_EXPORT void gmi_outside_fork_done(void);
 
 /* For good: the process goes on without us. */
 GM_EXPORT void gmi_outside_leave(void);
@@ -69,6 +75,12 @@ GM_EXPORT void gmi_outside_keep_module(const void *at);
  * of ours. */
 int gmc_outside_adopt(uint64_t va);
 bool gmc_outside_adoptable(const struct gm_vma *vma);
+/* Ordinary private memory: it could be adopted. */
+bool gmc_outside_is_plain(const struct gm_vma *vma);
+/* All private memory of [lo, hi), which is mapped, readable and plain; and back. For gm_register.
+ * 0; -EAGAIN, -ENOTSUP, -ENOMEM: none of it; restore: -ENOENT: none was. */
+int gmc_outside_adopt_range(uint64_t lo, uint64_t hi);
+int gmc_outside_restore_range(uint64_t lo, uint64_t hi);
 /* The store, if that is its inode; else -1. */
 int gmc_outside_store(uint64_t dev, uint64_t ino);
 /* What is mapped is being changed: no entries now. */

@@ -15,6 +15,7 @@
 #include "core/entry/outside.h"
 #include "core/page/registry.h"
 #include "core/rules/opt.h"
+#include "core/sys/at_fork.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
@@ -38,10 +39,12 @@ void (*gmi_world_run)(void (*fn)(void *), void *arg);
 
 static struct {
 	struct gm_lock lock;
-	_Atomic int owner;	    /* the thread that holds it; 0: none */
-	_Atomic bool restoring;	    /* devices get nothing outside the windows now */
-	_Atomic size_t count;	    /* ranges that are adopted */
-	struct gm_rangemap adopted; /* v[0]: how far away the program's own is kept; v[1]: rights */
+	_Atomic int owner;	/* the thread that holds it; 0: none */
+	_Atomic bool restoring; /* devices get nothing outside the windows now */
+	_Atomic size_t count;	/* ranges that are adopted */
+	/* v[0]: how far away the program's own is kept; v[1]: rights; v[2]: the run: none merge */
+	struct gm_rangemap adopted;
+	uint64_t runs;
 	int fd;
 	long pid;
 	unsigned failed;   /* stops in a row */
@@ -97,19 +100,28 @@ static bool begins(const char *s, const char *with)
 	return !*with;
 }
 
-/* Ordinary memory: no code, no device, nothing of the kernel's. */
-bool gmc_outside_adoptable(const struct gm_vma *vma)
+/* No code, no device, nothing of the kernel's, nothing of ours. */
+bool gmc_outside_is_plain(const struct gm_vma *vma)
 {
 	static const char *const plain[] = {"[stack]", "[heap]", "[anon:", "/dev/zero",
 					    "/dev/shm/"};
 	bool named = vma->name[0] == '[' || begins(vma->name, "/dev/");
 
-	if (gmi_opt.foreign < GM_FOREIGN_COHERENT || !gmi_world_stop || vma->shared || vma->exec ||
-	    vma->huge || !vma->read || overlaps_module(vma->lo, vma->hi))
+	if (vma->shared || vma->exec || vma->huge || overlaps_module(vma->lo, vma->hi))
 		return false;
 	for (unsigned i = 0; named && i < GM_ARRAY_LEN(plain); i++)
 		named = !begins(vma->name, plain[i]);
 	return !named;
+}
+
+static bool may_stop_world(void)
+{
+	return gmi_opt.foreign >= GM_FOREIGN_COHERENT && gmi_world_stop;
+}
+
+bool gmc_outside_adoptable(const struct gm_vma *vma)
+{
+	return may_stop_world() && vma->read && gmc_outside_is_plain(vma);
 }
 
 /* ---- the lock ---- */
@@ -167,12 +179,32 @@ static void refresh_rseq(void)
 
 /* ---- adopting; world locked ---- */
 
+static struct gm_outside_change forking;
+
+/* In a fork child: all of it is the parent's, and the lock of a thread that is not here (but for
+ * the preload's forks, which hold it). */
+static void forget_store(void)
+{
+	if (!forking.on) {
+		atomic_store(&world.owner, 0);
+		atomic_store(&world.restoring, false);
+		atomic_store(&world.lock.v, 0);
+	}
+	if (!world.ino)
+		return;
+	gmi_fd_close(world.fd);
+	gmi_rangemap_destroy(&world.adopted);
+	atomic_store(&world.count, 0);
+	world.ino = 0;
+}
+
 static bool have_store(void)
 {
 	struct stat st;
 
 	if (world.ino)
 		return true;
+	gmi_at_fork_child(forget_store);
 	world.pid = gm_sys0(SYS_getpid);
 	gmi_rangemap_init(&world.adopted, GM_PAGE_BYTES, STORE_BYTES);
 	world.fd = gmi_memfd("gmem-outside", STORE_BYTES);
@@ -268,8 +300,8 @@ static int swap_run(const struct run *r, long pagemap)
 	uint64_t bytes = r->hi - r->lo;
 	struct gm_vma now;
 
-	if (gmi_vma_find(r->lo, &now) || now.hi < r->hi || !gmc_outside_adoptable(&now) ||
-	    now.write != r->vma->write || now.ino != r->vma->ino)
+	if (gmi_vma_find(r->lo, &now) || now.hi < r->hi || !now.read ||
+	    !gmc_outside_is_plain(&now) || now.write != r->vma->write || now.ino != r->vma->ino)
 		return -EAGAIN;
 	if (!copy_into_store(r, pagemap))
 		return -ENOTSUP; /* beyond the end of a file */
@@ -295,18 +327,29 @@ static uint64_t map_for_run(uint64_t bytes, int prot, int flags, int fd, uint64_
 	return gm_is_err(p) ? 0 : (uint64_t)p;
 }
 
+/* Without the preload nobody can be: who registers says that nobody uses the range (gmem.h). */
+static bool stop_others(void)
+{
+	return !gmi_world_stop || gmi_world_stop();
+}
+static void start_others(void)
+{
+	if (gmi_world_stop)
+		gmi_world_start();
+}
+
 /* Stops the world and exchanges; the places are there and noted. */
-static int exchange(const struct run *r)
+static int exchange_run(const struct run *r)
 {
 	const char *path = "/proc/thread-self/pagemap";
 	long pagemap = gm_sys4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	int err = gmi_world_stop() ? 0 : -EAGAIN;
+	int err = stop_others() ? 0 : -EAGAIN;
 
 	world.failed = err ? world.failed + 1 : 0;
 	if (!err) {
 		err = swap_run(r, pagemap);
 		refresh_rseq();
-		gmi_world_start();
+		start_others();
 	}
 	if (pagemap >= 0)
 		gm_sys1(SYS_close, pagemap);
@@ -320,9 +363,9 @@ static int adopt_run(struct run *r)
 
 	r->room = map_for_run(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, world.fd, r->lo);
 	r->aside = map_for_run(bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct gm_range_value v = {{r->aside - r->lo, r->vma->write, 0}};
+	struct gm_range_value v = {{r->aside - r->lo, r->vma->write, ++world.runs}};
 	if (r->room && r->aside && !gmi_rangemap_assign(&world.adopted, r->lo, r->hi, &v)) {
-		err = exchange(r);
+		err = exchange_run(r);
 		if (err)
 			gmi_rangemap_clear(&world.adopted, r->lo, r->hi);
 	}
@@ -346,13 +389,23 @@ static bool is_under_us(const struct gm_vma *vma, const struct gm_vma *stack, ui
 	return vma->lo == stack->lo || (tls >= vma->lo && tls < vma->hi);
 }
 
+/* World locked. */
+static int adopt_at(uint64_t va, const struct gm_vma *vma)
+{
+	struct run r;
+
+	if (!gmi_world_stop || !have_store() || world.failed >= GIVE_UP)
+		return -ENOTSUP;
+	choose_run(va, vma, &r);
+	return va < r.lo ? -ENOTSUP : adopt_run(&r);
+}
+
 int gmc_outside_adopt(uint64_t va)
 {
 	struct gm_vma vma, stack;
-	struct run r;
 	int err = gmi_vma_find(va, &vma);
 
-	if (!gmi_world_stop || gmi_opt.foreign < GM_FOREIGN_COHERENT || err || vma.shared)
+	if (!may_stop_world() || err || vma.shared)
 		return 0; /* nothing to be done: the look will say what it is */
 	if (!vma.read || overlaps_module(vma.lo, vma.hi))
 		return -EFAULT;
@@ -363,11 +416,7 @@ int gmc_outside_adopt(uint64_t va)
 	gm_sigmask mask = gmi_block_signals();
 	err = -EAGAIN;
 	if (try_world()) {
-		err = gmi_world_stop && have_store() && world.failed < GIVE_UP ? 0 : -ENOTSUP;
-		if (!err)
-			choose_run(va, &vma, &r);
-		if (!err)
-			err = va < r.lo ? -ENOTSUP : adopt_run(&r);
+		err = adopt_at(va, &vma);
 		leave_world();
 	}
 	gmi_restore_signals(mask);
@@ -444,14 +493,17 @@ static void restore(struct gm_outside_change *c)
 	for (uint64_t va = c->lo; next_adopted(c, va, &r); va = r.end)
 		gmi_outside_forget(r.start, r.end);
 	for (int i = 0; i < STOP_TRIES && !stopped; i++)
-		stopped = gmi_world_stop();
+		stopped = stop_others();
 	if (!stopped)
 		gm_log(GM_LOG_ERROR, "a thread does not answer: memory that it writes to while "
 				     "mappings change may be lost");
-	gmi_world_run(restore_range, c);
+	if (gmi_world_run)
+		gmi_world_run(restore_range, c);
+	else
+		restore_range(c);
 	refresh_rseq();
 	if (stopped)
-		gmi_world_start();
+		start_others();
 	while (next_adopted(c, c->lo, &r) && !gmi_rangemap_clear(&world.adopted, r.start, r.end))
 		;
 	atomic_store(&world.count, world.adopted.count);
@@ -463,6 +515,52 @@ static bool overlaps_adopted(const struct gm_outside_change *c)
 	struct gm_range r;
 
 	return atomic_load(&world.count) && next_adopted(c, c->lo, &r);
+}
+
+/* ---- registering (gmem.h) ---- */
+
+/* World locked. */
+static void put_back(uint64_t lo, uint64_t hi)
+{
+	struct gm_outside_change c = {.lo = lo, .hi = hi};
+
+	if (!overlaps_adopted(&c))
+		return;
+	atomic_store(&world.restoring, true);
+	restore(&c);
+	atomic_store(&world.restoring, false);
+}
+
+int gmc_outside_adopt_range(uint64_t lo, uint64_t hi)
+{
+	gm_sigmask mask = enter_world();
+	int err = have_store() ? 0 : -ENOMEM;
+	struct gm_vma vma;
+	struct run r;
+
+	for (uint64_t va = lo; !err && va < hi; va = r.hi) {
+		err = gmi_vma_find(va, &vma);
+		r = (struct run){.lo = va, .hi = gm_min(hi, vma.hi), .vma = &vma};
+		if (!err && !vma.shared && !(err = adopt_run(&r)) && !gmi_world_stop)
+			gm_sys3(SYS_madvise, r.lo, r.hi - r.lo, MADV_DONTFORK);
+	}
+	if (err)
+		put_back(lo, hi);
+	leave_world();
+	gmi_restore_signals(mask);
+	return err;
+}
+
+int gmc_outside_restore_range(uint64_t lo, uint64_t hi)
+{
+	const struct gm_outside_change c = {.lo = lo, .hi = hi};
+	gm_sigmask mask = enter_world();
+	int err = overlaps_adopted(&c) ? 0 : -ENOENT;
+
+	put_back(lo, hi);
+	leave_world();
+	gmi_restore_signals(mask);
+	return err;
 }
 
 /* ---- changes ---- */
@@ -478,7 +576,7 @@ void gmi_outside_begin(struct gm_outside_change *c, const void *p, size_t len)
 				    GM_PAGE_BYTES),
 			STORE_BYTES),
 	};
-	if (gmi_opt.foreign < GM_FOREIGN_COHERENT || !gmi_world_stop)
+	if (!may_stop_world())
 		return;
 	c->on = true;
 	c->mask = gmi_block_signals(); /* from here on nobody stops this thread, nor adopts */
@@ -513,7 +611,7 @@ void gmi_outside_leave(void)
 {
 	struct gm_outside_change all = {.lo = 0, .hi = STORE_BYTES};
 
-	if (gmi_opt.foreign < GM_FOREIGN_COHERENT || !gmi_world_stop)
+	if (!may_stop_world())
 		return;
 	gm_sigmask mask = enter_world();
 	atomic_store(&world.restoring, true);
@@ -526,11 +624,9 @@ void gmi_outside_leave(void)
 
 /* ---- fork ---- */
 
-static struct gm_outside_change forking;
-
 void gmi_outside_fork_prepare(void)
 {
-	if (gmi_opt.foreign < GM_FOREIGN_COHERENT || !gmi_world_stop)
+	if (!may_stop_world())
 		return;
 	gm_sigmask mask = enter_world();
 	forking = (struct gm_outside_change){.lo = 0, .hi = STORE_BYTES, .on = true};
@@ -540,16 +636,11 @@ void gmi_outside_fork_prepare(void)
 	gmi_restore_signals(mask);
 }
 
-void gmi_outside_fork_done(bool child)
+void gmi_outside_fork_done(void)
 {
 	if (!forking.on)
 		return;
 	forking.on = false;
-	if (child && world.ino) {
-		gmi_fd_close(world.fd);
-		gmi_rangemap_destroy(&world.adopted);
-		world.ino = 0;
-	}
 	gm_sigmask mask = gmi_block_signals();
 	atomic_store(&world.restoring, false);
 	leave_world();

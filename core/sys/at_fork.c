@@ -2,7 +2,7 @@
 #include "core/sys/at_fork.h"
 #include "core/sys/hook.h"
 
-static gm_hook child_hooks[8];
+static gm_hook child_hooks[12];
 
 void gmi_at_fork_child(void (*fn)(void))
 {

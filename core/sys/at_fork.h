@@ -9,7 +9,7 @@
 
 /*
  * fn runs in every child from now on, in its only thread, after core's part (entry/fork.c) and
- * with every signal blocked. Once for each fn, however often it is given. Up to 8.
+ * with every signal blocked. Once for each fn, however often it is given. Up to 12.
  */
 GM_EXPORT void gmi_at_fork_child(void (*fn)(void));
 void gmc_at_fork_run(void); /* for entry/fork.c */

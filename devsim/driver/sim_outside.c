@@ -164,6 +164,12 @@ int sim_outside_adopt(const struct sim_asked *asked)
 	return gm_as_of((void *)asked->va) ? 0 : gmc_outside_adopt(asked->va);
 }
 
+/* Nobody's business but ours. */
+static bool is_our_object(const struct gm_vma *vma)
+{
+	return gmi_memfd_is_ours(vma->dev, vma->ino) && gmc_outside_store(vma->dev, vma->ino) < 0;
+}
+
 int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_asked *asked)
 {
 	struct gm_vma vma;
@@ -181,8 +187,8 @@ int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_as
 		return -ENOTSUP;
 	if (gmc_outside_restoring())
 		return -EAGAIN;
-	if (gmi_memfd_is_ours(vma.dev, vma.ino) && gmc_outside_store(vma.dev, vma.ino) < 0)
-		return -EFAULT; /* nobody's business but ours */
+	if (is_our_object(&vma))
+		return -EFAULT;
 	if (asked->write && !vma.write)
 		return -EPERM;
 	if (object_number(sim, &vma, &number))

@@ -420,6 +420,11 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * location too, when they move at its touch. -1, the CPU: pages that move to a device whose memory
  * the host can address stay there when the CPU touches them, over the bus.
  *
+ * Memory outside the spaces that kernels use in place (docs/outside.md) stays on the host, mapped
+ * by who touches it: PREFETCH to a device says -EBUSY, DONTNEED and DISCARD -EINVAL (madvise(2) is
+ * for that), everything else holds already and changes nothing. What kernels cannot reach:
+ * -EFAULT.
+ *
  * What UNPINNED and UNSET_ take back is gone for good: entries over the bus that only it kept are
  * taken away, and the next touch places the page as if nothing had been said.
  *
@@ -456,22 +461,40 @@ int hmemcpy(int hnid, void *dest, const void *src, size_t bytes);
 
 /* Where a page is, for gm_query(). */
 enum gm_where { GM_NOMAP, GM_HOST, GM_DEVICE, GM_DUP, GM_REMOTE };
+/* What a page is, and so what a device's touch does. Outside the spaces (docs/outside.md) pages
+ * stay on the host. */
+enum gm_kind {
+	GM_KIND_MANAGED, /* of a space: it migrates */
+	GM_KIND_NONE,	 /* outside: nothing is mapped there */
+	GM_KIND_SHARED,	 /* a file or shared memory: devices map it in place */
+	GM_KIND_ADOPTED, /* private memory that devices map in place by now */
+	/* private memory: adopted at the first touch with GMEM_FOREIGN=coherent, or by
+	 * gm_register(); else regions of OpenMP and OpenACC work on copies, other kernels end
+	 * with -EFAULT */
+	GM_KIND_PRIVATE,
+	GM_KIND_OTHER, /* code, memory of devices, huge pages, our own: never */
+};
 struct gm_page_info {
 	uint8_t where;	/* enum gm_where */
 	int16_t hnid;	/* hnode of the (first) device that holds or maps it, or -1 */
 	uint8_t cpu;	/* GM_PROT_* that the CPU has at this moment */
 	uint8_t device; /* GM_PROT_* that that device has */
 	uint8_t pinned;
+	uint8_t kind; /* enum gm_kind */
 };
 /**
- * gm_query - where is each page of a range?
+ * gm_query - where is each page of a range, and what is it?
  * @start: address, a multiple of the page
  * @len: bytes, a multiple of the page
  * @info: receives one entry per 4 KiB page
  *
  * Faults nothing in. What it says may be old when it returns, if others work on the range.
+ * Outside the spaces `where` is GM_HOST, or GM_NOMAP where nothing is mapped, `cpu` what the
+ * program may do, `pinned` 1; which devices have mapped such a page is not kept, so `hnid` is -1
+ * and `device` 0.
  *
- * Return: 0; -EINVAL not aligned or not inside a space; -ENOMEM.
+ * Return: 0; -EINVAL not aligned, or partly inside a space; -ENOMEM; -errno of /proc: what lies
+ * outside cannot be told.
  * Source: ours; the kernel's HMM tests have a snapshot like it.
  */
 int gm_query(const void *start, size_t len, struct gm_page_info *info);
@@ -594,6 +617,44 @@ int gm_mprotect(void *addr, size_t len, int prot);
  * Source: mremap(2).
  */
 void *gm_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr);
+
+/**
+ * gm_register - lets devices work in place on private memory outside the spaces
+ * @as: a space; NULL: the default one. Devices of all spaces reach the range
+ * @addr: a multiple of the page
+ * @len: bytes, a multiple of the page
+ *
+ * For globals, malloc'ed and private file memory of programs that are not preloaded; as
+ * cudaHostRegister. The pages are exchanged for shared ones with the same contents at the same
+ * addresses, which stay on the host; kernels and the CPU then see each other's stores at once.
+ * What is shared (files, shm) needs it not, and is passed over. Nobody but the caller may use the
+ * range during the call, nor may it hold the caller's stack. While it is registered its mappings
+ * must not be changed (munmap, mprotect, madvise, ...), and a fork child does not have it. A
+ * preloaded program needs GMEM_FOREIGN=coherent, where the first touch does the same; there all
+ * threads are stopped meanwhile, and forks and changes of mappings put the pages back first.
+ *
+ * Return: 0; -EINVAL not aligned, empty, overflowing, or the caller's stack; -EEXIST part of it
+ * is in a space or registered; -EFAULT not all of it is mapped and readable; -EOPNOTSUPP code,
+ * memory of devices, huge pages, our own, the end of a file lies before the end of the range, or
+ * GMEM_FOREIGN forbids it; -EAGAIN another thread does not stop; -ENOMEM. After an error nothing
+ * of it is registered.
+ * Source: ours; as cudaHostRegister.
+ */
+int gm_register(struct gm_as *as, void *addr, size_t len);
+
+/**
+ * gm_unregister - makes registered memory private memory again
+ * @addr: as registered
+ * @len: as registered
+ *
+ * Contents, rights and addresses stay. No kernel may work on it, and as above nobody may use it
+ * meanwhile.
+ *
+ * Return: 0; -EINVAL not aligned, empty, overflowing, or the caller's stack; -ENOENT none of it is
+ * registered.
+ * Source: ours; as cudaHostUnregister.
+ */
+int gm_unregister(void *addr, size_t len);
 
 /**
  * gm_as_of - the space that holds an address

@@ -72,14 +72,14 @@ static void parent_core(void *arg)
 void gmp_fork_parent(void)
 {
 	gmp_off_stack(parent_core, NULL);
-	gmi_outside_fork_done(false);
+	gmi_outside_fork_done();
 	gmp_in_fork = false;
 }
 
 void gmp_fork_child(void)
 {
 	gmi_fork_child();
-	gmi_outside_fork_done(true);
+	gmi_outside_fork_done();
 	gmp_births = 0;
 	if (gmp_armed) {
 		gmp_libc_forked();
