@@ -118,6 +118,9 @@ int gmo_program_locals(struct gmo_local *to, const char **file);
 /* Is there code of the program, or of a library of its? */
 bool gmo_is_function(uint64_t at);
 
+/* How far below the thread pointer std::call_once leaves its function; 0: nobody calls it; -errno:
+ * too far. */
+int gmo_program_once(void);
 static inline uint64_t gmo_thread_pointer(void)
 {
 	uint64_t pointer;

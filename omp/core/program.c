@@ -429,6 +429,18 @@ static bool make_description_room(struct description *d)
 	return true;
 }
 
+/* libstdc++'s variables of std::call_once are the only ones of a runtime that other code has. */
+int gmo_program_once(void)
+{
+	static const char callable[] = "_ZSt15__once_callable", call[] = "_ZSt11__once_call";
+
+	if (!gmo_program_calls(callable) && !gmo_program_calls(call))
+		return 0;
+	uint64_t below = gmo_thread_pointer() - (uint64_t)dlsym(RTLD_DEFAULT, callable),
+		 at = gmo_thread_pointer() - (uint64_t)dlsym(RTLD_DEFAULT, call);
+	return below <= GMO_LOCAL_BYTES && at <= GMO_LOCAL_BYTES ? (int)at : -ENOTSUP;
+}
+
 /* With what they begin as. */
 static void add_locals(const struct description *d, struct gmo_program *a)
 {
@@ -436,7 +448,8 @@ static void add_locals(const struct description *d, struct gmo_program *a)
 	int n = gmo_program_locals(a->locals, &file);
 	char *to = d->images;
 
-	a->nlocals = n > 0 ? (uint64_t)n : 0;
+	a->once = (uint32_t)gm_max(gmo_program_once(), 0);
+	a->nlocals = (uint32_t)gm_max(n, 0);
 	for (int i = 0; i < n; i++) {
 		struct gmo_local *l = &a->locals[i];
 		l->image = (uint64_t)memcpy(to, (const void *)l->image, l->filled);

@@ -96,7 +96,8 @@ struct gmo_program {
 	uint32_t threads, device, ndevices, pad;
 	char threads_variable[32];
 	uint64_t arena; /* struct gmo_arena; 0: its regions call nobody of the host */
-	uint64_t nlocals;
+	uint32_t once;	/* how far below the thread pointer std::call_once leaves its function */
+	uint32_t nlocals;
 	struct gmo_local locals[GMO_LOCALS];
 };
 

@@ -185,6 +185,8 @@ uint64_t gmo_calls_host_find(uint64_t host, const char *name)
 {
 	if (!strcmp(name, "__tls_get_addr"))
 		return (uint64_t)gmo_local_address;
+	if (!strcmp(name, "__once_proxy"))
+		return (uint64_t)gmo_local_once;
 	void *own = dlsym(RTLD_DEFAULT, name);
 	if (own && is_own(name, own))
 		return (uint64_t)own;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 static struct gmo_local locals[GMO_LOCALS];
-static uint64_t nlocals;
+static uint32_t nlocals, once;
 
 struct tls_index { /* as the compiler has it: what __tls_get_addr is given */
 	uint64_t module, offset;
@@ -28,7 +28,7 @@ static char *thread_pointer(void)
 
 static void fill_in(void)
 {
-	for (uint64_t i = 0; i < nlocals; i++) {
+	for (uint32_t i = 0; i < nlocals; i++) {
 		char *at = thread_pointer() - locals[i].offset;
 		memcpy(at, (const void *)locals[i].image, locals[i].filled);
 		memset(at + locals[i].filled, 0, locals[i].bytes - locals[i].filled);
@@ -39,14 +39,15 @@ bool gmo_local_begin(const struct gmo_program *a)
 {
 	uint64_t room = 0;
 
-	if (!a->nlocals || nlocals)
+	if ((!a->nlocals && !a->once) || nlocals || once)
 		return true;
-	if (!dev_region_pad(&room))
+	if (!dev_region_pad(&room) || a->once > room)
 		return false;
-	for (uint64_t i = 0; i < a->nlocals; i++)
+	once = a->once;
+	for (uint32_t i = 0; i < a->nlocals; i++)
 		if (a->locals[i].offset > room || a->locals[i].bytes > a->locals[i].offset)
 			return false;
-	for (uint64_t i = 0; i < a->nlocals; i++) {
+	for (uint32_t i = 0; i < a->nlocals; i++) {
 		locals[i] = a->locals[i];
 		void *image = malloc(locals[i].filled + 1);
 		if (!image)
@@ -61,7 +62,7 @@ bool gmo_local_begin(const struct gmo_program *a)
 
 void gmo_local_take(uint64_t program_thread)
 {
-	for (uint64_t i = 0; i < nlocals; i++)
+	for (uint32_t i = 0; i < nlocals; i++)
 		memcpy(thread_pointer() - locals[i].offset,
 		       (const void *)(program_thread - locals[i].offset), locals[i].bytes);
 }
@@ -69,7 +70,7 @@ void gmo_local_take(uint64_t program_thread)
 /* Only where they differ: the rest may be memory that the program has write-protected. */
 void gmo_local_give(uint64_t program_thread)
 {
-	for (uint64_t i = 0; i < nlocals; i++) {
+	for (uint32_t i = 0; i < nlocals; i++) {
 		const char *mine = thread_pointer() - locals[i].offset;
 		char *its = (char *)program_thread - locals[i].offset;
 		if (memcmp(its, mine, locals[i].bytes))
@@ -77,11 +78,16 @@ void gmo_local_give(uint64_t program_thread)
 	}
 }
 
+void gmo_local_once(void)
+{
+	(*(void (**)(void))(thread_pointer() - once))();
+}
+
 void *gmo_local_address(const void *index)
 {
 	const struct tls_index *t = index;
 
-	for (uint64_t i = 0; i < nlocals; i++)
+	for (uint32_t i = 0; i < nlocals; i++)
 		if (locals[i].module == t->module)
 			return thread_pointer() - locals[i].offset + t->offset;
 	gmo_warn("a region uses a thread-local variable of a library", "which was loaded later");

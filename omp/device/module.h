@@ -67,6 +67,8 @@ bool gmo_local_begin(const struct gmo_program *a);
  * changed. In a region. */
 void gmo_local_take(uint64_t program_thread);
 void gmo_local_give(uint64_t program_thread);
+/* What libstdc++'s __once_proxy is: calls what std::call_once has left for it. */
+void gmo_local_once(void);
 /* What __tls_get_addr is for the program's modules. */
 void *gmo_local_address(const void *index);
 

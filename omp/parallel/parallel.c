@@ -98,8 +98,8 @@ static const char *why_no_locals(char *text, size_t bytes)
 	const char *file = "", *slash;
 	int n = gmo_program_locals(locals, &file);
 
-	if (gmo_program_calls("_ZSt15__once_callable"))
-		return "the program uses std::call_once, which has thread-local variables";
+	if (gmo_program_once() < 0)
+		return "the program uses std::call_once of a libstdc++ that was loaded later";
 	if (first_locals < 0 && n >= 0)
 		first_locals = n;
 	if (n != first_locals)

@@ -46,6 +46,7 @@ while read -r program source least; do
 done <<'EOF'
 constructs constructs.c 14
 language language.cc 5
+once once.cc 3
 calls calls.f90 7
 cg cg.c 18
 is is.c 5
@@ -131,8 +132,6 @@ stays() { # NAME WHY FLAG PROGRAM: once in the report
 		{ diff want got && jq -c .refused report.json && cat err; } | not_ok "$1"
 	fi
 }
-build once once.cc
-stays "regions of a program with std::call_once" 'uses std::call_once' openmp once
 stays "some regions of one with threadprivate variables" 'need all regions on one side' openmp:main local
 build both both.c
 stays "parallel regions of a program with target regions" 'has target regions as well' openmp both
