@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define DS_MAGIC   0x56454447u
-#define DS_VERSION 9
+#define DS_VERSION 10
 #define DS_WINDOWS 16
 #define DS_OBJECTS 256	/* of the program, that the device keeps descriptors of */
 #define DS_CMDS	   4096 /* power of two */
@@ -51,7 +51,14 @@
 
 /* Descriptors that the device process starts with; everything else is closed (2 is for its
  * one-line messages). */
-enum { DS_FD_CTL = 3, DS_FD_DEVMEM = 4, DS_FD_SOCK = 5, DS_FD_JOURNAL = 6, DS_FDS = 7 };
+enum {
+	DS_FD_CTL = 3,
+	DS_FD_DEVMEM = 4,
+	DS_FD_SOCK = 5,
+	DS_FD_JOURNAL = 6,
+	DS_FD_RECORD = 7, /* if ds_ctl.record says so: record.h */
+	DS_FDS = 8
+};
 
 /*
  * OBJECT: a file or other shared memory of the program, outside every window: it is mapped on
@@ -189,6 +196,7 @@ struct ds_ctl {
 	uint64_t mem_bytes;
 	uint32_t workers;
 	uint32_t keep_away; /* kernels will touch memory outside the windows: keep out of its way */
+	uint32_t record;    /* what it touches is to be recorded */
 	int32_t host_pid;
 	char name[64];
 	char blas[DS_NAME_MAX]; /* the BLAS library that the program itself uses, or "" */

@@ -102,22 +102,31 @@ static const struct job {
 	{GM_JOB_UNPARK, gmc_thrash_unpark_due},
 };
 
+uint32_t gmc_background_turn(uint32_t todo)
+{
+	uint32_t again = 0;
+	bool was = in_background;
+	gm_sigmask mask = gmi_block_signals();
+
+	in_background = true;
+	todo |= gmc_jobs_take();
+	if (todo & GM_JOB_RECLAIM && reclaim())
+		again |= GM_JOB_RECLAIM;
+	for (unsigned i = 0; i < GM_ARRAY_LEN(block_jobs); i++)
+		if (todo & block_jobs[i].bit && each_block_locked(block_jobs[i].fn))
+			again |= block_jobs[i].bit;
+	in_background = was;
+	gmi_restore_signals(mask);
+	return again;
+}
+
 static void *background(void *arg)
 {
 	uint32_t todo = 0;
 
 	in_background = true;
 	while (!atomic_load(&gmi_threads_rest)) {
-		uint32_t again = 0;
-		gm_sigmask mask = gmi_block_signals();
-		todo |= gmc_jobs_take();
-		if (todo & GM_JOB_RECLAIM && reclaim())
-			again |= GM_JOB_RECLAIM;
-		for (unsigned i = 0; i < GM_ARRAY_LEN(block_jobs); i++)
-			if (todo & block_jobs[i].bit && each_block_locked(block_jobs[i].fn))
-				again |= block_jobs[i].bit;
-		todo = again;
-		gmi_restore_signals(mask);
+		todo = gmc_background_turn(todo);
 		int64_t wait = gmc_driver_watch() ? gm_min(gmc_driver_limit_ns / 4, WATCH_NS) : -1;
 		gmc_jobs_wait(todo ? TICK_NS : wait);
 	}

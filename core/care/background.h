@@ -20,6 +20,9 @@
 /* Is the calling thread the background? */
 GM_EXPORT bool gmi_in_background(void);
 void gmc_background_start(void); /* once per process; no locks held */
+/* What the thread does between two sleeps: the jobs that are wanted, and those left over from the
+ * last turn. Returns those that are. */
+uint32_t gmc_background_turn(uint32_t todo);
 /* gmi_threads_rest is up: returns when the thread is through. */
 void gmc_background_rest(void);
 #endif

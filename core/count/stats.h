@@ -100,6 +100,8 @@ struct gm_stats {
 	/* when it left (entry/leave.h), 0: it did not; the system call that it was about to make */
 	_Atomic uint64_t left_ns;
 	char left_by[32];
+	/* it is recorded: what does not move here may do so in a replay, and needs its name */
+	_Atomic uint32_t recorded;
 	_Atomic uint32_t ndev;
 	struct gm_dev_stats dev[GM_MAX_DEV];
 	/* pages are 4 KiB */

@@ -15,6 +15,7 @@
 #include "core/space/hint.h"
 #include "core/space/range.h"
 #include "core/space/vm.h"
+#include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/count/trace.h"
 #include <errno.h>
@@ -161,6 +162,9 @@ int hmadvise(int hnid, void *start, size_t len, int behavior)
 		return -EDEADLK;
 	uint8_t cause = gm_trace_cause(GM_CAUSE_ADVICE);
 	int err = advise(hnid, start, len, behavior);
+	if (!err)
+		GM_RECORD(GM_RECORD_ADVICE, .addr = (uintptr_t)start, .a = len,
+			  .b = (uint64_t)behavior, .site = hnid != -1);
 
 	gm_trace_cause(cause);
 	return err;

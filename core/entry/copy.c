@@ -13,6 +13,7 @@
 #include "core/page/rights.h"
 #include "core/page/store.h"
 #include "core/space/range.h"
+#include "core/count/record.h"
 #include "core/count/trace.h"
 #include <errno.h>
 #include <sys/uio.h>
@@ -58,18 +59,6 @@ static int access_page(struct gm_block *b, uintptr_t va, char *buf, size_t len, 
 	return gmc_ops_flush(&o);
 }
 
-/* Block locked: the destination's pages to their node. */
-static int place_destination(struct gm_block *b, gm_bm set, struct gm_dev *dev)
-{
-	if (!dev)
-		return gmc_migrate_home(b, set, true);
-	struct gm_ctx *ctx = b->as->ctx[dev->index];
-	if (!ctx)
-		return -ENODEV;
-	int err = gmc_migrate_to_dev(b, ctx, set, true);
-	return err == -ENOSPC ? gmc_map_remote(b, ctx, set, true) : err;
-}
-
 /* A chunk of managed memory, and the bytes beside it. */
 struct transfer {
 	uintptr_t va;
@@ -92,7 +81,7 @@ static int transfer_block(struct gm_block *b, gm_bm managed, void *arg)
 	if (t->write && !gm_bm_empty(gm_bm_andnot(set, b->prog_w)))
 		return -EPERM;
 	if (t->write)
-		err = place_destination(b, set, t->dev);
+		err = gmc_migrate_dest(b, set, t->dev);
 	for (size_t n; !err && lo < hi; lo += n) {
 		n = gm_min(hi - lo, GM_PAGE_BYTES - lo % GM_PAGE_BYTES);
 		err = access_page(b, lo, t->buf + (lo - t->va), n, t->write);
@@ -176,6 +165,8 @@ int hmemcpy(int hnid, void *dest, const void *src, size_t bytes)
 			err = chunk((char *)dest + at, das, buf, n, true, dev);
 	}
 	gm_trace_cause(cause);
+	if (!err)
+		GM_RECORD(GM_RECORD_COPY, .addr = (uintptr_t)dest, .a = bytes, .site = dev != NULL);
 	GM_TRACE(GM_EV_COPY, .time_ns = begin, .addr = (uintptr_t)dest,
 		 .pages = (uint32_t)((bytes + GM_PAGE_BYTES - 1) / GM_PAGE_BYTES),
 		 .device = dev ? (uint8_t)dev->index : GM_EV_NO_DEVICE,

@@ -3,6 +3,7 @@
  */
 #include "core/entry/fault.h"
 #include "core/care/thrash.h"
+#include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/entry/fork.h"
 #include "core/page/adapt.h"
@@ -95,6 +96,7 @@ static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bo
 
 	GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 	GM_COUNT_SITE(b->site, cpu_faults, 1);
+	GM_RECORD(GM_RECORD_CPU, .addr = addr, .b = write);
 	if (away)
 		gmc_bus_map(b, around_device_page(b, i));
 	int err = gm_bm_test(&b->cpu_bus, i) ? 0 : bring_home(b, i, write);
@@ -164,8 +166,10 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 		    !gm_bm_test_relaxed(&b->managed, i))
 			continue;
 		bool locked = gmc_fork_lock_block(b);
-		if (gm_bm_test(&b->managed, i) && !allowed(&b->cpu_r, &b->cpu_w, i, write))
+		if (gm_bm_test(&b->managed, i) && !allowed(&b->cpu_r, &b->cpu_w, i, write)) {
+			GM_RECORD(GM_RECORD_CPU, .addr = va, .b = write | GM_RECORD_CALL);
 			err = bring_home(b, i, write);
+		}
 		if (locked)
 			gmi_unlock(&b->lock);
 	}

@@ -18,8 +18,7 @@ int gmc_adopt_on_host(struct gm_block *b, gm_bm set)
 			err = gmc_store_back(b, touched);
 		if (!err) {
 			gm_bm_for_each_run (&touched, f, e)
-				gm_copy(gm_alias(b->as, gm_va_of(b, f)), (void *)gm_va_of(b, f),
-					gm_bytes_of(e - f));
+				gmc_store_take(b->as, gm_va_of(b, f), gm_bytes_of(e - f));
 			err = gmc_cpu_adopt(b, first, end, true);
 		}
 		if (!err)

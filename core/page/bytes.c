@@ -5,7 +5,6 @@
 #include "core/page/frame.h"
 #include "core/page/rights.h"
 #include "core/page/store.h"
-#include "core/sys/inject.h"
 #include <errno.h>
 
 void gmc_account(struct gm_ctx *ctx, uint64_t in, uint64_t out)
@@ -26,27 +25,6 @@ static unsigned frame_run_end(const gm_bm *set, const struct gm_block_dev *bd, u
 	       gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i))
 		j++;
 	return j;
-}
-
-bool gmc_copy_direct(struct gm_dev *dev, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,
-		     int *err)
-{
-	static const uint8_t site[] = {[GM_OP_COPY_IN] = GM_INJ_COPYIN,
-				       [GM_OP_COPY_OUT] = GM_INJ_COPYOUT,
-				       [GM_OP_ZERO] = GM_INJ_ZERO};
-
-	*err = gm_inject(site[kind]) ? -EIO : 0;
-	if (*err)
-		return true;
-	if (!dev->aperture)
-		return false;
-	if (kind == GM_OP_ZERO)
-		gm_zero(dev->aperture + pa, len);
-	else if (kind == GM_OP_COPY_IN)
-		gm_copy(dev->aperture + pa, host, len);
-	else
-		gm_copy(host, dev->aperture + pa, len);
-	return true;
 }
 
 int gmc_copy_bytes(struct gm_ctx *ctx, enum gm_op_kind kind, void *host, uint64_t pa, size_t len,

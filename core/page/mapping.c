@@ -1,5 +1,6 @@
 /* What the program does to its mappings, for one block. See mapping.h. */
 #include "core/page/mapping.h"
+#include "core/count/record.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/frame.h"
 #include "core/page/premap.h"
@@ -22,8 +23,17 @@ static void forget_devices(struct gm_block *b, gm_bm set)
 	gmc_drop_copies(b, -1, set);
 }
 
+static void record_drop(const struct gm_block *b, gm_bm set)
+{
+	if (gm_recording())
+		gm_bm_for_each_run (&set, first, end)
+			GM_RECORD(GM_RECORD_DROP, .addr = gm_va_of(b, first),
+				  .a = gm_va_of(b, end));
+}
+
 void gmc_block_drop(struct gm_block *b, gm_bm set)
 {
+	record_drop(b, set);
 	forget_devices(b, set);
 	gm_bm backed = gm_bm_and(b->backed, set);
 	gm_bm_for_each_run (&backed, first, end)
@@ -95,6 +105,7 @@ int gmc_block_discard(struct gm_block *b, gm_bm set)
 	/* Adopted or not: fresh memory is one mmap, and the program's rights are there again.
 	 * Where that fails the old bytes stay. */
 	int err = leave_store(b, set, false, &done);
+	record_drop(b, done);
 	forget_devices(b, done);
 	gm_bm_store(&b->host, gm_bm_or(b->host, done));
 	gmc_retain(b);

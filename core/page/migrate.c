@@ -7,6 +7,7 @@
  * has its bytes.
  */
 #include "core/page/migrate.h"
+#include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/page/adopt.h"
 #include "core/page/bytes.h"
@@ -195,6 +196,14 @@ static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	return err;
 }
 
+/* For a recording: what of private anonymous memory is no zeros any more. */
+static void record_present(const struct gm_block *b, gm_bm set)
+{
+	if (gm_recording())
+		gm_bm_for_each_run (&set, first, end)
+			GM_RECORD(GM_RECORD_PRESENT, .addr = gm_va_of(b, first), .a = end - first);
+}
+
 static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
 {
 	int d = (int)ctx->dev->index;
@@ -210,6 +219,7 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	int err = quiet_all(b, ctx, p, at_va);
 	zero = at_va ? never_touched(b, p->copy) : gmc_store_holes(b, zero);
 	gm_bm moved = gm_bm_andnot(p->copy, zero);
+	record_present(b, gm_bm_andnot(gm_bm_and(moved, b->host), b->adopted));
 	gm_bm_add(&zero, p->zero);
 	if (!err)
 		err = copy_in(b, ctx, moved, zero, &o);
@@ -354,4 +364,15 @@ int gmc_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write
 		return -ENOMEM;
 	set = gm_bm_and(set, gm_bm_and(b->managed, b->prog_r));
 	return to_device(b, ctx, set, write, gm_bm_not(bd->valid));
+}
+
+int gmc_migrate_dest(struct gm_block *b, gm_bm set, struct gm_dev *dev)
+{
+	if (!dev)
+		return gmc_migrate_home(b, set, true);
+	struct gm_ctx *ctx = b->as->ctx[dev->index];
+	if (!ctx)
+		return -ENODEV;
+	int err = gmc_migrate_to_dev(b, ctx, set, true);
+	return err == -ENOSPC ? gmc_map_remote(b, ctx, set, true) : err;
 }

@@ -27,6 +27,9 @@ int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool w
 int gmc_migrate_asked(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 /* The same, but what the device does not hold yet stays on the host and is mapped over the bus. */
 int gmc_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/* The destination of a copy to a node: its pages go there. dev NULL: home. -ENODEV: the device is
+ * not in the space. */
+int gmc_migrate_dest(struct gm_block *b, gm_bm set, struct gm_dev *dev);
 /* Near the kernel's limit of VMAs: whole blocks should move, so that rights do not alternate
  * within them. */
 bool gmc_vmas_short(struct gm_as *as);

@@ -99,6 +99,11 @@ int gmc_store_populate(struct gm_as *as, uintptr_t va, size_t len)
 	return gmc_populate(gm_alias(as, va), len);
 }
 
+void gmc_store_take(struct gm_as *as, uintptr_t va, size_t len)
+{
+	gm_copy(gm_alias(as, va), (void *)va, len);
+}
+
 void gmc_store_punch(struct gm_as *as, uintptr_t va, size_t len)
 {
 	gm_sys3(SYS_madvise, gm_alias(as, va), len, MADV_REMOVE);

@@ -23,6 +23,8 @@ int gmc_populate(void *p, size_t len);
 /* A second mapping of `len` bytes of ours (the device's aperture) at va, readable and writable.
  * 0 or -errno */
 int gmc_store_clone(char *of, uintptr_t va, size_t len);
+/* The bytes that are at [va, va+len) now, in private memory that nobody writes to, go into it. */
+void gmc_store_take(struct gm_as *as, uintptr_t va, size_t len);
 /* Gives the store's memory there back to the host. */
 void gmc_store_punch(struct gm_as *as, uintptr_t va, size_t len);
 /* Puts private anonymous memory under [va, va+len): filled from the store (copy) or fresh zeros,

@@ -421,6 +421,13 @@ static int parse_trace(const struct option *o, const char *value, char *err, siz
 		      : -EINVAL;
 }
 
+static int parse_record(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	return *value ? set_path(o, value, gmi_opt.record_file, sizeof gmi_opt.record_file, err,
+				 err_bytes)
+		      : -EINVAL;
+}
+
 /* ---- the table ---- */
 
 static const struct word fault_words[] = {
@@ -511,6 +518,9 @@ static const struct option options[] = {
 	{"GMEM_TRACE", "--trace", "FILE", "", "a file's name (%p in it: the pid)",
 	 "every fault, migration, launch and so on, one by one, in a file (docs/trace.md)",
 	 parse_trace, .offset = 0},
+	{"GMEM_RECORD", "--record", "FILE", "", "a file's name (%p in it: the pid)",
+	 "what the first device and the CPU touch, in their order, for gmem-sweep (docs/replay.md)",
+	 parse_record, .offset = 0},
 	{"GMEM_LOG", "--log", "LEVEL", "warn", "none, error, warn, info, debug",
 	 "messages to stderr", parse_word, AT(log), log_words},
 	{"GMEM_DISABLE", "--disable", "0|1", "0", "0, 1", "1: bypass every hook", parse_bool,

@@ -69,6 +69,7 @@ struct gm_options {
 	bool report_given;	/* GMEM_REPORT stood in the environment */
 	char report_file[1024]; /* absolute; each %p in it is already the pid */
 	char trace_file[1024];	/* as report_file; empty: no trace */
+	char record_file[1024]; /* as report_file; empty: no recording */
 	enum gm_log_level log;
 	enum gm_children_kind children;
 	char restrict_exe[1024]; /* colon-separated names or paths; empty: every program */

@@ -8,6 +8,7 @@
  * faults only take that lock.
  */
 #include "core/space/vm.h"
+#include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/page/premap.h"
 #include "core/page/mapping.h"
@@ -99,6 +100,12 @@ static bool counts(const struct gm_range_value *v)
 	return gm_vm_managed(v) && gm_vm_prot(v);
 }
 
+void gmc_vm_record(uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
+{
+	GM_RECORD(GM_RECORD_REGION, .addr = lo, .a = hi, .b = v ? v->v[0] | GM_RECORD_MAPPED : 0,
+		  .site = v ? (unsigned)v->v[1] : 0);
+}
+
 /* What moves is counted by block: the site of its largest region gets it. */
 static void note_block_site(struct gm_block *b)
 {
@@ -115,6 +122,7 @@ static void note_block_site(struct gm_block *b)
 	if (!site)
 		site = gmc_site_sampled(b->va);
 	atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
+	GM_RECORD(GM_RECORD_SITE, .addr = b->va, .site = (unsigned)site);
 }
 
 void gmi_vm_sample_site(struct gm_as *as, const void *addr, unsigned site)
@@ -122,8 +130,10 @@ void gmi_vm_sample_site(struct gm_as *as, const void *addr, unsigned site)
 	struct gm_block *b = gm_block_find(as, (uintptr_t)addr);
 
 	site = gmc_site_sample((uintptr_t)addr, site);
-	if (b && !atomic_load_explicit(&b->site, memory_order_relaxed))
-		atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
+	if (!b || atomic_load_explicit(&b->site, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&b->site, (uint8_t)site, memory_order_relaxed);
+	GM_RECORD(GM_RECORD_SITE, .addr = b->va, .site = site);
 }
 
 int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v)
@@ -139,6 +149,7 @@ int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct
 		    : gmi_rangemap_clear(&as->regions, lo, hi);
 	if (err)
 		return err;
+	gmc_vm_record(lo, hi, v);
 	if (delta)
 		gmi_gauge_add(&gmi_stats->managed_bytes, &gmi_stats->managed_peak_bytes, delta);
 	gm_vm_for_each_piece (as, lo, hi, &p)

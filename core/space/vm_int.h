@@ -80,6 +80,9 @@ bool gmc_vm_range(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_range 
  * -ENOMEM (unchanged) */
 int gmc_vm_set_region(struct gm_as *as, uintptr_t lo, uintptr_t hi, const struct gm_range_value *v);
 
+/* For a recording: [lo, hi) has the value now, NULL: it is unmapped. */
+void gmc_vm_record(uintptr_t lo, uintptr_t hi, const struct gm_range_value *v);
+
 /* What to put under a range: arguments of mmap, and the region's value (NULL: the reservation,
  * as munmap leaves it). */
 struct gm_vm_memory {

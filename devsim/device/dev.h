@@ -5,6 +5,7 @@
  *	dev_main    maps what it was given, starts the threads, ends when the host does
  *	dev_mmu     the page table: the ring's commands, replies to faults (lock: page table)
  *	dev_touch   which pages a launch touched
+ *	dev_record  which pages it touches, in their order, for a recording
  *	dev_fault   SIGSEGV of any thread: post, wait, map, go on; or end the kernel
  *	dev_outside files and shared memory of the program, outside the windows (lock: page table)
  *	dev_foreign copies of its other memory there, while a region runs (lock: foreign)
@@ -51,6 +52,8 @@ void *dev_mmu_thread(void *);	    /* applies commands when the host rings */
 /* Maps the entries of a REPLIED slot and frees it. CANCELLED: only frees it. 0; -EBUSY: something
  * of this process is in the way; -ENOMEM. */
 int dev_mmu_take_reply(struct ds_fault *f);
+/* Was a touch out of reach for the sake of a recording only? Then it is not any more. */
+bool dev_mmu_recorded(uint64_t va, bool write);
 bool dev_mmu_has_outside(uint64_t va); /* is something of an object mapped there? */
 
 /* The page table's lock, for a launch's begin and end. */
@@ -67,6 +70,16 @@ bool dev_touch_sampled(void);			 /* is a launch being sampled? */
 void dev_touch_accessed(uint64_t va, uint64_t len, uint64_t *bits);
 void dev_touch_begin(bool sample);
 void dev_touch_end(struct ds_launch *l);
+
+/* ---- dev_record.c: page table locked ---- */
+void dev_record_init(void); /* before any window, and before it is confined */
+bool dev_recording(void);
+void dev_record_window(unsigned i, uint64_t base, uint64_t bytes); /* bytes 0: it has gone */
+void dev_record_map(uint64_t va, uint64_t len, int prot);	   /* an entry, made out of reach */
+void dev_record_unmap(uint64_t va, uint64_t len);
+void dev_record_begin(void); /* a launch does */
+/* A touch of a page that has an entry which allows it: written down, and within reach now. */
+bool dev_record_touch(uint64_t va, bool write);
 
 /* ---- dev_outside.c: page table locked ---- */
 /* The descriptor of an object has come; -1: it has not. */

@@ -115,6 +115,8 @@ static bool go_elsewhere(ucontext_t *uc, bool fetch)
 
 static int ask_for_page(uint64_t va, bool write)
 {
+	if (dev_mmu_recorded(va, write))
+		return 0;
 	struct ds_fault *f = dev_fault_claim();
 
 	f->kind = DS_F_PAGE;

@@ -180,6 +180,7 @@ int main(int argc, char **argv)
 	if (ctl->keep_away)
 		keep_out_of_the_way(argv);
 	dev_cpus = sched_getaffinity(0, sizeof cpus, &cpus) ? 1 : (unsigned)CPU_COUNT(&cpus);
+	dev_record_init();
 	if (!dev_mmu_init())
 		refuse_start();
 	dev_fault_init();

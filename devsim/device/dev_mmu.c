@@ -89,6 +89,7 @@ static bool window_add(unsigned i)
 		windows[i].base = base;
 		windows[i].fd = fd;
 		dev_touch_window(i, base, bytes);
+		dev_record_window(i, base, bytes);
 		atomic_store(&windows[i].bytes, bytes);
 	} else if (fd >= 0) {
 		close(fd);
@@ -104,6 +105,7 @@ static void window_remove(unsigned i)
 
 	if (bytes) {
 		dev_touch_window(i, 0, 0);
+		dev_record_window(i, 0, 0);
 		munmap((void *)windows[i].base, bytes);
 		close(windows[i].fd);
 	}
@@ -137,6 +139,7 @@ static void drop_entries(void)
 		if (!windows[i].bytes)
 			continue;
 		dev_touch_unmap(windows[i].base, windows[i].bytes);
+		dev_record_unmap(windows[i].base, windows[i].bytes);
 		reserve_window(windows[i].base, windows[i].bytes);
 	}
 }
@@ -148,7 +151,9 @@ int dev_prot(const struct ds_map *m)
 
 static bool map_once(const struct ds_map *m, int fd, int flags)
 {
-	return mmap((void *)m->va, m->len, dev_prot(m), MAP_SHARED | MAP_FIXED | flags, fd,
+	int prot = dev_recording() ? PROT_NONE : dev_prot(m);
+
+	return mmap((void *)m->va, m->len, prot, MAP_SHARED | MAP_FIXED | flags, fd,
 		    (off_t)m->off) != MAP_FAILED;
 }
 
@@ -161,13 +166,14 @@ static void map_entry(const struct ds_map *m, int flags)
 	if (!w || m->len > w->base + w->bytes - m->va)
 		return; /* the window has gone */
 	int fd = m->mem == DS_HOST_STORE ? w->fd : DS_FD_DEVMEM;
-	if (dev_touch_sampled())
+	if (dev_touch_sampled() || dev_recording())
 		flags = 0; /* what is mapped in advance is not touched */
 	dev_touch_map(m->va, m->len, m->mem == DS_HOST_STORE);
 	if (!map_once(m, fd, flags) && errno == ENOMEM) {
 		drop_entries();
 		map_once(m, fd, flags); /* or it faults again */
 	}
+	dev_record_map(m->va, m->len, dev_prot(m));
 }
 
 /* Replies that were given before this range was taken away must not be mapped any more. */
@@ -200,6 +206,7 @@ static void unmap(uint64_t va, uint64_t len)
 	cancel_replies(va, len);
 	if (w && len <= w->base + w->bytes - va) {
 		dev_touch_unmap(va, len);
+		dev_record_unmap(va, len);
 		reserve_window(va, len);
 	}
 }
@@ -315,6 +322,7 @@ void dev_mmu_sample_begin(bool sample)
 {
 	lock_table();
 	dev_touch_begin(sample);
+	dev_record_begin();
 	unlock_table();
 }
 
@@ -380,4 +388,14 @@ bool dev_mmu_has_outside(uint64_t va)
 	bool has = dev_outside_has(va);
 	unlock_table();
 	return has;
+}
+
+bool dev_mmu_recorded(uint64_t va, bool write)
+{
+	if (!dev_recording())
+		return false;
+	lock_table();
+	bool was = dev_record_touch(va, write);
+	unlock_table();
+	return was;
 }

@@ -38,8 +38,8 @@ bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 
 	if (changed)
 		atomic_store(&seen->samples, 0);
-	return gmi_opt.sample &&
-	       (counts_accesses(sim) || changed || spent * SAMPLE_SHARE <= get_count(&k->wall_ns));
+	return gmi_opt.sample && (sim_recording(sim) || counts_accesses(sim) || changed ||
+				  spent * SAMPLE_SHARE <= get_count(&k->wall_ns));
 }
 
 /* What the device found touched over the bus, for the access counters: a page counts as read

@@ -13,6 +13,7 @@
  *	sim_trust                what the device says, checked: one place for each message
  *	sim_launch               launches and modules
  *	sim_stream               streams and fences: work in the order of queueing, own threads
+ *	sim_record               GMEM_RECORD: a recording of what is touched
  *	sim_chaos                GMEM_CHAOS: the thread that takes pages away at random
  *
  * Runs inside foreign programs: the rules of core hold (raw system calls, gmi_alloc, no malloc,
@@ -203,6 +204,10 @@ struct sim_asked {
 bool sim_fault_asked(const struct ds_fault *f, struct sim_asked *asked);
 
 /* ---- sim_service.c ---- */
+/* A fault in slot f, which is BUSY, is served, in the time of its launch. as NULL: outside every
+ * space. Spaces lock held. 0 or the errors of gm_dev_fault(). */
+int sim_serve(struct gm_sim *sim, struct gm_as *as, struct ds_fault *f,
+	      const struct sim_asked *asked);
 int sim_service_start(struct gm_sim *sim);
 /* Starts fn(arg) unless it runs. 0 or -errno. */
 int sim_start_once(_Atomic uint32_t *state, void *(*fn)(void *), void *arg);
@@ -262,12 +267,23 @@ bool sim_launch_state_ok(uint32_t state);
 bool sim_silent(struct gm_sim *sim, uint64_t since_ns);
 void sim_answers(struct gm_sim *sim); /* it was not silent for good */
 
+/* ---- sim_record.c ---- */
+/* The device comes into the space: a recording begins, if one is asked for and none runs. */
+void sim_record_start(struct gm_sim *sim, struct gm_as *as);
+bool sim_recording(const struct gm_sim *sim);
+int sim_record_fd(const struct gm_sim *sim); /* for its process; -1: it is not recorded */
+void sim_record_launch(const struct gm_sim *sim, unsigned slot, unsigned row);
+void sim_record_end(const struct gm_sim *sim, unsigned slot, const struct ds_launch *l, int err);
+void sim_record_forked(void);
+
 /* ---- sim_chaos.c ---- */
 void sim_chaos_rest(void); /* its thread ends before it touches anything again */
 
 /* ---- sim_launch.c ---- */
 /* cmd lock held, the process is gone: what was launched ends. Returns how many had begun. */
 unsigned sim_launches_lost(struct gm_sim *sim);
+/* The launch in the slot has ended, as sim->told says: what it took is counted and charged. */
+void sim_account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out);
 
 /* ---- sim_cost.c ---- */
 /* Shall it be found out which pages this launch of the kernel touches? */

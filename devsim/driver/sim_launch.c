@@ -221,7 +221,7 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 	return -EIO;
 }
 
-static void account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
+void sim_account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm_launch_result *out)
 {
 	const struct ds_launch *l = &sim->told[slot];
 	unsigned row = atomic_load(&sim->kernel_row[slot]);
@@ -245,6 +245,7 @@ static void account_launch(struct gm_sim *sim, unsigned slot, int err, struct gm
 	atomic_fetch_add_explicit(err ? &k->failed : &k->launches, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->wall_ns, wall, memory_order_relaxed);
 	atomic_fetch_add_explicit(&k->modelled_ns, ns, memory_order_relaxed);
+	sim_record_end(sim, slot, l, err);
 	if (!out)
 		return;
 	*out = (struct gm_launch_result){
@@ -274,6 +275,8 @@ static int run_in_slot(struct gm_sim *sim, struct request *r, unsigned row, unsi
 			return -EIO;
 		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
 		sim_time_launch(sim, *slot);
+		if (r->kernel[0])
+			sim_record_launch(sim, *slot, row);
 		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
 		err = run_once(sim, *slot, r);
 		if (err == -EAGAIN)
@@ -303,7 +306,7 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
 	err = run_in_slot(sim, r, row, slot);
 	if (r->kernel[0]) /* else a module was loaded, no more */
-		account_launch(sim, *slot, err, result);
+		sim_account_launch(sim, *slot, err, result);
 	virtual = sim_time_now(sim) - virtual;
 	wall = gmi_now_ns() - wall;
 	if (gmi_opt.throttle && virtual > wall)

@@ -217,6 +217,7 @@ static void forget_sim(struct gm_sim *sim)
 static void fork_child(void)
 {
 	sims_lock = (struct gm_lock){0};
+	sim_record_forked();
 	atomic_store(&gmi_outside_live, false);
 	atomic_store(&gmi_threads_rest, false); /* the parent's */
 	for (int i = 0; i < GM_MAX_DEV; i++) {
@@ -410,7 +411,11 @@ int gm_sim_attach(struct gm_sim *sim, struct gm_as *as)
 	if (!sim || !as)
 		return -EINVAL;
 	int err = sim_up(sim);
-	return err ? err : gm_as_attach(as, sim->dev, mode_of(sim), 1, NULL);
+
+	err = err ? err : gm_as_attach(as, sim->dev, mode_of(sim), 1, NULL);
+	if (!err)
+		sim_record_start(sim, as);
+	return err;
 }
 
 /* sims lock held. NULL: it failed, and that was said. */
@@ -422,7 +427,7 @@ static struct gm_sim *open_default(int i, struct gm_as *as)
 		return NULL;
 	int err = gm_as_attach(as, sim->dev, mode_of(sim), 1, NULL);
 	if (!err)
-		return sim;
+		return sim_record_start(sim, as), sim;
 	gm_log(GM_LOG_ERROR, "cannot attach device %s: %s (error %d)", gmi_opt.device[i],
 	       err == -EBUSY ? "the program uses addresses that the device keeps for itself"
 			     : sim_why(err),

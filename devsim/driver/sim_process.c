@@ -211,6 +211,7 @@ static void reset_ctl(struct gm_sim *sim)
 	ctl->version = DS_VERSION;
 	ctl->mem_bytes = sim->model.mem_bytes;
 	ctl->workers = sim->model.workers;
+	ctl->record = sim_recording(sim);
 	gmi_snprintf(ctl->name, sizeof ctl->name, "%s", sim->model.name);
 	gm_copy(ctl->module, sim->modules, sizeof sim->modules);
 	for (unsigned i = 0; i < DS_WINDOWS; i++) {
@@ -263,6 +264,7 @@ static int spawn(struct gm_sim *sim, struct start_args *a, int peer)
 	fds[DS_FD_DEVMEM] = sim->mem_fd;
 	fds[DS_FD_SOCK] = peer;
 	fds[DS_FD_JOURNAL] = sim->journal_fd;
+	fds[DS_FD_RECORD] = sim_record_fd(sim);
 	return gmi_spawn(a->path, a->argv, a->envp, fds, DS_FDS);
 }
 

@@ -70,6 +70,19 @@ static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct sim_ask
 	return err;
 }
 
+int sim_serve(struct gm_sim *sim, struct gm_as *as, struct ds_fault *f,
+	      const struct sim_asked *asked)
+{
+	struct gm_sim *was = current.sim;
+
+	current.sim = sim;
+	current.reply = (struct sim_reply){.fault = f, .launch = asked->launch};
+	int err = as ? serve_page(sim, as, asked) : sim_outside(sim, &current.reply, asked);
+	current.reply.fault = NULL;
+	current.sim = was;
+	return err;
+}
+
 /* False: to be tried again later. */
 static bool serve_fault(struct gm_sim *sim, struct ds_fault *f)
 {
@@ -92,12 +105,7 @@ static bool serve_fault(struct gm_sim *sim, struct ds_fault *f)
 	}
 	int adopted = sim_outside_adopt(&asked);
 	gmi_lock(&sim->spaces_lock);
-	struct gm_as *as = space_of(sim, asked.va);
-	current.reply = (struct sim_reply){.fault = f, .launch = asked.launch};
-	int err = adopted ? adopted
-		  : as	  ? serve_page(sim, as, &asked)
-			  : sim_outside(sim, &current.reply, &asked);
-	current.reply.fault = NULL;
+	int err = adopted ? adopted : sim_serve(sim, space_of(sim, asked.va), f, &asked);
 	gmi_unlock(&sim->spaces_lock);
 	if (err == -EAGAIN && turn(f, DS_BUSY, DS_POSTED))
 		return false;
