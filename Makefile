@@ -52,7 +52,7 @@ PRELOAD_SRC = $(wildcard preload/*.[cS] preload/*/*.[cS])
 TOOL_SRC = $(wildcard tools/*.c)
 obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
-all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile $(BUILD)/gmem-sweep $(BUILD)/gmem-top $(BUILD)/python/__main__.py
+all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-replay $(BUILD)/gmem-profile $(BUILD)/gmem-sweep $(BUILD)/gmem-top $(BUILD)/python/__main__.py
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
@@ -118,6 +118,13 @@ $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
 # The only user of jansson; static, so that the reporter starts fast and installs alone.
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
+	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
+
+# Core and the driver as they are, in another world: tools/replay/replay.h.
+REPLAY_OBJ = $(call obj,$(wildcard tools/replay/*.c) tools/view.c tools/view_fields.c tools/view_json.c tools/verdict.c tools/symbol.c)
+REPLAY_WRAP = $(patsubst %,-Wl$(comma)--wrap=%,gmi_futex_wait gmi_block_signals gmi_restore_signals)
+$(BUILD)/gmem-replay: $(REPLAY_OBJ) $(BUILD)/libgmem_core.a
+	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(REPLAY_OBJ) $(REPLAY_WRAP) -Wl,-u,gmc_offer $(BUILD)/libgmem_core.a \
 	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
 
 # Other names of gmem-report, which starts the part written in Python.
@@ -260,7 +267,7 @@ install: all
 	@install -D -m 755 $(BUILD)/libgmem.so $(DESTDIR)$(LIBDIR)/libgmem.so.$(VERSION) && echo '$(LIBDIR)/libgmem.so.$(VERSION)' >>$(LIST)
 	@$(call put_link,libgmem.so.$(VERSION),$(LIBDIR)/libgmem.so.$(ABI))
 	@$(call put_link,libgmem.so.$(ABI),$(LIBDIR)/libgmem.so)
-	@$(call put,755,$(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-profile \
+	@$(call put,755,$(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUILD)/gmem-report $(BUILD)/gmem-replay $(BUILD)/gmem-profile \
 	    scripts/run-with-gmem.sh,$(LIBDIR)/gmem)
 	@$(foreach t,gmem-sweep gmem-top,$(call put_link,gmem-report,$(LIBDIR)/gmem/$(t)) &&) :
 	@$(call put,644,$(wildcard $(BUILD)/python/*.py),$(LIBDIR)/gmem/python)

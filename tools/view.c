@@ -171,7 +171,8 @@ static void fill_sites(struct view *v, const struct gm_stats *s)
 		to->d2h_bytes = get_counter(&from->d2h_bytes);
 		to->cpu_faults = get_counter(&from->cpu_faults);
 		to->device_faults = get_counter(&from->device_faults);
-		v->nsites += fill_moved(to) || to->cpu_faults || to->device_faults;
+		v->nsites += fill_moved(to) || to->cpu_faults || to->device_faults ||
+			     (atomic_load(&s->recorded) && get_counter(&from->frame[0]));
 	}
 	name_sites(v, s);
 	qsort(v->site, v->nsites, sizeof v->site[0], by_bytes);

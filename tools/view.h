@@ -29,7 +29,7 @@ struct view_dev {
 		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
 };
 struct view_site {
-	unsigned row;	  /* of gm_stats.site */
+	uint64_t row;	  /* of gm_stats.site */
 	char stack[2048]; /* innermost first, " < " between */
 	char where
 		[512]; /* function and line if known, else file+offset; "other": everything else */

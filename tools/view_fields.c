@@ -157,6 +157,8 @@ static const struct view_field site_fields[] = {
 	{NULL, "d2h_bytes", VIEW_BYTES, AT(view_site, d2h_bytes), "copied home"},
 	{NULL, "cpu_faults", VIEW_COUNT, AT(view_site, cpu_faults), "of the CPU on it"},
 	{NULL, "device_faults", VIEW_COUNT, AT(view_site, device_faults), "of devices on it"},
+	{NULL, "row", VIEW_COUNT, AT(view_site, row),
+	 "its number in traces and recordings of the same run"},
 };
 
 #define LIST(key, meaning, fields, items, count)                                                   \

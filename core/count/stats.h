@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 10
+#define GM_STATS_VERSION 11
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 

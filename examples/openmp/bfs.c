@@ -14,13 +14,21 @@ struct node {
 	char payload[64 - EDGES * 8 % 64 - sizeof(int)];
 };
 
-static struct node **random_graph(size_t n)
+/* Not inlined, so that it is what reports name. */
+__attribute__((noinline)) static struct node **make_nodes(size_t n)
 {
 	struct node **all = example_alloc(n * sizeof *all);
-	uint64_t seed = 3;
 
 	for (size_t i = 0; i < n; i++)
 		all[i] = example_alloc(sizeof *all[i]);
+	return all;
+}
+
+static struct node **random_graph(size_t n)
+{
+	struct node **all = make_nodes(n);
+	uint64_t seed = 3;
+
 	for (size_t i = 0; i < n; i++)
 		for (int k = 0; k < EDGES; k++)
 			all[i]->edge[k] =

@@ -52,7 +52,7 @@ def first_curve(by_policy):
     return min(by_policy.values(), key=lambda curve: min(r.number for r in curve))
 
 
-def _flags(config):
+def flags(config):
     return ' '.join(f'{plan.POLICIES[n][0]} {v}' for n, v in config.policies) or 'the default policies'
 
 
@@ -61,7 +61,15 @@ def _name(site):
 
 
 def _so_far(r):
-    return f'(in {r.wall:.3g} s, then it was ended) ' if r.cut else ''
+    if r.least:
+        return 'at least '
+    if not r.cut:
+        return ''
+    return f'(in {r.wall:.3g} s, then it was ended) ' if r.wall is not None else '(as far as it was recorded) '
+
+
+def _at_least(r):
+    return 'at least ' if r.least else ''
 
 
 def _knee(curve):
@@ -72,8 +80,10 @@ def _knee(curve):
     else:
         yield f'Does not fit in {show.size(curve[0].mem)}, the largest that was tried: {show.size(curve[0].evicted)} are evicted.'
     if bad and good:
+        most = traffic(curve[0])
         yield (f'Thrashes below {show.size(good.mem)}: with {show.size(bad.mem)} it moves {_so_far(bad)}{show.size(traffic(bad))}, '
-               f'{traffic(bad) / max(1, traffic(curve[0])):.3g} times as much as with {show.size(curve[0].mem)}.')
+               + (f'{traffic(bad) / most:.3g} times as much as with {show.size(curve[0].mem)}.' if most else
+                  f'and nothing with {show.size(curve[0].mem)}.'))
     elif not bad and len(curve) > 1:
         yield f'Does not thrash down to {show.size(curve[-1].mem)}.'
 
@@ -111,8 +121,8 @@ def _cheapest(by_policy):
     for mem, runs in sizes.items():
         best, worst = runs[0], runs[-1]
         device = f'{best.config.device}, ' if len({r.config.device for r in runs}) > 1 else ''
-        yield (f'  with {show.size(mem)}: {device}{_flags(best.config)}, {show.seconds(best.modelled)}'
-               + (f'; the worst, {_flags(worst.config)}, takes {show.seconds(worst.modelled)}.' if best.modelled < worst.modelled
+        yield (f'  with {show.size(mem)}: {device}{flags(best.config)}, {_at_least(best)}{show.seconds(best.modelled)}'
+               + (f'; the worst, {flags(worst.config)}, takes {_at_least(worst)}{show.seconds(worst.modelled)}.' if best.modelled < worst.modelled
                   else ', as all others.'))
 
 
@@ -132,7 +142,7 @@ def sentences(results):
         yield 'The program used no device: nothing to choose.'
         return
     if len(by_policy) > 1:
-        yield f'With {_flags(first[0].config)} on {first[0].config.device}:'
+        yield f'With {flags(first[0].config)} on {first[0].config.device}:'
     yield from _knee(first)
     yield from _blame(first)
     yield from _cheapest(by_policy)

@@ -61,7 +61,7 @@ def fields(schema=None, keys=()):
         path = keys + (key,)
         if sub['type'] == 'object':
             yield from fields(sub, path)
-        elif sub['type'] not in ('string', 'array') and path not in (('schema',), ('pid',), ('signal',)):
+        elif sub['type'] not in ('string', 'array') and path not in (('schema',), ('pid',), ('signal',), ('row',)):
             yield Field('.'.join(path), sub.get('x-unit', ''), sub.get('description', ''), _at(*path))
 
 

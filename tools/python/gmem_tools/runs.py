@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -106,11 +107,17 @@ def _wait(process, limit):
 
 def run(sweep, number):
     """Runs one configuration; its result."""
+    run_as(sweep, str(number), sweep.environment(sweep.configs[number]))
+    return result(sweep, number)
+
+
+def run_as(sweep, name, env):
+    """Runs the program; what it leaves is called so."""
     if _stopping.is_set():
-        return result(sweep, number)
-    env = {**sweep.environment(sweep.configs[number]), 'GMEM_REPORT': sweep.path(f'{number}.json')}
+        return
+    env = {**env, 'GMEM_REPORT': sweep.path(f'{name}.json')}
     start = time.monotonic()
-    with open(sweep.path(f'{number}.out'), 'wb') as out, \
+    with open(sweep.path(f'{name}.out'), 'wb') as out, \
          subprocess.Popen(sweep.command(sweep.program), env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                           start_new_session=True) as process:
         _running.add(process)
@@ -119,9 +126,28 @@ def run(sweep, number):
         finally:
             _end(process)
             _running.discard(process)
-    with open(sweep.path(f'{number}.run.json'), 'w', encoding='utf-8') as file:
-        json.dump({'note': note, 'wall_s': time.monotonic() - start}, file)
-    return result(sweep, number)
+    write_end(sweep, name, {'note': note, 'wall_s': time.monotonic() - start})
+
+
+def write_end(sweep, name, how):
+    with open(sweep.path(f'{name}.run.json'), 'w', encoding='utf-8') as file:
+        json.dump(how, file)
+
+
+def how_it_ended(sweep, name):
+    try:
+        with open(sweep.path(f'{name}.run.json'), encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {'note': 'not run: more memory took too long', 'wall_s': 0}
+
+
+def copy_report(sweep, name, number):
+    """The report of one is that of the other."""
+    for end, path in _report_files(sweep, name):
+        shutil.copyfile(path, sweep.path(f'{number}{end}.json'))
+    if os.path.exists(sweep.path(f'{name}.out')):
+        shutil.copyfile(sweep.path(f'{name}.out'), sweep.path(f'{number}.out'))
 
 
 # ---- what is left -------------------------------------------------------------------------------------------------------
@@ -134,7 +160,7 @@ def _add(to, item):
         elif value is None or to.get(key, 0) is None:
             to[key] = None
         elif isinstance(value, (int, float)):
-            longest = key.endswith(('_s', '_ns')) or key in ('schema', 'mem_bytes', 'page_bytes', 'pid', 'signal')
+            longest = key.endswith(('_s', '_ns')) or key in ('schema', 'mem_bytes', 'page_bytes', 'pid', 'signal', 'row')
             to[key] = max(to.get(key, 0), value) if longest else to.get(key, 0) + value
         elif not isinstance(value, list):
             to.setdefault(key, value)
@@ -156,10 +182,13 @@ def merge(reports):
     return merged
 
 
+def _report_files(sweep, name):
+    """Of the main process, and of those beside it that used a device: what the name ends with, and the file."""
+    return [(match[1], sweep.path(f)) for f in sorted(os.listdir(sweep.folder)) if (match := re.fullmatch(rf'{name}((?:\.\d+)?)\.json', f))]
+
+
 def _reports(sweep, number):
-    """Of the main process, and of those beside it that used a device."""
-    found = [f for f in sorted(os.listdir(sweep.folder)) if re.fullmatch(rf'{number}(\.\d+)?\.json', f)]
-    return [report.load(sweep.path(f)) for f in found]
+    return [report.load(path) for _, path in _report_files(sweep, number)]
 
 
 class Result:
@@ -167,6 +196,7 @@ class Result:
 
     def __init__(self, sweep, number, how, reports):
         self.number, self.config, self.note, self.wall = number, sweep.configs[number], how['note'], how['wall_s']
+        self.least = how.get('least', False)  # a replay of which not all is known: bytes, faults and times are at least so much
         self._output = sweep.path(f'{number}.out')
         using = [r for r in reports if r['devices']]
         self.report = merge(using or reports[:1]) if reports else None
@@ -176,15 +206,18 @@ class Result:
         self.h2d, self.d2h = moved.get('h2d_bytes', 0), moved.get('d2h_bytes', 0)
         self.faults, self.evicted = (sum(d.get(k, 0) for d in devices) for k in ('faults', 'evicted_bytes'))
         self.modelled = sum(map(report.modelled, devices))  # as far as it is known
-        self.whole = all(d.get('modelled_s', 0) is not None for d in devices)
+        self.whole = all(d.get('modelled_s', 0) is not None for d in devices) and not self.least
         self.peak = max((d.get('resident_peak_bytes', 0) for d in devices), default=0)
         self.mem = self.config.mem or max((d.get('mem_bytes', 0) for d in devices), default=0)
         self.ok = self.report is not None and not self.note
         self.cut = self.report is not None and self.note.startswith('over')  # its numbers are those of a part
 
     def output_tail(self):
-        with open(self._output, encoding='utf-8', errors='replace') as file:
-            return ''.join(collections.deque(file, 10))
+        try:
+            with open(self._output, encoding='utf-8', errors='replace') as file:
+                return ''.join(collections.deque(file, 10))
+        except FileNotFoundError:
+            return ''
 
 
 def _spread(reports):
@@ -198,11 +231,7 @@ def _spread(reports):
 
 
 def result(sweep, number):
-    try:
-        with open(sweep.path(f'{number}.run.json'), encoding='utf-8') as file:
-            how = json.load(file)
-    except FileNotFoundError:
-        how = {'note': 'not run: more memory took too long', 'wall_s': 0}
+    how = how_it_ended(sweep, number)
     try:
         return Result(sweep, number, how, _reports(sweep, number))
     except report.BadReport as error:

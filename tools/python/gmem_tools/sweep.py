@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from . import answer, plan, runs, show
+from . import answer, plan, replay, runs, show
 
 PROG = 'gmem-sweep'
 
@@ -37,7 +37,9 @@ def _parser():
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                    help='a variable of the environment for every run, e.g. GMEM_BLAS_MIN=100, OMP_NUM_THREADS=2')
     how = p.add_argument_group('how it is run')
-    how.add_argument('--real', action='store_true', help='every configuration is a run of the program (today the only way)')
+    how.add_argument('--real', action='store_true',
+                     help='every configuration is a run of the program; else it runs once for each device, recorded, and configurations are replayed')
+    how.add_argument('--check', action='store_true', help='some of the configurations really as well: how far the replays are off')
     how.add_argument('--limit', type=float, metavar='SECONDS',
                      help='no run takes longer, and with less memory none is tried (default: 600, and 8 times what it takes where all fits)')
     how.add_argument('--jobs', type=int, metavar='N', help='so many runs side by side (default: a quarter of the processors)')
@@ -67,6 +69,8 @@ def _options(args):
         parser.error('no program given')
     if options.jobs is not None and options.jobs < 1:
         parser.error('--jobs: at least 1')
+    if options.check and (options.real or options.slurm):
+        parser.error('--check is about replays: not with --real or --slurm')
     if options.slurm and not options.keep:
         parser.error('--slurm needs --keep FOLDER, where the tasks leave their reports')
     if options.slurm and options.mem == 'auto':
@@ -91,10 +95,21 @@ def _run_curve(sweep, numbers):
 
 
 def _run_all(sweep, configs, options):
-    """Adds the configurations to the sweep and runs them, policies side by side; the results."""
+    """Adds the configurations to the sweep and runs them, policies side by side, or replays them; the results."""
     curves = {}
     for c in sorted(configs, key=lambda c: -(c.mem or 0)):
         curves.setdefault(c.policy(), []).append(sweep.add(c))
+    if not options.real:
+        numbers = [n for curve in curves.values() for n in curve]
+        _say(f'{PROG}: {len(numbers)} configurations')
+        try:
+            replay.run(sweep, numbers)
+        except BaseException:
+            runs.stop()
+            raise
+        finally:
+            _say('')
+        return [runs.result(sweep, n) for n in numbers]
     jobs = options.jobs or max(1, len(os.sched_getaffinity(0)) // 4)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
@@ -110,7 +125,7 @@ def _run_all(sweep, configs, options):
 
 def _limit(sweep, options, results):
     """What is many times slower than a run that went well need not end: that it thrashes is seen."""
-    if options.limit is None and any(r.ok for r in results):
+    if options.real and options.limit is None and any(r.ok for r in results):
         sweep.limit = max(5, 8 * max(r.wall for r in results if r.ok))
 
 
@@ -154,15 +169,19 @@ def _cell(r, name, form):
     """Of a time of which a part is not known the rest is shown, as '> 3 ms'."""
     if not r.report:
         return '-'
-    return ('> ' if name == 'modelled' and not r.whole else '') + form(getattr(r, name))
+    value = getattr(r, name)
+    if value is None:
+        return ''
+    return ('> ' if r.least or (name == 'modelled' and not r.whole) else '') + form(value)
 
 
 def _table(results):
     varied = plan.varied([r.config for r in results])
-    rows = [['memory'] + varied + [name for name, _, _ in COLUMNS] + ['']]
+    columns = [c for c in COLUMNS if c[1] != 'wall' or any(r.wall is not None for r in results)]
+    rows = [['memory'] + varied + [name for name, _, _ in columns] + ['']]
     for r in results:
         rows.append([show.size(r.mem) if r.mem else '?'] + [r.config.values.get(v, '') for v in varied]
-                    + [_cell(r, name, form) for _, name, form in COLUMNS] + [r.note])
+                    + [_cell(r, name, form) for _, name, form in columns] + [r.note])
     width = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print('  '.join(cell.ljust(w) if 0 < i <= len(varied) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row[:-1], width)))
@@ -190,11 +209,39 @@ def _write_csv(path, results):
                          + [r.note])
 
 
+def _check(sweep, options, results):
+    """Some of the replays as runs, and in sentences what came of that."""
+    picked = replay.sample(results)
+    if not picked:
+        yield 'Nothing to check: no replay is whole.'
+        return
+    os.mkdir(sweep.path('check'))
+    real = runs.Sweep(sweep.path('check'), sweep.program, options.limit or runs.LIMIT, sweep.env, [])
+    worst = {}
+    for r in picked:
+        n = real.add(r.config.with_mem(r.mem))
+        _say(f'{PROG}: really: {r.config.text()}')
+        run = runs.run(real, n)
+        _say('')
+        if not run.ok:
+            yield f'Checked with {show.size(r.mem)}, {answer.flags(r.config)}: the run ended with: {run.note}'
+            continue
+        parts = []
+        for what, form, get in (('faults', show.count, lambda x: x.faults), ('bytes moved', show.size, answer.traffic),
+                                ('modelled time', show.seconds, lambda x: x.modelled)):
+            off = replay.off(get(r), get(run))
+            parts.append(f'{what} {form(get(r))}, really {form(get(run))}' + (f' ({off:+.1f} %)' if off is not None else ''))
+            worst[what] = max(worst.get(what, 0), abs(off or 0))
+        yield f'Checked with {show.size(r.mem)}, {answer.flags(r.config)}: ' + '; '.join(parts) + '.'
+    if worst:
+        yield 'The replays are off by at most ' + ', '.join(f'{off:.1f} % in {what}' for what, off in worst.items()) + '.'
+
+
 def document(sweep, results, sentences):
     """The sweep as JSON, as gmem-sweep(1) describes it."""
     shown = answer.telling(results)
     return {'sweep': 1, 'command': sweep.program, 'sentences': sentences,
-            'runs': [{'mem_bytes': r.mem, **r.config.as_json(), 'telling': r in shown, 'note': r.note, 'cut': r.cut, 'wall_s': r.wall,
+            'runs': [{'mem_bytes': r.mem, **r.config.as_json(), 'telling': r in shown, 'note': r.note, 'cut': r.cut, 'least': r.least, 'wall_s': r.wall,
                       'modelled_s': r.modelled, 'modelled_wholly': r.whole, 'processes': r.processes, 'report': r.report}
                      for r in results]}
 
@@ -225,6 +272,8 @@ def _finish(sweep, options):
     _table(shown)
     _processes(shown)
     sentences = list(answer.sentences(results))
+    if options.check:
+        sentences += _check(sweep, options, results)
     print('', *sentences, sep='\n')
     if options.csv:
         _write_csv(options.csv, shown)
@@ -256,6 +305,7 @@ def _write_slurm(sweep, options):
 
 
 def _main(options):
+    options.real |= bool(options.slurm or options.task)
     if options.task:
         sweep = runs.Sweep.load(options.task[0])
         return 0 if runs.run(sweep, int(options.task[1])).ok else 1
