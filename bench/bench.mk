@@ -21,11 +21,11 @@ $(BENCH_DIR)/kernels.so: bench/kernels.c
 	@mkdir -p $(@D)
 	$(BENCH_CC) -shared -lm
 
-$(BENCH_DIR)/omp_empty: bench/omp_empty.c | deps-omp
+$(BENCH_DIR)/omp_empty $(BENCH_DIR)/omp_globals: $(BENCH_DIR)/%: bench/%.c | deps-omp
 	@mkdir -p $(@D)
 	$(call Q,OMP)$(OMP_CLANG) -std=gnu11 $(OMP_FLAGS) -D_GNU_SOURCE -I. -o $@ $<
 bench-programs: all $(BENCH_PLAIN:%=$(BENCH_DIR)/%) $(BENCH_LINKED:%=$(BENCH_DIR)/%) $(BENCH_DIR)/dgemm $(BENCH_DIR)/kernels.so $(BENCH_DIR)/active.so
-bench: $(BENCH_DIR)/omp_empty examples-openmp
+bench: $(BENCH_DIR)/omp_empty $(BENCH_DIR)/omp_globals examples-openmp
 	BUILD=$(BUILD) bench/run.sh
 validate: bench-programs
 	BUILD=$(BUILD) bench/validate.sh

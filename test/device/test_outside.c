@@ -524,6 +524,23 @@ Test(outside, copies_from_and_to_each_kind)
 	}
 }
 
+/* Not touched: there need not be any. */
+Test(outside, huge_pages_that_were_asked_for_are_left_alone)
+{
+	struct gm_launch_result r;
+	void *p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED) {
+		fprintf(stderr, "skipped: MAP_HUGETLB: %m\n");
+		return;
+	}
+	cr_expect_eq(kind_at(p), GM_KIND_OTHER);
+	cr_expect_eq(gm_register(NULL, p, 2 * MIB), -EOPNOTSUPP);
+	cr_expect_eq(touch("touch_read", p, PAGE, &r), -EFAULT);
+	cr_expect_eq(munmap(p, 2 * MIB), 0);
+}
+
 /* ---- registering ---- */
 
 Test(outside, what_is_registered_is_private_again_afterwards)

@@ -16,7 +16,8 @@ same() { # NAME COMMAND...: prints what the host printed
 	if "$@" >out 2>err && cmp -s out want; then ok "$name"; else diff out want | cat - err | not_ok "$name"; fi
 }
 
-for program in regions mapping link unified shared private stopped ended tasks classes; do
+cc -shared -fPIC -o changed_library.so "$src/changed_library.c" || failed=1
+for program in regions mapping link unified shared private changed stopped ended tasks classes; do
 	file=$(echo "$src/$program".c*)
 	compiler=clang-14
 	[ "$file" = "${file%.cc}" ] || compiler=clang++-14
@@ -26,7 +27,7 @@ for program in regions mapping link unified shared private stopped ended tasks c
 	fi
 	OMP_TARGET_OFFLOAD=DISABLED "./$program" >want 2>err
 	case $program in # these need private memory to be coherent
-	private | stopped | ended) export GMEM_FOREIGN=coherent ;;
+	private | changed | stopped | ended) export GMEM_FOREIGN=coherent ;;
 	*) unset GMEM_FOREIGN ;;
 	esac
 	if [ $program = link ]; then # version 14's own gives regions wrong pointers in programs with such variables
@@ -44,6 +45,13 @@ for program in regions mapping link unified shared private stopped ended tasks c
 	same "$program on two devices" gmem --device pcie3-gpu,mem=64M --device pcie4-gpu,mem=16M,workers=1 -- "./$program"
 	same "$program on the host under the wrapper" env OMP_TARGET_OFFLOAD=DISABLED \
 		"$top/scripts/run-with-gmem.sh" --report none -- "./$program"
+done
+
+# ---- coherent private memory by the other back end, and while pages of the heap come and go ----
+for program in private changed ended; do
+	OMP_TARGET_OFFLOAD=DISABLED "./$program" >want 2>err
+	same "$program, userfaultfd" gmem --foreign coherent --fault uffd --device pcie3-gpu,mem=64M -- "./$program"
+	same "$program, chaos" gmem --foreign coherent --chaos 2000,write --device pcie3-gpu,mem=64M -- "./$program"
 done
 
 # ---- the report ----
