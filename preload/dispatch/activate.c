@@ -71,14 +71,15 @@ static void join_in_frame(ucontext_t *uc)
 		mask &= ~GMP_VIRTUAL;
 		memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
 	}
-	if (!known)
-		gm_sys2(SYS_sigaltstack, NULL, &uc->uc_stack);
+	gmp_altstack_take_in(gmp_tls, uc);
 }
 
 static void answer(ucontext_t *uc)
 {
 	if (gmp_selector)
 		join_in_frame(uc);
+	else if (gmp_tls)
+		gmp_altstack_show(gmp_tls, uc); /* the process leaves */
 	atomic_store(&came_by, gmi_gettid());
 	gmp_call_again(uc); /* one that it went into after we had looked */
 }

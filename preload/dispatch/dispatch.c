@@ -600,6 +600,8 @@ void gmp_on_sigsys(int sig, siginfo_t *info, void *ctx)
 	}
 	if (gm_unlikely(gmi_vm_contains((void *)g[REG_RSP])))
 		gmp_pin_stack((uintptr_t)g[REG_RSP]);
+	if (gm_unlikely(gmp_small_stacks))
+		gmp_altstack_share(gmp_self(), uc);
 	GM_COUNT(syscalls_dispatched, 1);
 	gmp_rewrite_seen((uintptr_t)g[REG_RIP]);
 	struct call c = {

@@ -35,6 +35,8 @@ enum gmp_exec_level { GMP_EXEC_CALL, GMP_EXEC_SEARCH, GMP_EXEC_LEVELS };
 struct gmp_thread {
 	stack_t alt; /* the altstack that the program set; ss_size 0: none */
 	stack_t to_install;
+	bool raw;      /* the program set it by a call of its own, past libc */
+	bool theirs;   /* the kernel has the program's altstack: ours is not in use */
 	bool aside;    /* own_alt is in use by gmp_aside() (dispatch/site_call.c) */
 	char *own_alt; /* ours, lowest usable byte; NULL: none (not born in our pthread_create) */
 	size_t own_alt_bytes;

@@ -130,6 +130,7 @@ void gmp_thread_join(void)
 		gmp_thread_arm(was & GMP_VIRTUAL);
 		return;
 	}
+	gmp_altstack_take(gmp_self());
 	if (was & GMP_VIRTUAL) /* by libc itself, inside, or by a call that nobody saw */
 		gmp_set_view(gmp_self(), was | gmp_self()->vmask);
 	gmp_dispatch_arm_thread();

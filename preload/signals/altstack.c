@@ -1,8 +1,13 @@
 /*
- * altstack.c - every thread has an altstack, so that our SIGSEGV handler has somewhere to run;
- * the program may set one of its own, which then takes the place of ours, unless it is too
- * small, and is pinned to the host. Before the first page leaves, calls that no hook sees set
- * it, too: signal frames tell what the kernel has.
+ * altstack.c - the kernel has an altstack of ours for every thread, for our handlers alone: the
+ * program's may be of any size, hold a coroutine, or be read-only. What the program sets is kept
+ * here, pinned to the host, and its own handlers are moved there (signal.c: gmp_deliver).
+ *
+ * Before the first page leaves, calls that no hook sees set the kernel's, too: signal frames tell
+ * (gmp_altstack_seen), and the thread takes it back when it joins.
+ *
+ * Handlers that run on ours are moved away with a signal frame of less of it, if there is
+ * anything on it below them: their own faults find the rest.
  *
  * A thread's mapping: guard page, stack, two signal frames' worth of scratch, struct gmp_thread.
  * Private pages outside the window; only what is touched is paid for.
@@ -17,17 +22,17 @@
 #include "core/space/vm.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
+#include "preload/signals/signals.h"
 
-/* Programs that ask for SA_ONSTACK without setting an altstack run on ours: give them room. */
+/* Go's handlers run on ours if it finds no other: room for them. */
 #define ALT_BYTES ((size_t)256 << 10)
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif
 #define KERNEL_MINSIGSTKSZ 2048 /* libc's is another */
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
+
+static const stack_t none = {.ss_flags = SS_DISABLE};
 
 static size_t frame_bytes(void)
 {
@@ -70,25 +75,59 @@ void gmp_altstack_return(struct gmp_thread *t)
 }
 
 /*
- * A dispatched call pushes a frame onto the stack in use, the handler of a fault runs there:
- * more than a program provides for that sizes its altstack by SIGSTKSZ. Handlers that ask for a
- * smaller one than this run on ours.
+ * With small stacks, dispatched calls run on the altstack, for as long as they take, and handlers
+ * interrupt them: all of that must be on one stack, the program's. It must have room for frames
+ * that the program knows nothing of. Go, which is meant, makes its calls itself, and sets altstacks
+ * before it says what its signals want.
  */
 #define ALT_ENOUGH ((size_t)32 << 10)
+
+static bool shares_theirs(const struct gmp_thread *t)
+{
+	return (gmp_small_stacks || t->raw) &&
+	       (t->alt.ss_size >= ALT_ENOUGH || ((unsigned)t->alt.ss_flags & SS_AUTODISARM));
+}
 
 stack_t gmp_altstack_in_use(const struct gmp_thread *t)
 {
 	stack_t own = {.ss_sp = t->own_alt, .ss_size = t->own_alt_bytes};
-	bool small = t->alt.ss_size < ALT_ENOUGH && !((unsigned)t->alt.ss_flags & SS_AUTODISARM);
 
-	return t->own_alt && small ? own : t->alt;
+	return t->own_alt && !t->theirs ? own : t->alt;
 }
 
+/* Refused while the thread is on the one that the kernel has. */
 void gmp_altstack_install(struct gmp_thread *t)
 {
-	stack_t use = gmp_altstack_in_use(t);
+	const bool was = t->theirs;
 
-	gm_sys2(SYS_sigaltstack, &use, NULL);
+	t->theirs = shares_theirs(t);
+	stack_t use = gmp_altstack_in_use(t);
+	if (gm_sys2(SYS_sigaltstack, &use, NULL))
+		t->theirs = was;
+}
+
+void gmp_altstack_share(struct gmp_thread *t, ucontext_t *uc)
+{
+	gmp_altstack_seen(t, &uc->uc_stack);
+	if (!t->theirs && shares_theirs(t))
+		uc->uc_stack = t->alt; /* it is seen there the next time */
+}
+
+void gmp_altstack_take_in(struct gmp_thread *t, ucontext_t *uc)
+{
+	gmp_altstack_seen(t, &uc->uc_stack);
+	t->theirs = shares_theirs(t);
+	uc->uc_stack = gmp_altstack_in_use(t);
+}
+
+void gmp_altstack_take(struct gmp_thread *t)
+{
+	stack_t now;
+
+	gm_sys2(SYS_sigaltstack, NULL, &now);
+	gmp_altstack_seen(t, &now);
+	if (t->theirs != shares_theirs(t))
+		gmp_altstack_install(t);
 }
 
 static void pin_alt(void *arg)
@@ -99,11 +138,12 @@ static void pin_alt(void *arg)
 
 void gmp_altstack_seen(struct gmp_thread *t, const stack_t *now)
 {
-	const stack_t known = gmp_altstack_in_use(t), none = {.ss_flags = SS_DISABLE};
+	const stack_t known = gmp_altstack_in_use(t);
 
-	if (gm_likely(now->ss_sp == known.ss_sp && now->ss_size == known.ss_size))
+	if (gm_likely(now->ss_sp == known.ss_sp && (!t->theirs || now->ss_size == known.ss_size)))
 		return;
-	t->alt = now->ss_size && now->ss_sp != t->own_alt ? *now : none;
+	t->theirs = t->raw = !t->own_alt || now->ss_sp != t->own_alt;
+	t->alt = now->ss_size && t->theirs ? *now : none;
 	t->alt.ss_flags = (int)((unsigned)t->alt.ss_flags & ~SS_ONSTACK);
 	if (gmp_managed(t->alt.ss_sp, t->alt.ss_size))
 		gmp_off_stack(pin_alt, t); /* we may be on it */
@@ -113,6 +153,58 @@ static bool on_stack(const stack_t *s, uintptr_t sp)
 {
 	return s->ss_size && sp - (uintptr_t)s->ss_sp < s->ss_size;
 }
+
+static stack_t view_of(const struct gmp_thread *t)
+{
+	return t->alt.ss_size ? t->alt : none;
+}
+
+/* ---- signal frames ---- */
+
+/* Of Go's threads, some have taken ours for their own. */
+bool gmp_altstack_is_wrong(const struct gmp_thread *t, const ucontext_t *uc)
+{
+	return !gmp_small_stacks || (t->alt.ss_size && !on_stack(&t->alt, (uintptr_t)uc));
+}
+
+void gmp_altstack_show(const struct gmp_thread *t, ucontext_t *uc)
+{
+	if (!t->theirs)
+		uc->uc_stack = view_of(t);
+}
+
+stack_t gmp_altstack_below(const struct gmp_thread *t, const ucontext_t *uc)
+{
+	const uintptr_t sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+	stack_t use = gmp_altstack_in_use(t);
+
+	if (t->theirs || !t->own_alt)
+		return (unsigned)use.ss_flags & SS_AUTODISARM ? none : use;
+	if (on_stack(&use, sp))
+		use.ss_size = gm_align_down(sp - GMP_REDZONE, 64) - (uintptr_t)use.ss_sp;
+	else if (on_stack(&t->alt, sp))
+		use = uc->uc_stack; /* a handler's that was moved from ours, perhaps */
+	return use;
+}
+
+/* A mode that there is not: the kernel keeps what it has. */
+static const stack_t unchanged = {.ss_flags = SS_DISABLE | SS_ONSTACK};
+
+static long check_altstack(const stack_t *s);
+
+void gmp_altstack_returns(struct gmp_thread *t, ucontext_t *uc)
+{
+	const uintptr_t sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+	const stack_t *frame = &uc->uc_stack;
+
+	if (!t->own_alt || t->theirs || frame->ss_sp == t->own_alt)
+		return;
+	if (!check_altstack(frame) && !on_stack(&t->alt, sp))
+		t->alt = (unsigned)frame->ss_flags & SS_DISABLE ? none : *frame;
+	uc->uc_stack = on_stack(&t->alt, sp) ? unchanged : gmp_altstack_in_use(t);
+}
+
+/* ---- sigaltstack ---- */
 
 /* The kernel's rules, for when it cannot be asked. */
 static long check_altstack(const stack_t *s)
@@ -124,10 +216,22 @@ static long check_altstack(const stack_t *s)
 	return mode != SS_DISABLE && s->ss_size < KERNEL_MINSIGSTKSZ ? -ENOMEM : 0;
 }
 
+/* What the kernel says: what is too small is a matter of the processor and of the process. */
+static long ask_kernel(const struct gmp_thread *t, const stack_t *set)
+{
+	stack_t use = gmp_altstack_in_use(t);
+	gm_sigmask old = gmi_block_signals();
+	long r = gm_sys2(SYS_sigaltstack, set, NULL);
+
+	if (!r)
+		gm_sys2(SYS_sigaltstack, &use, NULL);
+	gmi_restore_signals(old);
+	return r == -EPERM ? check_altstack(set) : r;
+}
+
 static long set_alt(struct gmp_thread *t, const stack_t *set, bool install)
 {
-	const stack_t was = t->alt, none = {.ss_flags = SS_DISABLE};
-	long r = check_altstack(set);
+	long r = ask_kernel(t, set);
 
 	if (r < 0)
 		return r;
@@ -138,10 +242,14 @@ static long set_alt(struct gmp_thread *t, const stack_t *set, bool install)
 	 * live long. */
 	t->alt = off ? none : *set;
 	t->alt.ss_flags = (int)((unsigned)t->alt.ss_flags & ~SS_ONSTACK);
-	t->to_install = gmp_altstack_in_use(t);
-	if (install && (r = gm_sys2(SYS_sigaltstack, &t->to_install, NULL)) < 0)
-		t->alt = was;
-	return r;
+	t->raw = !install;
+	if (install) {
+		gmp_altstack_install(t);
+	} else {
+		t->theirs = shares_theirs(t);
+		t->to_install = gmp_altstack_in_use(t);
+	}
+	return 0;
 }
 
 int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp, const ucontext_t *frame)
@@ -154,10 +262,9 @@ int gmp_sigaltstack(const stack_t *set, stack_t *old, uintptr_t sp, const uconte
 	else
 		gm_sys2(SYS_sigaltstack, NULL, &now);
 	gmp_altstack_seen(t, &now);
-	was = t->alt;
+	was = view_of(t);
 	was.ss_flags = was.ss_size ? (int)((unsigned)was.ss_flags & SS_AUTODISARM) : SS_DISABLE;
-	now = gmp_altstack_in_use(t);
-	if (was.ss_size && on_stack(&now, sp) && !((unsigned)was.ss_flags & SS_AUTODISARM))
+	if (was.ss_size && on_stack(&was, sp) && !((unsigned)was.ss_flags & SS_AUTODISARM))
 		was.ss_flags |= SS_ONSTACK;
 	if (set) {
 		long r = was.ss_flags & SS_ONSTACK ? -EPERM : set_alt(t, set, !frame);

@@ -94,30 +94,48 @@ static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous
 	send_self(sig, info);
 }
 
-/* Go takes the altstack that it finds on a thread for its own: ours, then. */
-static uintptr_t frame_top(const struct gmp_thread *t, const struct gm_ksigaction *act,
-			   uintptr_t sp)
-{
-	const stack_t alt = gmp_altstack_in_use(t);
-	bool wanted = (act->flags & SA_ONSTACK) && (t->alt.ss_size || gmp_small_stacks);
+/* Where a frame goes. */
+struct place {
+	uintptr_t at, fp_at, top;
+	bool fits; /* on the altstack, if that is where it goes: the kernel sees to it, too */
+};
 
-	if (wanted && alt.ss_size && sp - (uintptr_t)alt.ss_sp >= alt.ss_size)
-		return (uintptr_t)alt.ss_sp + alt.ss_size;
-	return sp - GMP_REDZONE;
+/* Go takes the altstack that it finds on a thread for its own: ours, then. */
+static struct place place_for(const struct gmp_thread *t, const struct gm_ksigaction *act,
+			      const ucontext_t *uc)
+{
+	const bool ours = gmp_small_stacks && !t->alt.ss_size;
+	const stack_t alt = ours ? gmp_altstack_in_use(t) : t->alt;
+	const uintptr_t sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP], low = (uintptr_t)alt.ss_sp;
+	const bool there = alt.ss_size && sp - low < alt.ss_size;
+	const bool enters = alt.ss_size && (act->flags & SA_ONSTACK) && !there;
+	struct place p = {.top = enters ? low + alt.ss_size : sp - GMP_REDZONE};
+
+	p.fp_at = gm_align_down(p.top - fp_bytes((const char *)uc->uc_mcontext.fpregs), 64);
+	p.at = gm_align_down(p.fp_at - sizeof(struct frame), 16) - 8;
+	p.fits = !(enters || there) || p.at - low < alt.ss_size;
+	return p;
 }
 
-/* Signals are blocked (scratch). Does not return. */
-static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gm_ksigaction *act)
+/* What the program set is not what the kernel has: a handler that the kernel would have disarmed
+ * it for. */
+static void disarm(struct gmp_thread *t, const struct gm_ksigaction *act)
+{
+	if ((act->flags & SA_ONSTACK) && ((unsigned)t->alt.ss_flags & SS_AUTODISARM))
+		t->alt = (stack_t){.ss_flags = SS_DISABLE};
+}
+
+void gmp_deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gm_ksigaction *act,
+		 uint64_t blocked)
 {
 	struct gmp_thread *t = gmp_self();
 	greg_t *g = uc->uc_mcontext.gregs;
 	const char *fp = (const char *)uc->uc_mcontext.fpregs;
 	size_t fpn = fp_bytes(fp);
 	gmp_altstack_seen(t, &uc->uc_stack);
-	uintptr_t top = frame_top(t, act, (uintptr_t)g[REG_RSP]);
-	uintptr_t fp_at = gm_align_down(top - fpn, 64);
-	uintptr_t at = gm_align_down(fp_at - sizeof(struct frame), 16) - 8;
-	uint64_t now = (get_mask(uc) & ~GMP_VIRTUAL) | t->vmask;
+	const struct place to = place_for(t, act, uc);
+	uintptr_t fp_at = to.fp_at, at = to.at;
+	uint64_t now = blocked;
 	uint64_t view = (get_mask(uc) & ~GMP_VIRTUAL) | gmp_end_wait(t, g, &now);
 	uint64_t in_handler = now | act->mask | (act->flags & SA_NODEFER ? 0 : gmp_bit(sig));
 	char *r = t->scratch, *p = r + gm_align_up(UC_BYTES, 64);
@@ -127,6 +145,7 @@ static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct
 	memcpy(f->uc, uc, UC_BYTES);
 	f->info = *info;
 	set_mask(f->uc, view);
+	gmp_altstack_show(t, (ucontext_t *)f->uc);
 	if (fp) {
 		memcpy(p + (fp_at - at), fp, fpn);
 		((ucontext_t *)f->uc)->uc_mcontext.fpregs = (void *)fp_at;
@@ -142,18 +161,60 @@ static void deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct
 	rg[REG_RAX] = 0;
 	rg[REG_EFL] &= ~(greg_t)EFLAGS_CLEAR;
 	((ucontext_t *)r)->uc_mcontext.fpregs = NULL; /* handlers start with a fresh FPU */
+	((ucontext_t *)r)->uc_stack = gmp_altstack_below(t, uc);
 	set_mask(r, in_handler & ~GMP_VIRTUAL);
+	disarm(t, act);
 	t->vmask = in_handler & GMP_VIRTUAL;
 	t->beside = 0;
 
-	if (gmp_managed((void *)at, top - at))
-		gmi_pin_range((void *)at, top - at, true);
+	if (gmp_managed((void *)at, to.top - at))
+		gmi_pin_range((void *)at, to.top - at, true);
 	gmp_sigreturn_with(r, (void *)at, p, fp_at + fpn - at);
+}
+
+static uint64_t blocked_now(const struct gmp_thread *t, const ucontext_t *uc)
+{
+	return (get_mask(uc) & ~GMP_VIRTUAL) | t->vmask;
 }
 
 static bool is_handler(const void *h)
 {
 	return h != (void *)SIG_DFL && h != (void *)SIG_IGN;
+}
+
+static bool is_writable(uintptr_t lo, uintptr_t hi)
+{
+	for (uintptr_t p = lo; p < hi; p = gm_align_down(p, GM_PAGE_BYTES) + GM_PAGE_BYTES)
+		if (gmp_copy((void *)p, (void *)p, 1))
+			return false;
+	return true;
+}
+
+static bool can_go(const struct gmp_thread *t, const ucontext_t *uc,
+		   const struct gm_ksigaction *act)
+{
+	const struct place p = place_for(t, act, uc);
+
+	if (gmp_managed((void *)p.at, p.top - p.at))
+		gmi_pin_range((void *)p.at, p.top - p.at, true);
+	return p.fits && is_writable(p.at, p.top);
+}
+
+bool gmp_has_room(int sig, ucontext_t *uc, const struct gm_ksigaction *act)
+{
+	siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+	struct gmp_thread *t = gmp_self();
+
+	gmp_altstack_seen(t, &uc->uc_stack);
+	if (gm_likely(can_go(t, uc, act)))
+		return true;
+	const uint64_t blocked = blocked_now(t, uc);
+	const struct gm_ksigaction segv = gmp_action_take(SIGSEGV);
+	if (sig != SIGSEGV && is_handler(segv.handler) && !(blocked & gmp_bit(SIGSEGV)) &&
+	    can_go(t, uc, &segv))
+		gmp_deliver(SIGSEGV, &info, uc, &segv, blocked);
+	die(SIGSEGV, &info, uc, false);
+	return false;
 }
 
 /* Signals blocked. */
@@ -162,7 +223,7 @@ static void act_on(int sig, const siginfo_t *info, ucontext_t *uc, bool synchron
 	struct gm_ksigaction act = gmp_action_take(sig);
 
 	if (is_handler(act.handler) && !blocked)
-		deliver(sig, info, uc, &act);
+		gmp_deliver(sig, info, uc, &act, blocked_now(gmp_self(), uc));
 	else if (act.handler == (void *)SIG_DFL || synchronous)
 		die(sig, info, uc, synchronous);
 }
@@ -172,7 +233,7 @@ void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous)
 	struct gmp_thread *t = gmp_self();
 	ucontext_t *uc = ctx;
 	gmp_mask_seen(t, get_mask(uc));
-	bool blocked = ((get_mask(uc) & ~GMP_VIRTUAL) | t->vmask) & gmp_bit(sig);
+	bool blocked = blocked_now(t, uc) & gmp_bit(sig);
 	bool in_core = get_mask(uc) & GMI_IN_CORE || gmp_making_own, nudge = gmp_sig_is_nudge(info);
 	siginfo_t held;
 
@@ -202,7 +263,10 @@ void gmp_sigreturn_plain(ucontext_t *uc)
 {
 	uint64_t m = get_mask(uc);
 
-	if (gm_likely(!(m & GMP_VIRTUAL)) || !gmp_armed)
+	if (!gmp_armed)
+		return;
+	gmp_altstack_returns(gmp_self(), uc);
+	if (gm_likely(!(m & GMP_VIRTUAL)))
 		return;
 	gmp_self()->vmask |= m & GMP_VIRTUAL; /* a handler put them there */
 	set_mask(uc, m & ~GMP_VIRTUAL);
@@ -219,6 +283,7 @@ void gmp_sigreturn_forwarded(ucontext_t *uc)
 
 	gmp_set_view(t, m);
 	set_mask(uc, m & ~GMP_VIRTUAL);
+	gmp_altstack_returns(t, uc);
 	gmp_sig_release(t);
 }
 

@@ -36,6 +36,15 @@ struct gm_ksigaction gmp_action_take(int sig);
  * not always return. */
 void gmp_forward(int sig, const siginfo_t *info, void *ctx, bool synchronous);
 
+/*
+ * Goes on in the program's handler, on the stack that its action asks for: what our handler was on
+ * is free. blocked: in the handler. Signals are blocked (scratch).
+ */
+void gmp_deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gm_ksigaction *act,
+		 uint64_t blocked) __attribute__((noreturn));
+/* Is there room for gmp_deliver()? SIGSEGV is open. If not, the kernel would send SIGSEGV: this
+ * does, and the handler returns. */
+bool gmp_has_room(int sig, ucontext_t *uc, const struct gm_ksigaction *act);
 /* In the way of the program's own rt_sigreturn: the frame may have the virtual bits. */
 void gmp_sigreturn_plain(ucontext_t *uc);
 

@@ -20,6 +20,7 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/real.h"
 #include "preload/ground/thread.h"
+#include "preload/signals/altstack.h"
 #include "preload/signals/hold.h"
 #include "preload/signals/inherit.h"
 #include "preload/signals/mask.h"
@@ -32,7 +33,9 @@ static uint64_t interrupts; /* siginterrupt(sig, 1): signal() must not set SA_RE
 
 /* What gmp_handler_begins() needs without a lock: of the last action with a handler. */
 static void *_Atomic handler_of[GMP_NSIG + 1];
-static _Atomic uint64_t mask_of[GMP_NSIG + 1];
+static _Atomic uint64_t mask_of[GMP_NSIG + 1], flags_of[GMP_NSIG + 1];
+
+#define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
 
 static bool is_virtual(int sig)
 {
@@ -52,23 +55,6 @@ static void claim_signal(int sig)
 		gmp_small_stacks = view[sig].flags & SA_ONSTACK;
 	struct gm_ksigaction own = gmp_own_action(sig, view[sig].flags);
 	kernel_action(sig, &own, NULL);
-}
-
-void gmp_signals_reclaim(void)
-{
-	static const int sigs[] = {SIGSEGV, SIGSYS};
-
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&lock);
-	for (unsigned i = 0; i < GM_ARRAY_LEN(sigs); i++) {
-		struct gm_ksigaction now, own = gmp_own_action(sigs[i], 0);
-		if (!kernel_action(sigs[i], NULL, &now) && now.handler != own.handler) {
-			view[sigs[i]] = now;
-			claim_signal(sigs[i]);
-		}
-	}
-	gmi_unlock(&lock);
-	gmi_restore_signals(mask);
 }
 
 /* Where the kernel has something of ours, it gets what the program asked for. */
@@ -126,6 +112,7 @@ static long set_kernel(int sig, const struct gm_ksigaction *act, struct gm_ksiga
 		if (handler) {
 			atomic_store(&handler_of[sig], act->handler);
 			atomic_store(&mask_of[sig], act->mask);
+			atomic_store(&flags_of[sig], act->flags);
 			k.handler = gmp_handler_enter;
 			k.flags |= GM_SA_RESTORER;
 			k.restorer = gmp_restore_plain;
@@ -152,6 +139,64 @@ static void set_virtual(int sig, const struct gm_ksigaction *act, struct gm_ksig
 	claim_signal(sig);
 }
 
+/* What was set by calls that nobody saw. */
+static void reclaim_virtual(int sig)
+{
+	struct gm_ksigaction now;
+
+	if (!kernel_action(sig, NULL, &now) && now.handler != gmp_own_action(sig, 0).handler) {
+		view[sig] = now;
+		claim_signal(sig);
+	}
+}
+
+/* A handler that asks for an altstack: the kernel has ours now. */
+static void reclaim_on_altstack(int sig)
+{
+	struct gm_ksigaction now, was;
+
+	if (LIBC_OWN(sig) || is_virtual(sig) || kernel_action(sig, NULL, &now))
+		return;
+	if ((now.flags & SA_ONSTACK) && now.handler != gmp_handler_enter &&
+	    now.handler != (void *)SIG_DFL && now.handler != (void *)SIG_IGN)
+		set_kernel(sig, &now, &was);
+}
+
+void gmp_signals_reclaim(void)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(&lock);
+	reclaim_virtual(SIGSYS); /* says whether stacks are small */
+	reclaim_virtual(SIGSEGV);
+	for (int sig = 1; sig <= GMP_NSIG && !gmp_small_stacks; sig++)
+		reclaim_on_altstack(sig);
+	gmi_unlock(&lock);
+	gmi_restore_signals(mask);
+}
+
+static void nothing(int sig)
+{
+}
+
+/*
+ * The kernel has put the frame on our altstack: on to the program's, if it has one, else to the
+ * interrupted stack. A signal that comes before all are blocked finds us there, and leaves us
+ * there (gmp_altstack_below).
+ */
+static void *move_handler(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	const struct gm_ksigaction act = {.handler = atomic_load(&handler_of[sig]),
+					  .flags = atomic_load(&flags_of[sig]),
+					  .mask = atomic_load(&mask_of[sig])};
+	uint64_t all = ~GMP_VIRTUAL, blocked = 0;
+
+	gm_sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &blocked, 8);
+	if (gmp_has_room(sig, uc, &act))
+		gmp_deliver(sig, info, uc, &act, blocked | gmp_self()->vmask);
+	return (void *)nothing;
+}
+
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	if (!gmp_armed)
@@ -162,6 +207,9 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 	t->handlers++;
 	gmp_mask_seen(t, mask);
+	if ((atomic_load(&flags_of[sig]) & SA_ONSTACK) && gmp_altstack_is_wrong(t, uc))
+		return move_handler(sig, info, uc);
+	gmp_altstack_show(t, uc);
 	uint64_t now = t->vmask;
 	uint64_t after = gmp_end_wait(t, uc->uc_mcontext.gregs, &now) & GMP_VIRTUAL;
 	mask = (mask & ~GMP_VIRTUAL) | after;
@@ -249,7 +297,6 @@ struct gm_ksigaction gmp_action_take(int sig)
 /* ---- libc's functions ---- */
 
 /* As libc does, actions say SA_RESTORER: programs that compare flags see the same ones. */
-#define LIBC_OWN(sig) ((sig) == 32 || (sig) == 33) /* SIGCANCEL, SIGSETXID */
 
 /* Of a signal that no program may have, libc says so. */
 static bool is_known(int sig)
