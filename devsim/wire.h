@@ -151,7 +151,14 @@ struct ds_fault {
 };
 
 /* The host moves a slot to QUEUED, and back to FREE from DONE; the device does the rest. */
-enum ds_launch_state { DS_L_FREE, DS_L_FILLING, DS_L_QUEUED, DS_L_RUNNING, DS_L_DONE };
+enum ds_launch_state {
+	DS_L_FREE,
+	DS_L_FILLING,
+	DS_L_QUEUED,
+	DS_L_RUNNING,
+	DS_L_DONE,
+	DS_L_CALLS /* running, and waits for the launching thread to do something for it */
+};
 struct ds_launch {
 	_Alignas(64) _Atomic uint32_t state; /* futex */
 	_Atomic uint32_t waiting;	     /* the launching thread sleeps: wake it */

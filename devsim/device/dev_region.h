@@ -28,6 +28,11 @@ void dev_region_end(bool foreign);
 void dev_region_on_stray(uint64_t (*redirect)(uint64_t rip));
 /* A number that the launching thread gets with the result. */
 void dev_launch_reply(uint64_t value);
+/* The launch that this worker runs; and, from any thread of it, something is asked of the thread
+ * that launches, which has done it when this returns. One at a time. */
+struct ds_launch;
+struct ds_launch *dev_launch_self(void);
+void dev_launch_call(struct ds_launch *l);
 
 /* In a region that touches foreign memory, any thread of it: what has been written there until now
  * is the program's, and what is touched from now on is read anew. */

@@ -16,7 +16,8 @@
 
 /* One idle worker at a time waits awake so long for the next launch: a host that sleeps until a
  * kernel ends is there again after 40 to 70 us, and need not wake the worker then. */
-#define SPIN_NS 100000
+#define SPIN_NS	  100000
+#define CALL_SPIN 2000
 
 static pthread_mutex_t queue = PTHREAD_MUTEX_INITIALIZER;
 static struct run {
@@ -69,6 +70,22 @@ void dev_kernel_end_library(void)
 {
 	atomic_store(&in_library[me.launch - ctl->launch], false);
 	me.library = false;
+}
+
+struct ds_launch *dev_launch_self(void)
+{
+	return me.launch;
+}
+
+void dev_launch_call(struct ds_launch *l)
+{
+	atomic_store(&l->state, DS_L_CALLS);
+	if (atomic_load(&l->waiting))
+		dev_futex_wake(&l->state, INT32_MAX);
+	for (int i = 0; i < CALL_SPIN && atomic_load(&l->state) == DS_L_CALLS; i++)
+		__builtin_ia32_pause();
+	while (atomic_load(&l->state) == DS_L_CALLS)
+		dev_futex_wait(&l->state, DS_L_CALLS);
 }
 
 void dev_launch_reply(uint64_t value)

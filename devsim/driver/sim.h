@@ -48,6 +48,10 @@ struct gmi_launch {
 	const void *args;
 	size_t args_bytes;
 	uint64_t reply;
+	/* Called by the launching thread, with `of`, whenever the kernel asks (dev_launch_call).
+	 * NULL: it does not. */
+	void (*serve)(void *of);
+	void *of;
 };
 GM_EXPORT int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what,
 			     struct gm_launch_result *result);

@@ -22,9 +22,11 @@ struct request {
 	uint32_t nblocks;
 	const void *args;
 	size_t args_bytes;
-	const char *label; /* NULL: the kernel's name */
-	bool sample;	   /* which pages it touches is to be found out */
-	bool region;	   /* it may reach memory outside the windows */
+	const char *label;	 /* NULL: the kernel's name */
+	bool sample;		 /* which pages it touches is to be found out */
+	bool region;		 /* it may reach memory outside the windows */
+	void (*serve)(void *of); /* what the kernel may ask of this thread; NULL: nothing */
+	void *of;
 };
 
 /* ---- slots ---- */
@@ -154,28 +156,48 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 	return true;
 }
 
+static bool is_busy(struct ds_launch *l)
+{
+	uint32_t s = atomic_load_explicit(&l->state, memory_order_acquire);
+
+	return s != DS_L_DONE && s != DS_L_CALLS;
+}
+
+/* Its process may end meanwhile: then it is done. */
+static void serve_kernel(struct ds_launch *l, const struct request *r)
+{
+	uint32_t calls = DS_L_CALLS;
+
+	r->serve(r->of);
+	if (atomic_compare_exchange_strong(&l->state, &calls, DS_L_RUNNING))
+		gmi_futex_wake(&l->state, INT32_MAX);
+}
+
 /*
  * A kernel may take its time: at intervals the device is asked for a sign of life. What no device
  * does is told once; then the process is gone, and what it ran is done.
  */
-static void await_launch(struct gm_sim *sim, struct ds_launch *l, uint32_t nblocks,
+static void await_launch(struct gm_sim *sim, struct ds_launch *l, const struct request *r,
 			 uint32_t generation)
 {
 	uint64_t end = gmi_now_ns() + SPIN_NS, asked_ns = 0;
 	uint32_t ping = 0;
 
-	while (atomic_load_explicit(&l->state, memory_order_acquire) != DS_L_DONE &&
-	       gmi_now_ns() < end)
+	while (is_busy(l) && gmi_now_ns() < end)
 		__builtin_ia32_pause();
 	atomic_store(&l->waiting, 1);
 	for (uint32_t s = atomic_load(&l->state); s != DS_L_DONE; s = atomic_load(&l->state)) {
+		if (s == DS_L_CALLS && r->serve) {
+			serve_kernel(l, r);
+			continue;
+		}
 		if (gmi_futex_wait(&l->state, s, SIM_TICK_NS) != -ETIMEDOUT)
 			continue;
 		if (sim_lost(sim, generation)) /* then it is done */
 			continue;
 		/* the service thread, should its flag that it sleeps be lost */
 		gmi_futex_wake(&sim->ctl->fault_bell, 1);
-		if (!sim_launch_state_ok(s) || *(volatile uint32_t *)&l->nblocks != nblocks) {
+		if (!sim_launch_state_ok(s) || *(volatile uint32_t *)&l->nblocks != r->nblocks) {
 			sim_distrust(sim, "has changed what it was to do");
 			continue;
 		}
@@ -208,7 +230,7 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 			return err;
 		fill(l, r);
 		if (submit(sim, l, generation)) {
-			await_launch(sim, l, r->nblocks, generation);
+			await_launch(sim, l, r, generation);
 			sim_launch_told(sim, slot);
 			struct ds_launch *told = &sim->told[slot];
 			err = atomic_load(&told->error);
@@ -317,7 +339,8 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
 		  const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
-	struct request r = {module, kernel, nblocks, args, args_bytes, NULL, false, false};
+	struct request r = {module, kernel, nblocks, args, args_bytes,
+			    NULL,   false,  false,   NULL, NULL};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch_any(sim, &r, result, &slot);
 
@@ -328,8 +351,8 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 
 int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
 {
-	struct request r = {what->module,     what->kernel, 1,	   what->args,
-			    what->args_bytes, what->label,  false, true};
+	struct request r = {what->module, what->kernel, 1,    what->args,  what->args_bytes,
+			    what->label,  false,	true, what->serve, what->of};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch_any(sim, &r, result, &slot);
 
@@ -356,7 +379,7 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      const void *args, size_t args_bytes, struct gm_launch_result *result,
 			      int *slot, const void **journal)
 {
-	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false, false};
+	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false, false, NULL, NULL};
 	unsigned s = DS_LAUNCHES;
 	int err = launch_any(sim, &r, result, &s);
 

@@ -62,7 +62,8 @@ bool sim_fault_asked(const struct ds_fault *f, struct sim_asked *asked)
 
 bool sim_launch_state_ok(uint32_t state)
 {
-	return state == DS_L_QUEUED || state == DS_L_RUNNING || state == DS_L_DONE;
+	return state == DS_L_QUEUED || state == DS_L_RUNNING || state == DS_L_DONE ||
+	       state == DS_L_CALLS;
 }
 
 void sim_launch_told(struct gm_sim *sim, unsigned slot)

@@ -102,7 +102,7 @@ int gmo_device_init(int32_t id)
 int gmo_launch(struct gmo_device *d, const char *kernel, const char *label, const void *args,
 	       size_t bytes, struct gm_launch_result *result, uint64_t *reply)
 {
-	struct gmi_launch l = {d->module, kernel, label, args, bytes, 0};
+	struct gmi_launch l = {d->module, kernel, label, args, bytes, 0, NULL, NULL};
 	int err = gmi_sim_launch(d->sim, &l, result);
 
 	if (reply)
@@ -183,7 +183,10 @@ int gmo_region_launch(struct gmo_device *d, const struct gmo_region *r)
 	int err = 0;
 
 	for (int tries = 0; tries < 3; tries++) {
-		err = gmo_launch(d, r->kernel, r->label, r->args, r->bytes, &result, &printed);
+		struct gmi_launch l = {d->module, r->kernel, r->label, r->args,
+				       r->bytes,  0,	     r->serve, r->serve_of};
+		err = gmi_sim_launch(d->sim, &l, &result);
+		printed = l.reply;
 		if (err != -ECANCELED || result.kernel_code != GMO_NO_IMAGE)
 			break;
 		if (r->reload(d, r->of))

@@ -76,6 +76,8 @@ struct gmo_region {
 	/* of a parallel region: what the runtime's function returns; NULL: how much it printed */
 	uint64_t *reply;
 	struct gm_launch_result *result; /* NULL: not asked for */
+	void (*serve)(void *of);	 /* as of struct gmi_launch */
+	void *serve_of;
 	const void *args;
 	size_t bytes;
 	int (*reload)(struct gmo_device *d, void *of);

@@ -127,6 +127,7 @@ struct gmo_parallel {
 	uint64_t thread; /* of the program, that starts it: its thread pointer */
 	int32_t tid;	 /* and number */
 	bool resumes;	 /* threads have had variables there */
+	uint64_t slot;	 /* for what its first thread calls: the launching one answers; 0: none */
 	int32_t icv[GMO_ICVS];
 	char entry[56]; /* "GOMP_parallel" */
 	uint64_t args[8];
@@ -140,6 +141,7 @@ struct gmo_parallel {
  * there are good on both.
  */
 #define GMO_CALLERS	128 /* threads of one device process that call at a time */
+#define GMO_STARTERS	32
 #define GMO_STACKS	128
 #define GMO_STACK_BYTES ((uint64_t)64 << 20)
 #define GMO_CALL_WORDS	24 /* of the stack: arguments behind the sixth */
@@ -161,6 +163,7 @@ struct gmo_slot {
 struct gmo_arena {
 	_Atomic uint32_t callers; /* slots that were ever taken */
 	struct gmo_slot slot[GMO_CALLERS];
+	struct gmo_slot starter[GMO_STARTERS]; /* of threads of the program that start regions */
 };
 #define GMO_ARENA_HEAD	(((uint64_t)sizeof(struct gmo_arena) + 65535) / 65536 * 65536)
 #define GMO_ARENA_BYTES (GMO_ARENA_HEAD + GMO_STACKS * GMO_STACK_BYTES)

@@ -135,6 +135,7 @@ static uint16_t index_of[4 * STUBS]; /* by address; number + 1. Under gmo_lock *
 static struct gmo_arena *arena;
 static pthread_key_t caller_key;
 static __thread struct gmo_slot *caller;
+static __thread struct ds_launch *caller_launch; /* its launching thread answers; NULL: another */
 
 extern const char gmo_stubs[];
 uint64_t gmo_route(unsigned number, struct gmo_frame *f, const uint64_t *stack);
@@ -277,14 +278,28 @@ static void call_host(const struct stub *stub, struct gmo_frame *f, const uint64
 	memcpy(caller->stack, stack, sizeof caller->stack);
 	caller->error = saved;
 	atomic_store(&caller->state, GMO_CALL_CALLED);
-	wake_word(&caller->state);
-	wait_while(&caller->state, GMO_CALL_CALLED);
+	if (caller_launch) {
+		dev_launch_call(caller_launch);
+	} else {
+		wake_word(&caller->state);
+		wait_while(&caller->state, GMO_CALL_CALLED);
+	}
 	*f = caller->frame;
 	saved = caller->error;
 	atomic_store(&caller->state, GMO_CALL_IDLE);
 	if (!stub->quiet)
 		dev_region_sync();
 	errno = saved;
+}
+
+void gmo_calls_host_by(struct gmo_slot *slot, struct ds_launch *l)
+{
+	static __thread struct gmo_slot *own;
+
+	if (!caller_launch)
+		own = caller;
+	caller = slot ? slot : own;
+	caller_launch = slot ? l : NULL;
 }
 
 uint64_t gmo_route(unsigned number, struct gmo_frame *f, const uint64_t *stack)

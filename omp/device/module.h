@@ -59,6 +59,10 @@ uint64_t gmo_calls_host_find(uint64_t host, const char *name);
  * library, 0: there is none. Signal-safe. */
 uint64_t gmo_calls_host_stray(uint64_t host, uint64_t here);
 
+/* The calling thread's calls go by this slot to the thread that has launched l; NULL: by one of its
+ * own to a thread that stands for it. */
+void gmo_calls_host_by(struct gmo_slot *slot, struct ds_launch *l);
+
 /* ---- local.c ---- */
 /* Threads that are made from now on have the program's thread-local variables. Locked; false: no
  * room. */

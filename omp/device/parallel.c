@@ -19,6 +19,7 @@ struct starter {
 	int32_t tid;	      /* the thread of the program that it last stood for */
 	pthread_cond_t changed;
 	const struct gmo_parallel *job; /* NULL: none, or done */
+	struct ds_launch *launch;	/* the job's */
 	uint64_t result;
 };
 #define STARTERS 32
@@ -76,7 +77,9 @@ static void *starter_thread(void *of)
 		while (!s->job)
 			pthread_cond_wait(&s->changed, &starters_lock);
 		pthread_mutex_unlock(&starters_lock);
+		gmo_calls_host_by((struct gmo_slot *)s->job->slot, s->launch);
 		s->result = call_runtime(s->job);
+		gmo_calls_host_by(NULL, NULL);
 		pthread_mutex_lock(&starters_lock);
 		s->job = NULL;
 		pthread_cond_broadcast(&s->changed);
@@ -127,6 +130,7 @@ static bool run_parallel(const struct gmo_parallel *a, uint64_t *result)
 	struct starter *s = take_starter(a->tid);
 	if (s) {
 		s->tid = a->tid;
+		s->launch = dev_launch_self();
 		s->job = a;
 		pthread_cond_broadcast(&s->changed);
 		while (s->job)

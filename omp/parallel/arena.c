@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -42,21 +43,32 @@ static void arena_wait(_Atomic uint32_t *word, uint32_t is)
 		syscall(SYS_futex, word, FUTEX_WAIT, is, NULL, NULL, 0);
 }
 
+void gmo_answer(void *slot)
+{
+	struct gmo_slot *s = slot;
+	bool within = in_host_call;
+
+	if (s->state != GMO_CALL_CALLED)
+		return;
+	in_host_call = true;
+	errno = s->error;
+	gmo_perform(s->fn, &s->frame, s->stack);
+	s->error = errno;
+	s->state = GMO_CALL_ANSWERED;
+	in_host_call = within;
+}
+
 static void *answer_calls(void *of)
 {
 	struct gmo_slot *s = of;
 
-	in_host_call = true;
 	for (;;) {
 		uint32_t state = s->state;
 		if (state != GMO_CALL_CALLED) {
 			arena_wait(&s->state, state);
 			continue;
 		}
-		errno = s->error;
-		gmo_perform(s->fn, &s->frame, s->stack);
-		s->error = errno;
-		s->state = GMO_CALL_ANSWERED;
+		gmo_answer(s);
 		syscall(SYS_futex, &s->state, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 	}
 	return NULL;
@@ -128,7 +140,8 @@ static struct gmo_arena *map_arena(void)
 	return p;
 }
 
-struct gmo_arena *gmo_arena(void)
+/* Locked. */
+static struct gmo_arena *arena_of_process(void)
 {
 	if (made.at && made.pid == getpid() && is_open())
 		return made.at;
@@ -143,4 +156,35 @@ struct gmo_arena *gmo_arena(void)
 	made.at = a;
 	made.pid = getpid();
 	return a;
+}
+
+struct gmo_arena *gmo_arena(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	struct gmo_arena *a = arena_of_process();
+	pthread_mutex_unlock(&lock);
+	return a;
+}
+
+struct gmo_slot *gmo_starter_slot(void)
+{
+	struct gmo_arena *a = gmo_arena();
+
+	for (unsigned i = 0; a && i < GMO_STARTERS; i++) {
+		uint32_t nobody = 0;
+		if (!atomic_compare_exchange_strong(&a->starter[i].owner, &nobody,
+						    (uint32_t)gettid()))
+			continue;
+		a->starter[i].state = GMO_CALL_IDLE;
+		return &a->starter[i];
+	}
+	return NULL;
+}
+
+void gmo_starter_slot_free(struct gmo_slot *s)
+{
+	if (s)
+		atomic_store(&s->owner, 0);
 }

@@ -208,8 +208,12 @@ static void end_program(int err, const struct gm_launch_result *result)
 static bool run_there(struct gmo_device *d, const struct gmo_parallel_call *call,
 		      const struct known *k, uint64_t *result)
 {
-	struct gmo_parallel a = {
-		.thread = gmo_thread_pointer(), .tid = gettid(), .resumes = begun == getpid()};
+	struct gmo_slot *slot = gmo_starter_slot();
+	struct gmo_parallel a = {.slot = (uint64_t)slot,
+
+				 .thread = gmo_thread_pointer(),
+				 .tid = gettid(),
+				 .resumes = begun == getpid()};
 	struct gm_launch_result launch = {0};
 	int saved = errno;
 
@@ -225,8 +229,11 @@ static bool run_there(struct gmo_device *d, const struct gmo_parallel_call *call
 						       .args = &a,
 						       .bytes = sizeof a,
 						       .reply = result,
-						       .result = &launch},
+						       .result = &launch,
+						       .serve = gmo_answer,
+						       .serve_of = slot},
 				  &a.epoch);
+	gmo_starter_slot_free(slot);
 	if (err == -ECANCELED && launch.kernel_code == GMO_LOST_LOCALS)
 		gmo_say(d, "its process was lost, and with it the thread-local variables of the "
 			   "program's regions: the program ends");

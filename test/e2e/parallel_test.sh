@@ -31,7 +31,7 @@ build() { # PROGRAM SOURCE [LIBRARY]
 	*.cc) compiler=g++ ;;
 	*.f90) compiler=gfortran ;;
 	esac
-	$compiler -O2 -fopenmp -I"$top" "$src/$2" -o "$1" ${3:+"$3"} -lm 2>err || {
+	$compiler -O2 -fopenmp -D_GNU_SOURCE -I"$top" "$src/$2" -o "$1" ${3:+"$3"} -lm 2>err || {
 		not_ok "$1 compiles" <err
 		return 1
 	}
@@ -47,6 +47,7 @@ done <<'EOF'
 constructs constructs.c 14
 language language.cc 5
 once once.cc 3
+starter starter.c 5
 calls calls.f90 7
 cg cg.c 18
 is is.c 5
