@@ -72,7 +72,7 @@ static bool is_held(const void *p, size_t n)
 
 static struct gmp_ranges ranges_of(long nr, long a, long b, long c, long d, long e, long f)
 {
-	struct gmp_ranges rs = {.hold = note_held};
+	struct gmp_ranges rs = {.pin = note_held};
 	nheld = 0;
 	gmp_syscall_ranges(nr, (long[6]){a, b, c, d, e, f}, &rs);
 	return rs;
@@ -398,7 +398,7 @@ Test(syscall_table, submission_queue_entries)
 				       .fd = 5,
 				       .addr = (uintptr_t)window + 40960,
 				       .len = 100};
-	struct gmp_ranges rs = {.hold = note_held};
+	struct gmp_ranges rs = {.pin = note_held};
 	nheld = 0;
 	gmp_ranges_layout(&rs, GMP_LAYOUT_SQE, sqe, 4);
 	cr_assert_eq(nheld, 3);
