@@ -193,8 +193,11 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 		to->row = i;
 		to->launches = get_counter(&from->launches);
 		to->failed = get_counter(&from->failed);
-		if (!to->launches && !to->failed)
+		to->running = get_counter(&from->running);
+		if (!to->launches && !to->failed && !to->running)
 			continue;
+		uint64_t since = get_counter(&from->since_ns), end = get_counter(&s->end_ns);
+		to->running_s = to->running && end > since ? (double)(end - since) / 1e9 : 0;
 		snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof from->name - 1,
 			 i ? from->name : "other");
 		to->device = get_counter(&from->device);

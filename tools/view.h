@@ -39,7 +39,8 @@ struct view_kernel {
 	unsigned row; /* of gm_stats.kernel */
 	char name[80];
 	uint64_t device, launches, failed, faults, h2d_bytes;
-	double wall_s, modelled_s;
+	uint64_t running; /* launches that the end of the process has cut */
+	double wall_s, modelled_s, running_s;
 	char basis[32];
 };
 struct view_refused {

@@ -111,6 +111,10 @@ static void head(const struct view *v, FILE *out)
 	else
 		fputs("ended without a word (killed, or exit_group)", out);
 	fprintf(out, " after %s\n", S(v->wall_s));
+	for (unsigned i = 0; i < v->nkernels; i++)
+		if (v->kernel[i].running)
+			fprintf(out, "  was running %s on device %u, for %s\n", v->kernel[i].name,
+				(unsigned)v->kernel[i].device, S(v->kernel[i].running_s));
 	if (*v->left)
 		fprintf(out, "  ran without GMEM after %s: it confined itself (%s)\n", S(v->left_s),
 			v->left);

@@ -127,9 +127,10 @@ static const size_t site_sums[] = {AT(h2d_bytes), AT(d2h_bytes), AT(cpu_faults),
 #undef AT
 #define AT(field) offsetof(struct gm_kernel_stats, field)
 static const size_t kernel_sums[] = {
-	AT(launches),	   AT(failed),	     AT(wall_ns),	AT(modelled_ns), AT(samples),
-	AT(touched_pages), AT(remote_pages), AT(remote_pages2), AT(sample_ns),	 AT(unmodelled),
-	AT(estimated),	   AT(bus_ns),	     AT(bus_bytes),	AT(faults),	 AT(h2d_bytes)};
+	AT(launches),  AT(failed),	  AT(wall_ns),	    AT(modelled_ns),
+	AT(samples),   AT(touched_pages), AT(remote_pages), AT(remote_pages2),
+	AT(sample_ns), AT(unmodelled),	  AT(estimated),    AT(bus_ns),
+	AT(bus_bytes), AT(faults),	  AT(h2d_bytes),    AT(running)};
 #undef AT
 
 static void move_at(void *to, void *from, const size_t *offsets, size_t n)
@@ -160,6 +161,7 @@ static void move_kernel(struct gm_kernel_stats *to, struct gm_kernel_stats *from
 {
 	move_text(to->name, from->name, sizeof to->name);
 	move_once(&to->device, &from->device);
+	move_once(&to->since_ns, &from->since_ns);
 	move_at(to, from, kernel_sums, GM_ARRAY_LEN(kernel_sums));
 }
 

@@ -84,6 +84,7 @@ struct gm_kernel_stats {
 	_Atomic uint64_t samples, touched_pages, remote_pages, remote_pages2, sample_ns;
 	_Atomic uint64_t unmodelled, estimated, bus_ns, bus_bytes; /* as the device's */
 	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */
+	_Atomic uint64_t running, since_ns; /* launches that have not ended; when the last began */
 };
 /* A parallel region that was to run on a device and runs on the host. */
 #define GM_REFUSED 32

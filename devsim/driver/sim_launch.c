@@ -326,9 +326,15 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 	sim_outside_begin(sim);
 	unsigned row =
 		r->kernel[0] ? gmi_kernel_row(sim->dev->index, r->label ? r->label : r->kernel) : 0;
+	if (r->kernel[0]) { /* else a module is loaded, no more */
+		atomic_store(&gmi_stats->kernel[row].since_ns, wall);
+		GM_COUNT(kernel[row].running, 1);
+	}
 	err = run_in_slot(sim, r, row, slot);
-	if (r->kernel[0]) /* else a module was loaded, no more */
+	if (r->kernel[0]) {
+		GM_COUNT(kernel[row].running, (uint64_t)-1);
 		sim_account_launch(sim, *slot, err, result);
+	}
 	virtual = sim_time_now(sim) - virtual;
 	wall = gmi_now_ns() - wall;
 	if (gmi_opt.throttle && virtual > wall)

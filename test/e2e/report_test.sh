@@ -46,6 +46,65 @@ invalid "the schema notices a field that is missing" less.json faults
 jq '.sites[0].new = 1' run.json >more.json
 invalid "and one that it does not describe" more.json new
 
+# ---- a run that is cut says in what ----
+cat >kernels.c <<'END'
+#include <gmem/kernel.h>
+
+GM_KERNEL endless(struct gm_kctx *ctx, const void *args)
+{
+	volatile int *word = *(int *const *)args;
+
+	for (*word = 1;;)
+		if (word[1024])
+			return 0;
+}
+
+GM_KERNEL short_one(struct gm_kctx *ctx, const void *args)
+{
+	return 0;
+}
+END
+cat >cut.c <<'END'
+#include <gmem/device.h>
+#include <gmem/gmem.h>
+#include <signal.h>
+#include <stdlib.h>
+
+int main(void)
+{
+	struct gm_sim *sim;
+	struct gm_stream *stream;
+	struct gm_as *as;
+	int module;
+
+	if (gm_sim_open("pcie4-gpu", &sim) || gm_as_create(0, 64 << 20, &as) || gm_sim_attach(sim, as) ||
+	    gm_sim_load(sim, "./kernels.so", &module) || gm_stream_create(sim, &stream))
+		return 1;
+	volatile int *word = gm_mmap(as, NULL, 8192, 3, 0x22, -1, 0);
+	if (gm_sim_launch(sim, module, "short_one", 1, &word, sizeof word, NULL) ||
+	    gm_stream_launch(stream, module, "endless", 1, (void *)&word, sizeof word, NULL))
+		return 2;
+	while (!*word)
+		;
+	raise(SIGKILL);
+}
+END
+$cc -std=gnu11 -I"$top/include" -shared -fPIC -O1 -o kernels.so kernels.c &&
+	$cc -std=gnu11 -I"$top/include" -O1 -o cut cut.c -L"$build" -lgmem -Wl,-rpath,"$build" || exit 1
+GMEM_REPORT=$work/cut.json timeout 60 ./cut >out 2>&1
+for ((i = 0; i < 600; i++)); do # the reporter comes after the death
+	[ -e cut.json ] && [ ! -e cut.json.lock ] && break
+	sleep 0.05
+done
+$report cut.json >text 2>&1
+if jq -e '[.kernels[] | select(.running > 0) | .name] == ["endless"] and ([.kernels[] | .running_s > 0] | any)' cut.json >out &&
+	grep -q '^  was running endless on device 0, for [0-9]' text && ! grep -q 'was running short_one' text; then
+	ok "a run that is cut says which kernel was running"
+else
+	cat text cut.json | not_ok "a run that is cut says which kernel was running"
+fi
+valid "its report follows the schema, too" cut.json
+
 # Every number of the text comes from the file: both forms of an old report are the same run.
 if $report "$old" >text 2>&1 && grep -q 'moved to device .* 500 MiB' text && grep -q 'BLAS-3 calls *13 ' text; then
 	ok "a file from before the schema had a number is read"
