@@ -10,8 +10,13 @@ soak: all | deps-run deps-test deps-apps
 	BUILD=$(BUILD) test/apps/soak.sh
 test-contract: all | deps-run deps-test
 	BUILD=$(BUILD) CHAOS_ROUNDS=5 test/run.sh test/e2e/contracts_test.sh
-# Breaks the sources in one line at a time and sees who notices; docs/mutants.md is what came of it. MUTANTS: only these, without
-# the table; TIMES: runs of each test.
+# Breaks the sources in one line at a time and sees who notices; docs/mutants.md is what came of it. MUTANTS: only these;
+# TIMES: runs of each test; MINUTES: no other is begun after so many.
 mutants: | deps-build deps-test
-	@BUILD=$(BUILD) scripts/mutants --times $(or $(TIMES),1) --table docs/mutants.md $(MUTANTS)
-.PHONY: deps-apps test-apps soak test-contract mutants
+	@BUILD=$(BUILD) scripts/mutants --times $(or $(TIMES),1) $(if $(MINUTES),--minutes $(MINUTES)) --table docs/mutants.md $(MUTANTS)
+# Whole programs while the device is killed and steps fail at random; docs/attack.md is what came of it. KILLS, FAULTS: runs of each;
+# MINUTES: no other is begun after so many; SEED: of the first.
+attack: all | deps-run deps-test
+	@BUILD=$(BUILD) test/apps/attack --kills $(or $(KILLS),1000) --faults $(or $(FAULTS),1000) $(if $(MINUTES),--minutes $(MINUTES)) \
+	    $(if $(SEED),--seed $(SEED)) --table docs/attack.md
+.PHONY: deps-apps test-apps soak test-contract mutants attack
