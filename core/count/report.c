@@ -264,7 +264,10 @@ static int start_reporter(void)
 		if (map)
 			gm_sys_munmap(map, shared_bytes);
 		close_channel(&c);
-		gm_log(GM_LOG_WARN, "no report%s%s: error %d", *file ? " in " : "", file, -r);
+		const char *why =
+			r == -ENOENT ? "gmem-report is not beside libgmem.so" : gmi_limit_behind(r);
+		gm_log(GM_LOG_WARN, "no report%s%s: %s (error %d)", *file ? " in " : "", file,
+		       why ? why : "the system refuses", -r);
 		return r;
 	}
 	switch_to(map);

@@ -20,6 +20,7 @@
 #include "core/space/hint.h"
 #include "core/space/range.h"
 #include "core/space/sparse.h"
+#include "core/space/vm.h"
 #include "core/count/trace.h"
 #include <errno.h>
 
@@ -109,13 +110,14 @@ static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bo
 	return err ? GM_CPU_LOST : GM_CPU_RESOLVED;
 }
 
+/* (16 branches: whose it is, whether it is allowed, already done, or to be served.) */
 enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 {
 	struct gm_as *as = gmc_as_find(addr);
 	struct gm_block *b = as ? gm_block_find(as, addr) : NULL;
 
 	if (!b)
-		return GM_CPU_NOT_OURS;
+		return as && gmc_vm_grow(as, addr) ? GM_CPU_RESOLVED : GM_CPU_NOT_OURS;
 	uint64_t start = gmi_now_ns();
 	unsigned i = gm_page_index(addr);
 	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
@@ -137,6 +139,8 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 		GM_TRACE(GM_EV_CPU_FAULT, .time_ns = start, .addr = addr, .site = b->site,
 			 .device = GM_EV_NO_DEVICE, .flags = flags);
 	gm_trace_cause(cause);
+	if (res == GM_CPU_NOT_OURS)
+		return gmc_vm_grow(as, addr) ? GM_CPU_RESOLVED : res;
 	if (res == GM_CPU_RESOLVED)
 		gm_hist_add(&gmi_stats->cpu_fault_ns, gmi_now_ns() - start);
 	return res;

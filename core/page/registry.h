@@ -53,6 +53,7 @@ struct gm_as {
 	struct gm_block *retain_head, *retain_tail;
 	_Atomic int64_t retained_bytes;
 	_Atomic long vma_estimate;
+	_Atomic bool grows;	    /* a mapping that does was there */
 	struct gm_lock sparse_lock; /* rank block */
 	struct gm_sparse *sparse;   /* sparse.h; the list changes under the registry lock too */
 };

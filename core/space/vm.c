@@ -447,6 +447,10 @@ void *gmi_vm_map_fixed(struct gm_as *as, void *addr, size_t len, int prot, int f
 		return (void *)(intptr_t)-EINVAL;
 	if (hi < at || len > SIZE_MAX - GM_PAGE_BYTES)
 		return (void *)(intptr_t)-ENOMEM;
+	if (flags & MAP_GROWSDOWN) {
+		v.v[0] |= GM_VM_GROWS;
+		atomic_store(&as->grows, true);
+	}
 	bool noreplace = flags & MAP_FIXED_NOREPLACE;
 	gm_sigmask old = gmc_vm_enter(as);
 	int err = noreplace && !gmi_rangemap_is_free(&as->regions, begin, end) ? -EEXIST : 0;

@@ -82,6 +82,10 @@ GM_EXPORT bool gmi_vm_covered(struct gm_as *as, const void *addr, size_t len);
 /* mincore: pages on a device count as present. vec is written by the kernel first: pin it. */
 GM_EXPORT int gmi_vm_mincore(struct gm_as *as, void *addr, size_t len, unsigned char *vec);
 
+/* addr, where nothing is, faulted: does a mapping that grows (MAP_GROWSDOWN) reach it now? No lock
+ * held; signal-safe. (vm_grow.c) */
+bool gmc_vm_grow(struct gm_as *as, uintptr_t addr);
+
 /* For attach.c: a device that is being attached reserves what is mapped already. Region lock held.
  * 0 or its error */
 struct gm_ctx;

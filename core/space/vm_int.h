@@ -19,7 +19,8 @@
 #define GM_VM_PROT	 0x7 /* PROT_READ | PROT_WRITE | PROT_EXEC */
 #define GM_VM_KIND_SHIFT 8   /* enum gm_region_kind */
 /* the kernel's VMA carries what the host store's would lose (MADV_DONTFORK...) */
-#define GM_VM_STAY (1 << 16)
+#define GM_VM_STAY  (1 << 16)
+#define GM_VM_GROWS (1 << 17) /* MAP_GROWSDOWN: vm_grow.c */
 
 static inline struct gm_range_value gm_vm_value(int prot, enum gm_region_kind kind, uintptr_t site)
 {

@@ -1,5 +1,6 @@
 /* limit.c - limits of the processes that we start: the program's are its own affair. */
 #include "core/sys/sys.h"
+#include <errno.h>
 #include <sys/resource.h>
 
 struct limit {
@@ -24,4 +25,24 @@ __attribute__((no_sanitize_address)) void gmc_limit_raise(int resource)
 	gm_sys4(SYS_prlimit64, 0, resource, NULL, &lim);
 	lim.cur = lim.max;
 	gm_sys4(SYS_prlimit64, 0, resource, &lim, NULL);
+}
+
+const char *gmi_limit_behind(int err)
+{
+	static const struct {
+		int err;
+		const char *limit;
+	} limits[] = {
+		{-EFBIG,
+		 "the limit for files is smaller than its memory (RLIMIT_FSIZE, ulimit -f)"},
+		{-ENOMEM, "no memory or no addresses (RLIMIT_AS, RLIMIT_DATA; ulimit -v, -d)"},
+		{-EMFILE, "no descriptor is left (RLIMIT_NOFILE, ulimit -n)"},
+		{-ENFILE, "the system has no file handle left (fs.file-max)"},
+		{-EAGAIN, "no process more can be made (RLIMIT_NPROC, ulimit -u; pids.max)"},
+	};
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(limits); i++)
+		if (limits[i].err == err)
+			return limits[i].limit;
+	return NULL;
 }

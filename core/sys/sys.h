@@ -233,6 +233,9 @@ GM_EXPORT void gmi_fd_close(int fd); /* closes a raised fd */
 
 /* A limit of this process, RLIMIT_*; and as high as it may be set, for a process of ours. */
 uint64_t gmc_limit(int resource);
+/* Which limit made it fail to start a process, or to make its memory, with this -errno; NULL: none
+ * that is known. */
+GM_EXPORT const char *gmi_limit_behind(int err);
 void gmc_limit_raise(int resource);
 /* clone(); the child calls fn(arg) on that stack, 16-byte aligned, and ends with its result. */
 long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);

@@ -274,12 +274,6 @@ const char *sim_why(int err)
 		int err;
 		const char *why;
 	} whys[] = {
-		{-EFBIG,
-		 "the limit for files is smaller than its memory (RLIMIT_FSIZE, ulimit -f)"},
-		{-ENOMEM, "no memory or no addresses (RLIMIT_AS, RLIMIT_DATA; ulimit -v, -d)"},
-		{-EMFILE, "no descriptor is left (RLIMIT_NOFILE, ulimit -n)"},
-		{-ENFILE, "the system has no file handle left (fs.file-max)"},
-		{-EAGAIN, "no process more can be made (RLIMIT_NPROC, ulimit -u; pids.max)"},
 		{-ENOENT, "gmem-devsim is not beside libgmem.so"},
 		{-ENOSPC, "there are no more places for devices"},
 		{-EBUSY, "it refused"},
@@ -289,7 +283,8 @@ const char *sim_why(int err)
 	for (unsigned i = 0; i < GM_ARRAY_LEN(whys); i++)
 		if (whys[i].err == err)
 			return whys[i].why;
-	return "the system refuses";
+	const char *limit = gmi_limit_behind(err);
+	return limit ? limit : "the system refuses";
 }
 
 /* Process lock held. */

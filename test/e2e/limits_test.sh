@@ -37,6 +37,15 @@ limited "24 MiB of data" "RLIMIT_DATA" --data=25165824 --
 limited "nothing locked" "-" --memlock=0 --
 limited "a second of processor time is the program's" "-" --cpu=1 --
 
+# What nobody may raise: the report is lost, and the limit is named.
+drop=()
+[ "$(id -u)" != 0 ] || drop=(setpriv --bounding-set -sys_resource)
+"${drop[@]}" prlimit --fsize=1000:1000 env GMEM_REPORT=text GMEM_DEVICE=none LD_PRELOAD="$lib" ./limits >got 2>err
+status=$?
+if [ $status = 0 ] && grep -q '^gmem: no report.*RLIMIT_FSIZE' err; then ok "no report for a limit"; else
+	cat got err | not_ok "no report for a limit (exit $status)"
+fi
+
 # The wrapper knows what its heap needs, and starts the program without.
 if prlimit --data=8000000 "$top/scripts/run-with-gmem.sh" --report none ./limits >got 2>err && grep -q '^memory' got &&
 	grep -qE '^run-with-gmem.sh: .*RLIMIT_DATA.*without GMEM$' err; then

@@ -298,3 +298,25 @@ Test(vm, an_address_taken_on_a_device_is_not_used)
 	taken_on_device = 0;
 	close_all();
 }
+
+/* As the kernel lets them: by faults, at a distance from what can be accessed. */
+Test(vm, mappings_that_grow_down)
+{
+	open_all(PAGE);
+	away(1); /* core's handler is in */
+	unsigned char *m = map(4 * MIB, PROT_NONE), *at = m + 3 * MIB;
+	cr_assert_eq(gmi_vm_unmap(as, m, 4 * MIB), 0);
+	cr_assert_eq(cpu_rights(at - PAGE), -1);
+	void *got =
+		gmi_vm_map_fixed(as, at, 16 * PAGE, RW, ANON | MAP_FIXED | MAP_GROWSDOWN, -1, 0, 0);
+	cr_assert_eq(got, at);
+	cr_assert_eq(cpu_rights(at - 300 * PAGE), 1);
+	cr_assert_eq(cpu_rights(at - 299 * PAGE), 1);
+	cr_assert_eq(cpu_rights(at + 16 * PAGE), -1);
+	got = gmi_vm_map_fixed(as, at - 700 * PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0, 0);
+	cr_assert_eq(got, at - 700 * PAGE);
+	cr_assert_eq(cpu_rights(at - 450 * PAGE), -1);
+	cr_assert_eq(cpu_rights(at - 440 * PAGE), 1);
+	cr_assert_eq(cpu_rights(at - 441 * PAGE), 1);
+	close_all();
+}
