@@ -5,6 +5,7 @@
  * open, in a session of its own.
  */
 #include "tools/idle.h"
+#include "tools/progress.h"
 #include "tools/trace_file.h"
 #include "core/count/report.h"
 #include <errno.h>
@@ -43,7 +44,7 @@ static size_t read_proc(int pid, const char *name, char *buf, size_t bytes)
 
 /* Until the process ends, taking its events meanwhile. True when it said so, false when the socket
  * only hung up. */
-static bool wait_for_end(struct trace_file *t)
+static bool wait_for_end(struct trace_file *t, const struct gm_stats *s)
 {
 	char byte = 0;
 	struct pollfd p = {.fd = GM_REPORT_FD_SOCK, .events = POLLIN};
@@ -51,6 +52,8 @@ static bool wait_for_end(struct trace_file *t)
 	for (;;) {
 		size_t n = t ? trace_drain(t) : 0;
 		int wait_ms = !t ? -1 : n > TRACE_MUCH ? 0 : n ? 1 : TRACE_IDLE_MS;
+		int show_ms = progress_show(s, GM_REPORT_FD_STDERR);
+		wait_ms = wait_ms < 0 || (show_ms >= 0 && show_ms < wait_ms) ? show_ms : wait_ms;
 		if (poll(&p, 1, wait_ms) <= 0)
 			continue;
 		ssize_t got = read(GM_REPORT_FD_SOCK, &byte, 1);
@@ -213,7 +216,9 @@ int follow(int pid, const char *report, const char *trace)
 	if (trace)
 		t = trace_open(trace, (struct gm_trace *)((char *)s + GM_REPORT_TRACE_OFFSET));
 	idle_look(&idle, pid);
-	if (wait_for_end(t)) {
+	bool said = wait_for_end(t, s);
+	progress_end(s, GM_REPORT_FD_STDERR);
+	if (said) {
 		strcpy(v.ended, "exit");
 		idle_look(&idle, pid); /* it waits for us */
 	} else {

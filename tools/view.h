@@ -90,6 +90,10 @@ struct symbol {
 };
 void symbol_names(struct symbol *all, size_t n);
 void view_text(const struct view *v, FILE *out);
+/* One line, without its end: how far the process is, and what has moved a second since `before`,
+ * so many seconds ago. resident: bytes on all devices. */
+void view_progress(const struct view *v, const struct view *before, double seconds,
+		   uint64_t resident, FILE *out);
 /* Writes file atomically (a temporary beside it, renamed). 0 or -errno. */
 int view_write_json(const struct view *v, const char *file);
 /* 0, or -1 after a line to stderr. */

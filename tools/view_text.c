@@ -303,3 +303,31 @@ void view_text(const struct view *v, FILE *out)
 			  "%s reads, %s writes, %s changes of place; %s refused", N(v->chaos_reads),
 			  N(v->chaos_writes), N(v->chaos_places), N(v->chaos_refused));
 }
+
+static uint64_t a_second(uint64_t now, uint64_t before, double s)
+{
+	return s > 0 && now > before ? (uint64_t)((double)(now - before) / s) : 0;
+}
+
+void view_progress(const struct view *v, const struct view *before, double s, uint64_t resident,
+		   FILE *out)
+{
+	uint64_t kernels = 0, faults = 0, faulted = 0, mem = 0;
+
+	for (unsigned d = 0; d < v->ndev; d++) {
+		kernels += v->dev[d].kernels;
+		faults += v->dev[d].faults;
+		faulted += d < before->ndev ? before->dev[d].faults : 0;
+		mem += v->dev[d].mem_bytes;
+	}
+	fprintf(out, "gmem: %s", S(v->wall_s));
+	if (!v->ndev) {
+		fputs(", no device used yet", out);
+		return;
+	}
+	fprintf(out, ", %s kernels", N(kernels));
+	fprintf(out, ", %s of ", B(resident));
+	fprintf(out, "%s, faults %s/s", B(mem), N(a_second(faults, faulted, s)));
+	fprintf(out, ", to devices %s/s", B(a_second(v->h2d_bytes, before->h2d_bytes, s)));
+	fprintf(out, ", home %s/s", B(a_second(v->d2h_bytes, before->d2h_bytes, s)));
+}

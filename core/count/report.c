@@ -240,6 +240,7 @@ static int spawn_reporter(const struct channel *c, char *file, char *trace)
 static void switch_to(struct gm_stats *map)
 {
 	describe_process(map);
+	atomic_store(&map->progress, gmi_opt.progress);
 	shared = map;
 	atomic_store((struct gm_stats * _Atomic *)&gmi_stats, map);
 	gmc_stats_move(map, &gmc_stats_private);
@@ -281,7 +282,9 @@ int gmi_report_start(void)
 {
 	int r = 0;
 
-	if ((gmi_opt.report == GM_REPORT_NONE && !*gmi_opt.trace_file) || atomic_load(&tried))
+	bool nothing = gmi_opt.report == GM_REPORT_NONE && !*gmi_opt.trace_file &&
+		       gmi_opt.progress == GM_PROGRESS_NONE;
+	if (nothing || atomic_load(&tried))
 		return 0;
 	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&start_lock);

@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 11
+#define GM_STATS_VERSION 12
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -103,6 +103,7 @@ struct gm_stats {
 	char left_by[32];
 	/* it is recorded: what does not move here may do so in a replay, and needs its name */
 	_Atomic uint32_t recorded;
+	_Atomic uint32_t progress; /* enum gm_progress_kind: the reporter shows it */
 	_Atomic uint32_t ndev;
 	struct gm_dev_stats dev[GM_MAX_DEV];
 	/* pages are 4 KiB */

@@ -421,6 +421,15 @@ static int parse_trace(const struct option *o, const char *value, char *err, siz
 		      : -EINVAL;
 }
 
+/* The reporter shows it: as for a trace. */
+static int parse_progress(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	int bad = parse_word(o, value, err, err_bytes);
+
+	gmi_opt.report_given |= !bad && gmi_opt.progress != GM_PROGRESS_NONE;
+	return bad;
+}
+
 static int parse_record(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return *value ? set_path(o, value, gmi_opt.record_file, sizeof gmi_opt.record_file, err,
@@ -439,6 +448,10 @@ static const struct word foreign_words[] = {{"coherent", GM_FOREIGN_COHERENT},
 					    {NULL, 0}};
 static const struct word report_words[] = {
 	{"none", GM_REPORT_NONE}, {"text", GM_REPORT_TEXT}, {NULL, 0}};
+static const struct word progress_words[] = {{"none", GM_PROGRESS_NONE},
+					     {"auto", GM_PROGRESS_AUTO},
+					     {"always", GM_PROGRESS_ALWAYS},
+					     {NULL, 0}};
 static const struct word log_words[] = {{"none", GM_LOG_NONE},	 {"error", GM_LOG_ERROR},
 					{"warn", GM_LOG_WARN},	 {"info", GM_LOG_INFO},
 					{"debug", GM_LOG_DEBUG}, {NULL, 0}};
@@ -521,6 +534,10 @@ static const struct option options[] = {
 	{"GMEM_RECORD", "--record", "FILE", "", "a file's name (%p in it: the pid)",
 	 "what the first device and the CPU touch, in their order, for gmem-sweep (docs/replay.md)",
 	 parse_record, .offset = 0},
+	{"GMEM_PROGRESS", "--progress", "WHEN", "none", "none, auto, always",
+	 "how far it is, in one line to stderr that is brought up to date: where that is a "
+	 "terminal (auto), or always",
+	 parse_progress, AT(progress), progress_words},
 	{"GMEM_LOG", "--log", "LEVEL", "warn", "none, error, warn, info, debug",
 	 "messages to stderr", parse_word, AT(log), log_words},
 	{"GMEM_DISABLE", "--disable", "0|1", "0", "0, 1", "1: bypass every hook", parse_bool,

@@ -37,6 +37,7 @@ enum gm_placement_kind {
 };
 enum gm_thrash_kind { GM_THRASH_NONE, GM_THRASH_THROTTLE, GM_THRASH_PIN };
 enum gm_report_kind { GM_REPORT_NONE, GM_REPORT_TEXT, GM_REPORT_JSON };
+enum gm_progress_kind { GM_PROGRESS_NONE, GM_PROGRESS_AUTO, GM_PROGRESS_ALWAYS };
 enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
 
 enum gm_fault_kind { GM_FAULT_SIGSEGV, GM_FAULT_UFFD };
@@ -70,6 +71,7 @@ struct gm_options {
 	char report_file[1024]; /* absolute; each %p in it is already the pid */
 	char trace_file[1024];	/* as report_file; empty: no trace */
 	char record_file[1024]; /* as report_file; empty: no recording */
+	enum gm_progress_kind progress;
 	enum gm_log_level log;
 	enum gm_children_kind children;
 	char restrict_exe[1024]; /* colon-separated names or paths; empty: every program */
