@@ -12,6 +12,7 @@
 
 #include "core/count/stats.h"
 #include "core/page/activate.h"
+#include "core/page/plugin.h"
 #include "core/rules/opt.h"
 #include "devsim/driver/sim.h"
 #include "preload/dispatch/dispatch.h"
@@ -80,6 +81,8 @@ static bool should_run(char *const *envp)
 	if (gmi_opt.disable || !is_wanted(gmi_opt.restrict_exe))
 		return false;
 	const char *who = watcher(envp);
+	if (!who && gmi_opt.ndev && gmi_plugin_load(gmi_opt.policy_file, err, sizeof(err)))
+		fail_start(err);
 	if (who)
 		gm_log(GM_LOG_WARN, "%s is at work here: this process runs without GMEM", who);
 	return !who;

@@ -237,6 +237,17 @@ static int read_profiles(const char *self)
 	return 0;
 }
 
+/* Children in other directories mean the same file. One that is not there is check_options()'s. */
+static void make_policy_absolute(void)
+{
+	const char *file = getenv("GMEM_POLICY");
+	char *whole = file ? realpath(file, NULL) : NULL;
+
+	if (whole)
+		setenv("GMEM_POLICY", whole, 1);
+	free(whole);
+}
+
 /* ---- target and library ---- */
 
 /* As execvp would find it. The result is allocated; NULL: nowhere. */
@@ -364,6 +375,7 @@ int run(const char *self, const char *lib, char **args)
 
 	if (r >= 0)
 		return r;
+	make_policy_absolute();
 	if ((r = read_profiles(self)) || (r = check_options()))
 		return r;
 	char *path = find_program(args[0]);

@@ -127,7 +127,7 @@ static void *background(void *arg)
 	in_background = true;
 	while (!atomic_load(&gmi_threads_rest)) {
 		todo = gmc_background_turn(todo);
-		int64_t wait = gmc_driver_watch() ? gm_min(gmc_driver_limit_ns / 4, WATCH_NS) : -1;
+		int64_t wait = gmc_driver_watch() ? gm_min(gmc_guard_limit_ns / 4, WATCH_NS) : -1;
 		gmc_jobs_wait(todo ? TICK_NS : wait);
 	}
 	atomic_store(&started, false);

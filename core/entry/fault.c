@@ -6,6 +6,7 @@
 #include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/entry/fork.h"
+#include "core/entry/prefetch.h"
 #include "core/page/adapt.h"
 #include "core/page/activate.h"
 #include "core/page/cpu_bus.h"
@@ -14,6 +15,7 @@
 #include "core/page/hint_mirror.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
+#include "core/page/plugin.h"
 #include "core/page/thread.h"
 #include "core/page/rights.h"
 #include "core/rules/prefetch.h"
@@ -193,10 +195,11 @@ struct dev_fault {
 	/* no far fault of its own: the device had been given the page since it faulted (for another
 	 * of its threads), or only walks a table */
 	bool merged;
-	bool remote; /* a hint leaves the page on the host */
-	bool parked; /* thrashing does */
-	gm_bm set;   /* what the device gets: the page, and what comes along */
-	gm_bm had;   /* what it had before */
+	bool remote;		    /* a hint leaves the page on the host */
+	bool parked;		    /* thrashing does */
+	gm_bm set;		    /* what the device gets: the page, and what comes along */
+	gm_bm had;		    /* what it had before */
+	struct gm_policy_fault ask; /* the prefetcher, and its answers */
 };
 
 static int dev_index(const struct dev_fault *f)
@@ -233,6 +236,30 @@ static bool walks_table(const struct dev_fault *f)
 	       !(f->merged && gm_bm_test(&f->bd->valid, f->i));
 }
 
+/* What comes along: as the device's choice says; of a plug-in, what it makes of the options'. */
+static void ask_prefetcher(struct dev_fault *f, gm_bm have, gm_bm possible)
+{
+	struct gm_dev *dev = f->ctx->dev;
+	struct gm_choice choice = gm_policy_of(f->ctx, GM_POLICY_PREFETCH);
+	bool plugin = choice.def->plugin && dev->plugin;
+
+	if (choice.def->plugin)
+		choice = gmc_policy_of_options(GM_POLICY_PREFETCH);
+	f->ask = (struct gm_policy_fault){.va = gm_va_of(f->b, f->i),
+					  .write = f->write,
+					  .block_va = f->b->va,
+					  .page_bytes = GM_PAGE_BYTES << f->bd->order,
+					  .number = choice.number,
+					  .must = gm_bm_page(f->i),
+					  .resident = have,
+					  .possible = possible};
+	if (choice.def->adaptive || gm_policy_of_dev(dev, GM_POLICY_EVICT).def->adaptive)
+		f->ask.run = gmc_adapt_fault(dev, f->bd, f->i);
+	choice.def->call.on_fault(NULL, NULL, &f->ask);
+	if (gm_unlikely(plugin))
+		gmc_plugin_fault(dev, &f->ask);
+}
+
 /* 2. Which pages? Hints, pins, and what the prefetcher adds. */
 static void choose_set(struct dev_fault *f)
 {
@@ -262,15 +289,8 @@ static void choose_set(struct dev_fault *f)
 		rest = gm_bm_and(gm_bm_grow(page, order), gm_bm_and(b->managed, b->prog_r));
 	possible = gm_bm_or(possible, page);
 	possible = f->remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
-	struct gm_choice prefetch = gm_policy_of(f->ctx, GM_POLICY_PREFETCH);
-	struct gm_along in = {.page_bytes = GM_PAGE_BYTES << order,
-			      .fault = page,
-			      .resident = have,
-			      .possible = possible,
-			      .percent = prefetch.number};
-	if (prefetch.def->adaptive || gm_policy_of_dev(f->ctx->dev, GM_POLICY_EVICT).def->adaptive)
-		in.run = gmc_adapt_fault(f->ctx->dev, f->bd, f->i);
-	f->set = gm_bm_or(prefetch.def->along(&in), gm_bm_andnot(rest, have));
+	ask_prefetcher(f, have, possible);
+	f->set = gm_bm_or(f->ask.come, gm_bm_andnot(rest, have));
 }
 
 /* 3. They come to the device, or are mapped there over the bus: in its turn, as far as there is
@@ -328,6 +348,8 @@ static int serve_device(struct dev_fault *f)
 	choose_set(f);
 	err = place_set(f);
 	account_moved(f, err);
+	if (!err)
+		gmc_plugin_used(f->ctx->dev, f->bd, gm_bm_page(f->i), GM_POLICY_FAULT);
 	/* it cannot enter pages so small */
 	if (!err && !f->parked && f->ctx->dev->min_order &&
 	    !gm_bm_test(f->write ? &f->bd->map_w : &f->bd->map_r, f->i))
@@ -336,7 +358,8 @@ static int serve_device(struct dev_fault *f)
 }
 
 /* Signals blocked. What the device is told, and the counters. */
-static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_hint hint)
+static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, enum gm_hint hint,
+			  struct gm_policy_fault *asked)
 {
 	uint64_t start = gm_trace_begin();
 	gmi_lock(&b->lock);
@@ -351,6 +374,7 @@ static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, en
 		gmc_driver(dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, 0, 0, 1);
 	struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
 	gmi_unlock(&b->lock);
+	*asked = f.ask;
 	if (err)
 		return err;
 	atomic_fetch_add_explicit(f.merged ? &s->faults_merged : &s->faults, 1,
@@ -361,6 +385,16 @@ static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, en
 		 .flags =
 			 (f.merged ? GM_EV_MERGED : 0) | (hint == GM_HINT_WRITE ? GM_EV_WRITE : 0));
 	return 0;
+}
+
+/* What a plug-in wants beside the fault, as far as it can be had: nobody waits for it. */
+static void bring_ahead(struct gm_as *as, struct gm_dev *dev, const struct gm_policy_fault *asked)
+{
+	for (unsigned i = 0; i < asked->naheads; i++) {
+		uint64_t lo = asked->ahead[i].va, bytes = asked->ahead[i].bytes;
+		if (lo >= as->base && lo - as->base < as->bytes)
+			gmc_prefetch(as, lo, gm_min(lo + bytes, as->base + as->bytes), dev);
+	}
 }
 
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint)
@@ -384,7 +418,10 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	gm_sigmask mask = gmi_block_signals();
 	uint8_t cause = gm_trace_cause(GM_CAUSE_DEVICE_FAULT);
 	struct gm_block *b = gmc_block_get(as, addr);
-	err = b ? fault_in_block(b, ctx, gm_page_index(addr), hint) : -ENOMEM;
+	struct gm_policy_fault asked = {0};
+	err = b ? fault_in_block(b, ctx, gm_page_index(addr), hint, &asked) : -ENOMEM;
+	if (gm_unlikely(asked.naheads) && !err)
+		bring_ahead(as, dev, &asked);
 	gm_trace_cause(cause);
 	gmi_restore_signals(mask);
 	return err;

@@ -27,7 +27,7 @@ static void raise_bus_error(void *addr)
 
 static void plain_segv(int sig, siginfo_t *info, void *context)
 {
-	if (gmi_leave_driver(info, context))
+	if (gmi_guard_left(info, context))
 		return;
 	ucontext_t *uc = context;
 	bool write = uc->uc_mcontext.gregs[REG_ERR] & 2;

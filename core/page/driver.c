@@ -1,11 +1,11 @@
 /* Calls of a driver's functions. See driver.h; the rules by name are in docs/drivers.md. */
 #include "core/page/driver.h"
+#include "core/page/guard.h"
 #include "core/page/thread.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <sys/ucontext.h>
 
 static const struct {
 	const char *name;
@@ -36,18 +36,12 @@ _Static_assert(GM_ARRAY_LEN(callbacks) == GM_CALLBACKS, "each has a name");
 
 #define MAX_ERRNO 4095
 
-long gmc_guarded_call(void *fn, const uintptr_t args[4], void **sp); /* call_x86_64.S */
-extern void gmc_guarded_leave(void);
-
-/* The callback that this thread is in. */
+/* A call of a driver's function. */
 struct in_driver {
+	struct gm_guard guard;
 	struct gm_dev *dev;
 	enum gm_callback cb;
-	void *sp;
 };
-static __thread struct in_driver *volatile in_driver;
-
-int64_t gmc_driver_limit_ns = 10000000000;
 
 /* ---- what is wrong ---- */
 
@@ -104,24 +98,40 @@ static void *function(const struct gm_mmu *mmu, enum gm_callback cb)
 	return *(void *const *)((const char *)mmu + callbacks[cb].at);
 }
 
-static void watch_from(uint64_t ns)
+/* The rules that a driver can break while it is called: docs/drivers.md. */
+static bool driver_breach(struct gm_guard *g, enum gm_breach kind, const void *what)
 {
-	atomic_store_explicit(&gmi_self()->driver_ns, ns, memory_order_release);
+	const struct in_driver *in = (struct in_driver *)(void *)g;
+	const siginfo_t *si = what;
+	char text[96];
+
+	if (kind == GM_BREACH_CALL) {
+		gmi_snprintf(text, sizeof text, "called %s", (const char *)what);
+		broken(in->dev, in->cb, "no-call", text, 0);
+	} else if (kind == GM_BREACH_TIME && g->watched) {
+		broken(in->dev, in->cb, "no-wait",
+		       "has not returned for %lu ms: does a caller of gm_dev_fault() hold a lock "
+		       "that it takes?",
+		       (unsigned long)(gmc_guard_limit_ns / 1000000));
+	} else if (kind == GM_BREACH_SIGNAL && si->si_code > 0 &&
+		   gmc_as_find((uintptr_t)si->si_addr)) {
+		broken(in->dev, in->cb, "no-touch", "touched managed memory at %lx",
+		       (unsigned long)si->si_addr);
+	} else {
+		return false;
+	}
+	return true;
 }
 
 static long call(struct gm_dev *dev, enum gm_callback cb, void *fn, const uintptr_t args[4])
 {
-	struct in_driver in = {.dev = dev, .cb = cb}, *outer = in_driver;
-	bool watched = !dev->patient && !outer;
+	struct in_driver in = {
+		.guard = {.breach = driver_breach, .watched = !dev->patient},
+		.dev = dev,
+		.cb = cb,
+	};
 
-	if (watched)
-		watch_from(gmi_now_ns());
-	in_driver = &in;
-	long r = gmc_guarded_call(fn, args, &in.sp);
-	in_driver = outer;
-	if (watched)
-		watch_from(0);
-	return r;
+	return gmc_guard_call(&in.guard, fn, args);
 }
 
 /* Of a device that is out of use: only bytes may still be wanted from it. */
@@ -187,48 +197,9 @@ void *gmc_driver_aperture(struct gm_dev *dev)
 	return dev->broken ? NULL : (void *)r;
 }
 
-/* ---- the rules ---- */
-
-int gmc_called_back(const char *name)
-{
-	const struct in_driver *in = in_driver;
-	char what[96];
-
-	if (gm_likely(!in))
-		return 0;
-	gmi_snprintf(what, sizeof what, "called %s", name);
-	broken(in->dev, in->cb, "no-call", what, 0);
-	return -EDEADLK;
-}
-
 void gmc_dev_patient(struct gm_dev *dev)
 {
 	dev->patient = true;
-}
-
-static const char watch_mark;
-
-bool gmi_leave_driver(const void *info, void *context)
-{
-	const struct in_driver *in = in_driver;
-	const siginfo_t *si = info;
-	greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
-
-	if (gm_likely(!in)) /* or no longer: then nothing is wrong with it */
-		return si->si_code == SI_QUEUE && si->si_value.sival_ptr == (void *)&watch_mark;
-	if (si->si_code == SI_QUEUE && si->si_value.sival_ptr == (void *)&watch_mark)
-		broken(in->dev, in->cb, "no-wait",
-		       "has not returned for %lu ms: does a caller of gm_dev_fault() hold a lock "
-		       "that it takes?",
-		       (unsigned long)(gmc_driver_limit_ns / 1000000));
-	else if (si->si_code > 0 && gmc_as_find((uintptr_t)si->si_addr))
-		broken(in->dev, in->cb, "no-touch", "touched managed memory at %lx",
-		       (unsigned long)si->si_addr);
-	else
-		return false;
-	g[REG_RIP] = (greg_t)(uintptr_t)gmc_guarded_leave;
-	g[REG_RDI] = (greg_t)(uintptr_t)in->sp;
-	return true;
 }
 
 /* Attachments of devices whose drivers may hang. The watch reads it without the registry lock,
@@ -248,16 +219,6 @@ void gmc_driver_forked(void)
 
 bool gmc_driver_watch(void)
 {
-	struct gm_thread *t = atomic_load_explicit(&gmi_threads, memory_order_acquire);
-
-	for (; t; t = t->next) {
-		uint64_t since = atomic_load_explicit(&t->driver_ns, memory_order_acquire);
-		int tid = atomic_load_explicit(&t->tid, memory_order_relaxed);
-		if (!since || !tid || (int64_t)(gmi_now_ns() - since) < gmc_driver_limit_ns)
-			continue;
-		siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_QUEUE};
-		info.si_value.sival_ptr = (void *)&watch_mark;
-		gm_sys4(SYS_rt_tgsigqueueinfo, gm_sys0(SYS_getpid), tid, SIGSEGV, &info);
-	}
-	return atomic_load(&watched_attachments) != 0;
+	gmc_guard_watch();
+	return gmc_guard_always || atomic_load(&watched_attachments);
 }

@@ -2,18 +2,16 @@
  * driver.h - calling a driver's functions (struct gm_mmu), and noticing when one breaks its
  * contract.
  *
- * Every call goes through gmc_driver(). While one runs, the thread is marked: the public functions
- * that may not be called from inside refuse, the handler of CPU faults takes the thread out of a
- * callback that touched managed memory, and the background thread out of one that does not come
- * back. A device whose driver did any of this is out of use (gm_dev.broken): nothing is mapped on
- * it any more, its faults end with -EIO, its pages come home when they are wanted. So no lock
- * stays held, and no thread hangs with its signals blocked.
+ * Every call goes through gmc_driver(), guarded (guard.h). A device whose driver broke a rule is
+ * out of use (gm_dev.broken): nothing is mapped on it any more, its faults end with -EIO, its pages
+ * come home when they are wanted.
  *
- * Locks: none of core's. The mark belongs to its thread.
+ * Locks: none of core's.
  */
 #ifndef GM_CORE_DRIVER_H
 #define GM_CORE_DRIVER_H
 
+#include "core/page/guard.h"
 #include "core/page/registry.h"
 
 /* The functions of struct gm_mmu, by name in driver.c's table. */
@@ -45,24 +43,11 @@ int gmc_driver_call(struct gm_dev *dev, enum gm_callback cb, const uintptr_t arg
 /* The address that aperture() returns: NULL if it has none, or broke a rule. */
 void *gmc_driver_aperture(struct gm_dev *dev);
 
-/*
- * At the head of public functions that take locks: -EDEADLK, with a message, for a thread that is
- * in a callback. name: of the function.
- */
-int gmc_called_back(const char *name);
-
-/* Callbacks that have run for too long are ended, by a signal to their thread. True: a device is
- * attached whose driver may hang. For the background thread. */
+/* gmc_guard_watch(). True: a device is attached whose driver, or plug-in, may hang. */
 bool gmc_driver_watch(void);
 /* A space has got the device, or loses it. In a fork child there is none. */
 void gmc_driver_attached(const struct gm_dev *dev, bool attached);
 void gmc_driver_forked(void);
-extern int64_t gmc_driver_limit_ns; /* how long that is; tests shorten it */
-/*
- * The first thing that a SIGSEGV handler asks, with its siginfo_t and ucontext_t. True: the thread
- * was in a driver's function that broke a rule, and goes on behind it when the handler returns.
- */
-GM_EXPORT bool gmi_leave_driver(const void *info, void *context);
 /* The driver's functions may take as long as they like. */
 void gmc_dev_patient(struct gm_dev *dev);
 

@@ -9,7 +9,9 @@
 #include "core/page/evict.h"
 #include "core/page/adapt.h"
 #include "core/page/frame_lru.h"
+#include "core/page/guard.h"
 #include "core/page/jobs.h"
+#include "core/page/plugin.h"
 #include "core/page/thread.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
@@ -52,6 +54,7 @@ void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 	if (gm_unlikely(by_page))
 		gmc_frame_lru_touch(dev, bd, set);
 	gmi_unlock(&dev->lock);
+	gmc_plugin_came(dev, bd, set);
 }
 
 void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd)
@@ -62,14 +65,21 @@ void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd)
 	gmi_unlock(&dev->lock);
 }
 
-/* Who asks for room. */
+/* Who asks for room, and what is offered (first: the services are handed that). */
 struct wish {
+	struct gm_policy_evict e;
 	struct gm_dev *dev;
 	struct gm_block *own;	 /* locked by the caller, or NULL */
 	gm_bm keep;		 /* its pages that stay */
 	enum gm_frame_list list; /* of frames: where to begin */
 	bool busy;		 /* a candidate's lock was held */
+	/* the candidate, locked unless it is own; NULL: none. may: also where a plug-in cannot
+	 * write. */
+	struct gm_block_dev *bd;
+	gm_bm may;
 };
+/* This thread's: a plug-in hands in what it likes. */
+static __thread struct wish *wish_now;
 
 /* Resident pages that may go: of the own block, whole device pages that hold nothing of `keep`. */
 static gm_bm may_go(const struct wish *w, const struct gm_block_dev *bd)
@@ -144,6 +154,85 @@ static struct gm_block_dev *pick_victim(struct wish *w, bool by_page, gm_bm *may
 	return bd;
 }
 
+/* ---- the candidate ---- */
+
+static void release_candidate(struct wish *w)
+{
+	if (w->bd && w->bd->block != w->own)
+		gmi_unlock(&w->bd->block->lock);
+	w->bd = NULL;
+}
+
+/* bd NULL: there is none. */
+static bool offer(struct wish *w, struct gm_block_dev *bd, gm_bm may)
+{
+	if (!bd)
+		return false;
+	const struct gm_block *b = bd->block;
+	w->bd = bd;
+	w->may = may;
+	w->e.block_va = b->va;
+	w->e.page_bytes = GM_PAGE_BYTES << bd->order;
+	w->e.may = may;
+	w->e.resident = bd->valid;
+	w->e.mapped = gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed));
+	w->e.now = bd->now;
+	w->e.used = bd->used;
+	w->e.go = gm_bm_zero();
+	return true;
+}
+
+static bool offer_coldest(struct wish *w, bool by_page)
+{
+	gm_bm may;
+
+	release_candidate(w);
+	struct gm_block_dev *bd = pick_victim(w, by_page, &may);
+	if (offer(w, bd, may) && !gm_bm_empty(may))
+		return true;
+	release_candidate(w);
+	return false;
+}
+
+/* The block of a device page that a plug-in names. */
+static bool offer_page(struct wish *w, uint64_t va)
+{
+	struct gm_as *as = gmc_as_find(va);
+	struct gm_block *b = as ? gm_block_find(as, va) : NULL;
+
+	release_candidate(w);
+	struct gm_block_dev *bd =
+		b ? __atomic_load_n(&b->dev[w->dev->index], __ATOMIC_ACQUIRE) : NULL;
+	if (!bd || !take_candidate(w, bd))
+		return false;
+	unsigned i = gm_page_index(va) & ~0u << bd->order;
+	gm_bm may = may_go(w, bd);
+	if (offer(w, bd, may) && !gm_bm_empty(gm_bm_and(may, gm_bm_page_of_order(i, bd->order))))
+		return true;
+	release_candidate(w);
+	return false;
+}
+
+static bool wish_coldest(struct gm_policy_evict *e, enum gm_policy_order by)
+{
+	struct gm_guard core;
+
+	gmc_guard_pause(&core);
+	bool found = offer_coldest(wish_now, by == GM_POLICY_BY_PAGE);
+	gmc_guard_resume(&core);
+	return found;
+}
+
+static bool wish_at(struct gm_policy_evict *e, uint64_t va)
+{
+	struct gm_guard core;
+
+	gmc_guard_pause(&core);
+	bool found = offer_page(wish_now, va);
+	gmc_guard_resume(&core);
+	return found;
+}
+
 /* ---- by access ---- */
 
 /* Asks the device whether it has used the block since it was last asked; the block's heat counts
@@ -180,30 +269,55 @@ static struct gm_block_dev *pick_no_hotter(struct wish *w, uint8_t heat, gm_bm *
 	return bd;
 }
 
-/* Second chances for what is in use; when all have had one, the least used of them goes. */
-static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
+static bool wish_in_use(struct gm_policy_evict *e)
 {
+	struct gm_guard core;
+
+	gmc_guard_pause(&core);
+	bool used = wish_now->bd && block_in_use(wish_now->dev, wish_now->bd);
+	gmc_guard_resume(&core);
+	return used;
+}
+
+/* Not now: it goes to the warm end of the list. */
+static void spare(struct wish *w)
+{
+	gmi_lock(&w->dev->lock);
+	lru_to_tail(w->dev, w->bd);
+	gmi_unlock(&w->dev->lock);
+	release_candidate(w);
+}
+
+/* Second chances for what is in use; when all have had one, the least used of them goes. */
+static int choose_by_access(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
+{
+	struct wish *w = wish_now;
 	uint32_t round = __atomic_add_fetch(&w->dev->evictions, 1, __ATOMIC_RELAXED);
 	uint8_t least = HEAT_MAX;
+	gm_bm may;
 
 	for (unsigned n = 0; n < ASK_MAX; n++) {
-		struct gm_block_dev *bd = pick_victim(w, false, may);
-		if (!bd || bd->block == w->own)
-			return bd;
+		if (!offer_coldest(w, false))
+			return -1;
+		struct gm_block_dev *bd = w->bd;
 		bool again = bd->asked == round;
+		if (bd->block == w->own)
+			break;
 		bd->asked = round;
 		if (!again && !block_in_use(w->dev, bd))
-			return bd;
+			break;
 		least = gm_min(least, bd->heat);
-		gmi_lock(&w->dev->lock);
-		lru_to_tail(w->dev, bd);
-		gmi_unlock(&w->dev->lock);
-		gmi_unlock(&bd->block->lock);
+		spare(w);
 		if (again)
 			break;
 	}
-	struct gm_block_dev *bd = pick_no_hotter(w, least, may);
-	return bd ? bd : pick_victim(w, false, may);
+	if (!w->bd) {
+		struct gm_block_dev *bd = pick_no_hotter(w, least, &may);
+		if (!offer(w, bd, may) && !offer_coldest(w, false))
+			return -1;
+	}
+	e->go = e->may;
+	return 0;
 }
 
 /* ---- adaptive ---- */
@@ -218,8 +332,9 @@ static struct gm_block_dev *pick_by_access(struct wish *w, gm_bm *may)
  * In a loop: what came last but a few; or, seldom and when something was promoted, main pages out
  * of use.
  */
-static struct gm_block_dev *pick_adaptive(struct wish *w, gm_bm *may)
+static int choose_adaptive(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
 {
+	struct wish *w = wish_now;
 	struct gm_dev *dev = w->dev;
 
 	gmi_lock(&dev->lock);
@@ -228,40 +343,66 @@ static struct gm_block_dev *pick_adaptive(struct wish *w, gm_bm *may)
 	bool recent = loops && full && ++dev->adapt.turn % MAIN_TURN;
 	gmi_unlock(&dev->lock);
 	for (unsigned n = 0; loops && !recent && n < CHANCES; n++) {
-		struct gm_block_dev *bd = pick_victim(w, true, may);
-		if (!bd || bd->block == w->own ||
-		    !gmc_adapt_in_use(dev, bd, gm_bm_next(may, 0, true)))
-			return bd;
+		if (!offer_coldest(w, true))
+			return -1;
+		e->go = e->may;
+		if (w->bd->block == w->own ||
+		    !gmc_adapt_in_use(dev, w->bd, gm_bm_next(&w->may, 0, true)))
+			return 0;
 		gmi_lock(&dev->lock);
-		gmc_frame_lru_touch(dev, bd, *may);
+		gmc_frame_lru_touch(dev, w->bd, w->may);
 		gmi_unlock(&dev->lock);
-		gmi_unlock(&bd->block->lock);
 	}
 	w->list = loops && full ? GM_FRAMES_RECENT : GM_FRAMES_MAIN;
-	struct gm_block_dev *bd = pick_victim(w, true, may);
-	if (!bd)
-		return NULL;
+	if (!offer_coldest(w, true))
+		return -1;
 	gmi_lock(&dev->lock);
-	gm_bm row = gmc_frame_lru_row(dev, bd, gm_bm_next(may, 0, true), loops ? ROW_IN_LOOP : ROW);
+	gm_bm row = gmc_frame_lru_row(dev, w->bd, gm_bm_next(&w->may, 0, true),
+				      loops ? ROW_IN_LOOP : ROW);
 	gmi_unlock(&dev->lock);
-	*may = gm_bm_and(row, may_go(w, bd));
-	return bd;
+	e->go = w->may = gm_bm_and(row, may_go(w, w->bd));
+	return 0;
 }
 
-/* Of the victim's `may`, what the policy chooses. Block locked. */
-static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, struct gm_choice c)
+__attribute__((constructor)) static void offer_picks(void)
+{
+	gmc_pick_by_access = choose_by_access;
+	gmc_pick_adaptive = choose_adaptive;
+}
+
+/* ---- one eviction ---- */
+
+/* Whole device pages, within what may go. */
+static bool is_sound(const struct wish *w)
+{
+	return w->bd && !gm_bm_empty(w->e.go) && gm_bm_empty(gm_bm_andnot(w->e.go, w->may)) &&
+	       gm_bm_empty(
+		       gm_bm_andnot(gm_bm_and(gm_bm_grow(w->e.go, w->bd->order), w->may), w->e.go));
+}
+
+/* A plug-in that is broken, or knows of nothing, leaves it to the order of blocks. */
+static void ask_plugin(struct wish *w)
+{
+	if (w->own && gmc_plugin_look_due(w->dev))
+		gmc_plugin_look(w->dev, w->own->as, w->own);
+	int r = gmc_plugin_pick(w->dev, &w->e);
+	if (!r && is_sound(w))
+		return;
+	if (!r)
+		gmc_plugin_bad_answer(w->dev, "on_evict_pick",
+				      w->bd ? "let go what may not, or nothing"
+					    : "took no candidate, and said that it had");
+	if (offer_coldest(w, false))
+		w->e.go = w->may;
+}
+
+/* Block locked. */
+static int send_home(const struct wish *w, gm_bm set, bool adaptive)
 {
 	struct gm_dev *dev = w->dev;
+	struct gm_block_dev *bd = w->bd;
 	struct gm_block *b = bd->block;
 	uint64_t before = gmi_phys_used_bytes(dev->phys);
-	struct gm_victims in = {.may = may,
-				.valid = bd->valid,
-				.part = gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed)),
-				.order = bd->order,
-				.percent = c.number,
-				.now = bd->now,
-				.used = bd->used};
-	gm_bm set = c.def->victims(&in);
 	uint8_t cause = gm_trace_cause(GM_CAUSE_EVICT);
 	uint64_t begin = gm_trace_begin();
 	int err = gmc_migrate_home(b, set, true);
@@ -278,7 +419,7 @@ static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, s
 	if (err)
 		return err;
 	gm_bm_add(&bd->evicted, set);
-	if (c.def->adaptive)
+	if (adaptive)
 		gmc_adapt_evicted(dev, bd, set);
 	atomic_fetch_add_explicit(&gmi_stats->dev[dev->index].evicted_bytes,
 				  gm_bm_count(set) * GM_PAGE_BYTES, memory_order_relaxed);
@@ -289,23 +430,27 @@ static int send_home(const struct wish *w, struct gm_block_dev *bd, gm_bm may, s
 static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
 	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
-	struct wish w = {.dev = dev, .own = own, .keep = keep};
-	gm_bm set;
+	struct wish w = {.e = {.coldest = wish_coldest,
+			       .at = wish_at,
+			       .in_use = wish_in_use,
+			       .number = c.number},
+			 .dev = dev,
+			 .own = own,
+			 .keep = keep};
 
 	if (gm_inject(GM_INJ_BUSY))
 		return -EAGAIN;
 	if (own)
 		gmc_reclaim_pressure(dev);
-	struct gm_block_dev *bd = c.def->adaptive    ? pick_adaptive(&w, &set)
-				  : c.def->by_access ? pick_by_access(&w, &set)
-						     : pick_victim(&w, c.def->by_page, &set);
-
-	if (!bd)
+	wish_now = &w;
+	if (gm_unlikely(c.def->plugin && dev->plugin))
+		ask_plugin(&w);
+	else
+		c.def->call.on_evict_pick(NULL, NULL, &w.e);
+	if (!w.bd)
 		return w.busy ? -EAGAIN : -ENOSPC;
-	struct gm_block *b = bd->block;
-	int err = gm_bm_empty(set) ? -ENOSPC : send_home(&w, bd, set, c);
-	if (b != own)
-		gmi_unlock(&b->lock);
+	int err = gm_bm_empty(w.e.go) ? -ENOSPC : send_home(&w, w.e.go, c.def->adaptive);
+	release_candidate(&w);
 	return err;
 }
 

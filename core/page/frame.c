@@ -4,6 +4,7 @@
 #include "core/page/store.h"
 #include "core/sys/inject.h"
 #include "core/page/frame_lru.h"
+#include "core/page/plugin.h"
 #include "core/count/trace.h"
 #include <errno.h>
 
@@ -97,6 +98,7 @@ void gmc_frames_drop(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_page_of_order(i, bd->order))))
 			continue;
 		gmc_frame_lru_gone(dev, bd->frame[n]);
+		gmc_plugin_gone(dev, bd->frame[n]);
 		gmi_phys_free(dev->phys, gm_bytes_of(bd->frame[n]), bd->order);
 		__atomic_store_n(&bd->frame[n], GM_NO_FRAME,
 				 __ATOMIC_RELAXED); /* frame_lru.c looks without the lock */

@@ -108,6 +108,8 @@ struct gm_dev {
 	bool broken; /* its driver broke a rule (driver.h): out of use; atomic */
 	/* our own simulated one: its functions wait for its process as long as it takes */
 	bool patient;
+	struct gm_plugin_run
+		*plugin; /* its policies are a plug-in's (plugin.h); NULL: they are not */
 };
 struct gm_ctx {
 	struct gm_as *as;

@@ -34,8 +34,8 @@ struct gm_thread {
 	bool can_retry;
 	bool internal; /* one of our own threads: no hooks, no dispatch */
 	void *preload; /* preload's part (altstack, ...) */
-	/* The driver's function that it is in, since when (0: none), for the watch (driver.h) */
-	_Atomic uint64_t driver_ns;
+	/* since when it is in code that is not ours (0: it is not), for the watch (guard.h) */
+	_Atomic uint64_t guarded_ns;
 	char *last_error; /* gm_last_error(); NULL: none yet */
 };
 

@@ -412,6 +412,19 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 	return set_path(o, value, gmi_opt.report_file, sizeof gmi_opt.report_file, err, err_bytes);
 }
 
+/* A plug-in's file. It is loaded where libc may be called (page/plugin.h). */
+static int parse_plugin(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	if (!*value)
+		return -EINVAL;
+	int r = set_path(o, value, gmi_opt.policy_file, sizeof gmi_opt.policy_file, err, err_bytes);
+	if (!r && gm_sys2(SYS_access, gmi_opt.policy_file, 4 /* R_OK */)) {
+		gmi_snprintf(err, err_bytes, "%s: no file %s", o->name, gmi_opt.policy_file);
+		r = -EINVAL;
+	}
+	return r;
+}
+
 /* A reporter writes it: that starts with the process, as for a report that was asked for. */
 static int parse_trace(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
@@ -496,6 +509,11 @@ static const struct option options[] = {
 	 "pages that go back and forth within 500 us (or that time): let them; let each side have "
 	 "them so long; and keep the worst on the host, 300 times as long",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
+	{"GMEM_POLICY", "--policy", "FILE.so", "", "a shared object that defines gm_policy",
+	 "a policy of one's own, in the place of --prefetch and --evict: what a device fault "
+	 "brings "
+	 "along, and what goes home (docs/policies.md)",
+	 parse_plugin, .offset = 0},
 	{"GMEM_RECLAIM", "--reclaim", "PERCENT", "0", "0 to 50",
 	 "a device that has to evict gets so much of its memory freed in the background, from half "
 	 "of that on",

@@ -63,6 +63,7 @@ struct gm_options {
 	int watchdog_s; /* GMEM_WATCHDOG; 0: a silent device is waited for */
 	enum gm_fault_kind fault;
 	enum gm_foreign_kind foreign; /* GMEM_FOREIGN */
+	char policy_file[1024];	      /* GMEM_POLICY: absolute; empty: no plug-in */
 	bool throttle;		      /* GMEM_THROTTLE=1 */
 	bool sample;		      /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */
 	uint64_t retain_bytes;	      /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */

@@ -8,38 +8,45 @@
 #include "core/rules/victims.h"
 #include <errno.h>
 
-static gm_bm along(enum gm_prefetch_kind kind, const struct gm_along *in)
+static void along(enum gm_prefetch_kind kind, struct gm_policy_fault *f)
 {
-	return gmi_prefetch(kind, in->percent, in->page_bytes, in->fault, in->resident,
-			    in->possible);
+	f->come = gmi_prefetch(kind, f->number, f->page_bytes, f->must, f->resident, f->possible);
 }
-static gm_bm along_none(const struct gm_along *in)
+static void along_none(const struct gm_policy_view *v, void *state, struct gm_policy_fault *f)
 {
-	return along(GM_PREFETCH_NONE, in);
+	along(GM_PREFETCH_NONE, f);
 }
-static gm_bm along_seq64k(const struct gm_along *in)
+static void along_seq64k(const struct gm_policy_view *v, void *state, struct gm_policy_fault *f)
 {
-	return along(GM_PREFETCH_SEQ64K, in);
+	along(GM_PREFETCH_SEQ64K, f);
 }
-static gm_bm along_tree(const struct gm_along *in)
+static void along_tree(const struct gm_policy_view *v, void *state, struct gm_policy_fault *f)
 {
-	return along(GM_PREFETCH_TREE, in);
+	along(GM_PREFETCH_TREE, f);
 }
 
-static gm_bm along_adaptive(const struct gm_along *in)
+static void along_adaptive(const struct gm_policy_view *v, void *state, struct gm_policy_fault *f)
 {
-	unsigned first = gm_bm_next(&in->fault, 0, true) & ~15u, end = first + 16 * in->run;
-	gm_bm want = in->run ? along_seq64k(in) : along_tree(in);
+	unsigned first = gm_bm_next(&f->must, 0, true) & ~(GM_LEAF_PAGES - 1);
+	unsigned end = gm_min(first + GM_LEAF_PAGES * f->run, (unsigned)GM_PAGES_PER_BLOCK);
 
-	if (in->run > 1)
-		want = gm_bm_or(
-			want,
-			gm_bm_andnot(
-				gm_bm_and(gm_bm_range(first,
-						      gm_min(end, (unsigned)GM_PAGES_PER_BLOCK)),
-					  in->possible),
-				in->resident));
-	return want;
+	along(f->run ? GM_PREFETCH_SEQ64K : GM_PREFETCH_TREE, f);
+	if (f->run > 1)
+		gm_bm_add(&f->come, gm_bm_andnot(gm_bm_and(gm_bm_range(first, end), f->possible),
+						 f->resident));
+}
+
+/* ---- those that need a device's own lists ---- */
+
+gm_evict_pick *gmc_pick_by_access, *gmc_pick_adaptive;
+
+static int pick_by_access(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
+{
+	return gmc_pick_by_access(v, state, e);
+}
+static int pick_adaptive(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
+{
+	return gmc_pick_adaptive(v, state, e);
 }
 
 #define ISCA "Ganguly et al., ISCA'19"
@@ -49,17 +56,17 @@ static gm_bm along_adaptive(const struct gm_along *in)
 /* Indexed by what gmi_opt holds. */
 static const struct gm_policy_def prefetchers[] = {
 	[GM_PREFETCH_NONE] = {.info = {"none", "the device page alone", ISCA ": on demand"},
-			      .along = along_none},
+			      .call.on_fault = along_none},
 	[GM_PREFETCH_SEQ64K] = {.info = {"seq64k", "the aligned 64 KiB around it",
 					 ISCA ": sequential-local"},
-				.along = along_seq64k},
+				.call.on_fault = along_seq64k},
 	[GM_PREFETCH_TREE] =
 		{.info = {"tree",
 			  "the largest subtree of 2 MiB that is fuller than so many percent",
 			  ISCA "; " UVM "uvm_perf_prefetch.c"},
 		 .number = 51,
 		 .most = 100,
-		 .along = along_tree},
+		 .call.on_fault = along_tree},
 	[GM_PREFETCH_ADAPTIVE] =
 		{.info = {"adaptive",
 			  "tree; while the device asks back what it had to evict, only what "
@@ -67,7 +74,7 @@ static const struct gm_policy_def prefetchers[] = {
 			  "ours (docs/policies.md)"},
 		 .number = 51,
 		 .most = 100,
-		 .along = along_adaptive,
+		 .call.on_fault = along_adaptive,
 		 .adaptive = true},
 };
 static const struct gm_policy_def evictors[] = {
@@ -75,12 +82,12 @@ static const struct gm_policy_def evictors[] = {
 				     "the 2 MiB block that the device asked for longest ago",
 				     UVM
 				     "uvm_pmm_gpu.c: root chunks in the order of their last use"},
-			    .victims = gmc_victims_all},
+			    .call.on_evict_pick = gmc_pick_block},
 	[GM_EVICT_LRU4K] =
 		{.info = {"lru4k",
 			  "the device page (4 KiB where it has such) asked for longest ago",
 			  ISCA ": LRU of 4 KiB pages"},
-		 .victims = gmc_victims_one_page,
+		 .call.on_evict_pick = gmc_pick_page,
 		 .by_page = true},
 	[GM_EVICT_TREE] = {.info = {"tree",
 				    "the coldest 64 KiB of the coldest block, and every subtree "
@@ -88,18 +95,17 @@ static const struct gm_policy_def evictors[] = {
 				    ISCA ": tree-based neighbourhood pre-eviction"},
 			   .number = 50,
 			   .most = 100,
-			   .victims = gmc_victims_tree},
+			   .call.on_evict_pick = gmc_pick_tree},
 	[GM_EVICT_ACCESS] = {.info = {"access",
 				      "lru2m, but blocks that the device has used since are spared",
 				      "second chance by the MMU's access counters (Corbato, 1968)"},
-			     .victims = gmc_victims_all,
-			     .by_access = true},
+			     .call.on_evict_pick = pick_by_access},
 	[GM_EVICT_ADAPTIVE] =
 		{.info = {"adaptive",
 			  "64 KiB in the order in which they came; while the device asks back what "
 			  "it had to evict, those that came last but a few",
 			  "2Q, BIP, LIRS; ours (docs/policies.md)"},
-		 .victims = gmc_victims_all,
+		 .call.on_evict_pick = pick_adaptive,
 		 .by_page = true,
 		 .adaptive = true},
 };
@@ -200,7 +206,7 @@ unsigned gmc_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *
 
 static _Atomic bool copies;
 
-static struct gm_choice from_options(enum gm_policy_kind kind)
+struct gm_choice gmc_policy_of_options(enum gm_policy_kind kind)
 {
 	unsigned i = 0;
 
@@ -238,7 +244,7 @@ struct gm_choice gmc_policy_choose(const struct gm_choice *first, const struct g
 	struct gm_choice c = first ? load_choice(&first[kind]) : (struct gm_choice){0};
 
 	c = c.def ? c : load_choice(&then[kind]);
-	return c.def ? c : from_options(kind);
+	return c.def ? c : gmc_policy_of_options(kind);
 }
 
 void gmc_policy_store(struct gm_choice *c, struct gm_choice v)

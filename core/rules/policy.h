@@ -26,38 +26,18 @@
 #define GM_THRASH_LAPSE_US	500 /* the number of throttle and pin */
 #define GM_THRASH_LAPSE_MOST_US 100000
 
-/* A device fault: which pages to move. Everything is of one block. */
-struct gm_along {
-	size_t page_bytes; /* the device's */
-	gm_bm fault;	   /* the pages that must move */
-	gm_bm resident;	   /* those that the device has */
-	gm_bm possible;	   /* those that may move */
-	unsigned percent;
-	unsigned run; /* adaptive: 64 KiB of a stream, from the fault on; 0: none, the tree rule */
-};
-
-/* A victim block: which of its pages go home. */
-struct gm_victims {
-	gm_bm may;   /* resident pages that may go, whole device pages; not empty */
-	gm_bm valid; /* all that are resident */
-	gm_bm part;  /* that take part at all: resident, or mapped by the program */
-	unsigned order, percent;
-	uint32_t now; /* the device's clock, and when it last used each 64 KiB */
-	const uint32_t *used;
-};
-
 struct gm_policy_def {
 	struct gm_policy_info info;
 	/* "name:1" .. "name:most" is allowed, and number is the default; 0: it takes none */
 	unsigned number, most;
-	/* prefetch: fault | what comes along, within possible */
-	gm_bm (*along)(const struct gm_along *in);
-	/* evict: pages of a victim's `may` that go home: whole device pages, at least one. Block
-	 * locked. */
-	gm_bm (*victims)(const struct gm_victims *in);
-	bool by_page;	/* victims in the order of single device pages, not of blocks */
-	bool adaptive;	/* its memory of faults decides (adapt.h) */
-	bool by_access; /* a block that the device has used since it was last looked at is spared */
+	/*
+	 * prefetch: on_fault; evict: on_evict_pick. As a plug-in has them (gmem/policy.h), but
+	 * with neither view nor state: what the built-in ones remember is in the device's records.
+	 */
+	struct gm_policy_plugin call;
+	bool plugin;   /* it is one (page/plugin.h) */
+	bool by_page;  /* victims in the order of single device pages, not of blocks */
+	bool adaptive; /* its memory of faults decides (adapt.h) */
 	/* placement */
 	enum gm_want touch; /* of a device, where no hint says anything else */
 	/* the CPU comes to pages on the device instead of taking them back */
@@ -82,7 +62,14 @@ GM_EXPORT int gmi_policy_parse(enum gm_policy_kind kind, const char *text,
  */
 struct gm_choice gmc_policy_choose(const struct gm_choice *first, const struct gm_choice *then,
 				   enum gm_policy_kind kind);
+struct gm_choice gmc_policy_of_options(enum gm_policy_kind kind);
 void gmc_policy_store(struct gm_choice *c, struct gm_choice v);
+/*
+ * on_evict_pick of those that need a device's own lists: page/evict.c offers them before main.
+ */
+typedef int gm_evict_pick(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e);
+extern gm_evict_pick *gmc_pick_by_access, *gmc_pick_adaptive;
+
 /* The index in the kind's table: what gmi_opt holds. */
 unsigned gmc_policy_index(enum gm_policy_kind kind, const struct gm_policy_def *def);
 

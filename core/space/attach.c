@@ -8,6 +8,7 @@
 #include "core/page/jobs.h"
 #include "core/page/mapping.h"
 #include "core/page/migrate.h"
+#include "core/page/plugin.h"
 #include "core/page/store.h"
 #include "core/space/hint.h"
 #include "core/space/setup.h"
@@ -36,13 +37,14 @@ int gmc_ctx_bring_home(struct gm_ctx *ctx)
  * lock. */
 void gmc_launch_done(struct gm_dev *dev)
 {
-	if (gm_likely(!gmc_policy_copies()))
+	if (gm_likely(!gmc_policy_copies() && !dev->plugin))
 		return;
 	gm_sigmask mask = gmc_registry_enter();
 
 	gm_for_each_space (as) {
 		struct gm_ctx *ctx = as->ctx[dev->index];
 		struct gm_block *b;
+		gmc_plugin_look(dev, as, NULL);
 		if (!ctx || !gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->home_after_launch)
 			continue;
 		gm_for_each_block (as, b) {
@@ -123,7 +125,7 @@ int gm_as_attach(struct gm_as *as, struct gm_dev *dev, enum gm_mmu_mode mode, in
 		gmc_cpu_start();
 	if (!err)
 		gmc_background_start();
-	if (!err && !dev->patient)
+	if (!err && (!dev->patient || gmc_guard_always))
 		gmc_job_wanted(GM_JOB_WATCH);
 	/* spaces are always active: the flag selects a context on hardware that switches them */
 	(void)activate;

@@ -2,6 +2,7 @@
  * device.c - devices and their memory (the RFC's gm_dev_* and hnodes).
  */
 #include "core/page/frame_lru.h"
+#include "core/page/plugin.h"
 #include "core/page/registry.h"
 #include "core/space/attach.h"
 #include "core/space/setup.h"
@@ -57,6 +58,7 @@ static size_t backed_bytes(const struct gm_dev *dev, uint64_t mem_bytes)
 static void forget_physmem(struct gm_dev *dev)
 {
 	gmc_frame_lru_free(dev);
+	gmc_plugin_close(dev);
 	if (dev->phys)
 		gmi_free(dev->backed, backed_bytes(dev, gmi_phys_total_bytes(dev->phys)));
 	gmi_phys_destroy(dev->phys);
@@ -102,6 +104,7 @@ int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end)
 		dev->hnid = next_hnid++;
 		dev->phys = phys;
 		dev->backed = backed;
+		gmc_plugin_open(dev);
 		gmi_unlock(&gmc_registry_lock);
 	}
 	gmi_restore_signals(mask);

@@ -1,4 +1,5 @@
 /* gm_policy_set and gm_policy_get: who follows which policy. */
+#include "core/page/plugin.h"
 #include "core/page/registry.h"
 #include <errno.h>
 
@@ -12,7 +13,7 @@ static int set_locked(struct gm_as *as, struct gm_dev *dev, enum gm_policy_kind 
 		gmc_policy_store(&as->ctx[dev->index]->choice[kind], choice);
 		return 0;
 	}
-	gmc_policy_store(&dev->choice[kind], choice);
+	gmc_policy_store(&dev->choice[kind], choice.def ? choice : gmc_plugin_choice(dev, kind));
 	gm_for_each_space (each)
 		if (each->ctx[dev->index])
 			gmc_policy_store(&each->ctx[dev->index]->choice[kind],

@@ -7,15 +7,14 @@
 #ifndef GM_CORE_BITMAP_H
 #define GM_CORE_BITMAP_H
 
+#include <gmem/policy.h>
 #include "core/sys/sys.h"
 
 #define GM_LEAF_PAGES 16u /* 64 KiB: what prefetching, eviction and thrashing count in */
 #define GM_LEAF_BYTES (GM_LEAF_PAGES * GM_PAGE_BYTES)
 #define GM_LEAVES     (GM_PAGES_PER_BLOCK / GM_LEAF_PAGES)
 
-typedef struct {
-	uint64_t w[8];
-} gm_bm;
+typedef struct gm_page_set gm_bm;
 
 static inline bool gm_bm_test(const gm_bm *b, unsigned i)
 {

@@ -7,6 +7,7 @@
 #include "devsim/driver/sim_int.h"
 #include "core/page/activate.h"
 #include "core/page/cpu_bus.h"
+#include "core/page/plugin.h"
 #include "core/space/attach.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -329,6 +330,7 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 	if (r->kernel[0]) { /* else a module is loaded, no more */
 		atomic_store(&gmi_stats->kernel[row].since_ns, wall);
 		GM_COUNT(kernel[row].running, 1);
+		gmc_plugin_launch(sim->dev, r->label ? r->label : r->kernel);
 	}
 	err = run_in_slot(sim, r, row, slot);
 	if (r->kernel[0]) {

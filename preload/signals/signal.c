@@ -304,7 +304,7 @@ static void on_sigsegv(int sig, siginfo_t *info, void *ctx)
 	greg_t *g = uc->uc_mcontext.gregs;
 	bool fault = info->si_code > 0;
 
-	if (gm_unlikely(gmi_leave_driver(info, ctx)))
+	if (gm_unlikely(gmi_guard_left(info, ctx)))
 		return;
 	if (gm_likely(fault && info->si_code != SI_KERNEL)) {
 		gmi_trace_pc((uint64_t)g[REG_RIP]);

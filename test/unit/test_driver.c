@@ -153,7 +153,7 @@ static int lock_own(void *pmap, const struct gm_op *op)
  */
 Test(driver, a_lock_held_around_a_fault)
 {
-	gmc_driver_limit_ns = 300000000;
+	gmc_guard_limit_ns = 300000000;
 	open_both(true);
 	bad.mmu.pmap_enter = lock_own;
 	cr_assert_eq(fake_write(&bad, p + 2 * MIB, 1), 0, "alone it is no harm");

@@ -170,12 +170,14 @@ Test(policy, a_change_to_lru4k_finds_pages_that_came_before)
 static gm_bm evict_tree(const struct gm_block_dev *bd)
 {
 	const struct gm_block *b = bd->block;
-	struct gm_victims in = {.may = bd->valid,
-				.valid = bd->valid,
-				.part = gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed)),
-				.percent = 50,
-				.now = bd->now,
-				.used = bd->used};
+	struct gm_policy_evict in = {.may = bd->valid,
+				     .resident = bd->valid,
+				     .mapped =
+					     gm_bm_or(bd->valid, gm_bm_and(b->prog_r, b->managed)),
+				     .number = 50,
+				     .page_bytes = GM_PAGE_BYTES,
+				     .now = bd->now,
+				     .used = bd->used};
 
 	return gmc_victims_tree(&in);
 }
