@@ -82,36 +82,13 @@ static void move_text(char *to, const char *from, size_t bytes)
 
 /* Counters that are added up: where they are. */
 #define AT(field) offsetof(struct gm_stats, field)
-static const size_t sums[] = {AT(h2d_bytes),
-			      AT(d2h_bytes),
-			      AT(h2d_pages),
-			      AT(d2h_pages),
-			      AT(prefetched_pages),
-			      AT(zeroed_pages),
-			      AT(cpu_faults),
-			      AT(cpu_faults_spurious),
-			      AT(blas_calls),
-			      AT(blas_device),
-			      AT(blas_host),
-			      AT(blas_why[GM_BLAS_OFF]),
-			      AT(blas_why[GM_BLAS_NOTHING]),
-			      AT(blas_why[GM_BLAS_SMALL]),
-			      AT(blas_why[GM_BLAS_OUTSIDE]),
-			      AT(blas_why[GM_BLAS_LIBRARY]),
-			      AT(blas_why[GM_BLAS_NO_DEVICE]),
-			      AT(blas_why[GM_BLAS_FAILED]),
-			      AT(syscalls_pinned),
-			      AT(syscalls_dispatched),
-			      AT(forks),
-			      AT(forks_copied_bytes),
-			      AT(thrash_leaves),
-			      AT(thrash_throttled),
-			      AT(thrash_pins),
-			      AT(counted_pages),
-			      AT(chaos_reads),
-			      AT(chaos_writes),
-			      AT(chaos_places),
-			      AT(chaos_refused)};
+static const size_t sums[] = {
+	AT(h2d_bytes),		 AT(d2h_bytes),	   AT(h2d_pages),	   AT(d2h_pages),
+	AT(prefetched_pages),	 AT(zeroed_pages), AT(cpu_faults),	   AT(cpu_faults_spurious),
+	AT(blas_calls),		 AT(blas_device),  AT(blas_host),	   AT(syscalls_pinned),
+	AT(syscalls_dispatched), AT(forks),	   AT(forks_copied_bytes), AT(thrash_leaves),
+	AT(thrash_throttled),	 AT(thrash_pins),  AT(counted_pages),	   AT(chaos_reads),
+	AT(chaos_writes),	 AT(chaos_places), AT(chaos_refused)};
 #undef AT
 #define AT(field) offsetof(struct gm_dev_stats, field)
 static const size_t dev_sums[] = {
@@ -219,6 +196,8 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 	if (ndev > atomic_load(&to->ndev))
 		atomic_store(&to->ndev, ndev);
 	move_at(to, from, sums, GM_ARRAY_LEN(sums));
+	for (unsigned i = 0; i < GM_BLAS_WHYS; i++)
+		move_sum(&to->blas_why[i], &from->blas_why[i]);
 	for (unsigned i = 0; i < GM_REFUSED; i++) {
 		move_text(to->refused[i].why, from->refused[i].why, sizeof to->refused[i].why);
 		move_text(to->refused[i].name, from->refused[i].name, sizeof to->refused[i].name);

@@ -7,30 +7,22 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-static const struct {
-	const char *name;
-	size_t at; /* in struct gm_mmu */
-} callbacks[] = {
-#define CALLBACK(field)                                                                            \
-	{                                                                                          \
-#field, offsetof(struct gm_mmu, field)                                             \
-	}
-	[GM_CB_APERTURE] = CALLBACK(aperture),
-	[GM_CB_VA_ALLOC] = CALLBACK(peer_va_alloc_fixed),
-	[GM_CB_VA_FREE] = CALLBACK(peer_va_free),
-	[GM_CB_PMAP_CREATE] = CALLBACK(pmap_create),
-	[GM_CB_PMAP_DESTROY] = CALLBACK(pmap_destroy),
-	[GM_CB_MAP] = CALLBACK(pmap_enter),
-	[GM_CB_UNMAP] = CALLBACK(pmap_release),
-	[GM_CB_PROTECT] = CALLBACK(pmap_protect),
-	[GM_CB_HMEMCPY] = CALLBACK(peer_hmemcpy),
-	[GM_CB_TLB_INVL] = CALLBACK(tlb_invl),
-	[GM_CB_BATCH] = CALLBACK(batch),
-	[GM_CB_ACCESSED] = CALLBACK(accessed),
-	[GM_CB_ACCOUNT] = CALLBACK(account),
-	[GM_CB_TLB_INVL_COALESCED] = CALLBACK(tlb_invl_coalesced),
-	[GM_CB_ACCOUNT_CPU] = CALLBACK(account_cpu),
-#undef CALLBACK
+static const struct gm_guarded callbacks[] = {
+	[GM_CB_APERTURE] = GM_GUARDED(gm_mmu, aperture),
+	[GM_CB_VA_ALLOC] = GM_GUARDED(gm_mmu, peer_va_alloc_fixed),
+	[GM_CB_VA_FREE] = GM_GUARDED(gm_mmu, peer_va_free),
+	[GM_CB_PMAP_CREATE] = GM_GUARDED(gm_mmu, pmap_create),
+	[GM_CB_PMAP_DESTROY] = GM_GUARDED(gm_mmu, pmap_destroy),
+	[GM_CB_MAP] = GM_GUARDED(gm_mmu, pmap_enter),
+	[GM_CB_UNMAP] = GM_GUARDED(gm_mmu, pmap_release),
+	[GM_CB_PROTECT] = GM_GUARDED(gm_mmu, pmap_protect),
+	[GM_CB_HMEMCPY] = GM_GUARDED(gm_mmu, peer_hmemcpy),
+	[GM_CB_TLB_INVL] = GM_GUARDED(gm_mmu, tlb_invl),
+	[GM_CB_BATCH] = GM_GUARDED(gm_mmu, batch),
+	[GM_CB_ACCESSED] = GM_GUARDED(gm_mmu, accessed),
+	[GM_CB_ACCOUNT] = GM_GUARDED(gm_mmu, account),
+	[GM_CB_TLB_INVL_COALESCED] = GM_GUARDED(gm_mmu, tlb_invl_coalesced),
+	[GM_CB_ACCOUNT_CPU] = GM_GUARDED(gm_mmu, account_cpu),
 };
 _Static_assert(GM_ARRAY_LEN(callbacks) == GM_CALLBACKS, "each has a name");
 

@@ -15,6 +15,16 @@
 #include "core/sys/sys.h"
 #include <signal.h>
 
+/* A function of such code, in the struct that it gave us. */
+struct gm_guarded {
+	const char *name;
+	size_t at;
+};
+#define GM_GUARDED(type, field)                                                                    \
+	{                                                                                          \
+#field, offsetof(struct type, field)                                               \
+	}
+
 enum gm_breach {
 	GM_BREACH_SIGNAL, /* SIGSEGV: what is its siginfo_t */
 	GM_BREACH_TIME,	  /* it has been in there for gmc_guard_limit_ns */

@@ -19,20 +19,12 @@ struct gm_plugin_run {
 };
 
 enum plugin_call { ON_FAULT, ON_TOUCH, ON_EVICT_PICK, ON_LAUNCH, ON_TICK, PLUGIN_CALLS };
-static const struct {
-	const char *name;
-	size_t at; /* in struct gm_policy_plugin */
-} calls[] = {
-#define CALL(field)                                                                                \
-	{                                                                                          \
-#field, offsetof(struct gm_policy_plugin, field)                                   \
-	}
-	[ON_FAULT] = CALL(on_fault),
-	[ON_TOUCH] = CALL(on_touch),
-	[ON_EVICT_PICK] = CALL(on_evict_pick),
-	[ON_LAUNCH] = CALL(on_launch),
-	[ON_TICK] = CALL(on_tick),
-#undef CALL
+static const struct gm_guarded calls[] = {
+	[ON_FAULT] = GM_GUARDED(gm_policy_plugin, on_fault),
+	[ON_TOUCH] = GM_GUARDED(gm_policy_plugin, on_touch),
+	[ON_EVICT_PICK] = GM_GUARDED(gm_policy_plugin, on_evict_pick),
+	[ON_LAUNCH] = GM_GUARDED(gm_policy_plugin, on_launch),
+	[ON_TICK] = GM_GUARDED(gm_policy_plugin, on_tick),
 };
 _Static_assert(GM_ARRAY_LEN(calls) == PLUGIN_CALLS, "each has a name");
 
@@ -333,7 +325,12 @@ static struct gm_policy_page *page_at(const struct gm_plugin_run *run,
 	return &run->page[bd->frame[i >> bd->order] >> bd->order];
 }
 
-void gmc_plugin_came(struct gm_dev *dev, const struct gm_block_dev *bd, gm_bm set)
+/* What happens to a page of the set, at va. Run locked. */
+typedef void page_fn(struct gm_plugin_run *run, struct gm_policy_page *p, uint64_t va, uint64_t now,
+		     enum gm_policy_event_kind how);
+
+static void each_page(struct gm_dev *dev, const struct gm_block_dev *bd, const gm_bm *set,
+		      page_fn *fn, enum gm_policy_event_kind how)
 {
 	struct gm_plugin_run *run = dev->plugin;
 
@@ -341,38 +338,39 @@ void gmc_plugin_came(struct gm_dev *dev, const struct gm_block_dev *bd, gm_bm se
 		return;
 	uint64_t now = gmi_now_ns();
 	gmi_lock(&run->lock);
-	for_each_frame(bd, &set, i)
-	{
-		struct gm_policy_page *p = page_at(run, bd, i);
-		if (!p->va)
-			*p = (struct gm_policy_page){
-				.va = gm_va_of(bd->block, i), .came_ns = now, .used_ns = now};
-	}
+	for_each_frame(bd, set, i) fn(run, page_at(run, bd, i), gm_va_of(bd->block, i), now, how);
 	gmi_unlock(&run->lock);
+}
+
+static void page_came(struct gm_plugin_run *run, struct gm_policy_page *p, uint64_t va,
+		      uint64_t now, enum gm_policy_event_kind how)
+{
+	if (!p->va)
+		*p = (struct gm_policy_page){.va = va, .came_ns = now, .used_ns = now};
+}
+
+static void page_used(struct gm_plugin_run *run, struct gm_policy_page *p, uint64_t va,
+		      uint64_t now, enum gm_policy_event_kind how)
+{
+	if (!p->va)
+		return;
+	p->used_ns = now;
+	p->uses++;
+	if (how != GM_POLICY_USED)
+		return;
+	note(run, how, p->va);
+	call_plugin(run, ON_TOUCH, p->va);
+}
+
+void gmc_plugin_came(struct gm_dev *dev, const struct gm_block_dev *bd, gm_bm set)
+{
+	each_page(dev, bd, &set, page_came, GM_POLICY_FAULT);
 }
 
 void gmc_plugin_used(struct gm_dev *dev, const struct gm_block_dev *bd, gm_bm set,
 		     enum gm_policy_event_kind how)
 {
-	struct gm_plugin_run *run = dev->plugin;
-
-	if (gm_likely(!run))
-		return;
-	uint64_t now = gmi_now_ns();
-	gmi_lock(&run->lock);
-	for_each_frame(bd, &set, i)
-	{
-		struct gm_policy_page *p = page_at(run, bd, i);
-		if (!p->va)
-			continue;
-		p->used_ns = now;
-		p->uses++;
-		if (how != GM_POLICY_USED)
-			continue;
-		note(run, how, p->va);
-		call_plugin(run, ON_TOUCH, p->va);
-	}
-	gmi_unlock(&run->lock);
+	each_page(dev, bd, &set, page_used, how);
 }
 
 void gmc_plugin_gone(struct gm_dev *dev, uint32_t frame)

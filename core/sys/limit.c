@@ -29,10 +29,7 @@ __attribute__((no_sanitize_address)) void gmc_limit_raise(int resource)
 
 const char *gmi_limit_behind(int err)
 {
-	static const struct {
-		int err;
-		const char *limit;
-	} limits[] = {
+	static const struct gm_error_words limits[] = {
 		{-EFBIG,
 		 "the limit for files is smaller than its memory (RLIMIT_FSIZE, ulimit -f)"},
 		{-ENOMEM, "no memory or no addresses (RLIMIT_AS, RLIMIT_DATA; ulimit -v, -d)"},
@@ -41,8 +38,5 @@ const char *gmi_limit_behind(int err)
 		{-EAGAIN, "no process more can be made (RLIMIT_NPROC, ulimit -u; pids.max)"},
 	};
 
-	for (unsigned i = 0; i < GM_ARRAY_LEN(limits); i++)
-		if (limits[i].err == err)
-			return limits[i].limit;
-	return NULL;
+	return gm_words_of(limits, GM_ARRAY_LEN(limits), err);
 }

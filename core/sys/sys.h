@@ -237,6 +237,18 @@ uint64_t gmc_limit(int resource);
 /* Which limit made it fail to start a process, or to make its memory, with this -errno; NULL: none
  * that is known. */
 GM_EXPORT const char *gmi_limit_behind(int err);
+/* What a table says of an error; NULL: nothing. */
+struct gm_error_words {
+	int err;
+	const char *words;
+};
+static inline const char *gm_words_of(const struct gm_error_words *table, size_t n, int err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (table[i].err == err)
+			return table[i].words;
+	return NULL;
+}
 void gmc_limit_raise(int resource);
 /* clone(); the child calls fn(arg) on that stack, 16-byte aligned, and ends with its result. */
 long gmc_clone_call(unsigned long flags, void *stack_top, int (*fn)(void *), void *arg);

@@ -270,20 +270,15 @@ static int spawn(struct gm_sim *sim, struct start_args *a, int peer)
 
 const char *sim_why(int err)
 {
-	static const struct {
-		int err;
-		const char *why;
-	} whys[] = {
+	static const struct gm_error_words whys[] = {
 		{-ENOENT, "gmem-devsim is not beside libgmem.so"},
 		{-ENOSPC, "there are no more places for devices"},
 		{-EBUSY, "it refused"},
 		{-EIO, "it ended at once"},
 	};
 
-	for (unsigned i = 0; i < GM_ARRAY_LEN(whys); i++)
-		if (whys[i].err == err)
-			return whys[i].why;
-	const char *limit = gmi_limit_behind(err);
+	const char *why = gm_words_of(whys, GM_ARRAY_LEN(whys), err);
+	const char *limit = why ? why : gmi_limit_behind(err);
 	return limit ? limit : "the system refuses";
 }
 

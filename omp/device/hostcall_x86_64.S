@@ -42,12 +42,7 @@
 	.cfi_def_cfa %rsp, 8
 	ret
 	.cfi_restore_state
-1:	movups	96(%rsp), %xmm2
-	movups	112(%rsp), %xmm3
-	movups	128(%rsp), %xmm4
-	movups	144(%rsp), %xmm5
-	movups	160(%rsp), %xmm6
-	movups	176(%rsp), %xmm7
+1:	load_vectors 64(%rsp), 2
 	mov	48(%rsp), %rax
 	load_words %rsp, %rdi, %rsi, %rdx, %rcx, %r8, %r9
 	leave

@@ -93,28 +93,18 @@ static bool add_piece(const struct piece *new)
 	return fits;
 }
 
-/* The piece that p lies in; at NULL: none. */
-static struct piece piece_of(const void *p)
+/* The piece that p lies in; at NULL: none. take: only one that begins there, and it is no piece any
+ * more. */
+static struct piece find_piece(const void *p, bool take)
 {
 	struct piece found = {0};
 
 	pthread_mutex_lock(&lock);
 	size_t n = pieces_until(p);
-	if (n && (size_t)((const char *)p - pieces[n - 1].at) < pieces[n - 1].bytes)
+	if (n && (take ? pieces[n - 1].at == p && !pieces[n - 1].variable
+		       : (size_t)((const char *)p - pieces[n - 1].at) < pieces[n - 1].bytes))
 		found = pieces[n - 1];
-	pthread_mutex_unlock(&lock);
-	return found;
-}
-
-/* The piece that begins at p, taken away. */
-static struct piece take_piece(const void *p)
-{
-	struct piece found = {0};
-
-	pthread_mutex_lock(&lock);
-	size_t n = pieces_until(p);
-	if (n && pieces[n - 1].at == p && !pieces[n - 1].variable) {
-		found = pieces[n - 1];
+	if (take && found.at) {
 		npieces--;
 		memmove(&pieces[n - 1], &pieces[n], (npieces - n + 1) * sizeof *pieces);
 	}
@@ -144,7 +134,7 @@ static void *got_malloc(size_t bytes)
 
 static void got_free(void *p)
 {
-	struct piece was = p ? take_piece(p) : (struct piece){0};
+	struct piece was = p ? find_piece(p, true) : (struct piece){0};
 
 	if (was.at)
 		gmo_free(gmo_device(was.device), was.at);
@@ -167,7 +157,7 @@ static int copy_variable(const struct piece *to_piece, const struct piece *from_
 
 static void *got_memcpy(void *to, const void *from, size_t bytes)
 {
-	struct piece t = piece_of(to), f = piece_of(from);
+	struct piece t = find_piece(to, false), f = find_piece(from, false);
 	int err = 0;
 
 	if (t.at && f.at && f.variable)

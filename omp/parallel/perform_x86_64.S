@@ -13,14 +13,7 @@
 1:	pushq	-8(%rdx,%rcx,8)
 	dec	%ecx
 	jnz	1b
-	movups	64(%rbx), %xmm0
-	movups	80(%rbx), %xmm1
-	movups	96(%rbx), %xmm2
-	movups	112(%rbx), %xmm3
-	movups	128(%rbx), %xmm4
-	movups	144(%rbx), %xmm5
-	movups	160(%rbx), %xmm6
-	movups	176(%rbx), %xmm7
+	load_vectors 64(%rbx)
 	mov	48(%rbx), %rax
 	load_words %rbx, %rdi, %rsi, %rdx, %rcx, %r8, %r9
 	call	*%r11

@@ -21,6 +21,15 @@ not_ok() { # what, [lines that say why on stdin]
 	failed=1
 }
 
+# Skips the test where packages of that group (scripts/deps.sh) are missing.
+needs() { # group, what is tested
+	local missing
+	missing=$("$top/scripts/deps.sh" -n "$1")
+	[ -n "$missing" ] || return 0
+	skip "$2" "$missing not installed (scripts/deps.sh $1)"
+	exit 0
+}
+
 check() { # what, command...
 	if "${@:2}" >why 2>&1; then ok "$1"; else not_ok "$1" <why; fi
 }

@@ -3,11 +3,7 @@
 # one device, a small one, two, and while pages are taken away. What they print must be the same.
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
-missing=$("$top/scripts/deps.sh" -n gomp)
-if [ -n "$missing" ]; then
-	skip "target programs of gcc" "$missing not installed (scripts/deps.sh gomp)"
-	exit 0
-fi
+needs gomp "target programs of gcc"
 src=$top/test/e2e
 gmem() { timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json "$@"; }
 on_host() { OMP_TARGET_OFFLOAD=DISABLED ACC_DEVICE_TYPE=host timeout 100 "$@"; }

@@ -3,11 +3,7 @@
 # the wrapper on one device, on a small one, and on two. What they print must be the same.
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
-missing=$("$top/scripts/deps.sh" -n omp)
-if [ -n "$missing" ]; then
-	skip "OpenMP target programs" "$missing not installed (scripts/deps.sh omp)"
-	exit 0
-fi
+needs omp "OpenMP target programs"
 src=$top/test/e2e/omp
 gmem() { timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json "$@"; }
 same() { # NAME COMMAND...: prints what the host printed

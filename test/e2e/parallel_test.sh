@@ -3,11 +3,7 @@
 # they end must be the same as without, with enough device memory, with little of it while pages are taken away, and when the device's process is killed.
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
-missing=$("$top/scripts/deps.sh" -n gomp)
-if [ -n "$missing" ]; then
-	skip "parallel regions of gcc's programs" "$missing not installed (scripts/deps.sh gomp)"
-	exit 0
-fi
+needs gomp "parallel regions of gcc's programs"
 src=$top/test/e2e/parallel
 export OMP_NUM_THREADS=4
 gmem() { timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json "$@"; }

@@ -148,24 +148,6 @@ POLICY = {.version = GM_POLICY_VERSION,
 	  .name = "test",
 	  .state_bytes = GM_POLICY_STATE_MAX + 1ull,
 	  .on_fault = no_fault};
-#elif defined PLUGIN_crash_fault
-POLICY = {V, .on_fault = crash_fault};
-#elif defined PLUGIN_crash_pick
-POLICY = {V, .on_evict_pick = crash_pick};
-#elif defined PLUGIN_touch_pick
-POLICY = {V, .on_evict_pick = touch_pick};
-#elif defined PLUGIN_hang_fault
-POLICY = {V, .on_fault = hang_fault};
-#elif defined PLUGIN_call_fault
-POLICY = {V, .on_fault = call_fault};
-#elif defined PLUGIN_outside_pick
-POLICY = {V, .on_evict_pick = outside_pick};
-#elif defined PLUGIN_part_pick
-POLICY = {V, .on_evict_pick = part_pick};
-#elif defined PLUGIN_nothing_pick
-POLICY = {V, .on_evict_pick = nothing_pick};
-#elif defined PLUGIN_never_pick
-POLICY = {V, .on_evict_pick = never_pick};
-#elif defined PLUGIN_ahead_fault
-POLICY = {V, .on_fault = ahead_fault};
+#else /* one function: -DFIELD=on_fault -DFUNCTION=crash_fault */
+POLICY = {V, .FIELD = FUNCTION};
 #endif

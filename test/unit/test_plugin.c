@@ -71,6 +71,12 @@ static void expect_intact(unsigned char *p, size_t bytes)
 
 /* ---- what it sees, and what its answers do ---- */
 
+static const struct plugin_log *after_touching(unsigned char *p, size_t bytes)
+{
+	touch(p, bytes);
+	return seen();
+}
+
 Test(plugin, it_is_what_the_device_follows)
 {
 	open_with("plugin_good", DEV_PAGE);
@@ -86,9 +92,8 @@ Test(plugin, it_is_what_the_device_follows)
 Test(plugin, it_sees_each_fault_and_the_whole_device)
 {
 	unsigned char *p = open_with("plugin_good", 3 * MIB);
+	const struct plugin_log *log = after_touching(p, 3 * MIB);
 
-	touch(p, 3 * MIB);
-	const struct plugin_log *log = seen();
 	cr_assert_eq(log->fault.n, 48);
 	for (unsigned i = 0; i < 48; i++)
 		cr_expect_eq(log->fault.va[i], (uint64_t)(p + i * DEV_PAGE));
@@ -122,9 +127,8 @@ Test(plugin, what_it_wants_along_comes)
 Test(plugin, what_it_picks_goes)
 {
 	unsigned char *p = open_with("plugin_good", 6 * MIB);
+	const struct plugin_log *log = after_touching(p, 6 * MIB);
 
-	touch(p, 6 * MIB);
-	const struct plugin_log *log = seen();
 	cr_assert_eq(log->evict.n, 32);
 	for (unsigned i = 0; i < 64; i++)
 		cr_expect_eq(where(p + i * DEV_PAGE), i < 63 ? GM_DEVICE : GM_HOST, "page %u", i);

@@ -251,6 +251,16 @@ Test(policy, access_spares_blocks_that_the_device_uses)
 
 /* ---- placement ---- */
 
+/* 2 MiB of fours that the CPU has, before a device of 8 MiB. */
+static unsigned char *placed_by(const char *placement)
+{
+	open_all(8 * MIB, 65536);
+	choose(GM_POLICY_PLACEMENT, placement);
+	unsigned char *p = map(2 * MIB);
+	memset(p, 4, 2 * MIB);
+	return p;
+}
+
 Test(policy, remote_placement_leaves_pages_on_the_host)
 {
 	open_all(8 * MIB, 65536);
@@ -313,10 +323,8 @@ Test(policy, granules_of_counters_are_summed)
 
 Test(policy, counted_placement_moves_pages_that_stay_hot)
 {
-	open_all(8 * MIB, 65536);
-	choose(GM_POLICY_PLACEMENT, "counted");
-	unsigned char *p = map(2 * MIB), c;
-	memset(p, 4, 2 * MIB);
+	unsigned char *p = placed_by("counted"), c;
+
 	cr_assert_eq(fake_read(&dev, p, &c), 0);
 	cr_assert_eq(fake_read(&dev, p + MIB, &c), 0);
 	cr_expect_eq(where(p), GM_REMOTE);
@@ -470,10 +478,8 @@ Test(policy, reclaim_reaches_its_mark_past_a_failure)
 
 Test(policy, first_use_keeps_pages_on_the_device)
 {
-	open_all(8 * MIB, 65536);
-	choose(GM_POLICY_PLACEMENT, "first-use");
-	unsigned char *p = map(2 * MIB), c;
-	memset(p, 4, 2 * MIB);
+	unsigned char *p = placed_by("first-use"), c;
+
 	touch(p, 2 * MIB, PAGE);
 	uint64_t home = gmi_stats->d2h_bytes;
 	for (size_t i = 0; i < 512; i++)
@@ -507,10 +513,8 @@ Test(policy, first_use_keeps_pages_on_the_device)
 /* What the CPU reached over the bus and then has at home is no longer the device's frame. */
 Test(policy, first_use_pages_that_came_home_are_written_at_home)
 {
-	open_all(8 * MIB, 65536);
-	choose(GM_POLICY_PLACEMENT, "first-use");
-	unsigned char *p = map(2 * MIB), c;
-	memset(p, 4, 2 * MIB);
+	unsigned char *p = placed_by("first-use"), c;
+
 	touch(p, 2 * MIB, PAGE);
 	for (size_t i = 0; i < 512; i++)
 		cr_assert_eq(p[i * PAGE], (unsigned char)(i + 1));
@@ -546,10 +550,8 @@ Test(policy, first_use_under_eviction_and_unmapping)
 
 Test(policy, copy_placement_brings_everything_home_after_a_launch)
 {
-	open_all(8 * MIB, 65536);
-	choose(GM_POLICY_PLACEMENT, "copy");
-	unsigned char *p = map(2 * MIB), c;
-	memset(p, 4, 2 * MIB);
+	unsigned char *p = placed_by("copy"), c;
+
 	cr_assert_eq(fake_read(&dev, p, &c), 0);
 	cr_assert_eq(fake_write(&dev, p + MIB, 5), 0);
 	cr_expect_eq(where(p), GM_DUP);

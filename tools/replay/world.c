@@ -174,10 +174,6 @@ static int no_lower(struct gm_block *b, gm_bm set, gm_bm keep_read)
 {
 	return 0;
 }
-static int no_raise(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
-{
-	return 0;
-}
 static int no_adopt(struct gm_block *b, unsigned first, unsigned end, bool is_present)
 {
 	return 0;
@@ -187,19 +183,15 @@ static int no_freeze(struct gm_block *b, gm_bm set, gm_bm w)
 	return 0;
 }
 
-const struct gm_cpu_mmu gmc_cpu_sigsegv = {
-	.name = "none",
-	.lower = no_lower,
-	.raise = no_raise,
-	.adopt = no_adopt,
-	.freeze = no_freeze,
-};
-const struct gm_cpu_mmu *gmc_cpu = &gmc_cpu_sigsegv;
-
 int gmc_protect_runs(struct gm_block *b, gm_bm set, gm_bm r, gm_bm w)
 {
 	return 0;
 }
+
+const struct gm_cpu_mmu gmc_cpu_sigsegv = {"none", no_lower, gmc_protect_runs, no_adopt,
+					   .freeze = no_freeze};
+const struct gm_cpu_mmu *gmc_cpu = &gmc_cpu_sigsegv;
+
 void gmc_cpu_start(void)
 {
 }

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #pragma omp requires unified_shared_memory
+#include "beside.h"
 
-enum { PAGE = 4096, N = 16 * PAGE, TIMES = 1000000 };
+enum { PAGE = 4096, N = 16 * PAGE };
 struct words {
 	int flag;
 	long count;
@@ -23,45 +24,17 @@ static struct words zero[2];
 static struct words data[2] = {{0, 5}, {0, 6}};
 static __thread struct words local[2];
 
-static void *set(void *word)
+static void words_at_once(const char *name, struct words *w)
 {
-	usleep(50000);
-	__atomic_store_n((int *)word, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void *count(void *word)
-{
-	for (int i = 0; i < TIMES; i++)
-		__atomic_fetch_add((long *)word, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void at_once(const char *name, struct words *w)
-{
-	int *flag = &w->flag;
-	long *word = &w->count, before = *word;
-	pthread_t t;
-
-	pthread_create(&t, NULL, set, flag);
-#pragma omp target
-	while (!__atomic_load_n(flag, __ATOMIC_SEQ_CST))
-		usleep(1000);
-	pthread_join(t, NULL);
-	pthread_create(&t, NULL, count, word);
-#pragma omp target
-	for (int i = 0; i < TIMES; i++)
-		__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-	pthread_join(t, NULL);
-	printf("%s: flag seen, counted %ld\n", name, *word - before);
+	at_once(name, &w->flag, &w->count);
 }
 
 static void *on_its_stack(void *name)
 {
 	struct words w[2] = {{0}};
 
-	at_once(name, w);
-	at_once("thread-local", local);
+	words_at_once(name, w);
+	words_at_once("thread-local", local);
 	return NULL;
 }
 
@@ -131,16 +104,16 @@ int main(void)
 
 	pthread_getattr_np(pthread_self(), &attr);
 	pthread_attr_getstack(&attr, &lo, &size);
-	at_once("zero", zero);
-	at_once("data", data);
-	at_once("main stack", w);
+	words_at_once("zero", zero);
+	words_at_once("data", data);
+	words_at_once("main stack", w);
 	pthread_create(&t, NULL, on_its_stack, "thread stack");
 	pthread_join(t, NULL);
 	char *b = sbrk(N);
 	b += -(unsigned long)b % PAGE;
-	at_once("break", (struct words *)b);
+	words_at_once("break", (struct words *)b);
 	char *f = private_file();
-	at_once("private file", (struct words *)(f + 8));
+	words_at_once("private file", (struct words *)(f + 8));
 	as_it_was("private file", f);
 	as_it_was("anonymous", mmap((void *)0x10000000, N, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
@@ -148,7 +121,7 @@ int main(void)
 	sbrk(-N / 2);
 	sbrk(N / 2);
 	deep(500);
-	at_once("main stack again", (memset(w, 0, sizeof w), w));
+	words_at_once("main stack again", (memset(w, 0, sizeof w), w));
 	pthread_getattr_np(pthread_self(), &attr);
 	pthread_attr_getstack(&attr, &lo, &now);
 	printf("the stack may grow as before: %d\n", now == size);

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #pragma omp requires unified_shared_memory
+#include "beside.h"
 
-enum { PAGE = 4096, N = 16 * PAGE, TIMES = 1000000 };
+enum { PAGE = 4096, N = 16 * PAGE };
 static const char *const names[] = {"file", "memfd", "sysv", "anonymous"};
 
 static void *map_kind(int kind)
@@ -37,40 +38,6 @@ static void *map_kind(int kind)
 	if (fd >= 0)
 		close(fd);
 	return p;
-}
-
-static void *set(void *word)
-{
-	usleep(50000);
-	__atomic_store_n((int *)word, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void *count(void *word)
-{
-	for (int i = 0; i < TIMES; i++)
-		__atomic_fetch_add((long *)word, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void at_once(int kind)
-{
-	char *p = map_kind(kind);
-	int *flag = (int *)p;
-	long *word = (long *)(p + 64);
-	pthread_t t;
-
-	pthread_create(&t, NULL, set, flag);
-#pragma omp target
-	while (!__atomic_load_n(flag, __ATOMIC_SEQ_CST))
-		usleep(1000);
-	pthread_join(t, NULL);
-	pthread_create(&t, NULL, count, word);
-#pragma omp target
-	for (int i = 0; i < TIMES; i++)
-		__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-	pthread_join(t, NULL);
-	printf("%s: flag seen, counted %ld\n", names[kind], *word);
 }
 
 static long sum(const char *p)
@@ -112,8 +79,10 @@ static void remapped(void)
 
 int main(void)
 {
-	for (int kind = 0; kind < 4; kind++)
-		at_once(kind);
+	for (int kind = 0; kind < 4; kind++) {
+		char *p = map_kind(kind);
+		at_once(names[kind], (int *)p, (long *)(p + 64));
+	}
 	remapped();
 	return 0;
 }
