@@ -197,6 +197,7 @@ check-format:
 	@scripts/check-functions $(filter %.c,$(SOURCES))
 	@scripts/check-names $(filter core/%.c devsim/%.c preload/%.c omp/%.c tools/%.c,$(SOURCES))
 check-scripts:
+	@scripts/mutants --check
 	@shellcheck -x $(SCRIPTS)
 check-cpp:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -I. -Iinclude \
