@@ -603,6 +603,26 @@ Test(devices, premapping_refuses_what_it_cannot_give, .init = premap, .fini = cl
 	cr_assert_eq(gm_as_unmap(as, dev, NULL, PAGE), -EINVAL);
 }
 
+/* The CPU works on a page in one device's memory; then another device takes the page. */
+Test(devices, the_cpu_follows_a_page_from_device_to_device, .init = setup)
+{
+	struct fake_dev f, g;
+	fake_open(&f, as, 2 * MIB, 4096, true);
+	fake_open(&g, as, 2 * MIB, 4096, true);
+	unsigned char *p = map(as, MIB);
+	cr_assert_eq(gm_policy_set(NULL, f.dev, GM_POLICY_PLACEMENT, "first-use"), 0);
+	cr_assert_eq(fake_write(&f, p, 5), 0);
+	uint64_t home = gmi_stats->d2h_bytes;
+	p[1] = 4;
+	cr_assert_eq(p[0], 5);
+	cr_assert_eq(gmi_stats->d2h_bytes, home, "over the bus");
+	cr_assert_eq(fake_write(&g, p, 6), 0);
+	cr_assert_eq(device_read(&g, p + 1), 4);
+	cr_expect_eq(p[0], 6);
+	fake_close(&f);
+	fake_close(&g);
+}
+
 /* As network buffers lie: side by side in pages, each mapped and unmapped on its own. */
 Test(devices, explicit_mappings_are_of_bytes_and_are_counted, .init = setup)
 {
