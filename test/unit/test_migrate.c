@@ -205,6 +205,8 @@ Test(migrate, read_mostly_pages_are_duplicated)
 	cr_assert_eq(p[0], 7);
 	/* the CPU has a copy of the device's now: its store is a fault, which takes that back */
 	cr_assert_eq(where(p), GM_DUP);
+	cr_assert_eq(fake_write(&dev, p, 9), 0); /* and so is the device's */
+	cr_assert_eq(p[0], 9);
 	p[0] = 8;
 	cr_assert_eq(where(p), GM_HOST);
 	expect_read(p, 8);
