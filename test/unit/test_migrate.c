@@ -4,6 +4,7 @@
  * test_reference.c.)
  */
 #include "one_dev.h"
+#include <gmem/sparse.h>
 #include "core/entry/pin.h"
 #include "core/space/vm.h"
 #include <errno.h>
@@ -398,6 +399,22 @@ Test(migrate, err_device_memory_full_of_what_must_stay)
 		}
 	for (size_t i = 0; i < 6 * MIB; i += MIB)
 		cr_assert_eq(p[i], (unsigned char)(i / MIB + 2));
+	close_all();
+}
+
+/* Nothing can go: a buffer object has all of the memory. */
+Test(migrate, a_device_without_any_room_works_over_the_bus)
+{
+	struct gm_bo *all;
+	open_all(2 * MIB);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE);
+	p[0] = 5;
+	cr_assert_eq(gm_bo_create(dev.dev, 2 * MIB, &all), 0);
+	expect_read(p, 5);
+	cr_assert_eq(fake_write(&dev, p, 6), 0);
+	cr_expect_eq(where(p), GM_REMOTE);
+	cr_expect_eq(p[0], 6);
+	cr_assert_eq(gm_bo_destroy(all), 0);
 	close_all();
 }
 
