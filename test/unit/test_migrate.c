@@ -280,8 +280,10 @@ Test(migrate, err_device_copy_fails)
 	dev.fail_kind = GM_OP_COPY_IN;
 	dev.fail_after = 0;
 	cr_assert_eq(fake_read(&dev, p, &c), -EIO);
+	uint64_t faults = gmi_stats->cpu_faults;
 	cr_assert_eq(p[0], 4, "the page stayed where it was");
 	p[1] = 5;
+	cr_expect_eq(gmi_stats->cpu_faults, faults, "and the CPU kept its rights");
 	expect_read(p + 1, 5);
 	dev.fail_kind = GM_OP_COPY_OUT;
 	dev.fail_after = 0;
@@ -399,6 +401,19 @@ Test(migrate, err_device_memory_full_of_what_must_stay)
 		}
 	for (size_t i = 0; i < 6 * MIB; i += MIB)
 		cr_assert_eq(p[i], (unsigned char)(i / MIB + 2));
+	close_all();
+}
+
+/* Their frames had been somebody's. */
+Test(migrate, pages_that_were_given_back_are_zeros_on_the_device)
+{
+	open_all(2 * MIB);
+	unsigned char *p = map_with(2 * MIB, PROT_READ | PROT_WRITE);
+	for (size_t i = 0; i < 2 * MIB; i += PAGE)
+		cr_assert_eq(fake_write(&dev, p + i, 5), 0);
+	cr_assert_eq(hmadvise(-1, p, 2 * MIB, MADV_DONTNEED), 0);
+	for (size_t i = 0; i < 2 * MIB; i += PAGE)
+		expect_read(p + i, 0);
 	close_all();
 }
 
