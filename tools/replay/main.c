@@ -130,14 +130,18 @@ int main(int argc, char **argv)
 	struct recording rec;
 	char line[8192];
 	unsigned n = processors(), running = 0, bad = 0;
-	struct child *all = calloc(n, sizeof *all);
 
-	if (argc < 2 || !all) {
+	if (argc < 2) {
 		fputs("usage: gmem-replay RECORDING [SECONDS] <CONFIGURATIONS\n", stderr);
 		return 2;
 	}
 	if (!open_recording(argv[1], &rec))
 		return 1;
+	struct child *all = calloc(n, sizeof *all);
+	if (!all) {
+		fputs("gmem-replay: no memory\n", stderr);
+		return 1;
+	}
 	if (rec.lost)
 		fprintf(stderr, "gmem-replay: %s was full: what came later is not in it\n",
 			argv[1]);
