@@ -10,7 +10,7 @@ plugin() { # source, name, flags...
 }
 plugin "$top/examples/policies/lfu.c" lfu
 plugin "$top/examples/policies/stride.c" stride
-plugin "$top/test/unit/plugins.c" crash -DPLUGIN_crash_pick
+plugin "$top/test/unit/plugins.c" crash -DFIELD=on_evict_pick -DFUNCTION=crash_pick
 plugin "$top/test/unit/plugins.c" version -DPLUGIN_version
 
 cat >"$tmp/products.py" <<'END'
