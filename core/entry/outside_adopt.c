@@ -14,7 +14,9 @@
  */
 #include "core/entry/outside.h"
 #include "core/page/registry.h"
+#include "core/page/store.h"
 #include "core/rules/opt.h"
+#include "core/sys/text.h"
 #include "core/sys/at_fork.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -93,24 +95,17 @@ static bool overlaps_module(uint64_t lo, uint64_t hi)
 	return false;
 }
 
-static bool begins(const char *s, const char *with)
-{
-	while (*with && *s == *with)
-		s++, with++;
-	return !*with;
-}
-
 /* No code, no device, nothing of the kernel's, nothing of ours. */
 bool gmc_outside_is_plain(const struct gm_vma *vma)
 {
 	static const char *const plain[] = {"[stack]", "[heap]", "[anon:", "/dev/zero",
 					    "/dev/shm/"};
-	bool named = vma->name[0] == '[' || begins(vma->name, "/dev/");
+	bool named = vma->name[0] == '[' || gm_text_after(vma->name, "/dev/");
 
 	if (vma->shared || vma->exec || vma->huge || overlaps_module(vma->lo, vma->hi))
 		return false;
 	for (unsigned i = 0; named && i < GM_ARRAY_LEN(plain); i++)
-		named = !begins(vma->name, plain[i]);
+		named = !gm_text_after(vma->name, plain[i]);
 	return !named;
 }
 
@@ -247,7 +242,7 @@ static void choose_run(uint64_t va, const struct gm_vma *vma, struct run *r)
 	uint64_t bytes = SMALL_RUN;
 
 	*r = (struct run){.vma = vma};
-	if (begins(vma->name, "[stack]")) {
+	if (gm_text_after(vma->name, "[stack]")) {
 		r->lo = vma->lo + GM_PAGE_BYTES;
 		r->hi = vma->hi;
 		return;
@@ -266,18 +261,16 @@ static bool copy_pages(const struct run *r, uint64_t lo, uint64_t hi)
 }
 
 /* Pages that were never touched stay so: the store has none, which reads as zeros. */
-static bool copy_into_store(const struct run *r, long pagemap)
+static bool copy_into_store(const struct run *r, int pagemap)
 {
 	uint64_t entry[64];
 
 	for (uint64_t lo = r->lo; lo < r->hi; lo += sizeof entry / 8 * GM_PAGE_BYTES) {
 		uint64_t n = gm_min((r->hi - lo) / GM_PAGE_BYTES, sizeof entry / 8);
-		bool known = !r->vma->ino && pagemap >= 0 &&
-			     gm_sys4(SYS_pread64, pagemap, entry, n * 8, lo / GM_PAGE_BYTES * 8) ==
-				     (long)n * 8;
+		bool known = !r->vma->ino && gmc_pagemap_read(pagemap, lo, n, entry);
 		for (uint64_t i = 0; i < n; i++) {
 			uint64_t first = i;
-			while (i < n && (!known || entry[i] >> 62))
+			while (i < n && (!known || gm_pagemap_holds(entry[i])))
 				i++;
 			if (i > first &&
 			    !copy_pages(r, lo + first * GM_PAGE_BYTES, lo + i * GM_PAGE_BYTES))
@@ -295,7 +288,7 @@ static bool moved(uint64_t from, uint64_t to, uint64_t bytes, int how)
 
 /* Stopped. The program's own pages go aside and leave an empty place, which the store's take: at
  * no moment is nothing there. */
-static int swap_run(const struct run *r, long pagemap)
+static int swap_run(const struct run *r, int pagemap)
 {
 	uint64_t bytes = r->hi - r->lo;
 	struct gm_vma now;
@@ -341,8 +334,7 @@ static void start_others(void)
 /* Stops the world and exchanges; the places are there and noted. */
 static int exchange_run(const struct run *r)
 {
-	const char *path = "/proc/thread-self/pagemap";
-	long pagemap = gm_sys4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	int pagemap = gmc_pagemap_fd(); /* opened while nobody is stopped */
 	int err = stop_others() ? 0 : -EAGAIN;
 
 	world.failed = err ? world.failed + 1 : 0;
@@ -351,8 +343,6 @@ static int exchange_run(const struct run *r)
 		refresh_rseq();
 		start_others();
 	}
-	if (pagemap >= 0)
-		gm_sys1(SYS_close, pagemap);
 	return err;
 }
 

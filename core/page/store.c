@@ -146,7 +146,7 @@ static void pagemap_forked(void)
 	gmi_fd_close(atomic_exchange(&pagemap, -1));
 }
 
-static int pagemap_fd(void)
+int gmc_pagemap_fd(void)
 {
 	int fd = atomic_load_explicit(&pagemap, memory_order_acquire), none = -1;
 
@@ -164,25 +164,26 @@ static int pagemap_fd(void)
 	return none;
 }
 
-/* By pagemap: bit 63 present, bit 62 swapped. */
+bool gmc_pagemap_read(int fd, uint64_t va, size_t n, uint64_t *entry)
+{
+	long bytes = (long)(n * sizeof *entry);
+
+	return fd >= 0 &&
+	       gm_sys4(SYS_pread64, fd, entry, bytes, va / GM_PAGE_BYTES * sizeof *entry) == bytes;
+}
+
 gm_bm gmc_touched(struct gm_block *b, unsigned first, unsigned end)
 {
 	gm_bm all = gm_bm_range(first, end), touched = gm_bm_zero();
 	uint64_t entry[64];
-	int fd = pagemap_fd();
+	int fd = gmc_pagemap_fd();
 
-	if (fd < 0)
-		return all;
 	for (unsigned i = first; i < end; i += GM_ARRAY_LEN(entry)) {
 		unsigned n = gm_min((unsigned)GM_ARRAY_LEN(entry), end - i);
-		uint64_t off = (b->va / GM_PAGE_BYTES + i) * sizeof entry[0];
-		if (gm_sys4(SYS_pread64, fd, entry, n * sizeof entry[0], off) !=
-		    (long)(n * sizeof entry[0])) {
-			touched = all;
-			break;
-		}
+		if (!gmc_pagemap_read(fd, gm_va_of(b, i), n, entry))
+			return all;
 		for (unsigned k = 0; k < n; k++)
-			if (entry[k] >> 62)
+			if (gm_pagemap_holds(entry[k]))
 				touched.w[(i + k) >> 6] |= 1ull << ((i + k) & 63);
 	}
 	return touched;

@@ -30,6 +30,14 @@ void gmc_store_punch(struct gm_as *as, uintptr_t va, size_t len);
 /* Puts private anonymous memory under [va, va+len): filled from the store (copy) or fresh zeros,
  * with prot. 0 or -errno */
 int gmc_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool copy);
+/* /proc/self/pagemap; -errno: none. And n entries of it from va on; false: they cannot be read. */
+int gmc_pagemap_fd(void);
+bool gmc_pagemap_read(int fd, uint64_t va, size_t n, uint64_t *entry);
+/* Bit 63 present, bit 62 swapped: somebody has touched the page. */
+static inline bool gm_pagemap_holds(uint64_t entry)
+{
+	return entry >> 62;
+}
 /* Which pages of an unadopted run the program ever touched (present or swapped). All of them
  * when that cannot be known. */
 gm_bm gmc_touched(struct gm_block *b, unsigned first, unsigned end);

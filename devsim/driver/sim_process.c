@@ -7,6 +7,7 @@
  * launch starts another one.
  */
 #include "devsim/driver/sim_int.h"
+#include "core/sys/text.h"
 #include "core/sys/inject.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -33,13 +34,6 @@ struct start_args {
 	char *envp[1024];
 };
 
-static bool starts_with(const char *s, const char *word)
-{
-	while (*word && *s == *word)
-		s++, word++;
-	return !*word;
-}
-
 /* The device is nobody's preload target and reads none of our options. */
 static bool env_kept(const char *s)
 {
@@ -47,7 +41,7 @@ static bool env_kept(const char *s)
 	bool variable = false;
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(dropped); i++)
-		if (starts_with(s, dropped[i]))
+		if (gm_text_after(s, dropped[i]))
 			return false;
 	for (const char *c = s; *c && !variable; c++)
 		variable = *c == '=';

@@ -151,6 +151,14 @@ int gmc_store_unmap(struct gm_as *as, uintptr_t va, size_t len, int prot, bool c
 {
 	return 0;
 }
+int gmc_pagemap_fd(void)
+{
+	return -1;
+}
+bool gmc_pagemap_read(int fd, uint64_t va, size_t n, uint64_t *entry)
+{
+	return false;
+}
 gm_bm gmc_store_holes(const struct gm_block *b, gm_bm set)
 {
 	return gm_bm_zero();
