@@ -34,9 +34,9 @@ struct gm_block_dev {
 	gm_bm valid; /* the device's memory holds the current bytes */
 	/* rights that the device was last given; it may have forgotten (a PTE cache) */
 	gm_bm map_r, map_w;
-	gm_bm evicted;		/* sent home to make room, and not back since */
-	gm_bm remote;		/* its PTE points into the host store */
-	struct gm_premap *held; /* NULL: gm_as_map has mapped nothing of it (held.h) */
+	gm_bm evicted;		  /* sent home to make room, and not back since */
+	gm_bm remote;		  /* its PTE points into the host store */
+	struct gm_premap *premap; /* NULL: gm_as_map has mapped nothing of it */
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */
 	bool on_lru;

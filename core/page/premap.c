@@ -9,7 +9,7 @@
 
 static struct gm_premap *premap_of(const struct gm_block *b, unsigned d)
 {
-	return b->dev[d] ? b->dev[d]->held : NULL;
+	return b->dev[d] ? b->dev[d]->premap : NULL;
 }
 
 #define for_each_premap(b, h)                                                                      \
@@ -42,7 +42,7 @@ void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 	for (unsigned i = gm_bm_next((set), 0, true); i < GM_PAGES_PER_BLOCK;                      \
 	     i = gm_bm_next((set), i + 1, true))
 
-/* Pages of `set` that are held already are so once more. 0, -ENOMEM, -ENOSPC */
+/* Pages of `set` that are premapped already are so once more. 0, -ENOMEM, -ENOSPC */
 static int count_up(struct gm_premap *h, gm_bm set)
 {
 	set = gm_bm_and(set, h->r);
@@ -55,7 +55,7 @@ static int count_up(struct gm_premap *h, gm_bm set)
 	return 0;
 }
 
-/* Returns those of `set` that are held no more. */
+/* Returns those of `set` that are premapped no more. */
 static gm_bm count_down(struct gm_premap *h, gm_bm set)
 {
 	set = gm_bm_and(set, h->r);
@@ -90,7 +90,7 @@ void gmc_premap_drop(struct gm_block *b, gm_bm set)
 	for_each_premap(b, h) let_go(b, h, set);
 }
 
-/* Makes the entries of what is held of `set`. */
+/* Makes the entries of what is premapped of `set`. */
 static int premap_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
 	const struct gm_premap *h = premap_of(b, ctx->dev->index);
@@ -118,7 +118,7 @@ void gmc_premap_forget(struct gm_block *b, unsigned d)
 	if (!h)
 		return;
 	let_go(b, h, h->r);
-	b->dev[d]->held = NULL;
+	b->dev[d]->premap = NULL;
 	gmi_free(h->more, MORE_BYTES);
 	gmi_free(h, sizeof *h);
 }
@@ -159,12 +159,12 @@ int gmc_premap_add(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write
 		return -EPERM;
 	int err = gm_ctx_refuses(ctx);
 	struct gm_block_dev *bd = err ? NULL : gmc_block_dev_get(b, ctx);
-	if (!bd || (!bd->held && !(bd->held = gmi_alloc(sizeof *bd->held))))
+	if (!bd || (!bd->premap && !(bd->premap = gmi_alloc(sizeof *bd->premap))))
 		return err ? err : -ENOMEM;
 	err = gmc_migrate_home(b, set, true);
 	if (err)
 		return err;
-	struct gm_premap *h = bd->held;
+	struct gm_premap *h = bd->premap;
 	gm_bm fresh = gm_bm_andnot(set, h->r);
 	err = count_up(h, set);
 	if (err)

@@ -40,9 +40,8 @@
 #include "preload/syscalls/syscall_table.h"
 #include "preload/syscalls/uring.h"
 
-#define KICK_SIGNAL 33
-#define STEP_NS	    50000
-#define MAX_STEPS   40000 /* 2 s: then somebody has blocked signal 33 by a raw call */
+#define STEP_NS	  50000
+#define MAX_STEPS 40000 /* 2 s: then somebody has blocked signal 33 by a raw call */
 
 static _Atomic int came_by; /* thread that has run the kick's handler */
 static struct gm_ksigaction before_kick;
@@ -103,7 +102,7 @@ void gmp_kick_installed(void)
 				  .mask = ~GMP_SYNCHRONOUS},
 			     old;
 
-	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &k, &old, 8);
+	gm_sys4(SYS_rt_sigaction, GMP_KICK_SIGNAL, &k, &old, 8);
 	if (old.handler != k.handler)
 		before_kick = old;
 }
@@ -216,7 +215,7 @@ static bool is_uring_thread(int tid, bool poll)
 /* Comes by, or needs not: `done` says so of a call that it is blocked in. */
 static void settle_thread(int tid, bool (*done)(int tid, const struct blocked *b))
 {
-	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
+	siginfo_t kick = {.si_signo = GMP_KICK_SIGNAL, .si_code = SI_QUEUE};
 	bool kicked = false;
 
 	if (is_uring_thread(tid, false))
@@ -228,8 +227,8 @@ static void settle_thread(int tid, bool (*done)(int tid, const struct blocked *b
 		enum where w = look_at_thread(tid, &b);
 		if (w == GONE || (w == BLOCKED && done(tid, &b)))
 			return;
-		if (!kicked &&
-		    gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick) == -ESRCH)
+		if (!kicked && gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, GMP_KICK_SIGNAL,
+				       &kick) == -ESRCH)
 			return;
 		kicked = true;
 		if (atomic_load(&came_by) == tid)
@@ -335,7 +334,7 @@ void gmp_deactivate(void)
 	gmp_selector = 0;
 	atomic_fetch_add(&gmp_generation, 1);
 	settle_armed();
-	gm_sys4(SYS_rt_sigaction, KICK_SIGNAL, &before_kick, NULL, 8);
+	gm_sys4(SYS_rt_sigaction, GMP_KICK_SIGNAL, &before_kick, NULL, 8);
 }
 
 int gmp_activate(void)

@@ -19,7 +19,7 @@
  *   then everybody goes on. A process that shares our memory and is no thread cannot be stopped:
  *   from then on nothing is (gmp_stop_never).
  *
- * Calls that a signal ends with EINTR whatever SA_RESTART says are made again: by pinned.c where
+ * Calls that a signal ends with EINTR whatever SA_RESTART says are made again: by held.c where
  * they are made for the program, here where a thread was in one since before dispatch was on.
  */
 #include <errno.h>
@@ -35,7 +35,6 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
 
-#define KICK_SIGNAL 33
 #define MAX_THREADS 4096 /* below 2^16: a slot's number has 16 bits */
 #define PATIENCE_NS ((uint64_t)500000000)
 #define SPINS	    64
@@ -98,7 +97,7 @@ static bool is_known_thread(int tid)
 /* True: it cannot be asked. */
 static bool ask_thread(int tid, void *unused)
 {
-	siginfo_t kick = {.si_signo = KICK_SIGNAL, .si_code = SI_QUEUE};
+	siginfo_t kick = {.si_signo = GMP_KICK_SIGNAL, .si_code = SI_QUEUE};
 	uint32_t now = atomic_load(&generation);
 
 	if (is_known_thread(tid))
@@ -109,7 +108,7 @@ static bool ask_thread(int tid, void *unused)
 	atomic_store(&slots[nslots].state, now);
 	kick.si_value.sival_ptr = (void *)(TAG | (uint64_t)nslots << 32 | now);
 	kick.si_pid = (int)gm_sys0(SYS_getpid);
-	long err = gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, KICK_SIGNAL, &kick);
+	long err = gm_sys4(SYS_rt_tgsigqueueinfo, kick.si_pid, tid, GMP_KICK_SIGNAL, &kick);
 	nslots += !err;
 	return err && err != -ESRCH;
 }

@@ -19,6 +19,7 @@ void gmp_stop_never(void);
 /* ---- activate.c ---- */
 /* All other threads of the process, until `each` says so. False: it did, or there is no /proc. */
 bool gmp_each_thread(bool (*each)(int tid, void *arg), void *arg);
-void gmp_kick_installed(void); /* signal 33 is ours from now on */
+#define GMP_KICK_SIGNAL 33     /* libc's SIGSETXID: no program can block or claim it */
+void gmp_kick_installed(void); /* it is ours from now on */
 
 #endif
