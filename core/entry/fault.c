@@ -374,7 +374,8 @@ static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, en
 		gmc_driver(dev, GM_CB_ACCOUNT, (uintptr_t)ctx->pmap, 0, 0, 1);
 	struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
 	gmi_unlock(&b->lock);
-	*asked = f.ask;
+	if (gm_unlikely(f.ask.naheads))
+		*asked = f.ask;
 	if (err)
 		return err;
 	atomic_fetch_add_explicit(f.merged ? &s->faults_merged : &s->faults, 1,
@@ -418,7 +419,8 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 	gm_sigmask mask = gmi_block_signals();
 	uint8_t cause = gm_trace_cause(GM_CAUSE_DEVICE_FAULT);
 	struct gm_block *b = gmc_block_get(as, addr);
-	struct gm_policy_fault asked = {0};
+	struct gm_policy_fault asked;
+	asked.naheads = 0;
 	err = b ? fault_in_block(b, ctx, gm_page_index(addr), hint, &asked) : -ENOMEM;
 	if (gm_unlikely(asked.naheads) && !err)
 		bring_ahead(as, dev, &asked);

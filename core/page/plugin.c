@@ -106,9 +106,9 @@ int gmi_plugin_load(const char *path, char *err, size_t err_bytes)
 
 /* ---- a device's run ---- */
 
-static size_t run_bytes(const struct gm_plugin_run *run)
+static size_t run_bytes(uint64_t pages)
 {
-	return sizeof *run + run->view.pages * sizeof *run->page;
+	return sizeof(struct gm_plugin_run) + pages * sizeof(struct gm_policy_page);
 }
 
 struct gm_choice gmc_plugin_choice(const struct gm_dev *dev, enum gm_policy_kind kind)
@@ -124,11 +124,11 @@ void gmc_plugin_open(struct gm_dev *dev)
 	if (!*name)
 		return;
 	uint64_t pages = gmi_phys_total_bytes(dev->phys) >> (GM_PAGE_SHIFT + dev->page_order);
-	struct gm_plugin_run *run = gmi_alloc(sizeof *run + pages * sizeof *run->page);
+	struct gm_plugin_run *run = gmi_alloc(run_bytes(pages));
 	void *state = run && loaded.state_bytes ? gmi_alloc(loaded.state_bytes) : NULL;
 	if (!run || (loaded.state_bytes && !state)) {
 		if (run)
-			gmi_free(run, sizeof *run + pages * sizeof *run->page);
+			gmi_free(run, run_bytes(pages));
 		gm_log(GM_LOG_ERROR, "no memory for policy \"%s\": device %u goes on without it",
 		       name, dev->index);
 		return;
@@ -163,7 +163,7 @@ void gmc_plugin_close(struct gm_dev *dev)
 			gmc_policy_store(&dev->choice[kind], (struct gm_choice){0});
 	if (run->state)
 		gmi_free(run->state, loaded.state_bytes);
-	gmi_free(run, run_bytes(run));
+	gmi_free(run, run_bytes(run->view.pages));
 }
 
 /* ---- when it is broken ---- */
