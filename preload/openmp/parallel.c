@@ -9,7 +9,6 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/rules/opt.h"
@@ -71,12 +70,11 @@ static gmo_parallel_run_fn *load_front(void)
 {
 	char path[PATH_MAX];
 	gmo_parallel_run_fn *run = NULL;
-	Dl_info info;
-
-	if (!dladdr((void *)(uintptr_t)load_front, &info) || !strrchr(info.dli_fname, '/'))
+	if (gmi_find_helper("omp/" GMO_FRONT, path, sizeof path)) {
+		gmi_log(GM_LOG_WARN,
+			"parallel regions run on the host: " GMO_FRONT " is not beside libgmem.so");
 		return NULL;
-	snprintf(path, sizeof path, "%.*s/omp/" GMO_FRONT,
-		 (int)(strrchr(info.dli_fname, '/') - info.dli_fname), info.dli_fname);
+	}
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library)
 		*(void **)&run = dlsym(library, GMO_FRONT_RUN);
