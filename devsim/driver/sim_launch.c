@@ -347,8 +347,11 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
 		  const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
-	struct request r = {module, kernel, nblocks, args, args_bytes,
-			    NULL,   false,  false,   NULL, NULL};
+	struct request r = {.module = module,
+			    .kernel = kernel,
+			    .nblocks = nblocks,
+			    .args = args,
+			    .args_bytes = args_bytes};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch_any(sim, &r, result, &slot);
 
@@ -359,8 +362,15 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 
 int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
 {
-	struct request r = {what->module, what->kernel, 1,    what->args,  what->args_bytes,
-			    what->label,  false,	true, what->serve, what->of};
+	struct request r = {.module = what->module,
+			    .kernel = what->kernel,
+			    .nblocks = 1,
+			    .args = what->args,
+			    .args_bytes = what->args_bytes,
+			    .label = what->label,
+			    .region = true,
+			    .serve = what->serve,
+			    .of = what->of};
 	unsigned slot = DS_LAUNCHES;
 	int err = launch_any(sim, &r, result, &slot);
 
@@ -387,7 +397,8 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      const void *args, size_t args_bytes, struct gm_launch_result *result,
 			      int *slot, const void **journal)
 {
-	struct request r = {0, kernel, nblocks, args, args_bytes, NULL, false, false, NULL, NULL};
+	struct request r = {
+		.kernel = kernel, .nblocks = nblocks, .args = args, .args_bytes = args_bytes};
 	unsigned s = DS_LAUNCHES;
 	int err = launch_any(sim, &r, result, &s);
 
