@@ -1,7 +1,6 @@
 /* Copying between the store and devices. See bytes.h. */
 #include "core/page/bytes.h"
 #include "core/page/driver.h"
-#include "core/count/site.h"
 #include "core/page/frame.h"
 #include "core/page/rights.h"
 #include "core/page/store.h"
@@ -64,32 +63,4 @@ int gmc_store_back(struct gm_block *b, gm_bm set)
 		err = err ? err
 			  : gmc_store_populate(b->as, gm_va_of(b, first), gm_bytes_of(end - first));
 	return err;
-}
-
-int gmc_fetch_home(struct gm_block *b, gm_bm set)
-{
-	gm_for_each_dev (b, d) {
-		gm_bm here = gm_bm_and(set, b->dev[d]->valid);
-		if (gm_bm_empty(here))
-			continue;
-		struct gm_ops o = {.ctx = b->as->ctx[d]};
-		uint64_t begin = gm_trace_begin();
-		int err = gmc_store_back(b, here);
-		if (!err)
-			err = gmc_copy_set(b, b->as->ctx[d], GM_OP_COPY_OUT, here, false, &o);
-		if (!err)
-			err = gmc_ops_flush(&o);
-		if (err)
-			return err;
-		unsigned pages = gm_bm_count(here);
-		gmc_account(b->as->ctx[d], 0, gm_bytes_of(pages));
-		GM_COUNT(d2h_bytes, gm_bytes_of(pages));
-		GM_COUNT(d2h_pages, pages);
-		GM_COUNT_SITE(b->site, d2h_bytes, gm_bytes_of(pages));
-		gmc_block_trace(GM_EV_HOME, b, d, here, begin);
-		gm_bm_add(&b->backed, here);
-		gm_bm_add(&b->host, here);
-		gm_bm_remove(&set, here);
-	}
-	return 0;
 }

@@ -26,11 +26,6 @@ int gmc_copy_set(struct gm_block *b, struct gm_ctx *ctx, enum gm_op_kind kind, g
 		 bool from_va, struct gm_ops *o);
 /* The store has memory for `set`. 0 or -ENOMEM */
 int gmc_store_back(struct gm_block *b, gm_bm set);
-/*
- * `set` from whichever device has it into the host store. The pages are adopted; nobody can
- * write them now.
- */
-int gmc_fetch_home(struct gm_block *b, gm_bm set);
 /* The driver hears of bytes that moved by faults. */
 void gmc_account(struct gm_ctx *ctx, uint64_t in, uint64_t out);
 

@@ -9,6 +9,7 @@
  * lose a part are split (the whole goes, or is lowered, and what is left of it is entered anew),
  * and what has become whole is entered as one.
  */
+#include "core/page/bytes.h"
 #include "core/page/driver.h"
 #include "core/page/frame.h"
 #include "core/page/hint_mirror.h"
@@ -64,20 +65,38 @@ int gmc_ops_send(struct gm_ctx *ctx, const struct gm_op *ops, unsigned n)
 	return err;
 }
 
+/* Room for twice as many. */
+static bool ops_grow(struct gm_ops *o)
+{
+	unsigned room = gm_max(o->room, GM_OPS_MAX);
+	struct gm_op *more = gmi_alloc(2 * room * sizeof *more);
+
+	if (!more)
+		return false;
+	gm_copy(more, o->more ? o->more : o->op, room * sizeof *more);
+	gmi_free(o->more, o->room * sizeof *more);
+	o->more = more;
+	o->room = 2 * room;
+	return true;
+}
+
 int gmc_ops_flush(struct gm_ops *o)
 {
-	int err = gmc_ops_send(o->ctx, o->op, o->n);
+	int err = gmc_ops_send(o->ctx, o->more ? o->more : o->op, o->n);
 
-	o->n = 0;
+	gmi_free(o->more, o->room * sizeof *o->more);
+	o->more = NULL;
+	o->n = o->room = 0;
 	o->err = o->err ? o->err : err;
 	return o->err;
 }
 
 int gmc_ops_add(struct gm_ops *o, struct gm_op op)
 {
-	if (o->n == GM_ARRAY_LEN(o->op))
+	if (o->n == gm_max(o->room, GM_OPS_MAX) && (!o->ctx->dev->mmu->batch || !ops_grow(o)))
 		gmc_ops_flush(o);
-	o->op[o->n++] = op;
+	*(o->more ? &o->more[o->n] : &o->op[o->n]) = op;
+	o->n++;
 	return o->err;
 }
 
@@ -254,90 +273,94 @@ static int start_again(struct gm_block *b, struct gm_ctx *ctx)
 }
 
 /*
- * Pages of `lost` lose something by `step`; entries of which that is a part (`parts`: all their
- * pages) go, and what the bitmaps, which are right already, still have of them is entered anew in
- * smaller ones. 0: so it is, or all of the block's entries are gone.
+ * `gone` loses its entries, `readonly` the right to write. The bitmaps say so; entries of which a
+ * part is concerned go whole, and what is left of them is entered anew in smaller ones.
  */
-static int lower(struct gm_block *b, struct gm_ctx *ctx, gm_bm lost, gm_bm parts, struct gm_op step)
+static void emit_lower(struct gm_block *b, const struct gm_dev *dev, gm_bm gone, gm_bm readonly,
+		       struct gm_ops *o)
 {
-	struct gm_ops o = {.ctx = ctx};
-	struct entries now;
+	struct gm_block_dev *bd = b->dev[dev->index];
+	gm_bm none = gm_bm_grow(gm_bm_and(gone, bd->map_r), dev->min_order),
+	      less = gm_bm_andnot(gm_bm_grow(gm_bm_and(readonly, bd->map_w), dev->min_order), none),
+	      lost = gm_bm_or(none, less), parts = gm_bm_zero();
+	struct entries was, now;
 
-	emit_runs(&o, b, gm_bm_andnot(lost, parts), step);
-	if (!gm_bm_empty(parts)) {
-		emit_runs(&o, b, parts, (struct gm_op){.kind = GM_OP_UNMAP});
-		entries_of(b, ctx->dev, &now);
-		emit_maps(&o, b, ctx->dev, &now, gm_bm_and(parts, b->dev[ctx->dev->index]->map_r));
+	if (has_sizes(dev) && !gm_bm_empty(lost)) {
+		entries_of(b, dev, &was);
+		parts = gm_bm_or(torn(dev, &was, none), torn(dev, &was, less));
 	}
-	return gmc_ops_flush(&o) ? start_again(b, ctx) : 0;
+	gm_bm_remove(&bd->map_r, none);
+	gm_bm_remove(&bd->map_w, lost);
+	gm_bm_remove(&bd->remote, gm_bm_or(gone, none));
+	emit_runs(o, b, gm_bm_andnot(none, parts), (struct gm_op){.kind = GM_OP_UNMAP});
+	emit_runs(o, b, gm_bm_andnot(less, parts),
+		  (struct gm_op){.kind = GM_OP_PROTECT, .prot = GM_PROT_READ});
+	if (gm_bm_empty(parts))
+		return;
+	emit_runs(o, b, parts, (struct gm_op){.kind = GM_OP_UNMAP});
+	entries_of(b, dev, &now);
+	emit_maps(o, b, dev, &now, gm_bm_and(parts, bd->map_r));
+}
+
+/* Bytes of `set` into the store: in one batch with what waits in `o`, which withdraws rights, or
+ * after that. */
+static int fetch_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, struct gm_ops *o)
+{
+	int err = ctx->dev->aperture ? gmc_ops_flush(o) : 0;
+
+	if (!err && !gm_bm_empty(set))
+		err = gmc_copy_set(b, ctx, GM_OP_COPY_OUT, set, false, o);
+	int sent = gmc_ops_flush(o);
+	return err ? err : sent;
+}
+
+int gmc_dev_lower(struct gm_block *b, struct gm_ctx *ctx, gm_bm gone, gm_bm readonly, gm_bm fetch)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+	const gm_bm r = bd->map_r, w = bd->map_w, remote = bd->remote;
+	struct gm_ops o = {.ctx = ctx};
+	uint64_t begin = gm_trace_begin();
+	int err = gm_unlikely(bd->unsure) ? start_again(b, ctx) : 0;
+
+	if (err)
+		return err;
+	emit_lower(b, ctx->dev, gone, readonly, &o);
+	err = fetch_after(b, ctx, fetch, &o);
+	if (o.err && start_again(b, ctx)) {
+		bd->map_r = r;
+		bd->map_w = w;
+		bd->remote = remote;
+		return err;
+	}
+	if (o.err) { /* no entry is left: only the bytes can be missing */
+		o = (struct gm_ops){.ctx = ctx};
+		err = fetch_after(b, ctx, fetch, &o);
+	}
+	gmc_block_trace(GM_EV_REVOKE, b, (int)ctx->dev->index, gm_bm_andnot(r, bd->map_r), begin);
+	return err;
 }
 
 int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
-	const struct gm_dev *dev = ctx->dev;
-	struct gm_block_dev *bd = b->dev[dev->index];
-	const gm_bm r = bd->map_r, w = bd->map_w, remote = bd->remote;
-	gm_bm lost = gm_bm_grow(gm_bm_and(set, r), dev->min_order), parts = gm_bm_zero();
-	struct entries was;
-
-	if (gm_unlikely(bd->unsure))
-		return start_again(b, ctx);
-	bd->remote = gm_bm_andnot(remote, set);
-	if (gm_bm_empty(lost))
-		return 0;
-	if (has_sizes(dev)) {
-		bd->remote = remote;
-		entries_of(b, dev, &was);
-		parts = torn(dev, &was, lost);
-	}
-	bd->map_r = gm_bm_andnot(r, lost);
-	bd->map_w = gm_bm_andnot(w, lost);
-	bd->remote = gm_bm_andnot(remote, gm_bm_or(set, lost));
-	uint64_t begin = gm_trace_begin();
-	int err = lower(b, ctx, lost, parts, (struct gm_op){.kind = GM_OP_UNMAP});
-	if (!err)
-		gmc_block_trace(GM_EV_REVOKE, b, (int)dev->index, lost, begin);
-	if (err) {
-		bd->map_r = r;
-		bd->map_w = w;
-		bd->remote = remote;
-	}
-	return err;
+	return gmc_dev_lower(b, ctx, set, gm_bm_zero(), gm_bm_zero());
 }
 
 int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)
 {
-	const struct gm_dev *dev = ctx->dev;
-	struct gm_block_dev *bd = b->dev[dev->index];
-	const gm_bm w = bd->map_w;
-	gm_bm lost = gm_bm_grow(gm_bm_and(set, w), dev->min_order), parts = gm_bm_zero();
-	struct entries was;
+	return gmc_dev_lower(b, ctx, gm_bm_zero(), set, gm_bm_zero());
+}
 
-	if (gm_unlikely(bd->unsure))
-		return start_again(b, ctx);
-	if (gm_bm_empty(lost))
-		return 0;
-	if (has_sizes(dev)) {
-		entries_of(b, dev, &was);
-		parts = torn(dev, &was, lost);
-	}
-	bd->map_w = gm_bm_andnot(w, lost);
-	int err = lower(b, ctx, lost, parts,
-			(struct gm_op){.kind = GM_OP_PROTECT, .prot = GM_PROT_READ});
-	if (err)
-		bd->map_w = w;
+int gmc_dev_unmap_first(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, struct gm_ops *o)
+{
+	int err = gm_unlikely(b->dev[ctx->dev->index]->unsure) ? start_again(b, ctx) : 0;
+
+	if (!err)
+		emit_lower(b, ctx->dev, set, gm_bm_zero(), o);
 	return err;
 }
 
-int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
-{
-	struct gm_ops o = {.ctx = ctx};
-
-	return gmc_dev_map_after(b, ctx, set, w, host, &o);
-}
-
-int gmc_dev_map_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,
-		      struct gm_ops *first)
+int gmc_dev_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,
+		  struct gm_ops *o)
 {
 	const struct gm_dev *dev = ctx->dev;
 	struct gm_block_dev *bd = b->dev[dev->index];
@@ -362,11 +385,28 @@ int gmc_dev_map_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w
 	bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
 	entries_of(b, dev, &now);
 	if (has_sizes(dev)) /* no step takes a part of an entry */
-		emit_runs(first, b, smaller_now(dev, &was, &now, all),
+		emit_runs(o, b, smaller_now(dev, &was, &now, all),
 			  (struct gm_op){.kind = GM_OP_UNMAP});
-	emit_maps(first, b, dev, &now, touched_by(dev, &now, all));
-	int err = gmc_ops_flush(first);
-	if (err)
-		start_again(b, ctx);
+	emit_maps(o, b, dev, &now, touched_by(dev, &now, all));
+	return 0;
+}
+
+int gmc_dev_sent(struct gm_block *b, struct gm_ctx *ctx, int err)
+{
+	struct gm_block_dev *bd = b->dev[ctx->dev->index];
+
+	if (!err || !start_again(b, ctx))
+		return err;
+	/* some may be there all the same: it is unsure */
+	bd->map_r = gm_bm_and(bd->map_r, gm_bm_or(bd->valid, bd->remote));
+	bd->map_w = gm_bm_and(bd->map_w, bd->map_r);
 	return err;
+}
+
+int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
+{
+	struct gm_ops o = {.ctx = ctx};
+	int err = gmc_dev_enter(b, ctx, set, w, host, &o);
+
+	return err ? err : gmc_dev_sent(b, ctx, gmc_ops_flush(&o));
 }

@@ -56,9 +56,7 @@ int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write)
 	gmc_plan(b, -1, set, write, b->pinned, &p);
 	err = gmc_bus_unmap(b, set);
 	if (!err)
-		err = gmc_quiet_devices(b, -1, p.revoke, p.protect);
-	if (!err)
-		err = gmc_fetch_home(b, gm_bm_andnot(p.copy, b->host));
+		err = gmc_fetch_home(b, -1, p.revoke, p.protect, gm_bm_andnot(p.copy, b->host));
 	if (err)
 		return err;
 	gmc_drop_copies(b, -1, p.revoke);
@@ -92,11 +90,8 @@ static gm_bm never_touched(struct gm_block *b, gm_bm copy)
 static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm zero, struct gm_ops *o)
 {
 	gm_bm anon = gm_bm_and(gm_bm_andnot(copy, b->adopted), b->host);
-	/* What only another device has goes through the host store. */
-	int err = gmc_fetch_home(b, gm_bm_andnot(copy, b->host));
+	int err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, anon, true, o);
 
-	if (!err)
-		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, anon, true, o);
 	if (!err)
 		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, gm_bm_andnot(copy, anon), false, o);
 	if (!err)
@@ -123,24 +118,24 @@ static int leave_cpu(struct gm_block *b, gm_bm set, gm_bm *left)
 	return err;
 }
 
-static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
+static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p,
+		     struct gm_ops *o)
 {
 	int d = (int)ctx->dev->index;
+	gm_bm taken = gm_bm_and(p->map_remote, p->revoke);
 
 	if (gm_bm_empty(p->map_remote))
 		return 0;
-	int err = gmc_quiet_devices(b, -1, gm_bm_and(p->map_remote, p->revoke), gm_bm_zero());
-	if (!err)
-		err = gmc_fetch_home(b, gm_bm_andnot(p->fetch, b->host));
+	int err = gmc_fetch_home(b, -1, taken, gm_bm_zero(), gm_bm_andnot(p->fetch, b->host));
 	if (err)
 		return err;
-	gmc_drop_copies(b, -1, gm_bm_and(p->map_remote, p->revoke));
+	gmc_drop_copies(b, -1, taken);
 	err = gmc_adopt_on_host(b, p->map_remote);
 	if (!err)
-		err = gmc_cpu_raise(b, gm_bm_and(p->map_remote, p->revoke), b->prog_r, b->prog_w);
+		err = gmc_cpu_raise(b, taken, b->prog_r, b->prog_w);
 	if (!err)
-		err = gmc_dev_map(b, ctx, p->map_remote,
-				  gm_bm_andnot(b->prog_w, gmc_premap_readonly(b, ctx)), true);
+		err = gmc_dev_enter(b, ctx, p->map_remote,
+				    gm_bm_andnot(b->prog_w, gmc_premap_readonly(b, ctx)), true, o);
 	if (!err)
 		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
 					  gm_bytes_of(gm_bm_count(p->map_remote)),
@@ -171,17 +166,17 @@ static void count_arrival(struct gm_block *b, struct gm_ctx *ctx, gm_bm moved, g
 
 /*
  * The CPU and other devices have no more of `p` than they may keep; the bytes are where copies
- * take them from.
+ * take them from. Steps of the device itself wait in `o` where its driver copies: it does so in
+ * the same batch.
  */
-static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p, bool at_va)
+static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p,
+		     struct gm_ops *o)
 {
 	gm_bm down = gm_bm_or(p->revoke, p->protect), gets = gm_bm_or(p->copy, p->zero);
+	bool at_va = ctx->dev->aperture;
 	int err = 0;
 
-	/*
-	 * A driver that copies does so in one batch with the mapping, when nobody else reads any
-	 * more.
-	 */
+	/* A driver that copies and maps in one batch needs that nobody else reads any more. */
 	if (!at_va)
 		err = gmc_adopt_on_host(b, gm_bm_and(down, b->host));
 	/* Store pages go dark at once (their bytes are read through the alias); anonymous ones
@@ -189,10 +184,14 @@ static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	if (!err)
 		err = gmc_cpu_lower(b, gm_bm_and(down, b->host),
 				    gm_bm_or(p->protect, gm_bm_andnot(p->revoke, b->adopted)));
+	if (!err) /* what only another device has goes through the host store */
+		err = gmc_fetch_home(b, (int)ctx->dev->index, p->revoke, p->protect,
+				     gm_bm_andnot(p->copy, b->host));
+	/* what it has had over the bus: its other threads write there */
+	gm_bm remote = gm_bm_and(b->dev[ctx->dev->index]->remote, gets);
 	if (!err)
-		err = gmc_quiet_devices(b, (int)ctx->dev->index, p->revoke, p->protect);
-	if (!err) /* what it has had over the bus: its other threads write there */
-		err = gmc_dev_unmap(b, ctx, gm_bm_and(b->dev[ctx->dev->index]->remote, gets));
+		err = at_va ? gmc_dev_unmap(b, ctx, remote)
+			    : gmc_dev_unmap_first(b, ctx, remote, o);
 	return err;
 }
 
@@ -204,32 +203,17 @@ static void record_present(const struct gm_block *b, gm_bm set)
 			GM_RECORD(GM_RECORD_PRESENT, .addr = gm_va_of(b, first), .a = end - first);
 }
 
-static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p)
+/* The bytes have arrived: nobody else has what the plan takes away. */
+static int depart(struct gm_move *m)
 {
+	struct gm_block *b = m->b;
+	struct gm_ctx *ctx = m->ctx;
 	int d = (int)ctx->dev->index;
 	struct gm_block_dev *bd = b->dev[d];
-	struct gm_ops o = {.ctx = ctx};
+	const struct gm_plan *p = &m->plan;
 	gm_bm gets = gm_bm_or(p->copy, p->zero), down = gm_bm_or(p->revoke, p->protect), left;
-	bool at_va = ctx->dev->aperture;
-	gm_bm w = gm_bm_andnot(b->prog_w, p->next[GM_DUP]);
-	/* What quiet_all() takes into the store is seen there afterwards: by what it lacks. */
-	gm_bm zero = at_va ? gm_bm_zero() : never_touched(b, p->copy);
-	uint64_t begin = gm_trace_begin();
 
-	int err = quiet_all(b, ctx, p, at_va);
-	zero = at_va ? never_touched(b, p->copy) : gmc_store_holes(b, zero);
-	gm_bm moved = gm_bm_andnot(p->copy, zero);
-	record_present(b, gm_bm_andnot(gm_bm_and(moved, b->host), b->adopted));
-	gm_bm_add(&zero, p->zero);
-	if (!err)
-		err = copy_in(b, ctx, moved, zero, &o);
-	if (!err && !at_va)
-		err = gmc_dev_map_after(b, ctx, p->map, w, false, &o);
-	if (err) {
-		gmc_cpu_give_back(b, down);
-		return err;
-	}
-	err = leave_cpu(b, p->revoke, &left);
+	int err = leave_cpu(b, p->revoke, &left);
 	if (err) { /* what has left must have arrived; the device will ask for the rest again */
 		gmc_drop_copies(b, d, left);
 		gmc_set_valid(b, ctx, gm_bm_or(bd->valid, gm_bm_and(gets, left)));
@@ -238,14 +222,56 @@ static int to_local(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan
 	}
 	gmc_drop_copies(b, d, p->revoke);
 	gmc_set_valid(b, ctx, gm_bm_or(bd->valid, gets));
-	count_arrival(b, ctx, moved, zero);
-	gmc_block_trace(GM_EV_TO_DEVICE, b, d, moved, begin);
-	gmc_block_trace(GM_EV_ZERO, b, d, zero, 0);
+	count_arrival(b, ctx, m->moved, m->zero);
+	gmc_block_trace(GM_EV_TO_DEVICE, b, d, m->moved, m->begin_ns);
+	gmc_block_trace(GM_EV_ZERO, b, d, m->zero, 0);
 	gmc_retain(b);
 	/* else all that it has is mapped over the bus: nothing to evict there */
 	if (!gm_bm_empty(bd->valid))
 		gmc_lru_touch(ctx->dev, bd, gm_bm_or(p->map, gets));
-	return at_va ? gmc_dev_map(b, ctx, p->map, w, false) : 0;
+	return 0;
+}
+
+/*
+ * Where core copies, pages have come when this returns, and their entries wait in `o`; where the
+ * driver does, copies and entries wait there, and to_local_sent() does the rest.
+ */
+static int to_local(struct gm_move *m, struct gm_ops *o)
+{
+	struct gm_block *b = m->b;
+	const struct gm_plan *p = &m->plan;
+	bool at_va = m->ctx->dev->aperture;
+	gm_bm w = gm_bm_andnot(b->prog_w, p->next[GM_DUP]);
+
+	m->begin_ns = gm_trace_begin();
+	/* What quiet_all() takes into the store is seen there afterwards: by what it lacks. */
+	gm_bm zero = at_va ? gm_bm_zero() : never_touched(b, p->copy);
+	int err = quiet_all(b, m->ctx, p, o);
+	zero = at_va ? never_touched(b, p->copy) : gmc_store_holes(b, zero);
+	m->moved = gm_bm_andnot(p->copy, zero);
+	m->zero = gm_bm_or(zero, p->zero);
+	record_present(b, gm_bm_andnot(gm_bm_and(m->moved, b->host), b->adopted));
+	if (!err)
+		err = copy_in(b, m->ctx, m->moved, m->zero, o);
+	if (!err && !at_va)
+		err = gmc_dev_enter(b, m->ctx, p->map, w, false, o);
+	if (err)
+		gmc_cpu_give_back(b, gm_bm_or(p->revoke, p->protect));
+	else if (at_va)
+		err = depart(m);
+	if (!err && at_va)
+		err = gmc_dev_enter(b, m->ctx, p->map, w, false, o);
+	return err;
+}
+
+static int to_local_sent(struct gm_move *m, int err)
+{
+	if (m->ctx->dev->aperture)
+		return err;
+	if (!err)
+		return depart(m);
+	gmc_cpu_give_back(m->b, gm_bm_or(m->plan.revoke, m->plan.protect));
+	return err;
 }
 
 /*
@@ -264,42 +290,69 @@ static gm_bm givable(const struct gm_block *b, const struct gm_ctx *ctx, gm_bm s
 	return gm_bm_or(local, gm_bm_whole(gm_bm_and(there, may), ctx->dev->min_order));
 }
 
-/* `pinned`: pages that do not migrate. */
-static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, gm_bm pinned)
+/* After an error nothing is on its way, but for steps in `o` that hold by themselves. `pinned`:
+ * pages that do not migrate. */
+static int move_begin(struct gm_move *m, gm_bm set, bool write, gm_bm pinned, struct gm_ops *o)
 {
+	struct gm_block *b = m->b;
+	struct gm_ctx *ctx = m->ctx;
 	int d = (int)ctx->dev->index;
 	gm_bm asked = set, stay = pinned;
-	struct gm_plan p;
+	struct gm_plan *p = &m->plan;
 
 	set = givable(b, ctx, asked, &stay);
-	gm_bm tried = set;
-	gmc_plan(b, d, set, write, stay, &p);
+	m->tried = set;
+	gmc_plan(b, d, set, write, stay, p);
 	/* pages that it has stay: p maps them */
-	int err = gmc_frames_take(b, ctx, gm_bm_or(p.copy, p.zero), set);
+	int err = gmc_frames_take(b, ctx, gm_bm_or(p->copy, p->zero), set);
 	if (err) {
 		gmc_frames_drop(b, ctx->dev, set);
 		return err;
 	}
-	gm_bm busy = gmc_claim(b, gm_bm_and(p.revoke, b->host), gm_bm_and(p.protect, b->host));
+	gm_bm busy = gmc_claim(b, gm_bm_and(p->revoke, b->host), gm_bm_and(p->protect, b->host));
 	if (!gm_bm_empty(busy)) { /* system calls are using these: the device comes to them */
 		stay = gm_bm_or(pinned, busy);
 		set = givable(b, ctx, asked, &stay);
-		gmc_cpu_give_back(b, gm_bm_andnot(gm_bm_and(tried, stay), busy));
-		gmc_plan(b, d, set, write, stay, &p);
+		gmc_cpu_give_back(b, gm_bm_andnot(gm_bm_and(m->tried, stay), busy));
+		gmc_plan(b, d, set, write, stay, p);
 	}
-	err = gmc_bus_unmap(b, gm_bm_or(p.revoke, p.protect));
+	err = gmc_bus_unmap(b, gm_bm_or(p->revoke, p->protect));
 	if (!err)
-		err = to_remote(b, ctx, &p);
+		err = to_remote(b, ctx, p, o);
 	/* those are on the host now, and stay */
-	p.revoke = gm_bm_andnot(p.revoke, p.map_remote);
+	p->revoke = gm_bm_andnot(p->revoke, p->map_remote);
 	if (err)
 		gmc_cpu_give_back(b, set);
 	else
-		err = to_local(b, ctx, &p);
-	if (err || !gm_bm_empty(busy))
-		gmc_frames_drop(b, ctx->dev, tried); /* those that nothing went into */
-	gm_block_check(b);
+		err = to_local(m, o);
+	if (err)
+		gmc_frames_drop(b, ctx->dev, m->tried); /* those that nothing went into */
+	m->open = !err;
+	m->changed = !gm_bm_empty(busy);
 	return err;
+}
+
+int gmc_migrate_end(struct gm_move *m, int sent)
+{
+	if (!m->b->dev[m->ctx->dev->index])
+		return sent;
+	int err = gmc_dev_sent(m->b, m->ctx, sent);
+	if (m->open)
+		err = to_local_sent(m, err);
+	if (err || m->changed)
+		gmc_frames_drop(m->b, m->ctx->dev, m->tried); /* those that nothing went into */
+	gm_block_check(m->b);
+	return err;
+}
+
+static int to_device(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, gm_bm pinned)
+{
+	struct gm_ops o = {.ctx = ctx};
+	struct gm_move m = {.b = b, .ctx = ctx};
+	int err = move_begin(&m, set, write, pinned, &o), late;
+
+	late = gmc_migrate_end(&m, gmc_ops_flush(&o));
+	return err ? err : late;
 }
 
 #define VMA_BUDGET 24000 /* of 65530, in an estimate that counts high */
@@ -320,11 +373,14 @@ static gm_bm stays_by_policy(const struct gm_block *b, const struct gm_ctx *ctx)
 		gm_bm_or(gmc_hint_comes(b, ctx->dev->index), b->dev[ctx->dev->index]->valid));
 }
 
-static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, bool asked)
+/* What may be moved of *set, and what stays (*pinned). 0, or why the device gets nothing */
+static int choose_move(struct gm_block *b, struct gm_ctx *ctx, bool asked, gm_bm *set,
+		       gm_bm *pinned)
 {
-	gm_bm may = gm_bm_and(b->managed, b->prog_r), pinned = b->pinned;
+	gm_bm may = gm_bm_and(b->managed, b->prog_r);
 	int refused = gm_ctx_refuses(ctx);
 
+	*pinned = b->pinned;
 	if (refused)
 		return refused;
 	if (!gmc_block_dev_get(b, ctx))
@@ -332,15 +388,35 @@ static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, boo
 	bool counted = asked && gm_policy_of(ctx, GM_POLICY_PLACEMENT).def->counted;
 	if (!ctx->dev->phys ||
 	    (ctx->mode == GM_MMU_MODE_SHARE && !counted)) /* works on the host's memory */
-		pinned = gm_bm_all();
+		*pinned = gm_bm_all();
 	else if (!asked)
-		gm_bm_add(&pinned, stays_by_policy(b, ctx));
-	set = gm_bm_and(gmc_vmas_short(b->as) ? gm_bm_andnot(may, pinned) : set, may);
-	int err = to_device(b, ctx, set, write, pinned);
+		gm_bm_add(pinned, stays_by_policy(b, ctx));
+	*set = gm_bm_and(gmc_vmas_short(b->as) ? gm_bm_andnot(may, *pinned) : *set, may);
+	return 0;
+}
+
+static int migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write, bool asked)
+{
+	gm_bm pinned;
+	int err = choose_move(b, ctx, asked, &set, &pinned);
+
+	if (err)
+		return err;
+	err = to_device(b, ctx, set, write, pinned);
 	/* out of VMAs in spite of the budget: a uniform block needs the fewest */
 	if (err == -ENOMEM)
-		err = to_device(b, ctx, may, write, pinned);
+		err = to_device(b, ctx, gm_bm_and(b->managed, b->prog_r), write, pinned);
 	return err;
+}
+
+int gmc_migrate_begin(struct gm_move *m, struct gm_block *b, struct gm_ctx *ctx, gm_bm set,
+		      bool write, struct gm_ops *o)
+{
+	gm_bm pinned;
+	int err = choose_move(b, ctx, true, &set, &pinned);
+
+	*m = (struct gm_move){.b = b, .ctx = ctx};
+	return err ? err : move_begin(m, set, write, pinned, o);
 }
 
 int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)

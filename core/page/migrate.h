@@ -6,7 +6,8 @@
 #ifndef GM_CORE_MIGRATE_H
 #define GM_CORE_MIGRATE_H
 
-#include "core/page/registry.h"
+#include "core/page/plan.h"
+#include "core/page/rights.h"
 
 /*
  * For the CPU to read or write `set`: revoke devices, copy home, publish. 0 or -errno (pages
@@ -25,6 +26,24 @@ int gmc_migrate_to_dev(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool w
  * program asked for.
  */
 int gmc_migrate_asked(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
+/*
+ * The same in two halves, so that the steps of several blocks are one batch: `o` is sent between
+ * them, with all of the blocks locked, and every gmc_migrate_end() hears what that said. An error
+ * of gmc_migrate_begin(): the device may have got less than asked for, which one block alone may
+ * still get (gmc_migrate_asked), but `o` and the end are due all the same.
+ */
+struct gm_move {
+	struct gm_block *b;
+	struct gm_ctx *ctx;
+	struct gm_plan plan;
+	gm_bm tried;	   /* may have got frames */
+	gm_bm moved, zero; /* what comes by a copy; as zeros */
+	uint64_t begin_ns;
+	bool open, changed; /* begun, without an error; less than was tried */
+};
+int gmc_migrate_begin(struct gm_move *m, struct gm_block *b, struct gm_ctx *ctx, gm_bm set,
+		      bool write, struct gm_ops *o);
+int gmc_migrate_end(struct gm_move *m, int sent);
 /* The same, but what the device does not hold yet stays on the host and is mapped over the bus. */
 int gmc_map_remote(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 /* The destination of a copy to a node: its pages go there. dev NULL: home. -ENODEV: the device is

@@ -128,63 +128,6 @@ Test(pages, without_small_entries_such_pages_are_out_of_reach)
 	close_sizes();
 }
 
-/* ---- how many calls of the driver an event costs ---- */
-
-static unsigned calls;
-
-static int counting_batch(void *pmap, const struct gm_op *ops, unsigned n)
-{
-	int err = 0;
-
-	calls++;
-	for (unsigned i = 0; i < n && !err; i++)
-		err = fake_op(pmap, &ops[i]);
-	return err;
-}
-
-static unsigned calls_since(unsigned *before)
-{
-	unsigned n = calls - *before;
-	*before = calls;
-	return n;
-}
-
-/* The RFC's coupled peer_map: one decision is one batch, also where the driver does the copying. */
-Test(pages, one_fault_is_one_call)
-{
-	for (int aperture = 0; aperture < 2; aperture++) {
-		open_sizes(65536, 4096 | 65536 | 2 * MIB, aperture);
-		unsigned char *p = map(12 * MIB), c;
-		p = (unsigned char *)(((uintptr_t)p + 2 * MIB - 1) & -(2 * MIB));
-		unsigned char *fresh =
-			gm_mmap(as, NULL, 2 * MIB, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		dev.mmu.batch = counting_batch;
-		unsigned at = calls;
-		cr_assert_eq(fake_write(&dev, p, 2), 0);
-		cr_expect_eq(calls_since(&at), 1, "a write to touched memory");
-		cr_assert_eq(fake_read(&dev, p + MIB, &c), 0);
-		cr_expect_eq(calls_since(&at), 1, "a read");
-		cr_assert_eq(fake_write(&dev, fresh, 2), 0);
-		cr_expect_eq(calls_since(&at), 1, "memory that nobody touched");
-		p[4 * MIB] = 3;
-		cr_assert_eq(hmadvise(hnid, p + 4 * MIB, 65536, GM_MADV_READ_MOSTLY), 0);
-		cr_assert_eq(fake_read(&dev, p + 4 * MIB, &c), 0);
-		cr_expect_eq(calls_since(&at), 1, "a copy");
-		cr_assert_eq(fake_write(&dev, p + 4 * MIB, 4), 0);
-		cr_expect_eq(calls_since(&at), 1, "a write to the copy");
-		cr_expect_eq(p[0], 2);
-		cr_expect_eq(calls_since(&at), aperture ? 1 : 2, "home: out of reach, then copied");
-		cr_assert_eq(fake_write(&dev, p, 5), 0);
-		cr_expect_eq(calls_since(&at), 1, "back again, from the store");
-		cr_assert_eq(hmadvise(hnid, p, 8 * MIB, MADV_PREFETCH), 0);
-		cr_expect_leq(calls_since(&at), 4, "8 MiB: a call for each block");
-		cr_expect_eq(p[0], 5);
-		cr_expect_eq(p[4 * MIB], 4);
-		cr_expect_eq(p[7 * MIB], 1);
-		close_sizes();
-	}
-}
-
 /* ---- random programs ---- */
 
 enum { N = 1536 };
