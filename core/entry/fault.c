@@ -57,9 +57,8 @@ static gm_bm same_place(const struct gm_block *b, gm_bm around, unsigned i)
 static int bring_home(struct gm_block *b, unsigned i, bool write)
 {
 	gm_bm all = gm_bm_and(gm_bm_all(), b->managed);
-	gm_bm set = gmc_vmas_short(b->as)
-			    ? all
-			    : same_place(b, gm_bm_and(around_device_page(b, i), b->managed), i);
+	gm_bm page = same_place(b, gm_bm_and(around_device_page(b, i), b->managed), i);
+	gm_bm set = gmc_vmas_short(b->as) ? all : page;
 	struct gm_thread *me = gmi_self();
 
 	me->can_retry = true;
@@ -68,6 +67,8 @@ static int bring_home(struct gm_block *b, unsigned i, bool write)
 	if (err == -ENOMEM && !gm_bm_test(write ? &b->cpu_w : &b->cpu_r, i)) {
 		/* Out of VMAs in spite of the budget: one uniform block needs the fewest. */
 		err = gmc_migrate_home(b, all, true);
+	} else if (err == -EIO && !gm_bm_empty(gm_bm_andnot(set, page))) {
+		err = gmc_migrate_home(b, page, write); /* the others are not to blame for it */
 	}
 	if (!err)
 		gmc_hint_follow(b, set);

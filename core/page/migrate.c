@@ -47,12 +47,11 @@ static gm_bm whole_there(const struct gm_block *b, gm_bm set)
 	return set;
 }
 
-int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write)
+static int home_once(struct gm_block *b, gm_bm set, bool write)
 {
 	struct gm_plan p;
 	int err;
 
-	set = whole_there(b, set);
 	gmc_plan(b, -1, set, write, b->pinned, &p);
 	err = gmc_bus_unmap(b, set);
 	if (!err)
@@ -65,6 +64,33 @@ int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write)
 	gm_bm w = gm_bm_andnot(b->prog_w, p.next[GM_DUP]);
 	err = gmc_cpu_raise(b, p.map, b->prog_r, w);
 	gm_block_check(b);
+	return err;
+}
+
+static bool has_broken_device(const struct gm_block *b)
+{
+	bool broken = false;
+
+	gm_for_each_dev (b, d)
+		broken |= __atomic_load_n(&b->as->ctx[d]->dev->broken, __ATOMIC_ACQUIRE);
+	return broken;
+}
+
+/*
+ * The bytes are on the device only, and the program has no way on without them: a driver that
+ * failed is asked again. Each try begins where the last one came to. -EAGAIN (a silent device) is
+ * for the caller to wait for, memory (-ENOMEM) to find; a driver that broke a rule is not asked.
+ */
+int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write)
+{
+	int err = -EIO;
+
+	set = whole_there(b, set);
+	for (int i = 0; i < GM_HOME_TRIES && err; i++) {
+		err = home_once(b, set, write);
+		if (err == -EAGAIN || err == -ENOMEM || (err && has_broken_device(b)))
+			break;
+	}
 	return err;
 }
 

@@ -11,8 +11,10 @@
 
 /*
  * For the CPU to read or write `set`: revoke devices, copy home, publish. 0 or -errno (pages
- * then stay where they were). extra pages of the same device page come along.
+ * then stay where they were). extra pages of the same device page come along. A driver that fails
+ * is asked GM_HOME_TRIES times, at once: one that has to wait for its hardware waits itself.
  */
+#define GM_HOME_TRIES 8
 int gmc_migrate_home(struct gm_block *b, gm_bm set, bool write);
 /*
  * For a device to read or write `set`: as state.c's table says, by migration, duplication or

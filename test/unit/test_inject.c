@@ -4,6 +4,7 @@
  */
 #include "fake_dev.h"
 #include "core/entry/fault.h"
+#include "core/page/migrate.h"
 #include "core/sys/inject.h"
 #include "core/space/vm.h"
 #include "random.h"
@@ -239,6 +240,58 @@ Test(inject, a_host_without_memory_is_an_error_and_nothing_is_lost)
 	int err = device_touch(5 * MIB / PAGE, false, &c);
 	cr_expect_eq(err, -ENOMEM, "no eviction without a place to go: %d", err);
 	all_right("no memory");
+	close_all();
+}
+
+/* Pages 0..15 (a device page) are the device's alone; page 16.. are on both sides. */
+static void away_and_shared(void)
+{
+	int hnid = gm_dev_hnid(dev.dev);
+
+	cr_assert_eq(hmadvise(hnid, area, 16 * PAGE, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(-1, area + 16 * PAGE, 16 * PAGE, GM_MADV_READ_MOSTLY), 0);
+	cr_assert_eq(hmadvise(hnid, area + 16 * PAGE, 16 * PAGE, MADV_PREFETCH), 0);
+}
+
+Test(inject, a_step_home_that_fails_for_once_is_asked_for_again)
+{
+	static const struct {
+		const char *site;
+		size_t page;
+	} steps_home[] = {{"copyout", 0}, {"unmap", 0}, {"unmap", 16}};
+
+	for (int aperture = 0; aperture < 2; aperture++) {
+		open_all(aperture, false);
+		for (unsigned i = 0; i < GM_ARRAY_LEN(steps_home); i++) {
+			away_and_shared();
+			arm(steps_home[i].site, "@", 1);
+			cr_expect_eq(cpu_touch(steps_home[i].page, true), 0, "%s",
+				     steps_home[i].site);
+			cr_expect_geq(gmi_inject_calls(GM_INJ_COPYOUT) +
+					      gmi_inject_calls(GM_INJ_UNMAP),
+				      2, "%s failed, and was asked for again", steps_home[i].site);
+			all_right(steps_home[i].site);
+		}
+		/* evictions as well: a device of 4 MiB reads 6 */
+		cr_assert_eq(gmi_inject("copyout%20,unmap%20,seed=3"), 0);
+		unsigned char c;
+		for (size_t i = 0; i < AREA / PAGE; i++)
+			cr_expect(device_touch(i, false, &c) == 0 && right(i, c), "page %zu", i);
+		for (size_t i = 0; i < AREA / PAGE; i++)
+			cr_expect_eq(cpu_touch(i, true), 0, "page %zu", i);
+		all_right("a fifth of all steps fails");
+		close_all();
+	}
+}
+
+Test(inject, a_step_home_that_always_fails_is_an_error)
+{
+	open_all(true, false);
+	away_and_shared();
+	arm("copyout", "@+", 1);
+	cr_expect_eq(cpu_touch(0, false), -EIO);
+	cr_expect_eq(gmi_inject_calls(GM_INJ_COPYOUT), GM_HOME_TRIES);
+	all_right("copyout");
 	close_all();
 }
 
