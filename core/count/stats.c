@@ -163,23 +163,39 @@ void gmi_region_refused(const char *name, const char *why)
 	gmi_snprintf(gmi_stats->refused[i].name, sizeof gmi_stats->refused[i].name, "%s", name);
 }
 
+/* The kernel's row; 0: it has none, and *end is the first free one or GM_KERNELS. A row's first
+ * letter is written last: a row that has one is whole. */
+static unsigned find_kernel(unsigned d, const char *name, unsigned *end)
+{
+	const struct gm_kernel_stats *row = gmi_stats->kernel;
+	unsigned i = 1;
+
+	for (; i < GM_KERNELS && __atomic_load_n(&row[i].name[0], __ATOMIC_ACQUIRE); i++)
+		if (names(&row[i], d, name))
+			return i;
+	*end = i;
+	return 0;
+}
+
 unsigned gmi_kernel_row(unsigned d, const char *name)
 {
 	static struct gm_lock lock;
-	unsigned i = 1;
+	unsigned end, i = find_kernel(d, name, &end);
 
+	if (gm_likely(i))
+		return i;
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
-	struct gm_kernel_stats *row = gmi_stats->kernel;
-	while (i < GM_KERNELS && row[i].name[0] && !names(&row[i], d, name))
-		i++;
-	if (i < GM_KERNELS && !row[i].name[0]) {
-		atomic_store_explicit(&row[i].device, d, memory_order_relaxed);
-		gmi_snprintf(row[i].name, sizeof row[i].name, "%s", name);
+	i = find_kernel(d, name, &end);
+	if (!i && end < GM_KERNELS && name[0]) {
+		struct gm_kernel_stats *row = &gmi_stats->kernel[i = end];
+		atomic_store_explicit(&row->device, d, memory_order_relaxed);
+		gmi_snprintf(row->name + 1, sizeof row->name - 1, "%s", name + 1);
+		__atomic_store_n(&row->name[0], name[0], __ATOMIC_RELEASE);
 	}
 	gmi_unlock(&lock);
 	gmi_restore_signals(mask);
-	return i < GM_KERNELS ? i : 0;
+	return i;
 }
 
 void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)

@@ -73,8 +73,8 @@ struct gm_sim {
 
 	struct gm_lock cmd_lock;
 	int sock;		     /* raised; its hang-up is the process's end */
-	bool alive;		     /* from before it is spawned until it is found dead */
-	uint32_t generation;	     /* counts processes */
+	_Atomic bool alive;	     /* from before it is spawned until it is found dead */
+	_Atomic uint32_t generation; /* counts processes */
 	_Atomic uint32_t distrusted; /* the last generation that was ended for what it did */
 	unsigned active;	     /* launches queued or running */
 	uint64_t next_seq;
@@ -99,6 +99,7 @@ struct gm_sim {
 	/* who fills or awaits a slot: a thread, or SIM_OWNER_* */
 	_Atomic int32_t owner[DS_LAUNCHES];
 	_Atomic uint32_t slot_freed;	    /* futex */
+	_Atomic uint32_t slot_waiters;	    /* threads that may sleep on it */
 	bool submitted[DS_LAUNCHES];	    /* queued or running: in `active`; cmd lock */
 	struct ds_launch told[DS_LAUNCHES]; /* what the device said of a launch, checked */
 	_Atomic uint32_t waiters;	    /* that ctl->cmd_waiting counts */
@@ -176,8 +177,9 @@ uint32_t sim_ping(struct gm_sim *sim);
 bool sim_applied(struct gm_sim *sim, uint32_t pos);
 
 /* ---- sim_time.c ---- */
-/* A far fault; a transfer over the link; the CPU's accesses over the bus (it waits for them at its
- * next launch). They really wait with GMEM_THROTTLE, the service thread in sim_pay(). */
+/* Signals blocked, but for sim_time_now() and _join(). A far fault; a transfer over the link; the
+ * CPU's accesses over the bus (it waits for them at its next launch). They really wait with
+ * GMEM_THROTTLE, the service thread in sim_pay(). */
 void sim_time_fault(struct gm_sim *sim);
 void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns);
 void sim_time_cpu(struct gm_sim *sim, uint64_t ns);

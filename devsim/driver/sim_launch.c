@@ -1,13 +1,17 @@
 /*
  * sim_launch.c - kernels: launching, waiting, modules, the journal of in-place kernels.
  *
- * The launching thread waits with its signals open and holds no lock: its handlers run, its
- * other threads fault and are served. If it leaves by longjmp its slot is taken back later.
+ * The launching thread sleeps with its signals open and holds no lock: its handlers run, its
+ * other threads fault and are served. If it leaves by longjmp its slot is taken back later. They
+ * are blocked from the submission to the end of a kernel that is done before the thread would
+ * sleep: two calls of rt_sigprocmask a launch instead of eight, and no signal waits longer than
+ * SPIN_NS.
  */
 #include "devsim/driver/sim_int.h"
 #include "core/page/activate.h"
 #include "core/page/cpu_bus.h"
 #include "core/page/plugin.h"
+#include "core/page/thread.h"
 #include "core/space/attach.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -26,17 +30,38 @@ struct request {
 	const char *label;	 /* NULL: the kernel's name */
 	bool sample;		 /* which pages it touches is to be found out */
 	bool region;		 /* it may reach memory outside the windows */
+	bool keep;		 /* the slot stays claimed when it is done */
 	void (*serve)(void *of); /* what the kernel may ask of this thread; NULL: nothing */
 	void *of;
+	uint64_t reply; /* out */
+	bool blocked;	/* are signals? */
+	gm_sigmask mask;
 };
+
+/* Both may be called twice. While they are blocked nothing of the program is touched: its memory
+ * may be away. */
+static void block_signals(struct request *r)
+{
+	if (!r->blocked)
+		r->mask = gmi_block_signals();
+	r->blocked = true;
+}
+
+static void open_signals(struct request *r)
+{
+	if (r->blocked)
+		gmi_restore_signals(r->mask);
+	r->blocked = false;
+}
 
 /* ---- slots ---- */
 
-static void release_slot(struct gm_sim *sim, unsigned slot)
+/* Signals blocked. */
+static void free_slot(struct gm_sim *sim, unsigned slot)
 {
 	struct ds_launch *l = &sim->ctl->launch[slot];
 
-	gm_sigmask mask = gmi_block_signals();
+	gm_assert(gmi_signals_blocked());
 	gmi_lock(&sim->cmd_lock);
 	if (sim->submitted[slot])
 		sim->active--;
@@ -47,9 +72,17 @@ static void release_slot(struct gm_sim *sim, unsigned slot)
 	atomic_store(&l->state, DS_L_FREE);
 	atomic_store(&sim->owner[slot], SIM_OWNER_NONE);
 	gmi_unlock(&sim->cmd_lock);
-	gmi_restore_signals(mask);
 	atomic_fetch_add(&sim->slot_freed, 1);
-	gmi_futex_wake(&sim->slot_freed, 1);
+	if (atomic_load(&sim->slot_waiters))
+		gmi_futex_wake(&sim->slot_freed, 1);
+}
+
+static void release_slot(struct gm_sim *sim, unsigned slot)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	free_slot(sim, slot);
+	gmi_restore_signals(mask);
 }
 
 /* Slots of launches that this thread left by longjmp, and of those that others left and are
@@ -68,8 +101,9 @@ static void reclaim_slot(struct gm_sim *sim, int32_t tid)
 
 static unsigned claim_slot(struct gm_sim *sim)
 {
-	int32_t tid = gmi_gettid();
+	int32_t tid = atomic_load(&gmi_self()->tid);
 
+	tid = tid ? tid : gmi_gettid(); /* no memory for a record of its own */
 	reclaim_slot(sim, tid);
 	for (;;) {
 		uint32_t seen = atomic_load(&sim->slot_freed);
@@ -80,7 +114,10 @@ static unsigned claim_slot(struct gm_sim *sim)
 			atomic_store(&sim->ctl->launch[i].state, DS_L_FILLING);
 			return i;
 		}
+		atomic_fetch_add(&sim->slot_waiters, 1); /* who frees one later sees it, or
+							  * slot_freed is not `seen` any more */
 		gmi_futex_wait(&sim->slot_freed, seen, SIM_TICK_NS);
+		atomic_fetch_sub(&sim->slot_waiters, 1);
 		reclaim_slot(sim, tid);
 	}
 }
@@ -132,11 +169,12 @@ unsigned sim_launches_lost(struct gm_sim *sim)
 
 /* The commit point: under the cmd lock, so that every page-table change is either applied before
  * it or waited for. */
-static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
+static bool submit(struct gm_sim *sim, struct ds_launch *l, struct request *r, uint32_t generation)
 {
 	struct ds_ctl *ctl = sim->ctl;
 
-	gm_sigmask mask = gmi_block_signals();
+	block_signals(r);
+	sim_time_launch(sim, (unsigned)(l - ctl->launch));
 	gmi_lock(&sim->cmd_lock);
 	bool ok = sim->alive && sim->generation == generation;
 	if (ok) {
@@ -147,7 +185,6 @@ static bool submit(struct gm_sim *sim, struct ds_launch *l, uint32_t generation)
 		atomic_store(&l->state, DS_L_QUEUED);
 	}
 	gmi_unlock(&sim->cmd_lock);
-	gmi_restore_signals(mask);
 	if (!ok)
 		return false;
 	sim_maybe_kill(sim);
@@ -164,6 +201,16 @@ static bool is_busy(struct ds_launch *l)
 	return s != DS_L_DONE && s != DS_L_CALLS;
 }
 
+/* It asks for something (DS_L_CALLS), or takes longer: false. */
+static bool is_done_soon(struct ds_launch *l)
+{
+	uint64_t end = gmi_now_ns() + SPIN_NS;
+
+	while (is_busy(l) && gmi_now_ns() < end)
+		__builtin_ia32_pause();
+	return atomic_load(&l->state) == DS_L_DONE;
+}
+
 /* Its process may end meanwhile: then it is done. */
 static void serve_kernel(struct ds_launch *l, const struct request *r)
 {
@@ -175,17 +222,20 @@ static void serve_kernel(struct ds_launch *l, const struct request *r)
 }
 
 /*
- * A kernel may take its time: at intervals the device is asked for a sign of life. What no device
- * does is told once; then the process is gone, and what it ran is done.
+ * Signals blocked; opened before it sleeps. A kernel may take its time: at intervals the device
+ * is asked for a sign of life. What no device does is told once; then the process is gone, and
+ * what it ran is done.
  */
-static void await_launch(struct gm_sim *sim, struct ds_launch *l, const struct request *r,
+static void await_launch(struct gm_sim *sim, struct ds_launch *l, struct request *r,
 			 uint32_t generation)
 {
-	uint64_t end = gmi_now_ns() + SPIN_NS, asked_ns = 0;
+	uint64_t end, asked_ns = 0;
 	uint32_t ping = 0;
 
-	while (is_busy(l) && gmi_now_ns() < end)
-		__builtin_ia32_pause();
+	if (is_done_soon(l))
+		return;
+	end = gmi_now_ns();
+	open_signals(r);
 	atomic_store(&l->waiting, 1);
 	for (uint32_t s = atomic_load(&l->state); s != DS_L_DONE; s = atomic_load(&l->state)) {
 		if (s == DS_L_CALLS && r->serve) {
@@ -215,7 +265,7 @@ static void await_launch(struct gm_sim *sim, struct ds_launch *l, const struct r
 }
 
 /* Submits to a living process and waits. -EIO, -ENOENT and others of the start: it did not run. */
-static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
+static int run_once(struct gm_sim *sim, unsigned slot, struct request *r)
 {
 	struct ds_launch *l = &sim->ctl->launch[slot];
 	uint32_t generation;
@@ -230,16 +280,18 @@ static int run_once(struct gm_sim *sim, unsigned slot, const struct request *r)
 		if (err)
 			return err;
 		fill(l, r);
-		if (submit(sim, l, generation)) {
-			await_launch(sim, l, r, generation);
-			sim_launch_told(sim, slot);
-			struct ds_launch *told = &sim->told[slot];
-			err = atomic_load(&told->error);
-			return err || !r->region
-				       ? err
-				       : sim_foreign_write(told->written, told->written_bytes,
-							   &told->fault_addr);
+		if (!submit(sim, l, r, generation)) {
+			open_signals(r);
+			continue;
 		}
+		await_launch(sim, l, r, generation);
+		sim_launch_told(sim, slot);
+		struct ds_launch *told = &sim->told[slot];
+		err = atomic_load(&told->error);
+		if (err || !told->written_bytes || !r->region)
+			return err;
+		open_signals(r);
+		return sim_foreign_write(told->written, told->written_bytes, &told->fault_addr);
 	}
 	return -EIO;
 }
@@ -297,21 +349,38 @@ static int run_in_slot(struct gm_sim *sim, struct request *r, unsigned row, unsi
 		if (i > MAX_RESUBMITS)
 			return -EIO;
 		atomic_store(&sim->kernel_row[*slot], (uint8_t)row);
-		sim_time_launch(sim, *slot);
 		if (r->kernel[0])
 			sim_record_launch(sim, *slot, row);
 		r->sample = r->kernel[0] && sim_cost_sample(sim, row);
 		err = run_once(sim, *slot, r);
-		if (err == -EAGAIN)
+		if (err == -EAGAIN) {
+			open_signals(r);
 			release_slot(sim, *slot);
+		}
 	}
 	return err;
 }
 
-/* Everything but the slot's release. */
+/* What is left to do when it has run, or could not. The slot is free then, unless it is kept. */
+static void end_launch(struct gm_sim *sim, unsigned slot, unsigned row, struct request *r, int err,
+		       struct gm_launch_result *result)
+{
+	block_signals(r);
+	if (r->kernel[0]) {
+		GM_COUNT(kernel[row].running, (uint64_t)-1);
+		sim_account_launch(sim, slot, err, result);
+	}
+	r->reply = sim->told[slot].reply;
+	if (!r->keep)
+		free_slot(sim, slot);
+	open_signals(r);
+}
+
+/* *slot: where it ran, if it was to keep it; DS_LAUNCHES: it did not begin. */
 static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_result *result,
 		      unsigned *slot)
 {
+	*slot = DS_LAUNCHES;
 	if (!sim || !is_valid_request(r))
 		return -EINVAL;
 	int err = sim_up(sim);
@@ -322,7 +391,7 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 	if (err)
 		return err;
 
-	uint64_t wall = gmi_now_ns(), virtual = sim_time_now(sim);
+	uint64_t wall = gmi_now_ns(), virtual = gmi_opt.throttle ? sim_time_now(sim) : 0;
 	gmi_bus_settle();
 	sim_outside_begin(sim);
 	unsigned row =
@@ -333,13 +402,12 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 		gmc_plugin_launch(sim->dev, r->label ? r->label : r->kernel);
 	}
 	err = run_in_slot(sim, r, row, slot);
-	if (r->kernel[0]) {
-		GM_COUNT(kernel[row].running, (uint64_t)-1);
-		sim_account_launch(sim, *slot, err, result);
-	}
+	end_launch(sim, *slot, row, r, err, result);
+	if (!gmi_opt.throttle)
+		return err;
 	virtual = sim_time_now(sim) - virtual;
 	wall = gmi_now_ns() - wall;
-	if (gmi_opt.throttle && virtual > wall)
+	if (virtual > wall)
 		sim_wait_ns(virtual - wall);
 	return err;
 }
@@ -352,12 +420,9 @@ int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t n
 			    .nblocks = nblocks,
 			    .args = args,
 			    .args_bytes = args_bytes};
-	unsigned slot = DS_LAUNCHES;
-	int err = launch_any(sim, &r, result, &slot);
+	unsigned slot;
 
-	if (slot < DS_LAUNCHES)
-		release_slot(sim, slot);
-	return err;
+	return launch_any(sim, &r, result, &slot);
 }
 
 int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch_result *result)
@@ -371,14 +436,10 @@ int gmi_sim_launch(struct gm_sim *sim, struct gmi_launch *what, struct gm_launch
 			    .region = true,
 			    .serve = what->serve,
 			    .of = what->of};
-	unsigned slot = DS_LAUNCHES;
+	unsigned slot;
 	int err = launch_any(sim, &r, result, &slot);
 
-	what->reply = 0;
-	if (slot < DS_LAUNCHES) {
-		what->reply = sim->told[slot].reply;
-		release_slot(sim, slot);
-	}
+	what->reply = r.reply;
 	return err;
 }
 
@@ -397,9 +458,12 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      const void *args, size_t args_bytes, struct gm_launch_result *result,
 			      int *slot, const void **journal)
 {
-	struct request r = {
-		.kernel = kernel, .nblocks = nblocks, .args = args, .args_bytes = args_bytes};
-	unsigned s = DS_LAUNCHES;
+	struct request r = {.kernel = kernel,
+			    .nblocks = nblocks,
+			    .args = args,
+			    .args_bytes = args_bytes,
+			    .keep = true};
+	unsigned s;
 	int err = launch_any(sim, &r, result, &s);
 
 	*journal = NULL;

@@ -21,16 +21,15 @@ static __thread struct {
 } stream;			  /* whose thread this is */
 static __thread unsigned batched; /* service thread: faults of this look that have been charged */
 
-static gm_sigmask enter_line(struct sim_time *t)
+/* Signals blocked. */
+static void enter_line(struct sim_time *t)
 {
-	gm_sigmask mask = gmi_block_signals();
-
+	gm_assert(gmi_signals_blocked());
 	gmi_lock(&t->lock);
-	return mask;
 }
 
 /* The device's time is that of the latest line. */
-static void leave_line(struct gm_sim *sim, uint64_t line, gm_sigmask mask)
+static void leave_line(struct gm_sim *sim, uint64_t line)
 {
 	struct sim_time *t = &sim->time;
 	uint64_t before = t->latest;
@@ -40,7 +39,6 @@ static void leave_line(struct gm_sim *sim, uint64_t line, gm_sigmask mask)
 		atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].modelled_ns,
 					  t->latest - before, memory_order_relaxed);
 	gmi_unlock(&t->lock);
-	gmi_restore_signals(mask);
 }
 
 /* Of the launch whose fault is being served, of the stream whose thread calls, of the
@@ -91,10 +89,10 @@ void sim_time_fault(struct gm_sim *sim)
 	bool shared = sim_is_service_thread() && batched++ % sim->model.fault_batch;
 	uint64_t ns = shared ? 0 : (uint64_t)sim->model.fault_ns;
 
-	gm_sigmask mask = enter_line(&sim->time);
+	enter_line(&sim->time);
 	uint64_t *line = line_of(sim);
 	*line += ns;
-	leave_line(sim, *line, mask);
+	leave_line(sim, *line);
 	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].fault_ns, ns,
 				  memory_order_relaxed);
 	wait_really(ns);
@@ -106,14 +104,14 @@ void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns)
 
 	if (!ns)
 		return;
-	gm_sigmask mask = enter_line(t);
+	enter_line(t);
 	uint64_t *line = line_of(sim), began = *line;
 	*line = gm_max(*line, t->link[way]) + ns;
 	t->link[way] = *line;
 	if (!sim->model.duplex)
 		t->link[!way] = *line;
 	uint64_t waited = *line - began;
-	leave_line(sim, *line, mask);
+	leave_line(sim, *line);
 	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].link_ns, ns,
 				  memory_order_relaxed);
 	wait_really(waited);
@@ -121,51 +119,54 @@ void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns)
 
 void sim_time_cpu(struct gm_sim *sim, uint64_t ns)
 {
-	gm_sigmask mask = enter_line(&sim->time);
+	enter_line(&sim->time);
 	uint64_t *line = line_of(sim);
 
 	*line += ns;
-	leave_line(sim, *line, mask);
+	leave_line(sim, *line);
 }
 
 void sim_time_launch(struct gm_sim *sim, unsigned slot)
 {
-	gm_sigmask mask = enter_line(&sim->time);
-
+	enter_line(&sim->time);
 	sim->time.launch[slot] = *line_of(sim);
-	leave_line(sim, 0, mask);
+	leave_line(sim, 0);
 }
 
 void sim_time_launched(struct gm_sim *sim, unsigned slot, uint64_t ns)
 {
 	struct sim_time *t = &sim->time;
 
-	gm_sigmask mask = enter_line(t);
+	enter_line(t);
 	uint64_t *line = line_of(sim), end = gm_max(t->launch[slot], t->compute) + ns;
 	*line = gm_max(*line, end);
 	if (ns)
 		t->compute = end;
-	leave_line(sim, *line, mask);
+	leave_line(sim, *line);
 }
 
 /* ---- streams ---- */
 
 uint64_t sim_time_now(struct gm_sim *sim)
 {
-	gm_sigmask mask = enter_line(&sim->time);
-	uint64_t now = *line_of(sim);
+	gm_sigmask mask = gmi_block_signals();
 
-	leave_line(sim, 0, mask);
+	enter_line(&sim->time);
+	uint64_t now = *line_of(sim);
+	leave_line(sim, 0);
+	gmi_restore_signals(mask);
 	return now;
 }
 
 void sim_time_join(struct gm_sim *sim, uint64_t when)
 {
-	gm_sigmask mask = enter_line(&sim->time);
-	uint64_t *line = line_of(sim);
+	gm_sigmask mask = gmi_block_signals();
 
+	enter_line(&sim->time);
+	uint64_t *line = line_of(sim);
 	*line = gm_max(*line, when);
-	leave_line(sim, 0, mask);
+	leave_line(sim, 0);
+	gmi_restore_signals(mask);
 }
 
 void sim_time_stream(const struct gm_sim *sim, uint64_t *line)
