@@ -1,7 +1,7 @@
 /* Pages that go back and forth. See thrash.h. */
 #include "core/care/thrash.h"
 #include "core/page/jobs.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/count/trace.h"
 
 struct leaf {

@@ -10,7 +10,7 @@
 #include "core/page/driver.h"
 #include "core/page/frame.h"
 #include "core/page/migrate.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/page/store.h"
 #include "core/space/range.h"
 #include "core/count/record.h"

@@ -20,7 +20,7 @@ enum gm_cpu_fault_result {
 	GM_CPU_LOST,	 /* ours, but the bytes cannot be brought home: SIGBUS with this address */
 };
 /*
- * Serves a CPU fault. Called in a SIGSEGV handler with every signal blocked. write: REG_ERR & 2.
+ * Serves a CPU fault. Called in a SIGSEGV handler with signals blocked. write: REG_ERR & 2.
  * Takes the block's lock, touches no managed memory, calls no libc.
  */
 GM_EXPORT enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write);

@@ -25,6 +25,7 @@
 #include "core/page/holders.h"
 #include "core/page/mapping.h"
 #include "core/page/migrate.h"
+#include "core/page/entries.h"
 #include "core/page/rights.h"
 #include "core/page/store.h"
 #include "core/page/thread.h"

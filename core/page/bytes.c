@@ -2,7 +2,7 @@
 #include "core/page/bytes.h"
 #include "core/page/driver.h"
 #include "core/page/frame.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/page/store.h"
 #include <errno.h>
 

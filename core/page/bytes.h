@@ -6,7 +6,7 @@
 #define GM_CORE_BYTES_H
 
 #include "core/page/registry.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 
 /*
  * One copy to or from the device's memory at pa, or zeros there, by its aperture: no lock is

@@ -1,6 +1,6 @@
 /*
  * entries.c - devices' page tables: which entries a block has there, and the steps that change
- * them. See rights.h.
+ * them. See entries.h.
  *
  * What is mapped is kept by page (map_r, map_w, remote). Which entries that makes on a device with
  * several sizes is nowhere noted, it follows: a page is covered by the largest entry that the
@@ -13,7 +13,7 @@
 #include "core/page/driver.h"
 #include "core/page/frame.h"
 #include "core/page/hint_mirror.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/page/store.h"
 #include "core/sys/inject.h"
 #include <errno.h>

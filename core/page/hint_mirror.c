@@ -3,7 +3,7 @@
 #include "core/page/cpu_bus.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include <errno.h>
 
 static struct gm_hints *mirror_of(struct gm_block *b)

@@ -2,6 +2,7 @@
 #include "core/page/holders.h"
 #include "core/page/bytes.h"
 #include "core/page/frame.h"
+#include "core/page/entries.h"
 #include "core/page/rights.h"
 #include "core/count/site.h"
 #include "core/sys/inject.h"

@@ -7,6 +7,7 @@
 #include "core/page/holders.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
+#include "core/page/entries.h"
 #include "core/page/rights.h"
 #include "core/page/store.h"
 #include <errno.h>

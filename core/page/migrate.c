@@ -19,6 +19,7 @@
 #include "core/page/holders.h"
 #include "core/page/jobs.h"
 #include "core/page/plan.h"
+#include "core/page/entries.h"
 #include "core/page/rights.h"
 #include "core/page/store.h"
 #include "core/page/thread.h"

@@ -7,7 +7,7 @@
 #define GM_CORE_MIGRATE_H
 
 #include "core/page/plan.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 
 /*
  * For the CPU to read or write `set`: revoke devices, copy home, publish. 0 or -errno (pages

@@ -4,7 +4,7 @@
  */
 #include "core/page/premap.h"
 #include "core/page/migrate.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include <errno.h>
 
 static struct gm_premap *premap_of(const struct gm_block *b, unsigned d)

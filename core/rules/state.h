@@ -23,7 +23,8 @@ enum gm_want {
 	GM_WANTS
 };
 
-/* Actions; they are carried out in this order. "Others" are all holders but the toucher. */
+/* Actions. "Others" are all holders but the toucher: their entries go first, then the bytes are
+ * copied, then their copies go (gmc_migrate_home, gmc_migrate_to_dev). */
 enum {
 	GM_ACT_REVOKE = 1,  /* others lose their mappings and their copies */
 	GM_ACT_PROTECT = 2, /* others keep their copies, read-only */

@@ -4,7 +4,7 @@
  */
 #include "core/page/frame.h"
 #include "core/page/bytes.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/space/sparse.h"
 #include "core/page/driver.h"
 #include <errno.h>

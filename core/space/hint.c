@@ -5,7 +5,7 @@
 #include "core/space/hint.h"
 #include "core/page/activate.h"
 #include "core/page/hint_mirror.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/space/range.h"
 #include "core/space/vm_int.h"
 #include <errno.h>

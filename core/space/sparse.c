@@ -4,7 +4,7 @@
  */
 #include "core/page/driver.h"
 #include "core/space/sparse.h"
-#include "core/page/rights.h"
+#include "core/page/entries.h"
 #include "core/space/vm.h"
 #include "core/space/vm_int.h"
 #include "core/sys/inject.h"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# scripts/check-rooms: calls, includes and circles against the order of the rooms are found, in small rooms and in ours.
+# scripts/check-rooms: calls, includes and circles against the order of the rooms are found, in small rooms and in ours; and
+# so are names, functions and ways (docs/architecture.md) that are not as they should be.
 # Prints "ok NAME" or "not ok NAME".
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
@@ -76,6 +77,15 @@ if "$top/scripts/check-functions" three.c >got 2>&1; then ok a_reason_lets_it_pa
 
 # Ours.
 cp "$top/scripts/rooms.txt" rooms.txt
+# The ways of docs/architecture.md: a file that is gone, a step that nothing leads to.
+ways_fail() { # test, sed script on the document, what it says
+	sed "$2" "$top/docs/architecture.md" >ways.md
+	if "$top/scripts/check-ways" "$PWD/ways.md" >got 2>&1; then echo "not found" | not_ok "$1"; else says "$1" "$3"; fi
+}
+ways_fail a_file_on_a_way_is_there 's|core/page/plan.c|core/page/plans.c|' "core/page/plans.c, which is not there"
+ways_fail a_function_on_a_way_is_there 's|plan.c: gmc_plan|plan.c: gmc_plans|' "gmc_plans, which core/page/plan.c does not define"
+ways_fail a_step_of_a_way_is_called 's|store.c: gmc_retain|store.c: gmc_store_open|' \
+	"no file that it named before mentions gmc_store_open"
 if check "$build" "$top"; then ok our_rooms_are_in_order; else not_ok our_rooms_are_in_order <got; fi
 cp -r "$top"/{core,devsim,preload} .
 echo '#include "core/entry/fault.h"' >>core/sys/log.c
