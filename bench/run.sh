@@ -36,7 +36,7 @@ malloc_rate() {
 
 # One field of "managed" in the JSON report of gmem_touch.
 report_of_touch() {
-	GMEM_REPORT=$tmp/touch.json "$B/gmem_touch" >/dev/null || return 1
+	GMEM_REPORT=$tmp/touch.json "$B/gmem_touch" "${@:2}" >/dev/null || return 1
 	tr -d '\n' <"$tmp/touch.json" | sed -n 's/.*"managed": *{[^}]*"'"$1"'": *\([0-9]*\).*/\1/p' | grep .
 }
 

@@ -280,12 +280,11 @@ static void privatise_block(struct gm_block *b)
 	}
 	gmc_premap_drop(b, all);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
-		struct gm_block_dev *bd = b->dev[d];
 		gmc_premap_forget(b, d);
-		b->dev[d] = NULL;
-		if (bd)
-			gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) *
-							  sizeof bd->frame[0]);
+		if (b->dev[d]) {
+			gmc_frames_forget(b->dev[d]);
+			gmc_block_dev_free(b, d);
+		}
 	}
 	gmc_thrash_free(b);
 	b->cpu_bus = gm_bm_zero();

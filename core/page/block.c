@@ -3,13 +3,41 @@
  */
 #include "core/page/registry.h"
 
-/* Metadata is 0.1 % at most: a block and one device of 64 KiB pages, the rest (64 B here) is
- * shared. */
+/* Metadata is 0.1 % at most: a block and one device of 4 KiB pages that lie side by side, the rest
+ * (64 B here) is shared. */
 #ifndef GM_DEBUG
-_Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + 32 * sizeof(uint32_t) + 64 <=
+_Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + GM_ROWS(0) * 8 + 64 <=
 		       GM_BLOCK_BYTES / 1000,
 	       "a block's metadata");
 #endif
+
+static size_t block_dev_bytes(unsigned order)
+{
+	return sizeof(struct gm_block_dev) + GM_ROWS(order) * sizeof(uint64_t);
+}
+
+void gmc_block_dev_free(struct gm_block *b, unsigned d)
+{
+	struct gm_block_dev *bd = b->dev[d];
+
+	__atomic_store_n(&b->dev[d], NULL, __ATOMIC_RELEASE);
+	gmi_free(bd, block_dev_bytes(bd->order));
+}
+
+/* Nothing is there, and nothing is remembered. */
+static bool has_nothing(const struct gm_block_dev *bd)
+{
+	gm_bm any = gm_bm_or(gm_bm_or(bd->valid, bd->map_r), gm_bm_or(bd->remote, bd->evicted));
+
+	return gm_bm_empty(any) && !bd->premap && !bd->unsure && !bd->on_lru;
+}
+
+void gmc_block_dev_sweep(struct gm_block *b, unsigned self)
+{
+	gm_for_each_dev (b, d)
+		if (d != (int)self && has_nothing(b->dev[d]))
+			gmc_block_dev_free(b, (unsigned)d);
+}
 
 struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx)
 {
@@ -18,15 +46,12 @@ struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx)
 
 	if (bd)
 		return bd;
-	unsigned frames = GM_PAGES_PER_BLOCK >> dev->page_order;
-	bd = gmi_alloc(sizeof *bd + frames * sizeof bd->frame[0]);
+	bd = gmi_alloc(block_dev_bytes(dev->page_order));
 	if (!bd)
 		return NULL;
-	for (unsigned i = 0; i < frames; i++)
-		bd->frame[i] = GM_NO_FRAME;
 	bd->block = b;
 	bd->order = (uint8_t)dev->page_order;
-	b->dev[dev->index] = bd;
+	__atomic_store_n(&b->dev[dev->index], bd, __ATOMIC_RELEASE);
 	return bd;
 }
 
@@ -49,7 +74,7 @@ static void check_device(struct gm_block *b, struct gm_block_dev *bd)
 	gm_assert(gm_bm_empty(gm_bm_andnot(bd->remote, gm_bm_and(b->host, b->adopted))));
 	for (unsigned i = 0; i < (GM_PAGES_PER_BLOCK >> bd->order); i++) {
 		bool any = !gm_bm_empty(gm_bm_and(bd->valid, device_page(i, bd->order)));
-		gm_assert(!any || bd->frame[i] != GM_NO_FRAME); /* bytes have a place */
+		gm_assert(!any || gm_frame_at(bd, i) != GM_NO_FRAME); /* bytes have a place */
 	}
 }
 

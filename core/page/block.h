@@ -53,9 +53,28 @@ struct gm_block_dev {
 	uint32_t promoted, lately;
 	uint16_t hits[GM_LEAVES]; /* access counters of pages over the bus (counter.c) */
 	uint32_t used[GM_LEAVES]; /* the same for each 64 KiB */
-	/* physical page number (4 KiB units) per device page, or GM_NO_FRAME */
-	uint32_t frame[];
+	/*
+	 * Where the device pages lie, by 16 of them. 0: nowhere. Odd: those of the mask (from bit
+	 * 48 on) side by side, as if the first were at the number from bit 1 on. Else a pointer to
+	 * 16 numbers. gm_frame_at() reads it, gmc_frame_put() changes it.
+	 */
+	uint64_t row[];
 };
+#define GM_ROW_PAGES	  16u
+#define GM_ROWS(order)	  (((GM_PAGES_PER_BLOCK >> (order)) + GM_ROW_PAGES - 1) / GM_ROW_PAGES)
+#define GM_ROW_MASK_SHIFT 48
+/* Physical page number (4 KiB units) of device page n, or GM_NO_FRAME. A page that has one may be
+ * asked for without the block's lock. */
+static inline uint32_t gm_frame_at(const struct gm_block_dev *bd, unsigned n)
+{
+	uint64_t row = __atomic_load_n(&bd->row[n / GM_ROW_PAGES], __ATOMIC_ACQUIRE);
+	unsigned k = n % GM_ROW_PAGES;
+
+	if (row & 1)
+		return row >> (GM_ROW_MASK_SHIFT + k) & 1 ? (uint32_t)(row >> 1) + (k << bd->order)
+							  : GM_NO_FRAME;
+	return row ? __atomic_load_n(&((const uint32_t *)row)[k], __ATOMIC_RELAXED) : GM_NO_FRAME;
+}
 
 struct gm_block {
 	struct gm_lock lock;
@@ -106,6 +125,10 @@ static inline uintptr_t gm_va_of(const struct gm_block *b, unsigned i)
 }
 /* Block locked, and the device was not refused (gm_ctx_refuses). NULL: no memory. */
 struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
+/* Device d's part of the block goes; it has no frames. */
+void gmc_block_dev_free(struct gm_block *b, unsigned d);
+/* So do those of other devices than `self` that have nothing any more. */
+void gmc_block_dev_sweep(struct gm_block *b, unsigned self);
 /* Debug: every invariant above, for every page of the block. Called after each transition. */
 #ifdef GM_DEBUG
 void gm_block_check(struct gm_block *b);

@@ -97,12 +97,18 @@ static gm_bm may_go(const struct wish *w, const struct gm_block_dev *bd)
 }
 
 /* Locked, if it is not the caller's own. */
-static bool take_candidate(struct wish *w, struct gm_block_dev *bd)
+static bool take_block(struct wish *w, struct gm_block *b)
 {
-	if (bd->block == w->own || gmi_trylock(&bd->block->lock))
+	if (b == w->own || gmi_trylock(&b->lock))
 		return true;
 	w->busy = true;
 	return false;
+}
+
+/* One that is in a list of the device, which is locked: it stays. */
+static bool take_candidate(struct wish *w, struct gm_block_dev *bd)
+{
+	return take_block(w, bd->block);
 }
 
 /* The coldest block whose lock is free; the caller's own when it is the only one. Device locked. */
@@ -201,10 +207,14 @@ static bool offer_page(struct wish *w, uint64_t va)
 	struct gm_block *b = as ? gm_block_find(as, va) : NULL;
 
 	release_candidate(w);
-	struct gm_block_dev *bd =
-		b ? __atomic_load_n(&b->dev[w->dev->index], __ATOMIC_ACQUIRE) : NULL;
-	if (!bd || !take_candidate(w, bd))
+	if (!b || !take_block(w, b))
 		return false;
+	struct gm_block_dev *bd = b->dev[w->dev->index];
+	if (!bd) {
+		if (b != w->own)
+			gmi_unlock(&b->lock);
+		return false;
+	}
 	unsigned i = gm_page_index(va) & ~0u << bd->order;
 	gm_bm may = may_go(w, bd);
 	if (offer(w, bd, may) && !gm_bm_empty(gm_bm_and(may, gm_bm_page_of_order(i, bd->order))))

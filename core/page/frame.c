@@ -18,6 +18,77 @@ static void count_resident(struct gm_dev *dev, int64_t pages)
 		 .pages = (uint32_t)(atomic_load(&s->resident_bytes) / GM_PAGE_BYTES));
 }
 
+/* ---- rows of frames: see block.h ---- */
+
+#define ROW_TABLE_BYTES (GM_ROW_PAGES * sizeof(uint32_t))
+
+static void row_store(struct gm_block_dev *bd, unsigned n, uint64_t row)
+{
+	__atomic_store_n(&bd->row[n / GM_ROW_PAGES], row, __ATOMIC_RELEASE);
+}
+
+/* The row as a table, which it becomes if it is none. NULL: no memory */
+static uint32_t *row_table(struct gm_block_dev *bd, unsigned n)
+{
+	uint64_t row = bd->row[n / GM_ROW_PAGES];
+
+	if (row && !(row & 1))
+		return (uint32_t *)row;
+	uint32_t *t = gmi_alloc(ROW_TABLE_BYTES);
+	for (unsigned k = 0; t && k < GM_ROW_PAGES; k++)
+		t[k] = gm_frame_at(bd, n / GM_ROW_PAGES * GM_ROW_PAGES + k);
+	if (t)
+		row_store(bd, n, (uint64_t)t);
+	return t;
+}
+
+static bool frame_put(struct gm_block_dev *bd, unsigned n, uint32_t f)
+{
+	unsigned k = n % GM_ROW_PAGES;
+	uint64_t was = bd->row[n / GM_ROW_PAGES], mask = was >> GM_ROW_MASK_SHIFT;
+	uint32_t ahead = k << bd->order;
+
+	if (f >= ahead && (!was || ((was & 1) && (uint32_t)(was >> 1) == f - ahead))) {
+		row_store(bd, n,
+			  1 | (uint64_t)(f - ahead) << 1 | (mask | 1u << k) << GM_ROW_MASK_SHIFT);
+		return true;
+	}
+	uint32_t *t = row_table(bd, n);
+	if (t)
+		__atomic_store_n(&t[k], f, __ATOMIC_RELAXED);
+	return t;
+}
+
+static void frame_clear(struct gm_block_dev *bd, unsigned n)
+{
+	uint64_t row = bd->row[n / GM_ROW_PAGES],
+		 bit = 1ull << (GM_ROW_MASK_SHIFT + n % GM_ROW_PAGES);
+
+	if (row & 1) {
+		row &= ~bit;
+		row_store(bd, n, row >> GM_ROW_MASK_SHIFT ? row : 0);
+		return;
+	}
+	uint32_t *t = (uint32_t *)row;
+	unsigned k = 0;
+	__atomic_store_n(&t[n % GM_ROW_PAGES], GM_NO_FRAME, __ATOMIC_RELAXED);
+	while (k < GM_ROW_PAGES && t[k] == GM_NO_FRAME)
+		k++;
+	if (k < GM_ROW_PAGES)
+		return;
+	row_store(bd, n, 0);
+	gmi_free(t, ROW_TABLE_BYTES);
+}
+
+void gmc_frames_forget(struct gm_block_dev *bd)
+{
+	for (unsigned n = 0; n < GM_PAGES_PER_BLOCK >> bd->order; n++)
+		if (gm_frame_at(bd, n) != GM_NO_FRAME)
+			frame_clear(bd, n);
+}
+
+/* ---- frames of a block ---- */
+
 /* The device pages (first 4 KiB page i, set of pages) that have a page in `set`. */
 #define for_each_device_page(set, order, i)                                                        \
 	for (unsigned i = gm_bm_next((set), 0, true) & ~0u << (order); i < GM_PAGES_PER_BLOCK;     \
@@ -29,11 +100,14 @@ static void count_resident(struct gm_dev *dev, int64_t pages)
  */
 static uint64_t preferred_frame(const struct gm_block_dev *bd, unsigned n)
 {
-	if (n && bd->frame[n - 1] != GM_NO_FRAME)
-		return gm_bytes_of(bd->frame[n - 1] + (1u << bd->order));
-	if (n + 1 < GM_PAGES_PER_BLOCK >> bd->order && bd->frame[n + 1] != GM_NO_FRAME &&
-	    bd->frame[n + 1] >= 1u << bd->order)
-		return gm_bytes_of(bd->frame[n + 1] - (1u << bd->order));
+	uint32_t before = n ? gm_frame_at(bd, n - 1) : GM_NO_FRAME,
+		 after = n + 1 < GM_PAGES_PER_BLOCK >> bd->order ? gm_frame_at(bd, n + 1)
+								 : GM_NO_FRAME;
+
+	if (before != GM_NO_FRAME)
+		return gm_bytes_of(before + (1u << bd->order));
+	if (after != GM_NO_FRAME && after >= 1u << bd->order)
+		return gm_bytes_of(after - (1u << bd->order));
 	return GM_PHYS_NONE;
 }
 
@@ -78,12 +152,15 @@ int gmc_frames_take(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm kee
 	for_each_device_page (&set, bd->order, i) {
 		unsigned n = i >> bd->order;
 		uint64_t f;
-		if (bd->frame[n] != GM_NO_FRAME)
+		if (gm_frame_at(bd, n) != GM_NO_FRAME)
 			continue;
 		int err = gmc_frame_take(dev, b, keep, preferred_frame(bd, n), &f);
 		if (err)
 			return err;
-		__atomic_store_n(&bd->frame[n], (uint32_t)(f >> GM_PAGE_SHIFT), __ATOMIC_RELAXED);
+		if (!frame_put(bd, n, (uint32_t)(f >> GM_PAGE_SHIFT))) {
+			gmi_phys_free(dev->phys, f, bd->order);
+			return -ENOMEM;
+		}
 	}
 	return 0;
 }
@@ -94,14 +171,14 @@ void gmc_frames_drop(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 
 	for_each_device_page (&set, bd->order, i) {
 		unsigned n = i >> bd->order;
-		if (bd->frame[n] == GM_NO_FRAME ||
+		uint32_t f = gm_frame_at(bd, n);
+		if (f == GM_NO_FRAME ||
 		    !gm_bm_empty(gm_bm_and(bd->valid, gm_bm_page_of_order(i, bd->order))))
 			continue;
-		gmc_frame_lru_gone(dev, bd->frame[n]);
-		gmc_plugin_gone(dev, bd->frame[n]);
-		gmi_phys_free(dev->phys, gm_bytes_of(bd->frame[n]), bd->order);
-		__atomic_store_n(&bd->frame[n], GM_NO_FRAME,
-				 __ATOMIC_RELAXED); /* frame_lru.c looks without the lock */
+		gmc_frame_lru_gone(dev, f);
+		gmc_plugin_gone(dev, f);
+		gmi_phys_free(dev->phys, gm_bytes_of(f), bd->order);
+		frame_clear(bd, n);
 	}
 	if (gm_bm_empty(bd->valid))
 		gmc_lru_remove(dev, bd);

@@ -19,6 +19,8 @@ int gmc_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_
 int gmc_frames_take(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm keep);
 /* Frames of `set` in which no page is valid (any more) go back. */
 void gmc_frames_drop(struct gm_block *b, struct gm_dev *dev, gm_bm set);
+/* In a fork child, which has no device: the block has none, and nobody gets them back. */
+void gmc_frames_forget(struct gm_block_dev *bd);
 /* The device has `valid` from now on; the frames of what it has lost go back. */
 void gmc_set_valid(struct gm_block *b, struct gm_ctx *ctx, gm_bm valid);
 
@@ -26,7 +28,7 @@ void gmc_set_valid(struct gm_block *b, struct gm_ctx *ctx, gm_bm valid);
  * frame. */
 static inline uint64_t gm_frame_of(const struct gm_block_dev *bd, unsigned i)
 {
-	return (uint64_t)bd->frame[i >> bd->order] + (i & ((1u << bd->order) - 1));
+	return (uint64_t)gm_frame_at(bd, i >> bd->order) + (i & ((1u << bd->order) - 1));
 }
 
 #endif

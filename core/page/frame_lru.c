@@ -80,8 +80,8 @@ void gmc_frame_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set)
 
 	for (unsigned i = gm_bm_next(&set, 0, true); t && i < GM_PAGES_PER_BLOCK;) {
 		unsigned n = i >> bd->order;
-		if (bd->frame[n] != GM_NO_FRAME) {
-			uint32_t f = bd->frame[n] >> bd->order;
+		if (gm_frame_at(bd, n) != GM_NO_FRAME) {
+			uint32_t f = gm_frame_at(bd, n) >> bd->order;
 			enum gm_frame_list l = t->frame[f].list;
 			if (t->frame[f].owner)
 				lru_take_out(t, f);
@@ -122,8 +122,7 @@ static struct gm_block_dev *found(struct gm_frames *t, unsigned *n)
 	struct gm_block_dev *bd = t->frame[t->at].owner;
 	uint32_t frame = t->at << bd->order;
 	unsigned pages = GM_PAGES_PER_BLOCK >> bd->order;
-	for (*n = 0; *n < pages - 1 && __atomic_load_n(&bd->frame[*n], __ATOMIC_RELAXED) != frame;
-	     ++*n)
+	for (*n = 0; *n < pages - 1 && gm_frame_at(bd, *n) != frame; ++*n)
 		;
 	return bd;
 }
@@ -157,12 +156,12 @@ gm_bm gmc_frame_lru_row(struct gm_dev *dev, const struct gm_block_dev *bd, unsig
 {
 	struct gm_frames *t = dev->frames;
 	gm_bm row = gm_bm_zero();
-	uint32_t f = bd->frame[i >> bd->order] >> bd->order;
+	uint32_t f = gm_frame_at(bd, i >> bd->order) >> bd->order;
 	unsigned pages = GM_PAGES_PER_BLOCK >> bd->order;
 
 	for (; t && most-- && f != NONE && t->frame[f].owner == bd; f = t->frame[f].next) {
 		unsigned n = 0;
-		while (n < pages && bd->frame[n] != f << bd->order)
+		while (n < pages && gm_frame_at(bd, n) != f << bd->order)
 			n++;
 		if (n < pages)
 			row = gm_bm_or(row, gm_bm_range(n << bd->order, (n + 1) << bd->order));

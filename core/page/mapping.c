@@ -86,15 +86,13 @@ static int leave_store(struct gm_block *b, gm_bm set, bool copy, gm_bm *done)
 
 int gmc_block_forget(struct gm_block *b, struct gm_ctx *ctx)
 {
-	struct gm_block_dev *bd = b->dev[ctx->dev->index];
 	int err = gmc_dev_unmap(b, ctx, gm_bm_all());
 
 	if (err)
 		return err;
 	gmc_set_valid(b, ctx, gm_bm_zero()); /* copies of a DUP page: the host has it too */
 	gmc_premap_forget(b, ctx->dev->index);
-	b->dev[ctx->dev->index] = NULL;
-	gmi_free(bd, sizeof *bd + (GM_PAGES_PER_BLOCK >> bd->order) * sizeof bd->frame[0]);
+	gmc_block_dev_free(b, ctx->dev->index);
 	return 0;
 }
 

@@ -368,6 +368,7 @@ int gmc_migrate_end(struct gm_move *m, int sent)
 		err = to_local_sent(m, err);
 	if (err || m->changed)
 		gmc_frames_drop(m->b, m->ctx->dev, m->tried); /* those that nothing went into */
+	gmc_block_dev_sweep(m->b, m->ctx->dev->index);
 	gm_block_check(m->b);
 	return err;
 }

@@ -317,12 +317,12 @@ void gmc_plugin_launch(struct gm_dev *dev, const char *kernel)
 #define for_each_frame(bd, set, i)                                                                 \
 	for (unsigned i = gm_bm_next((set), 0, true) & ~0u << (bd)->order; i < GM_PAGES_PER_BLOCK; \
 	     i = gm_bm_next((set), i + (1u << (bd)->order), true) & ~0u << (bd)->order)            \
-		if ((bd)->frame[i >> (bd)->order] != GM_NO_FRAME)
+		if (gm_frame_at((bd), i >> (bd)->order) != GM_NO_FRAME)
 
 static struct gm_policy_page *page_at(const struct gm_plugin_run *run,
 				      const struct gm_block_dev *bd, unsigned i)
 {
-	return &run->page[bd->frame[i >> bd->order] >> bd->order];
+	return &run->page[gm_frame_at(bd, i >> bd->order) >> bd->order];
 }
 
 /* What happens to a page of the set, at va. Run locked. */
@@ -413,12 +413,12 @@ void gmc_plugin_look(struct gm_dev *dev, struct gm_as *as, const struct gm_block
 	if (!ctx || !loaded.on_touch || !dev->plugin || !dev->mmu->accessed)
 		return;
 	gm_for_each_block (as, b) {
-		const struct gm_block_dev *bd =
-			__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE);
 		gm_bm used = gm_bm_zero();
-		if (!bd || (b != own && !gmi_trylock(&b->lock)))
+		if (!__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE) ||
+		    (b != own && !gmi_trylock(&b->lock)))
 			continue;
-		if (!gm_bm_empty(bd->valid) &&
+		const struct gm_block_dev *bd = b->dev[dev->index];
+		if (bd && !gm_bm_empty(bd->valid) &&
 		    !gmc_driver(dev, GM_CB_ACCESSED, (uintptr_t)ctx->pmap, b->va, GM_BLOCK_BYTES,
 				(uintptr_t)used.w))
 			gmc_plugin_used(dev, bd, gm_bm_and(used, bd->valid), GM_POLICY_USED);

@@ -51,7 +51,8 @@ void gmc_launch_done(struct gm_dev *dev)
 			if (!__atomic_load_n(&b->dev[dev->index], __ATOMIC_ACQUIRE))
 				continue;
 			gmi_lock(&b->lock);
-			int err = gmc_migrate_home(b, b->dev[dev->index]->valid, true);
+			const struct gm_block_dev *bd = b->dev[dev->index];
+			int err = bd ? gmc_migrate_home(b, bd->valid, true) : 0;
 			gmi_unlock(&b->lock);
 			if (err) /* they come when they are asked for */
 				gm_log(GM_LOG_WARN, "cannot copy back after a launch: error %d",
