@@ -20,6 +20,7 @@
 #include "preload/ground/real.h"
 #include "preload/heap/gmp_malloc.h"
 #include "preload/heap/gmp_mmap.h"
+#include "preload/heap/limits.h"
 #include "preload/process/process.h"
 #include "preload/process/thread.h"
 #include "preload/signals/signals.h"
@@ -100,12 +101,10 @@ static void start(void)
 		return;
 	if (gmi_opt.children == GM_CHILDREN_NONE)
 		gmp_children_plain(envp);
+	gmp_limits_init();
 	int r = gmp_malloc_init();
-	if (r)
-		gm_log(GM_LOG_WARN,
-		       "no managed heap (error %d; RLIMIT_AS, RLIMIT_DATA?): memory stays on the "
-		       "host",
-		       -r);
+	if (r) /* core has said why */
+		gmp_limits_give_back();
 	gmp_process_init();
 	gmp_on = true;
 	gmp_threads_init();

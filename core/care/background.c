@@ -160,9 +160,8 @@ void gmc_background_start(void)
 		if (err) {
 			atomic_store(&started, false);
 			gm_log(GM_LOG_WARN,
-			       "no background thread (error %d): frames are freed, and pins end, "
-			       "late",
-			       -err);
+			       "no background thread: %s: frames are freed, and pins end, late",
+			       gmi_limit_behind(err) ? gmi_limit_behind(err) : "error");
 		}
 		gmi_at_fork_child(background_forked);
 	}

@@ -69,8 +69,11 @@ int gmc_window_reserve(uintptr_t *base, size_t *bytes)
 			return 0;
 		}
 	}
-	gm_log(GM_LOG_ERROR, "cannot reserve 64 GiB of address space for managed memory: raise "
-			     "RLIMIT_AS (ulimit -v)");
+	static atomic_bool said;
+	if (!atomic_exchange(&said, true))
+		gm_log(GM_LOG_ERROR, "cannot reserve 64 GiB of addresses (RLIMIT_AS, ulimit -v, "
+				     "must leave 256 GiB): "
+				     "memory stays on the host");
 	return -ENOMEM;
 }
 

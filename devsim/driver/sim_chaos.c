@@ -116,6 +116,7 @@ void gmi_chaos_start(void)
 	struct agent *c = gmi_alloc(sizeof *c);
 	struct gm_sim *sim = c ? gmi_sim_default(0) : NULL;
 	int err = !c ? -ENOMEM : !sim || sim_up(sim) ? -ENODEV : gmi_activate();
+	bool told = err == -ENODEV; /* why there is no device */
 	if (!err) {
 		uint32_t generation;
 		/*
@@ -123,14 +124,15 @@ void gmi_chaos_start(void)
 		 * free number, which a program that runs beside it could see, or miss. If it
 		 * fails (said), the agent tries again.
 		 */
-		sim_process_start(sim, &generation);
+		told = sim_process_start(sim, &generation);
 		c->sim = sim;
 		c->as = gm_as_default();
 		c->random = gmi_opt.chaos_seed;
 		err = gmi_thread_start(chaos, c);
 	}
-	if (err)
-		atomic_store(&running, false);
-	if (err)
-		gm_log(GM_LOG_ERROR, "GMEM_CHAOS: no pages are taken away: error %d", -err);
+	if (!err)
+		return;
+	atomic_store(&running, false);
+	gm_log(told ? GM_LOG_INFO : GM_LOG_ERROR, "GMEM_CHAOS: no pages are taken away: %s",
+	       sim_why(err));
 }

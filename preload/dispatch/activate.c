@@ -257,8 +257,10 @@ bool gmp_each_thread(bool (*each)(int tid, void *arg), void *arg)
 	     fd = gm_sys3(SYS_open, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
 	if (fd < 0) {
-		gm_log(GM_LOG_WARN,
-		       "no /proc: calls that threads are blocked in may miss memory that is away");
+		static atomic_bool said;
+		if (!atomic_exchange(&said, true))
+			gm_log(GM_LOG_WARN, "no /proc: calls that threads are blocked in may miss "
+					    "memory that is away");
 		return false;
 	}
 	while (!stop && (n = gm_sys3(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {

@@ -35,6 +35,7 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
 #include "preload/heap/gmp_mmap.h"
+#include "preload/heap/limits.h"
 #include "preload/process/process.h"
 #include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
@@ -348,6 +349,18 @@ static long do_prctl(struct call *c)
 	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : do_confine(c);
 }
 
+static long do_limit(struct call *c)
+{
+	switch (c->nr) {
+	case SYS_getrlimit:
+		return gmp_prlimit(0, (int)c->a[0], NULL, (void *)c->a[1]);
+	case SYS_setrlimit:
+		return gmp_prlimit(0, (int)c->a[0], (void *)c->a[1], NULL);
+	default:
+		return gmp_prlimit((int)c->a[0], (int)c->a[1], (void *)c->a[2], (void *)c->a[3]);
+	}
+}
+
 static long do_close(struct call *c)
 {
 	return gmp_close((int)c->a[0]);
@@ -568,6 +581,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_SIGPENDING] = do_sigpending,
 	[GMP_PRCTL] = do_prctl,
 	[GMP_CONFINE] = do_confine,
+	[GMP_LIMIT] = do_limit,
 	[GMP_CLOSE] = do_close,
 	[GMP_CLOSE_RANGE] = do_close_range,
 	[GMP_DUP2] = do_dup2,

@@ -7,6 +7,7 @@
  * ordinary memory: they must never migrate.
  */
 #include "preload/heap/gmp_malloc.h"
+#include "preload/heap/limits.h"
 
 #include <errno.h>
 #include <jemalloc/jemalloc.h>
@@ -71,7 +72,7 @@ WRAP(void *, ehooks_default_alloc_impl, void *tsdn, void *new_addr, size_t bytes
 		return __real_je_ehooks_default_alloc_impl(tsdn, new_addr, bytes, align, zero,
 							   commit, arena);
 	/* growing in place happens within the retained pool; beyond it jemalloc can move */
-	if (new_addr)
+	if (new_addr || gmp_over_limit(bytes))
 		return NULL;
 	/* Whole 2 MiB blocks: two arenas then never share a block, and huge pages fit. */
 	if (bytes >= GM_BLOCK_BYTES)

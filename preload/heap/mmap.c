@@ -12,6 +12,7 @@
  * Thread stacks come from libc's own mmap and are never seen here: good, they are left alone.
  */
 #include "preload/heap/gmp_mmap.h"
+#include "preload/heap/limits.h"
 #include "preload/heap/gmp_malloc.h"
 
 #include <stdarg.h>
@@ -50,6 +51,15 @@ static bool inside_window(const void *p, size_t len)
 
 /* ---- mmap ---- */
 
+/* NULL: more than the window has, the kernel may still have it. */
+static void *map_anywhere_inside(size_t len, int prot, int flags, unsigned site)
+{
+	if (gmp_over_limit(len))
+		return (void *)(intptr_t)-ENOMEM;
+	void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, site);
+	return gm_is_err(p) && gm_err(p) == -ENOMEM ? NULL : p;
+}
+
 static void *map_program(void *addr, size_t len, int prot, int flags, int fd, off_t off,
 			 unsigned site)
 {
@@ -70,10 +80,9 @@ static void *map_program(void *addr, size_t len, int prot, int flags, int fd, of
 		}
 	}
 	if (space && !placed && gmi_vm_may_migrate(prot, flags)) {
-		void *p = gmi_vm_map(space, len, 0, prot, flags, GM_REGION_ANON, site);
-		if (gm_err(p) != -ENOMEM || !gm_is_err(p))
+		void *p = map_anywhere_inside(len, prot, flags, site);
+		if (p)
 			return p;
-		/* More than the window has: the kernel may still have it. */
 	}
 	struct gm_outside_change change;
 	if (placed)

@@ -3,19 +3,20 @@
 # line says why, truly.
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
-$cc -std=gnu11 -D_GNU_SOURCE -O1 -o limits "$top/test/e2e/limits.c" || exit 1
+$cc -std=gnu11 -D_GNU_SOURCE -O1 -o limits "$top/test/e2e/limits.c" -lpthread || exit 1
 
+# Run by prlimit, or by what else stands in $by, as somebody who may not raise a limit.
 limited() { # what, extended regular expression of what may be said, limits for prlimit... -- arguments...
 	local what=$1 said=$2 words=("${@:3}") set=()
 	while [ "${words[0]}" != -- ]; do
 		set+=("${words[0]}")
 		words=("${words[@]:1}")
 	done
-	if ! timeout 60 prlimit "${set[@]}" ./limits "${words[@]:1}" >plain 2>/dev/null; then
+	if ! timeout 60 "${by[@]}" "${set[@]}" ./limits "${words[@]:1}" >plain 2>/dev/null; then
 		skip "$what" "the program alone does not bear it"
 		return
 	fi
-	timeout 60 prlimit "${set[@]}" env GMEM_REPORT=none LD_PRELOAD="$lib" ./limits "${words[@]:1}" >got 2>err
+	timeout 60 "${by[@]}" "${set[@]}" env GMEM_REPORT=none LD_PRELOAD="$lib" ./limits "${words[@]:1}" >got 2>err
 	status=$?
 	if [ $status = 0 ] && cmp -s plain got && [ "$(grep -cvE "^gmem: .*($said)" err)" = 0 ] && [ "$(wc -l <err)" -le 1 ]; then
 		ok "$what"
@@ -24,6 +25,7 @@ limited() { # what, extended regular expression of what may be said, limits for 
 	fi
 }
 
+by=(prlimit)
 files='limit for files is smaller'
 full='no descriptor is left'
 limited "files of 1 MiB" "$files" --fsize=1000000 --
@@ -33,6 +35,19 @@ for n in 4 5 6 8 10 12 16 20 32 64; do
 	limited "$n descriptors" "$full" --nofile=$n --
 	limited "$n descriptors, all taken" "$full" --nofile=$n -- fill
 done
+# (as somebody who may not raise a limit that is set for good)
+by=(prlimit)
+limited "its own limit of addresses" "-" -- own
+GMEM_CHAOS=2000,write limited "its own limit of addresses, under chaos" "-" -- own
+limited "2 GiB of addresses, for now" "-" --as=2147483648:unlimited -- own
+limited "2 GiB of addresses, for now and read" "-" --as=2147483648:unlimited --
+nobody=()
+[ "$(id -u)" != 0 ] || nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all)
+chmod -R a+rX "$work"
+by=("${nobody[@]}" prlimit)
+limited "2 GiB of addresses" "memory stays on the host" --as=2147483648 --
+limited "1 process" "no process more can be made" --nproc=1 --
+by=(prlimit)
 limited "24 MiB of data" "RLIMIT_DATA" --data=25165824 --
 limited "nothing locked" "-" --memlock=0 --
 limited "a second of processor time is the program's" "-" --cpu=1 --
