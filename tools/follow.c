@@ -5,6 +5,7 @@
  * open, in a session of its own.
  */
 #include "tools/idle.h"
+#include "tools/notice.h"
 #include "tools/progress.h"
 #include "tools/trace_file.h"
 #include "core/count/report.h"
@@ -38,6 +39,25 @@ static size_t read_proc(int pid, const char *name, char *buf, size_t bytes)
 	return n > 0 ? (size_t)n : 0;
 }
 
+#define SAME_TRIES 64
+
+/*
+ * The counters as they are at one time: while a program ends its other threads may go on counting,
+ * and names take long to find. Two copies that agree saw nobody count.
+ */
+static const struct gm_stats *counters_now(const struct gm_stats *s)
+{
+	static struct gm_stats copy[2];
+
+	memcpy(&copy[1], s, sizeof *s);
+	for (int i = 0; i < SAME_TRIES; i++) {
+		memcpy(&copy[i % 2], s, sizeof *s);
+		if (!memcmp(&copy[0], &copy[1], sizeof *s))
+			break;
+	}
+	return &copy[0];
+}
+
 /* Between looks into the rings, when nothing was there; a little; more. */
 #define TRACE_IDLE_MS 20
 #define TRACE_MUCH    (GM_TRACE_SLOTS / 8)
@@ -57,6 +77,10 @@ static bool wait_for_end(struct trace_file *t, const struct gm_stats *s)
 		if (poll(&p, 1, wait_ms) <= 0)
 			continue;
 		ssize_t got = read(GM_REPORT_FD_SOCK, &byte, 1);
+		if (got == 1 && byte == GM_REPORT_NOTICE) {
+			notice_show(counters_now(s), GM_REPORT_FD_STDERR);
+			continue;
+		}
 		if (got >= 0 || errno != EINTR)
 			return got == 1 && byte == GM_REPORT_DONE;
 	}
@@ -180,25 +204,6 @@ static void save_report(const struct view *v, const char *file)
 		print_report(v);
 	}
 	remove_lock(file);
-}
-
-#define SAME_TRIES 64
-
-/*
- * The counters as they are at one time: while a program ends its other threads may go on counting,
- * and names take long to find. Two copies that agree saw nobody count.
- */
-static const struct gm_stats *counters_now(const struct gm_stats *s)
-{
-	static struct gm_stats copy[2];
-
-	memcpy(&copy[1], s, sizeof *s);
-	for (int i = 0; i < SAME_TRIES; i++) {
-		memcpy(&copy[i % 2], s, sizeof *s);
-		if (!memcmp(&copy[0], &copy[1], sizeof *s))
-			break;
-	}
-	return &copy[0];
 }
 
 int follow(int pid, const char *report, const char *trace)

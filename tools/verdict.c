@@ -18,22 +18,33 @@ __attribute__((format(printf, 3, 4))) static size_t say_verdict(struct view_dev 
 	return gm_min(at + (size_t)gm_max(n, 0), sizeof d->verdict - 1);
 }
 
-/* The kernel of this device whose faults moved most. NULL: none did. */
-static const struct view_kernel *mover(const struct view *v, unsigned d)
+/* The kernel of this device whose faults fetched most again. NULL: none did. */
+static const struct view_kernel *fetcher(const struct view *v, unsigned d)
 {
 	const struct view_kernel *most = NULL;
 
 	for (unsigned i = 0; i < v->nkernels; i++)
 		if (v->kernel[i].device == d &&
-		    v->kernel[i].h2d_bytes > (most ? most->h2d_bytes : 0))
+		    v->kernel[i].refetched_bytes > (most ? most->refetched_bytes : 0))
 			most = &v->kernel[i];
+	return most;
+}
+
+static const struct view_site *fetched_site(const struct view *v)
+{
+	const struct view_site *most = NULL;
+
+	for (unsigned i = 0; i < v->nsites; i++)
+		if (v->site[i].refetched_bytes > (most ? most->refetched_bytes : 0))
+			most = &v->site[i];
 	return most;
 }
 
 static size_t memory(const struct view *v, unsigned n, size_t at)
 {
 	struct view_dev *d = (struct view_dev *)&v->dev[n];
-	const struct view_kernel *k = mover(v, n);
+	const struct view_kernel *k = fetcher(v, n);
+	const struct view_site *site = fetched_site(v);
 	double again = d->h2d_bytes ? (double)d->refetched_bytes / (double)d->h2d_bytes : 0;
 
 	if (!d->mem_bytes)
@@ -46,8 +57,12 @@ static size_t memory(const struct view *v, unsigned n, size_t at)
 			 1 / (1 - fmin(again, 0.999)));
 	if (k)
 		at = say_verdict(d, at, ", most for %.80s", k->name);
-	if (v->nsites && v->site[0].h2d_bytes)
-		at = say_verdict(d, at, ", of what %.80s allocated", v->site[0].where);
+	if (site)
+		at = say_verdict(d, at, ", of what %.80s allocated", site->where);
+	if (d->needs_bytes)
+		at = say_verdict(d, at,
+				 "; what it had used when that was noticed fits from mem=%luM on",
+				 (unsigned long)(d->needs_bytes >> 20));
 	return at;
 }
 

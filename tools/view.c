@@ -1,5 +1,6 @@
 /* view.c - the counters of a run as plain numbers. */
 #include "tools/view.h"
+#include "core/count/limit.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ static void fill_device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->copies_s = get_counter(&d->unseen) ? NAN : (double)get_counter(&d->copies_ns) / 1e9;
 	to->h2d_bytes = get_counter(&d->h2d_bytes);
 	to->refetched_bytes = get_counter(&d->refetched_bytes);
+	to->needs_bytes = get_counter(&d->needs_bytes);
 }
 
 /* ---- what modelled times are known from ---- */
@@ -168,6 +170,7 @@ static void fill_sites(struct view *v, const struct gm_stats *s)
 		struct view_site *to = &v->site[v->nsites];
 		to->row = i;
 		to->h2d_bytes = get_counter(&from->h2d_bytes);
+		to->refetched_bytes = get_counter(&from->refetched_bytes);
 		to->d2h_bytes = get_counter(&from->d2h_bytes);
 		to->cpu_faults = get_counter(&from->cpu_faults);
 		to->device_faults = get_counter(&from->device_faults);
@@ -203,6 +206,7 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 		to->device = get_counter(&from->device);
 		to->faults = get_counter(&from->faults);
 		to->h2d_bytes = get_counter(&from->h2d_bytes);
+		to->refetched_bytes = get_counter(&from->refetched_bytes);
 		to->wall_s = (double)get_counter(&from->wall_ns) / 1e9;
 		to->modelled_s = get_counter(&from->unmodelled)
 					 ? NAN
@@ -236,6 +240,9 @@ void view_counters(struct view *v, const struct gm_stats *s)
 	uint64_t left = get_counter(&s->left_ns);
 	v->left_s = left > start ? (double)(left - start) / 1e9 : 0;
 	snprintf(v->left, sizeof v->left, "%.*s", (int)sizeof s->left_by - 1, s->left_by);
+	uint32_t limit = atomic_load(&s->limit);
+	snprintf(v->limit, sizeof v->limit, "%s", limit ? gm_limit_name(limit) : "");
+	v->limit_s = limit ? (double)(get_counter(&s->limit_ns) - start) / 1e9 : 0;
 	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);
 	for (unsigned d = 0; d < v->ndev; d++) {
 		fill_device(&v->dev[d], &s->dev[d]);

@@ -23,7 +23,7 @@ struct view_dev {
 	/* The same launches otherwise: with all that they touch copied in and back (NAN: not
 	 * known), on the host (measured) */
 	double copies_s, host_s;
-	uint64_t h2d_bytes, refetched_bytes;
+	uint64_t h2d_bytes, refetched_bytes, needs_bytes;
 	char verdict[320]; /* in words (verdict.c) */
 	char basis
 		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
@@ -33,12 +33,12 @@ struct view_site {
 	char stack[2048]; /* innermost first, " < " between */
 	char where
 		[512]; /* function and line if known, else file+offset; "other": everything else */
-	uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
+	uint64_t h2d_bytes, refetched_bytes, d2h_bytes, cpu_faults, device_faults;
 };
 struct view_kernel {
 	unsigned row; /* of gm_stats.kernel */
 	char name[80];
-	uint64_t device, launches, failed, faults, h2d_bytes;
+	uint64_t device, launches, failed, faults, h2d_bytes, refetched_bytes;
 	uint64_t running; /* launches that the end of the process has cut */
 	double wall_s, modelled_s, running_s;
 	char basis[32];
@@ -52,7 +52,9 @@ struct view {
 	char ended[16];	    /* exit, exec, signal, unknown */
 	char idle[320];	    /* why nothing ran on a device (idle.c); "": something did */
 	uint64_t pid, signal;
-	char left[32]; /* the system call before which it left; "": it did not */
+	char limit[16]; /* which --limit was reached; "": none */
+	double limit_s; /* when */
+	char left[32];	/* the system call before which it left; "": it did not */
 	double wall_s, left_s;
 	uint64_t ndev;
 	struct view_dev dev[GM_MAX_DEV];

@@ -13,6 +13,10 @@ const struct view_field view_fields[] = {
 	{NULL, "signal", VIEW_COUNT, AT(view, signal), "which signal ended it; 0: none"},
 	{NULL, "idle", VIEW_TEXT, AT(view, idle),
 	 "why nothing ran on a device, and what to do; empty when something did, or nobody knows"},
+	{NULL, "limit", VIEW_TEXT, AT(view, limit),
+	 "which limit of `--limit` was reached: `time`, `faults`, `bytes`; empty: none. What comes "
+	 "after it counts as not modelled"},
+	{NULL, "limit_s", VIEW_SECONDS, AT(view, limit_s), "when that was, from its start"},
 	{NULL, "left", VIEW_TEXT, AT(view, left),
 	 "the system call by which it confined itself, and before which it became an ordinary "
 	 "process; empty: it did not"},
@@ -110,6 +114,8 @@ static const struct view_field device_fields[] = {
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_dev, h2d_bytes), "copied to it"},
 	{NULL, "refetched_bytes", VIEW_BYTES, AT(view_dev, refetched_bytes),
 	 "of these, what it had had to evict before"},
+	{NULL, "needs_bytes", VIEW_BYTES, AT(view_dev, needs_bytes),
+	 "of memory: for all that it had used when it was noticed that it thrashes; 0: it was not"},
 	{NULL, "touched_bytes", VIEW_BYTES, AT(view_dev, touched_bytes),
 	 "pages that launches touched, each once a launch"},
 	{NULL, "bus_bytes", VIEW_BYTES, AT(view_dev, bus_bytes), "of these over the bus"},
@@ -143,6 +149,8 @@ static const struct view_field kernel_fields[] = {
 	 "counts for none"},
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_kernel, h2d_bytes),
 	 "what serving these moved to the device"},
+	{NULL, "refetched_bytes", VIEW_BYTES, AT(view_kernel, refetched_bytes),
+	 "of these, what had had to be evicted before"},
 };
 static const struct view_field refused_fields[] = {
 	{NULL, "name", VIEW_TEXT, AT(view_refused, name), "the region's function"},
@@ -158,6 +166,8 @@ static const struct view_field site_fields[] = {
 	{NULL, "h2d_bytes", VIEW_BYTES, AT(view_site, h2d_bytes),
 	 "copied to a device. Counted by 2 MiB block: where two allocations share one, the larger "
 	 "gets it"},
+	{NULL, "refetched_bytes", VIEW_BYTES, AT(view_site, refetched_bytes),
+	 "of these, what had had to be evicted before"},
 	{NULL, "d2h_bytes", VIEW_BYTES, AT(view_site, d2h_bytes), "copied home"},
 	{NULL, "cpu_faults", VIEW_COUNT, AT(view_site, cpu_faults), "of the CPU on it"},
 	{NULL, "device_faults", VIEW_COUNT, AT(view_site, device_faults), "of devices on it"},

@@ -115,6 +115,11 @@ static void head(const struct view *v, FILE *out)
 		if (v->kernel[i].running)
 			fprintf(out, "  was running %s on device %u, for %s\n", v->kernel[i].name,
 				(unsigned)v->kernel[i].device, S(v->kernel[i].running_s));
+	if (*v->limit)
+		fprintf(out,
+			"  --limit: that of %s was reached after %s; pages stayed home from then "
+			"on\n",
+			v->limit, S(v->limit_s));
 	if (*v->left)
 		fprintf(out, "  ran without GMEM after %s: it confined itself (%s)\n", S(v->left_s),
 			v->left);

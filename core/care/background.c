@@ -3,8 +3,11 @@
 #include "core/page/evict.h"
 #include "core/sys/at_fork.h"
 #include "core/sys/own_thread.h"
+#include "core/care/notice.h"
 #include "core/care/thrash.h"
+#include "core/count/limit.h"
 #include "core/page/jobs.h"
+#include "core/page/migrate.h"
 #include "core/page/driver.h"
 #include <errno.h>
 
@@ -95,11 +98,25 @@ static bool each_block_locked(bool (*fn)(struct gm_block *b))
 	return more;
 }
 
+/* A limit was reached. */
+static bool block_goes_home(struct gm_block *b)
+{
+	int err = 0;
+
+	gm_for_each_dev (b, d)
+		if (!err)
+			err = gmc_migrate_home(b, b->dev[d]->valid, true);
+	if (err && err != -EAGAIN)
+		gm_log(GM_LOG_ERROR, "pages at %p do not come home: error %d", (void *)b->va, -err);
+	return err == -EAGAIN;
+}
+
 static const struct job {
 	enum gm_job bit;
 	bool (*fn)(struct gm_block *b);
 } block_jobs[] = {
 	{GM_JOB_UNPARK, gmc_thrash_unpark_due},
+	{GM_JOB_HOME, block_goes_home},
 };
 
 uint32_t gmc_background_turn(uint32_t todo)
@@ -115,6 +132,10 @@ uint32_t gmc_background_turn(uint32_t todo)
 	for (unsigned i = 0; i < GM_ARRAY_LEN(block_jobs); i++)
 		if (todo & block_jobs[i].bit && each_block_locked(block_jobs[i].fn))
 			again |= block_jobs[i].bit;
+	if (todo & GM_JOB_HOME && !(again & GM_JOB_HOME))
+		gmc_limit_tell();
+	if (todo & GM_JOB_NOTICE)
+		gmc_notice_tell();
 	in_background = was;
 	gmi_restore_signals(mask);
 	return again;
@@ -126,9 +147,13 @@ static void *background(void *arg)
 
 	in_background = true;
 	while (!atomic_load(&gmi_threads_rest)) {
+		if (gmi_opt.limit_ns && gmc_limit_look())
+			todo |= GM_JOB_HOME;
 		todo = gmc_background_turn(todo);
 		int64_t wait = gmc_driver_watch() ? gm_min(gmc_guard_limit_ns / 4, WATCH_NS) : -1;
-		gmc_jobs_wait(todo ? TICK_NS : wait);
+		int64_t limit = gmc_limit_in_ns();
+		wait = todo ? TICK_NS : wait;
+		gmc_jobs_wait(limit >= 0 && (wait < 0 || limit < wait) ? limit : wait);
 	}
 	atomic_store(&started, false);
 	gmi_futex_wake(&started, INT32_MAX);

@@ -1,7 +1,9 @@
 /* Pages that go back and forth. See thrash.h. */
 #include "core/care/thrash.h"
+#include "core/care/notice.h"
 #include "core/page/jobs.h"
 #include "core/page/entries.h"
+#include "core/count/site.h"
 #include "core/count/trace.h"
 
 struct leaf {
@@ -98,6 +100,14 @@ static void park_leaf(struct gm_block *b, struct leaf *l, uint32_t lapse_us)
 	gmc_job_wanted(GM_JOB_UNPARK);
 }
 
+static void note_beginning(const struct gm_block *b, const struct leaf *l)
+{
+	if (l->events != GM_THRASH_THRESHOLD)
+		return;
+	GM_COUNT_SITE(b->site, bounced, 1);
+	gmc_notice_bounced();
+}
+
 static void leaf_moved(struct gm_block *b, struct leaf *l, int actor, struct gm_choice policy)
 {
 	uint32_t lapse_us = policy.number ? policy.number : GM_THRASH_LAPSE_US;
@@ -118,6 +128,7 @@ static void leaf_moved(struct gm_block *b, struct leaf *l, int actor, struct gm_
 		GM_COUNT(thrash_leaves, 1);
 	if (l->events < GM_THRASH_THRESHOLD)
 		return;
+	note_beginning(b, l);
 	if (policy.def->pin && l->events >= GM_THRASH_PARK_EVENTS) {
 		park_leaf(b, l, lapse_us);
 	} else if (policy.def->throttle) {

@@ -360,6 +360,15 @@ void gmi_report_finish(void)
 	gmi_restore_signals(old);
 }
 
+bool gmc_report_notice(void)
+{
+	const char notice = GM_REPORT_NOTICE;
+	int fd = atomic_load(&sock);
+
+	return fd >= 0 &&
+	       gm_sys6(SYS_sendto, fd, &notice, 1, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0) == 1;
+}
+
 /* The socket stays open: its hang-up is the end of the process. */
 void gmi_report_leave(const char *by)
 {

@@ -39,6 +39,7 @@ const struct gm_blas_reason *gmi_blas_why(enum gm_blas_why why)
 		[GM_BLAS_LIBRARY] = {"the device cannot use this BLAS library",
 				     "let it use OpenBLAS"},
 		[GM_BLAS_NO_DEVICE] = {"no device that can fault", "try --device pcie4-gpu"},
+		[GM_BLAS_LIMIT] = {"--limit was reached", "raise it"},
 		[GM_BLAS_FAILED] = {"it failed on the device", "--log info says how"},
 	};
 
@@ -100,14 +101,15 @@ static const size_t dev_sums[] = {
 	AT(copies_ns),	   AT(h2d_bytes),      AT(refetched_bytes), AT(served_ns)};
 #undef AT
 #define AT(field) offsetof(struct gm_site_stats, field)
-static const size_t site_sums[] = {AT(h2d_bytes), AT(d2h_bytes), AT(cpu_faults), AT(device_faults)};
+static const size_t site_sums[] = {AT(h2d_bytes),  AT(refetched_bytes), AT(d2h_bytes),
+				   AT(cpu_faults), AT(device_faults),	AT(bounced)};
 #undef AT
 #define AT(field) offsetof(struct gm_kernel_stats, field)
 static const size_t kernel_sums[] = {
-	AT(launches),  AT(failed),	  AT(wall_ns),	    AT(modelled_ns),
-	AT(samples),   AT(touched_pages), AT(remote_pages), AT(remote_pages2),
-	AT(sample_ns), AT(unmodelled),	  AT(estimated),    AT(bus_ns),
-	AT(bus_bytes), AT(faults),	  AT(h2d_bytes),    AT(running)};
+	AT(launches),	     AT(failed),       AT(wall_ns),	  AT(modelled_ns), AT(samples),
+	AT(touched_pages),   AT(remote_pages), AT(remote_pages2), AT(sample_ns),   AT(unmodelled),
+	AT(estimated),	     AT(bus_ns),       AT(bus_bytes),	  AT(faults),	   AT(h2d_bytes),
+	AT(refetched_bytes), AT(running)};
 #undef AT
 
 static void move_at(void *to, void *from, const size_t *offsets, size_t n)
@@ -122,6 +124,7 @@ static void move_device(struct gm_dev_stats *to, struct gm_dev_stats *from)
 	move_text(to->name, from->name, sizeof to->name);
 	move_once(&to->mem_bytes, &from->mem_bytes);
 	move_once(&to->page_bytes, &from->page_bytes);
+	move_once(&to->needs_bytes, &from->needs_bytes);
 	move_at(to, from, dev_sums, GM_ARRAY_LEN(dev_sums));
 	move_gauge(&to->resident_bytes, &from->resident_bytes, &to->resident_peak_bytes,
 		   &from->resident_peak_bytes);

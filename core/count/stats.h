@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 12
+#define GM_STATS_VERSION 13
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -52,6 +52,8 @@ struct gm_dev_stats {
 	_Atomic uint64_t served_ns;    /* measured: its kernels' faults were being served */
 	_Atomic uint64_t restarts;     /* device processes lost */
 	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
+	/* what it had used when it was noticed that it thrashes (care/notice.h); 0: it was not */
+	_Atomic uint64_t needs_bytes;
 };
 #define GM_SITES       128
 #define GM_SITE_FRAMES 8
@@ -60,7 +62,8 @@ struct gm_site_stats { /* one call site: site.h; [0]: all other memory */
 	/* Return addresses, innermost first: number of the module << 48 | offset in it; module 0:
 	 * an address in code that no module holds. 0: no (more) frame. */
 	_Atomic uint64_t frame[GM_SITE_FRAMES];
-	_Atomic uint64_t h2d_bytes, d2h_bytes, cpu_faults, device_faults;
+	_Atomic uint64_t h2d_bytes, refetched_bytes, d2h_bytes, cpu_faults, device_faults;
+	_Atomic uint64_t bounced; /* leaves that began to thrash (care/thrash.h) */
 };
 /* Why a BLAS-3 call stayed on the host. */
 enum gm_blas_why {
@@ -70,6 +73,7 @@ enum gm_blas_why {
 	GM_BLAS_OUTSIDE,
 	GM_BLAS_LIBRARY,
 	GM_BLAS_NO_DEVICE,
+	GM_BLAS_LIMIT,
 	GM_BLAS_FAILED,
 	GM_BLAS_WHYS /* so many; none: it ran on the device */
 };
@@ -83,7 +87,8 @@ struct gm_kernel_stats {
 	 * (and the sum of its squares), and what looking took. */
 	_Atomic uint64_t samples, touched_pages, remote_pages, remote_pages2, sample_ns;
 	_Atomic uint64_t unmodelled, estimated, bus_ns, bus_bytes; /* as the device's */
-	_Atomic uint64_t faults, h2d_bytes; /* of its own threads' faults, and what these moved */
+	/* of its own threads' faults, what these moved, and of that what had had to be evicted */
+	_Atomic uint64_t faults, h2d_bytes, refetched_bytes;
 	_Atomic uint64_t running, since_ns; /* launches that have not ended; when the last began */
 };
 /* A parallel region that was to run on a device and runs on the host. */
@@ -104,6 +109,9 @@ struct gm_stats {
 	/* it is recorded: what does not move here may do so in a replay, and needs its name */
 	_Atomic uint32_t recorded;
 	_Atomic uint32_t progress; /* enum gm_progress_kind: the reporter shows it */
+	/* enum gm_limit_kind: which --limit was reached, and when (limit.h) */
+	_Atomic uint32_t limit;
+	_Atomic uint64_t limit_ns;
 	_Atomic uint32_t ndev;
 	struct gm_dev_stats dev[GM_MAX_DEV];
 	/* pages are 4 KiB */

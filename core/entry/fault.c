@@ -2,7 +2,9 @@
  * fault.c - faults: the CPU's (a SIGSEGV handler asks) and a device's (a driver reports).
  */
 #include "core/entry/fault.h"
+#include "core/care/notice.h"
 #include "core/care/thrash.h"
+#include "core/count/limit.h"
 #include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/entry/fork.h"
@@ -13,6 +15,7 @@
 #include "core/page/driver.h"
 #include "core/page/premap.h"
 #include "core/page/hint_mirror.h"
+#include "core/page/jobs.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
 #include "core/page/plugin.h"
@@ -92,6 +95,12 @@ static bool lock_in_turn(struct gm_block *b, unsigned i, bool write)
 	return locked;
 }
 
+static void look_at_limits(void)
+{
+	if (gm_unlikely(gmi_opt.limited) && gmc_limit_look())
+		gmc_job_wanted(GM_JOB_HOME);
+}
+
 /* Block locked: a page that the program may touch and the CPU does not reach becomes reachable. */
 static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bool write)
 {
@@ -100,6 +109,7 @@ static enum gm_cpu_fault_result serve_cpu(struct gm_block *b, uintptr_t addr, bo
 
 	GM_COUNT(cpu_faults, 1); /* before the touch can go on */
 	GM_COUNT_SITE(b->site, cpu_faults, 1);
+	look_at_limits();
 	GM_RECORD(GM_RECORD_CPU, .addr = addr, .b = write);
 	if (away)
 		gmc_bus_map(b, around_device_page(b, i));
@@ -382,6 +392,8 @@ static int fault_in_block(struct gm_block *b, struct gm_ctx *ctx, unsigned i, en
 	atomic_fetch_add_explicit(f.merged ? &s->faults_merged : &s->faults, 1,
 				  memory_order_relaxed);
 	GM_COUNT_SITE(b->site, device_faults, !f.merged);
+	look_at_limits();
+	gmc_notice_fault(dev);
 	GM_TRACE(GM_EV_DEVICE_FAULT, .time_ns = start, .addr = b->va + i * GM_PAGE_BYTES,
 		 .site = b->site, .device = (uint8_t)dev->index,
 		 .flags =

@@ -10,6 +10,8 @@ enum gm_job {
 	GM_JOB_RECLAIM = 1, /* a device had to evict to serve a fault */
 	GM_JOB_UNPARK = 2,  /* a page was parked for a while */
 	GM_JOB_REST = 4,    /* gmi_threads_rest was raised */
+	GM_JOB_NOTICE = 16, /* there is something to be said about how the run goes (notice.h) */
+	GM_JOB_HOME = 32,   /* a limit was reached: all pages go home (limit.h) */
 	GM_JOB_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
 };
 /* From anywhere, also signal handlers and with locks held. */

@@ -7,6 +7,7 @@
  * has its bytes.
  */
 #include "core/page/migrate.h"
+#include "core/count/limit.h"
 #include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/page/adopt.h"
@@ -176,18 +177,19 @@ static void count_arrival(struct gm_block *b, struct gm_ctx *ctx, gm_bm moved, g
 {
 	struct gm_dev_stats *s = &gmi_stats->dev[ctx->dev->index];
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	uint64_t bytes = gm_bytes_of(gm_bm_count(moved));
+	uint64_t bytes = gm_bytes_of(gm_bm_count(moved)),
+		 again = gm_bytes_of(gm_bm_count(gm_bm_and(moved, bd->evicted)));
 
 	gmc_account(ctx, bytes, 0);
-	atomic_fetch_add_explicit(&s->refetched_bytes,
-				  gm_bytes_of(gm_bm_count(gm_bm_and(moved, bd->evicted))),
-				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->refetched_bytes, again, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->h2d_bytes, bytes, memory_order_relaxed);
 	gm_bm_remove(&bd->evicted, gm_bm_or(moved, zero));
 	GM_COUNT(h2d_bytes, bytes);
 	gmi_self()->h2d_bytes += bytes;
+	gmi_self()->refetched_bytes += again;
 	GM_COUNT(h2d_pages, gm_bm_count(moved));
 	GM_COUNT_SITE(b->site, h2d_bytes, bytes);
+	GM_COUNT_SITE(b->site, refetched_bytes, again);
 	GM_COUNT(zeroed_pages, gm_bm_count(zero));
 }
 
@@ -417,6 +419,8 @@ static int choose_move(struct gm_block *b, struct gm_ctx *ctx, bool asked, gm_bm
 	if (!ctx->dev->phys ||
 	    (ctx->mode == GM_MMU_MODE_SHARE && !counted)) /* works on the host's memory */
 		*pinned = gm_bm_all();
+	else if (gm_unlikely(gm_limit_reached()))
+		gm_bm_add(pinned, gm_bm_not(b->dev[ctx->dev->index]->valid));
 	else if (!asked)
 		gm_bm_add(pinned, stays_by_policy(b, ctx));
 	*set = gm_bm_and(gmc_vmas_short(b->as) ? gm_bm_andnot(may, *pinned) : *set, may);

@@ -98,6 +98,7 @@ struct gm_dev {
 	uint32_t evictions;			  /* counts them; atomic */
 	uint32_t clock;				  /* counts uses: gm_block_dev.used */
 	bool pressed;				  /* it had to evict; atomic */
+	bool noticed;				  /* that it thrashes (care/notice.h); atomic */
 	bool reclaiming;			  /* until the high watermark; background thread */
 	/* how long it is taken to need more; background thread */
 	uint64_t pressed_until_ns;

@@ -28,8 +28,9 @@ struct gm_thread {
 	struct gm_hold hold[GM_MAX_HOLDS];
 	/* not yet in gm_stats.syscalls_pinned: a shared counter would cost 5 % of a small read */
 	uint32_t held_calls;
-	uint64_t h2d_bytes; /* that this thread has moved to devices */
-	uint64_t busy_ns;   /* since when its evictions find all blocks locked; 0: they do not */
+	/* that this thread has moved to devices; of it what had had to be evicted */
+	uint64_t h2d_bytes, refetched_bytes;
+	uint64_t busy_ns; /* since when its evictions find all blocks locked; 0: they do not */
 	/* serves a CPU fault: what would wait long for a device may end with -EAGAIN */
 	bool can_retry;
 	bool internal; /* one of our own threads: no hooks, no dispatch */

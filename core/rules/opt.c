@@ -283,6 +283,74 @@ static int parse_chaos(const struct option *o, const char *value, char *err, siz
 	return 0;
 }
 
+static int limit_time(const char *s, uint64_t *ns)
+{
+	uint64_t whole, part, scale;
+	const char *end = decimal(s, &whole, &part, &scale);
+
+	if (!end || *end || whole > 1000000000)
+		return -EINVAL;
+	*ns = whole * 1000000000 + part * 1000000000 / scale;
+	return 0;
+}
+
+static int limit_count(const char *s, uint64_t *n)
+{
+	uint64_t part, scale;
+	const char *end = decimal(s, n, &part, &scale);
+
+	return !end || *end || scale != 1 ? -EINVAL : 0;
+}
+
+static const struct limit {
+	const char *key;
+	int (*parse)(const char *s, uint64_t *value);
+	uint64_t *to;
+} limits[] = {
+	{"time=", limit_time, &gmi_opt.limit_ns},
+	{"faults=", limit_count, &gmi_opt.limit_faults},
+	{"bytes=", gmi_parse_bytes, &gmi_opt.limit_bytes},
+};
+
+/* One KEY=VALUE, which ends at a comma or with the text: what follows; NULL: it is none. */
+static const char *parse_one_limit(const char *s)
+{
+	char value[32];
+
+	for (unsigned i = 0; i < GM_ARRAY_LEN(limits); i++) {
+		const char *at = gm_text_after(s, limits[i].key);
+		size_t n = 0;
+		if (!at)
+			continue;
+		while (at[n] && at[n] != ',')
+			n++;
+		if (!opt_copy(value, sizeof value, at, n) || limits[i].parse(value, limits[i].to) ||
+		    !*limits[i].to)
+			return NULL;
+		gmi_opt.limited = true;
+		return at + n;
+	}
+	return NULL;
+}
+
+/* At least one of the limits, and end. */
+static int parse_limit(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	gmi_opt.limited = gmi_opt.limit_end = false;
+	for (unsigned i = 0; i < GM_ARRAY_LEN(limits); i++)
+		*limits[i].to = 0;
+	for (const char *s = value, *rest;; s = rest + 1) {
+		rest = gm_text_after(s, "end");
+		gmi_opt.limit_end |= rest != NULL;
+		if (!rest && !(rest = parse_one_limit(s)))
+			return -EINVAL;
+		if (!*rest)
+			return gmi_opt.limited ? 0 : -EINVAL;
+		if (*rest != ',')
+			return -EINVAL;
+	}
+}
+
 static int parse_restrict(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return opt_copy(gmi_opt.restrict_exe, sizeof gmi_opt.restrict_exe, value, length(value))
@@ -535,6 +603,14 @@ static const struct option options[] = {
 	 parse_word, AT(foreign), foreign_words},
 	{"GMEM_THROTTLE", "--throttle", "0|1", "0", "0, 1",
 	 "1: wait in real time as long as the device model says", parse_bool, AT(throttle)},
+	{"GMEM_LIMIT", "--limit", "LIST", "",
+	 "time=SECONDS, faults=N, bytes=BYTES, one or several of them, and end, separated by ','",
+	 "what is reached first ends the simulation: of seconds since the program's start, faults "
+	 "of "
+	 "devices and CPU, bytes moved both ways. All pages go home and stay there; end: the "
+	 "program "
+	 "gets SIGTERM, too",
+	 parse_limit, .offset = 0},
 	{"GMEM_SAMPLE", "--sample", "0|1", "1", "0, 1",
 	 "0: nobody looks which pages a launch touches; what crosses the bus in place is then not "
 	 "modelled",

@@ -65,8 +65,11 @@ struct gm_options {
 	enum gm_foreign_kind foreign; /* GMEM_FOREIGN */
 	char policy_file[1024];	      /* GMEM_POLICY: absolute; empty: no plug-in */
 	bool throttle;		      /* GMEM_THROTTLE=1 */
-	bool sample;		      /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */
-	uint64_t retain_bytes;	      /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
+	/* GMEM_LIMIT; each 0: none. limit_end: the program is to end then */
+	bool limited, limit_end;
+	uint64_t limit_ns, limit_faults, limit_bytes;
+	bool sample;	       /* GMEM_SAMPLE=0: nobody looks which pages a launch touches */
+	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;
 	bool report_given;	/* GMEM_REPORT stood in the environment */
 	char report_file[1024]; /* absolute; each %p in it is already the pid */

@@ -9,6 +9,7 @@
  */
 #include "devsim/driver/sim_int.h"
 #include "core/care/counter.h"
+#include "core/count/limit.h"
 #include <errno.h>
 
 #define SAMPLE_SHARE                                                                               \
@@ -119,9 +120,9 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)over);
 	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus);
 
-	*basis = !counted || !bus_known	    ? GM_TIME_NOT_MODELLED
-		 : remote > 0 && !l->sample ? GM_TIME_SAMPLED
-					    : GM_TIME_COUNTED;
+	*basis = !counted || !bus_known || gm_limit_reached() ? GM_TIME_NOT_MODELLED
+		 : remote > 0 && !l->sample		      ? GM_TIME_SAMPLED
+							      : GM_TIME_COUNTED;
 	ADD(s->kernel_ns, work);
 	ADD(s->bus_ns, ns - work); /* beyond what it computes meanwhile */
 	ADD(s->bus_bytes, (uint64_t)over);

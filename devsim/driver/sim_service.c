@@ -55,7 +55,7 @@ static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct sim_ask
 {
 	const _Atomic uint64_t *faults = &gmi_stats->dev[sim->dev->index].faults;
 	uint64_t before = atomic_load_explicit(faults, memory_order_relaxed),
-		 moved = gmi_self()->h2d_bytes;
+		 moved = gmi_self()->h2d_bytes, again = gmi_self()->refetched_bytes;
 	unsigned slot = f->launch;
 
 	gmc_trace_here.kernel = slot < DS_LAUNCHES ? atomic_load(&sim->kernel_row[slot]) : 0;
@@ -65,6 +65,8 @@ static int serve_page(struct gm_sim *sim, struct gm_as *as, const struct sim_ask
 		before = atomic_load_explicit(faults, memory_order_relaxed) - before;
 		atomic_fetch_add_explicit(&k->faults, before, memory_order_relaxed);
 		atomic_fetch_add_explicit(&k->h2d_bytes, gmi_self()->h2d_bytes - moved,
+					  memory_order_relaxed);
+		atomic_fetch_add_explicit(&k->refetched_bytes, gmi_self()->refetched_bytes - again,
 					  memory_order_relaxed);
 	}
 	return err;

@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "core/count/stats.h"
+#include "core/count/limit.h"
 #include "core/entry/outside.h"
 #include "core/rules/opt.h"
 #include "core/space/vm.h"
@@ -133,6 +133,8 @@ static enum gm_blas_why offload(unsigned symbol, const gmp_word w[], const doubl
 	struct gm_sim *sim = gmi_sim_default(0);
 	if (!sim || !gmi_sim_can_fault(sim))
 		return GM_BLAS_NO_DEVICE;
+	if (gm_limit_reached())
+		return GM_BLAS_LIMIT;
 	a.threads = lib->get_threads ? lib->get_threads() : 0;
 	return run_on_device(sim, &a) ? GM_BLAS_WHYS : GM_BLAS_FAILED;
 }

@@ -25,7 +25,7 @@ timeout 120 /usr/bin/python3 "$tmp/products.py" >"$tmp/plain" || exit 1
 
 the_examples_compute_the_same() {
 	for p in lfu stride; do
-		(cd "$tmp" && product --policy "./$p.so") || { cat "$tmp/err"; return 1; }
+		(cd "$tmp" && product --log error --policy "./$p.so") || { cat "$tmp/err"; return 1; }
 		diff "$tmp/plain" "$tmp/out" || return 1
 		[ ! -s "$tmp/err" ] || { cat "$tmp/err"; return 1; }
 	done

@@ -59,6 +59,25 @@ Test(opt, shown_defaults_are_the_real_ones)
 	cr_assert_eq(memcmp(&before, &gmi_opt, sizeof before), 0);
 }
 
+Test(opt, limits)
+{
+	cr_assert_eq(parse("GMEM_LIMIT=time=1.5,faults=1000,bytes=2G,end"), 0, "%s", err);
+	cr_expect(gmi_opt.limited && gmi_opt.limit_end);
+	cr_expect_eq(gmi_opt.limit_ns, 1500000000);
+	cr_expect_eq(gmi_opt.limit_faults, 1000);
+	cr_expect_eq(gmi_opt.limit_bytes, (uint64_t)2 << 30);
+	cr_assert_eq(parse("GMEM_LIMIT=faults=7"), 0, "%s", err);
+	cr_expect(!gmi_opt.limit_end && !gmi_opt.limit_ns && gmi_opt.limit_faults == 7);
+	static const char *const bad[] = {"",		"end",	     "time=",	  "time=0",
+					  "faults=1.5", "faults=0",  "bytes=1.5", "bytes=x",
+					  "faults=1,",	",faults=1", "fault=1",	  "faults=1;end"};
+	for (unsigned i = 0; i < GM_ARRAY_LEN(bad); i++) {
+		char entry[64];
+		snprintf(entry, sizeof entry, "GMEM_LIMIT=%s", bad[i]);
+		refused(entry, "GMEM_LIMIT", "time=SECONDS");
+	}
+}
+
 Test(opt, devices)
 {
 	cr_assert_eq(parse("GMEM_DEVICE=none"), 0);
@@ -244,10 +263,10 @@ static void count_line(const char *line)
 Test(opt, help_has_every_option_and_flags_lead_to_variables)
 {
 	gmi_opt_help(count_line, true);
-	cr_assert_eq(lines, 2 + 25);
+	cr_assert_eq(lines, 2 + 26);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 25);
+	cr_assert_eq(lines, 3 * 26);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }

@@ -438,7 +438,7 @@ static void three_ways(void)
 	d->served_ns = 2000000;
 	d->evicted_bytes = 3 << 20;
 	k->h2d_bytes = d->h2d_bytes = 4 << 20;
-	d->refetched_bytes = 3 << 20;
+	k->refetched_bytes = d->refetched_bytes = 3 << 20;
 }
 
 Test(report, the_bottom_line_compares_three_ways_and_says_why)
