@@ -25,6 +25,24 @@ define gmem-home
     set scheduler-locking off
   end
 end
+define gmem-gcore
+  set scheduler-locking on
+  if !(char)gmi_all_home(0)
+    printf "not all pages came home\n"
+  end
+  call (void)gmi_window_dumped(0)
+  if $argc == 1
+    gcore $arg0
+  else
+    gcore
+  end
+  call (void)gmi_window_dumped(1)
+  set scheduler-locking off
+end
+document gmem-gcore
+gmem-gcore [FILE]: gcore of a program under GMEM: all pages come home before, and the window's
+reserved addresses (4 TiB) are left out.
+end
 document gmem-home
 gmem-home ADDRESS BYTES: brings pages home, so that print, x and dump show what the program
 would read. gdb reads memory past the program's page faults: of a page that a device has, it sees

@@ -4,6 +4,8 @@
 #include "core/page/activate.h"
 #include "core/page/cpu_mmu.h"
 #include "core/page/mapping.h"
+#include "core/page/migrate.h"
+#include "core/page/registry.h"
 #include "core/page/thread.h"
 #include "core/space/attach.h"
 #include <errno.h>
@@ -53,6 +55,54 @@ void gmi_devices_return(void)
 	if (gmc_cpu == &gmc_cpu_uffd && gmc_uffd_return())
 		gm_log(GM_LOG_ERROR, "userfaultfd is not served any more: pages that are away "
 				     "cannot be touched");
+}
+
+#define DEATH_NS 1000000000ull
+
+static bool lock_until(struct gm_lock *l, uint64_t deadline)
+{
+	while (!gmi_trylock(l)) {
+		if (gmi_now_ns() > deadline)
+			return false;
+		gm_sys0(SYS_sched_yield);
+	}
+	return true;
+}
+
+static bool block_home_until(struct gm_block *b, uint64_t deadline)
+{
+	bool home = lock_until(&b->lock, deadline);
+
+	if (!home)
+		return false;
+	gm_for_each_dev (b, d)
+		home &= !gmc_migrate_home(b, b->dev[d]->valid, true);
+	gmi_unlock(&b->lock);
+	return home;
+}
+
+bool gmi_all_home(bool for_good)
+{
+	const uint64_t deadline = gmi_now_ns() + DEATH_NS;
+	gm_sigmask mask = gmi_block_signals();
+	bool all = lock_until(&gmc_registry_lock, deadline);
+
+	if (all) {
+		gm_for_each_space (as) {
+			struct gm_block *b;
+			for (unsigned d = 0; d < GM_MAX_DEV; d++)
+				if (as->ctx[d] && for_good)
+					atomic_store(&as->ctx[d]->refuse, -ENODEV);
+			gm_for_each_block (as, b)
+				if (gmi_now_ns() < deadline)
+					all &= block_home_until(b, deadline);
+				else
+					all = false;
+		}
+		gmi_unlock(&gmc_registry_lock);
+	}
+	gmi_restore_signals(mask);
+	return all;
 }
 
 /* What another thread's system call may write to just now cannot be copied. */

@@ -14,6 +14,12 @@
 GM_EXPORT void gmi_devices_rest(void);
 GM_EXPORT void gmi_devices_return(void);
 /*
+ * For who looks at memory past the page faults, a core or a debugger: every page comes home; for
+ * good: no device gets one any more, the process is about to die. As far as that can be had within
+ * a second: the locks may be held by who waits for ever. Not from within core. True: all came.
+ */
+GM_EXPORT bool gmi_all_home(bool for_good);
+/*
  * After gmi_devices_rest(): the store's pages become private memory. False: some stay, because a
  * system call of another thread was using them; forks go on asking core. gmi_active is
  * GM_INACTIVE then.

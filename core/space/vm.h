@@ -34,6 +34,8 @@ enum gm_region_kind {
 /* The process's default space of the preload, or NULL. */
 GM_EXPORT struct gm_as *gmi_vm_space(void);
 GM_EXPORT bool gmi_vm_contains(const void *p); /* in the default space's window: two comparisons */
+/* For a debugger that writes a core: is what is only reserved part of it? Not signal-safe. */
+GM_EXPORT void gmi_window_dumped(bool dumped);
 GM_EXPORT void gmi_vm_window(const struct gm_as *as, uintptr_t *lo, uintptr_t *hi); /* [lo, hi) */
 
 /* What a mapping must be to migrate: private, anonymous, not a stack, ordinary pages, not

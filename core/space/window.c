@@ -97,6 +97,25 @@ bool gmi_vm_contains(const void *p)
 	return as && (uintptr_t)p - as->base < as->bytes;
 }
 
+void gmi_window_dumped(bool dumped)
+{
+	struct gm_as *as = atomic_load_explicit(&space, memory_order_acquire);
+	struct gm_range r;
+
+	if (!as)
+		return;
+	gm_sigmask old = gmc_vm_enter(as);
+	const uintptr_t end = as->base + as->bytes;
+	for (uintptr_t at = as->base, next; at < end; at = next) {
+		bool any = gmi_rangemap_next(&as->regions, at, &r) && r.start < end;
+		uintptr_t hole = any ? gm_max(r.start, at) : end;
+		next = any ? r.end : end;
+		if (hole > at)
+			gm_sys3(SYS_madvise, at, hole - at, dumped ? MADV_DODUMP : MADV_DONTDUMP);
+	}
+	gmc_vm_leave(as, old);
+}
+
 void gmi_vm_window(const struct gm_as *as, uintptr_t *lo, uintptr_t *hi)
 {
 	*lo = as->base;

@@ -349,6 +349,20 @@ static long do_prctl(struct call *c)
 	return c->a[0] == PR_SET_SYSCALL_USER_DISPATCH ? -EINVAL : do_confine(c);
 }
 
+/* Its own death, as abort() makes it. */
+static long do_kill(struct call *c)
+{
+	const int sig = (int)c->a[c->nr == SYS_tgkill ? 2 : 1];
+	const bool own =
+		c->nr == SYS_tkill ? c->a[0] == gmi_gettid() : c->a[0] == gm_sys0(SYS_getpid);
+	struct gm_ksigaction act;
+
+	if (!own || !sig || gmp_sigaction(sig, NULL, &act) || act.handler != (void *)SIG_DFL)
+		return call_plain(c);
+	gmp_before_core(sig);
+	return do_stub(c); /* so that the core's stack is the program's alone */
+}
+
 static long do_limit(struct call *c)
 {
 	switch (c->nr) {
@@ -582,6 +596,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_PRCTL] = do_prctl,
 	[GMP_CONFINE] = do_confine,
 	[GMP_LIMIT] = do_limit,
+	[GMP_KILL] = do_kill,
 	[GMP_CLOSE] = do_close,
 	[GMP_CLOSE_RANGE] = do_close_range,
 	[GMP_DUP2] = do_dup2,

@@ -19,11 +19,15 @@
  */
 #include "preload/signals/signals.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/ucontext.h>
 #include <ucontext.h>
 
 #include "core/entry/fault.h"
+#include "core/entry/leave.h"
 #include "core/entry/pin.h"
 #include "core/page/driver.h"
 #include "core/page/thread.h"
@@ -81,12 +85,49 @@ static void send_self(int sig, const siginfo_t *info)
 		gm_sys3(SYS_tgkill, pid, gmi_gettid(), sig);
 }
 
+/* Is anybody going to look at a core of ours? */
+static bool leaves_core(void)
+{
+	struct {
+		uint64_t cur, max;
+	} lim = {0};
+	char first = 0;
+
+	if (gm_sys2(SYS_prctl, PR_GET_DUMPABLE, 0) != 1)
+		return false;
+	gm_sys4(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &lim);
+	if (lim.cur)
+		return true;
+	long fd = gm_sys3(SYS_open, "/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) { /* a program gets it whatever the limit is */
+		gm_sys3(SYS_read, fd, &first, 1);
+		gm_sys1(SYS_close, fd);
+	}
+	return first == '|';
+}
+
+void gmp_before_core(int sig)
+{
+	const uint64_t cores = gmp_bit(SIGQUIT) | gmp_bit(SIGILL) | gmp_bit(SIGTRAP) |
+			       gmp_bit(SIGABRT) | gmp_bit(SIGBUS) | gmp_bit(SIGFPE) |
+			       gmp_bit(SIGSEGV) | gmp_bit(SIGXCPU) | gmp_bit(SIGXFSZ) |
+			       gmp_bit(SIGSYS);
+
+	if (sig < 1 || sig > 64 || !(cores & gmp_bit(sig)) || !gmp_is_active() || !leaves_core())
+		return;
+	if (!gmi_all_home(true))
+		gm_log(GM_LOG_WARN, "the core lacks pages that a device had: they did not come "
+				    "home within a second");
+}
+
 /* The default action, with the true registers: a fault happens again, anything else is sent
  * again. */
 static void die(int sig, const siginfo_t *info, ucontext_t *uc, bool synchronous)
 {
 	struct gm_ksigaction dfl = {.flags = GM_SA_RESTORER, .restorer = gmp_restore_own};
 
+	if (!(get_mask(uc) & GMI_IN_CORE)) /* else we might hold what that waits for */
+		gmp_before_core(sig);
 	gm_sys4(SYS_rt_sigaction, sig, &dfl, NULL, 8);
 	if (synchronous && sig == SIGSEGV)
 		return;

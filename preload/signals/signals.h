@@ -45,6 +45,9 @@ void gmp_deliver(int sig, const siginfo_t *info, ucontext_t *uc, const struct gm
 /* Is there room for gmp_deliver()? SIGSEGV is open. If not, the kernel would send SIGSEGV: this
  * does, and the handler returns. */
 bool gmp_has_room(int sig, ucontext_t *uc, const struct gm_ksigaction *act);
+/* The process is about to die of sig, by its default action: if that leaves a core, what is away
+ * comes home, so that the core shows it. */
+void gmp_before_core(int sig);
 /* In the way of the program's own rt_sigreturn: the frame may have the virtual bits. */
 void gmp_sigreturn_plain(ucontext_t *uc);
 

@@ -137,6 +137,7 @@ enum gmp_special { /* what dispatch does instead of hold, call, unhold */
 		   GMP_PRCTL,
 		   GMP_CONFINE, /* may confine the process, or needs it to be alone */
 		   GMP_LIMIT,
+		   GMP_KILL,
 		   GMP_CLOSE,
 		   GMP_CLOSE_RANGE,
 		   GMP_DUP2,

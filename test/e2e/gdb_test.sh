@@ -9,20 +9,23 @@ fi
 cat >seen.c <<'E2'
 #include "away.h"
 
+char *p;
+
 __attribute__((noinline)) void look_here(char *p)
 {
 	__asm__ volatile("" : : "r"(p) : "memory");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	char *p = aligned_alloc(PAGE, 64 * PAGE);
-
+	p = aligned_alloc(PAGE, 64 * PAGE);
 	for (int i = 0; i < 3; i++) {
 		memset(p, 'A' + i, 64 * PAGE); /* page faults, but for the first */
 		away(p, 64 * PAGE);
 		look_here(p);
 	}
+	if (argc > 1)
+		abort();
 	*(volatile int *)16 = 1;
 	return 0;
 }
@@ -34,6 +37,9 @@ run
 set $p = $rdi
 gmem-home $p 262144
 printf "first %d, last %d\n", *(char *)$p, *(char *)($p + 262143)
+continue
+printf "again: first %d, last %d\n", *(char *)$p, *(char *)($p + 262143)
+gmem-gcore got.core
 delete 2
 continue
 printf "stopped for %lu\n", (unsigned long)$_siginfo._sifields._sigfault.si_addr
@@ -50,4 +56,25 @@ if grep -q 'ptrace: Operation not permitted' out; then
 fi
 shows "gmem-home brings pages home" 'first 65, last 65'
 shows "gdb stops at the crash, and not before" 'stopped for 16'
+
+# A core shows what a device had: 'C' everywhere.
+cat >look <<'E2'
+printf "core: first %d, last %d\n", *p, p[262143]
+E2
+core_shows() { # what, file, what it holds
+	timeout 60 gdb -nx -batch -x look ./seen "$2" >out 2>&1 </dev/null
+	shows "$1" "core: first $3, last $3"
+}
+core_shows "gmem-gcore" got.core 66
+case $(cat /proc/sys/kernel/core_pattern) in
+core)
+	ulimit -c unlimited 2>/dev/null
+	for how in "" abort; do
+		rm -f core core.*
+		{ GMEM_REPORT=none LD_PRELOAD=$lib timeout 60 ./seen $how; } >/dev/null 2>&1
+		core_shows "the core of a ${how:-fault}" "$(echo core*)" 67
+	done
+	;;
+*) skip "cores" "the system puts them elsewhere" ;;
+esac
 exit $failed
