@@ -11,7 +11,7 @@
  *   where a page's bytes are    host | dev[d]->valid bit sets; neither: NOMAP (zeros). Both: DUP,
  *                               all read-only.
  *   what the program asked for  prog_r, prog_w (kept equal to the region map by vm.c)
- *   what the CPU's PTEs allow   cpu_r, cpu_w: a subset of prog; vm.c and migrate.c change them with
+ *   what the CPU's PTEs allow   cpu_r, cpu_w: a subset of prog; rights.c changes them with
  *                               the mprotect
  *   how the VA is backed        adopted: the host store, MAP_SHARED. Clear: private anonymous.
  *   REMOTE                      dev[d]->remote: d maps the host store there; cpu_bus: the CPU maps

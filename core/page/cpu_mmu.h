@@ -10,7 +10,7 @@
  *             calls too. Private anonymous pages are protected as by sigsegv: for the moment in
  *             which they are copied out, before they are adopted.
  *
- * rights.c alone calls these, with the block locked. Errors are -errno: nothing noted, the
+ * rights.c and cpu_bus.c call these, with the block locked. Errors are -errno: nothing noted, the
  * bitmaps stay as they are.
  */
 #ifndef GM_CORE_CPU_MMU_H

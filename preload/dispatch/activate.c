@@ -34,7 +34,7 @@
 #include "preload/process/libc.h"
 #include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
-#include "preload/signals/mask.h"
+#include "preload/signals/sigmask.h"
 #include "preload/signals/signals.h"
 #include "preload/syscalls/held.h"
 #include "preload/syscalls/syscall_table.h"

@@ -37,7 +37,7 @@
 #include "preload/process/process.h"
 #include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
-#include "preload/signals/hold.h"
+#include "preload/signals/sighold.h"
 #include "preload/signals/inherit.h"
 #include "preload/signals/signals.h"
 #include "preload/syscalls/held.h"

@@ -18,7 +18,7 @@
 #include "preload/process/libc.h"
 #include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
-#include "preload/signals/hold.h"
+#include "preload/signals/sighold.h"
 #include "preload/syscalls/uring.h"
 
 static struct {

@@ -27,7 +27,7 @@
 #include "preload/process/libc.h"
 #include "preload/process/thread.h"
 #include "preload/signals/altstack.h"
-#include "preload/signals/mask.h"
+#include "preload/signals/sigmask.h"
 
 static pthread_key_t end_key;
 static __thread int end_round;

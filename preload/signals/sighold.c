@@ -10,7 +10,7 @@
  * Lock: gmp_threads_lock for what is the process's. What is the thread's is changed by its own
  * handlers only, and by itself with signals blocked.
  */
-#include "preload/signals/hold.h"
+#include "preload/signals/sighold.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * per thread, while the kernel's mask never has them. One that arrives meanwhile is held back; a
  * fault kills, as the kernel would have done.
  */
-#include "preload/signals/mask.h"
+#include "preload/signals/sigmask.h"
 
 #include <setjmp.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/real.h"
 #include "preload/ground/thread.h"
-#include "preload/signals/hold.h"
+#include "preload/signals/sighold.h"
 #include "preload/signals/inherit.h"
 
 /* SIGCANCEL, SIGSETXID: libc never lets them be blocked */

@@ -37,9 +37,9 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/thread.h"
 #include "preload/signals/altstack.h"
-#include "preload/signals/hold.h"
-#include "preload/signals/mask.h"
-#include "preload/signals/wait.h"
+#include "preload/signals/sighold.h"
+#include "preload/signals/sigmask.h"
+#include "preload/signals/sigwait.h"
 #include "core/count/trace.h"
 
 #define UC_BYTES     304 /* the kernel's struct ucontext; glibc's is longer */

@@ -21,10 +21,10 @@
 #include "preload/ground/real.h"
 #include "preload/ground/thread.h"
 #include "preload/signals/altstack.h"
-#include "preload/signals/hold.h"
+#include "preload/signals/sighold.h"
 #include "preload/signals/inherit.h"
-#include "preload/signals/mask.h"
-#include "preload/signals/wait.h"
+#include "preload/signals/sigmask.h"
+#include "preload/signals/sigwait.h"
 
 static struct gm_lock lock;
 static struct gm_ksigaction view[GMP_NSIG + 1];

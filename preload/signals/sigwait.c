@@ -11,7 +11,7 @@
  * During the call thread.vmask is the call's; thread.after is what comes back, and what
  * handlers' frames show.
  */
-#include "preload/signals/wait.h"
+#include "preload/signals/sigwait.h"
 
 #include <string.h>
 #include <time.h>
@@ -20,7 +20,7 @@
 #include "preload/ground/ground.h"
 #include "preload/ground/real.h"
 #include "preload/ground/thread.h"
-#include "preload/signals/hold.h"
+#include "preload/signals/sighold.h"
 #include "preload/syscalls/held.h"
 
 void gmp_leave_wait(struct gmp_thread *t, greg_t *g)

@@ -1,9 +1,9 @@
 /*
- * mask.h - the program's view of signal masks: SIGSEGV and SIGSYS can be blocked for it. Results
+ * sigmask.h - the program's view of signal masks: SIGSEGV and SIGSYS can be blocked for it. Results
  * are 0 or -errno; signal-safe.
  */
-#ifndef GMP_MASK_H
-#define GMP_MASK_H
+#ifndef GMP_SIGMASK_H
+#define GMP_SIGMASK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /*
- * wait.h - calls that wait with a mask of their own, or for signals. See sigwait.c.
+ * sigwait.h - calls that wait with a mask of their own, or for signals.
  */
-#ifndef GMP_WAIT_H
-#define GMP_WAIT_H
+#ifndef GMP_SIGWAIT_H
+#define GMP_SIGWAIT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /*
- * hold.h - SIGSEGV and SIGSYS that were sent while the program blocks them. See sighold.c.
+ * sighold.h - SIGSEGV and SIGSYS that were sent while the program blocks them.
  */
-#ifndef GMP_HOLD_H
-#define GMP_HOLD_H
+#ifndef GMP_SIGHOLD_H
+#define GMP_SIGHOLD_H
 
 #include <signal.h>
 #include <stdbool.h>
