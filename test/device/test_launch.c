@@ -8,6 +8,7 @@
 #include "test/threads.h"
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static struct gm_sim *sim;
@@ -162,6 +163,53 @@ Test(launch, launches_that_come_together_run_together)
 		pthread_create(&t[i], NULL, go_to_meetings, NULL);
 	for (int i = 0; i < MEMBERS; i++)
 		pthread_join(t[i], NULL);
+}
+
+static struct converse_args talk;
+static volatile sig_atomic_t alarms;
+
+static void answer_kernel(int sig)
+{
+	*talk.data = 1;
+	atomic_store(talk.told, 1);
+	alarms++;
+}
+
+/* The kernel goes on only when the handler of the thread that waits for it has run. */
+Test(launch, signals_come_while_a_kernel_runs)
+{
+	_Atomic uint64_t *words = managed(PAGE);
+
+	talk = (struct converse_args){
+		.told = words, .answer = words + 1, .data = (void *)(words + 2), .turns = 1};
+	signal(SIGALRM, answer_kernel);
+	setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = 20000}, NULL);
+	cr_assert_eq(gm_sim_launch(sim, module, "converse", 1, &talk, sizeof talk, NULL), 0);
+	cr_expect_eq(words[1], 1);
+	cr_expect_eq(alarms, 1);
+}
+
+/* Kernels that end before their thread would sleep: blocked signals are let in, and stay so. */
+Test(launch, short_kernels_leave_signals_as_they_are)
+{
+	_Atomic uint64_t *words = managed(PAGE);
+	struct count_up_args a = {.word = words, .times = 1};
+	sigset_t usr, before = {{0}}, after = {{0}};
+
+	talk = (struct converse_args){.told = words + 1, .data = (void *)(words + 2)};
+	signal(SIGALRM, answer_kernel);
+	sigemptyset(&usr);
+	sigaddset(&usr, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &usr, NULL);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	setitimer(ITIMER_REAL, &(struct itimerval){{.tv_usec = 500}, {.tv_usec = 500}}, NULL);
+	for (int i = 1; i <= 3000 || alarms < 3; i++) {
+		cr_assert_eq(gm_sim_launch(sim, module, "count_up", 1, &a, sizeof a, NULL), 0);
+		cr_assert_eq(*words, i);
+	}
+	setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+	sigprocmask(SIG_BLOCK, NULL, &after);
+	cr_expect_eq(memcmp(&before, &after, sizeof before), 0);
 }
 
 Test(launch, work_is_counted_and_modelled)
