@@ -12,10 +12,12 @@
 
 #include "core/count/stats.h"
 #include "core/page/activate.h"
+#include "core/page/guard.h"
 #include "core/page/plugin.h"
 #include "core/rules/opt.h"
 #include "devsim/driver/sim.h"
 #include "preload/dispatch/dispatch.h"
+#include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/real.h"
 #include "preload/heap/gmp_malloc.h"
@@ -82,6 +84,7 @@ static bool should_run(char *const *envp)
 	if (gmi_opt.disable || !is_wanted(gmi_opt.restrict_exe))
 		return false;
 	const char *who = watcher(envp);
+	gmi_guard_restorer = gmp_restore_own;
 	if (!who && gmi_opt.ndev && gmi_plugin_load(gmi_opt.policy_file, err, sizeof(err)))
 		fail_start(err);
 	if (who)

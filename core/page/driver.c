@@ -105,7 +105,7 @@ static bool driver_breach(struct gm_guard *g, enum gm_breach kind, const void *w
 		       "has not returned for %lu ms: does a caller of gm_dev_fault() hold a lock "
 		       "that it takes?",
 		       (unsigned long)(gmc_guard_limit_ns / 1000000));
-	} else if (kind == GM_BREACH_SIGNAL && si->si_code > 0 &&
+	} else if (kind == GM_BREACH_SIGNAL && si->si_signo == SIGSEGV && si->si_code > 0 &&
 		   gmc_as_find((uintptr_t)si->si_addr)) {
 		broken(in->dev, in->cb, "no-touch", "touched managed memory at %lx",
 		       (unsigned long)si->si_addr);

@@ -26,7 +26,7 @@ struct gm_guarded {
 	}
 
 enum gm_breach {
-	GM_BREACH_SIGNAL, /* SIGSEGV: what is its siginfo_t */
+	GM_BREACH_SIGNAL, /* SIGSEGV, or one of gmi_guard_action(): what is its siginfo_t */
 	GM_BREACH_TIME,	  /* it has been in there for gmc_guard_limit_ns */
 	GM_BREACH_CALL,	  /* it called a public function: what is its name */
 };
@@ -55,6 +55,23 @@ int gmc_called_back(const char *name);
  * of no meaning to anybody else.
  */
 GM_EXPORT bool gmi_guard_left(const void *info, void *context);
+
+/*
+ * The processor's other signals and abort()'s (SIGFPE, SIGILL, SIGBUS, SIGABRT). Their actions are
+ * the program's; but once a plug-in is loaded, those that it leaves at SIG_DFL get a handler of
+ * ours, which ends a broken call as above and otherwise does what SIG_DFL does. True: sig is such,
+ * *own (if any) is that action. Who keeps a view of the program's actions asks this, and calls
+ * gmi_guard_left() at the head of the program's handlers.
+ */
+struct gm_ksigaction;
+GM_EXPORT bool gmi_guard_action(int sig, struct gm_ksigaction *own);
+/* How its frame is left: where system calls are dispatched, by the preload's way. Before
+ * gmi_plugin_load(). */
+GM_EXPORT extern void *gmi_guard_restorer;
+/* A plug-in was loaded. Before main. */
+void gmc_guard_claim(void);
+/* What code that is not ours died of, in words. */
+void gmc_guard_words(const void *info, char *text, size_t bytes);
 
 /* Calls that have run for too long are ended, by a signal to their thread. For the background
  * thread. */

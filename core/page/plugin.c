@@ -100,7 +100,7 @@ int gmi_plugin_load(const char *path, char *err, size_t err_bytes)
 	gm_text_put(file, path, sizeof file);
 	describe_plugin(GM_POLICY_PREFETCH, loaded.on_fault);
 	describe_plugin(GM_POLICY_EVICT, loaded.on_evict_pick);
-	gmc_guard_always = true;
+	gmc_guard_claim();
 	return 0;
 }
 
@@ -207,15 +207,14 @@ static bool plugin_breach(struct gm_guard *g, enum gm_breach kind, const void *w
 	else if (kind == GM_BREACH_TIME)
 		gmi_snprintf(text, sizeof text, "has not returned for %lu ms",
 			     (unsigned long)(gmc_guard_limit_ns / 1000000));
-	else if (si->si_code <= 0)
+	else if (si->si_signo == SIGSEGV && si->si_code <= 0)
 		return false; /* sent by somebody */
-	else if (gmc_as_find((uintptr_t)si->si_addr))
+	else if (si->si_signo == SIGSEGV && gmc_as_find((uintptr_t)si->si_addr))
 		gmi_snprintf(text, sizeof text,
 			     "touched the program's heap, at %lx (malloc gives such memory)",
 			     (unsigned long)(uintptr_t)si->si_addr);
 	else
-		gmi_snprintf(text, sizeof text, "crashed: a bad access to address %lx",
-			     (unsigned long)(uintptr_t)si->si_addr);
+		gmc_guard_words(si, text, sizeof text);
 	give_up(in->run, calls[in->call].name, text);
 	return true;
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "core/page/guard.h"
 #include "preload/ground/gate.h"
 #include "preload/ground/ground.h"
 #include "preload/ground/real.h"
@@ -92,12 +93,23 @@ void gmp_signals_init(void)
 	gmp_set_view(gmp_self(), inherited);
 }
 
+/* In the place of SIG_DFL, while a plug-in is loaded. */
+static bool is_guards(int sig, const struct gm_ksigaction *k)
+{
+	struct gm_ksigaction own;
+
+	return gm_unlikely(gmi_guard_action(sig, &own)) && k->handler == own.handler;
+}
+
 /* What the program asked for, unless the kernel has something else by now (SA_RESETHAND, a raw
  * call). */
 static struct gm_ksigaction shown(int sig, struct gm_ksigaction k)
 {
-	bool ours = k.handler == gmp_handler_enter || k.handler == view[sig].handler;
+	bool guarded = is_guards(sig, &k);
+	bool ours = guarded || k.handler == gmp_handler_enter || k.handler == view[sig].handler;
 
+	if (guarded && !known[sig])
+		return (struct gm_ksigaction){0};
 	return known[sig] && ours ? view[sig] : k;
 }
 
@@ -105,6 +117,7 @@ static long set_kernel(int sig, const struct gm_ksigaction *act, struct gm_ksiga
 {
 	struct gm_ksigaction k, was;
 	bool handler = act && act->handler != (void *)SIG_DFL && act->handler != (void *)SIG_IGN;
+	struct gm_ksigaction guard;
 
 	if (act) {
 		k = *act;
@@ -116,6 +129,11 @@ static long set_kernel(int sig, const struct gm_ksigaction *act, struct gm_ksiga
 			k.handler = gmp_handler_enter;
 			k.flags |= GM_SA_RESTORER;
 			k.restorer = gmp_restore_plain;
+		}
+		/* a handler that wants no siginfo: gmi_guard_left() reads it all the same */
+		if (gm_unlikely(gmi_guard_action(sig, &guard))) {
+			k.flags |= handler ? SA_SIGINFO : 0;
+			k = act->handler == (void *)SIG_DFL ? guard : k;
 		}
 	}
 	long r = kernel_action(sig, act ? &k : NULL, &was);
@@ -155,7 +173,8 @@ static void reclaim_on_altstack(int sig)
 {
 	struct gm_ksigaction now, was;
 
-	if (LIBC_OWN(sig) || is_virtual(sig) || kernel_action(sig, NULL, &now))
+	if (LIBC_OWN(sig) || is_virtual(sig) || kernel_action(sig, NULL, &now) ||
+	    is_guards(sig, &now))
 		return;
 	if ((now.flags & SA_ONSTACK) && now.handler != gmp_handler_enter &&
 	    now.handler != (void *)SIG_DFL && now.handler != (void *)SIG_IGN)
@@ -199,15 +218,16 @@ static void *move_handler(int sig, siginfo_t *info, ucontext_t *uc)
 
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 {
+	bool left = gm_unlikely(gmi_guard_action(sig, NULL)) && gmi_guard_left(info, uc);
 	if (!gmp_armed)
-		return atomic_load(&handler_of[sig]);
+		return left ? (void *)nothing : atomic_load(&handler_of[sig]);
 	struct gmp_thread *t = gmp_self();
 	uint64_t mask;
 
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 	t->handlers++;
 	gmp_mask_seen(t, mask);
-	if ((atomic_load(&flags_of[sig]) & SA_ONSTACK) && gmp_altstack_is_wrong(t, uc))
+	if (!left && (atomic_load(&flags_of[sig]) & SA_ONSTACK) && gmp_altstack_is_wrong(t, uc))
 		return move_handler(sig, info, uc);
 	gmp_altstack_show(t, uc);
 	uint64_t now = t->vmask;
@@ -216,7 +236,7 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
 	t->vmask = (now | atomic_load(&mask_of[sig])) & GMP_VIRTUAL;
 	t->beside = 0;
-	return atomic_load(&handler_of[sig]);
+	return left ? (void *)nothing : atomic_load(&handler_of[sig]);
 }
 
 /* A vfork child: the kernel's actions are its own, our tables are its parent's. */

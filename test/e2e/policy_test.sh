@@ -11,6 +11,7 @@ plugin() { # source, name, flags...
 plugin "$top/examples/policies/lfu.c" lfu
 plugin "$top/examples/policies/stride.c" stride
 plugin "$top/test/unit/plugins.c" crash -DFIELD=on_evict_pick -DFUNCTION=crash_pick
+plugin "$top/test/unit/plugins.c" divide -DFIELD=on_evict_pick -DFUNCTION=divide_pick
 plugin "$top/test/unit/plugins.c" version -DPLUGIN_version
 
 cat >"$tmp/products.py" <<'END'
@@ -33,6 +34,20 @@ the_examples_compute_the_same() {
 one_that_crashes_is_named_and_the_program_goes_on() {
 	product --policy "$tmp/crash.so" && diff "$tmp/plain" "$tmp/out" || return 1
 	[ "$(grep -c 'policy "test".*is broken: on_evict_pick crashed' "$tmp/err")" = 1 ] || { cat "$tmp/err"; return 1; }
+}
+whatever_actions_the_program_has() {
+	local how
+	for how in '' 'signal.signal(signal.SIGFPE, lambda *a: print("not mine"))' 'signal.signal(signal.SIGFPE, signal.SIG_DFL)' \
+		'faulthandler.enable()'; do
+		{ echo 'import faulthandler, signal'; echo "$how"; cat "$tmp/products.py"
+		echo 'if "SIG_DFL" in """'"$how"'""": assert signal.getsignal(signal.SIGFPE) == signal.SIG_DFL'; } >"$tmp/acts.py"
+		timeout 120 "$run" --report none --device pcie4-gpu,mem=12M --policy "$tmp/divide.so" -- /usr/bin/python3 "$tmp/acts.py" >"$tmp/out" 2>"$tmp/err" &&
+			diff "$tmp/plain" "$tmp/out" || { echo "$how"; cat "$tmp/err"; return 1; }
+		[ "$(grep -c 'is broken: on_evict_pick crashed: SIGFPE' "$tmp/err")" = 1 ] || { echo "$how"; cat "$tmp/err"; return 1; }
+	done
+	echo 'import signal, os; assert signal.getsignal(signal.SIGFPE) == signal.SIG_DFL; os.kill(os.getpid(), signal.SIGFPE)' >"$tmp/die.py"
+	timeout 60 "$run" --report none --policy "$tmp/divide.so" -- /usr/bin/python3 "$tmp/die.py" 2>"$tmp/err"
+	[ $? = 136 ] || { cat "$tmp/err"; return 1; }
 }
 a_wrong_file_is_said_before_the_program_starts() {
 	local says

@@ -79,6 +79,22 @@ static void crash_fault(const struct gm_policy_view *v, void *state, struct gm_p
 {
 	*(volatile int *)16 = 1;
 }
+static int divide_pick(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
+{
+	volatile int zero = 0;
+
+	e->coldest(e, GM_POLICY_BY_PAGE);
+	return 1000 / zero; /* (the compiler knows what 1 / zero is) */
+}
+static void trap_fault(const struct gm_policy_view *v, void *state, struct gm_policy_fault *f)
+{
+	__asm__ volatile("ud2");
+}
+static int abort_pick(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
+{
+	e->coldest(e, GM_POLICY_BY_PAGE);
+	abort();
+}
 static int crash_pick(const struct gm_policy_view *v, void *state, struct gm_policy_evict *e)
 {
 	e->coldest(e, GM_POLICY_BY_PAGE); /* its block stays locked meanwhile */

@@ -8,6 +8,7 @@
 #include "core/space/attach.h"
 #include <dlfcn.h>
 #include <libgen.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define DEV_PAGE ((size_t)65536)
@@ -213,6 +214,10 @@ static const struct broken_case broken_cases[] = {
 	{"plugin_nothing_pick", "on_evict_pick took no candidate", false},
 	{"plugin_ahead_fault", "on_fault asks for more ranges ahead", false},
 	{"plugin_never_pick", "", true},
+	{"plugin_divide_pick", "on_evict_pick crashed: SIGFPE, as of a division by zero, at ",
+	 false},
+	{"plugin_trap_fault", "on_fault crashed: SIGILL, ", false},
+	{"plugin_abort_pick", "on_evict_pick called abort()", false},
 };
 
 static void expect_survived(const struct broken_case *c)
@@ -252,6 +257,29 @@ BROKEN(6, one_that_lets_go_a_part_of_a_page)
 BROKEN(7, one_that_took_no_candidate)
 BROKEN(8, one_that_asks_for_too_much)
 BROKEN(9, one_that_never_knows_leaves_it_to_the_blocks)
+BROKEN(10, one_that_divides_by_zero_with_a_candidate_locked)
+BROKEN(11, one_that_meets_a_bad_instruction)
+BROKEN(12, one_that_aborts)
+
+/* What the program does to itself is not caught on the way. */
+Test(plugin, the_programs_own_division_by_zero_is_its_own, .signal = SIGFPE)
+{
+	volatile int zero = 0;
+
+	load("plugin_good");
+	_exit(1000 / zero);
+}
+Test(plugin, the_programs_own_abort_is_its_own, .signal = SIGABRT)
+{
+	load("plugin_good");
+	abort();
+}
+Test(plugin, a_signal_that_is_sent_to_it_ends_it, .signal = SIGILL)
+{
+	load("plugin_good");
+	kill(getpid(), SIGILL);
+	sleep(20);
+}
 
 /* ---- the examples ---- */
 
