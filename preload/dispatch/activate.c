@@ -26,6 +26,7 @@
 #include "core/page/thread.h"
 #include "core/space/vm.h"
 #include "preload/dispatch/dispatch.h"
+#include "preload/dispatch/peer.h"
 #include "preload/dispatch/rewrite.h"
 #include "preload/dispatch/stop.h"
 #include "preload/ground/gate.h"
@@ -89,6 +90,8 @@ static void on_kick(int sig, siginfo_t *info, void *ctx)
 		answer(ctx);
 	else if (info->si_code == SI_QUEUE && gmp_stop_asked(info))
 		gmp_stop_wait(info, ctx);
+	else if (info->si_code == SI_QUEUE && gmp_peer_asks(info))
+		gmp_peer_answer(info, ctx);
 	else if (before_kick.handler != (void *)SIG_DFL && before_kick.handler != (void *)SIG_IGN)
 		((void (*)(int, siginfo_t *, void *))before_kick.handler)(sig, info, ctx);
 }

@@ -28,6 +28,7 @@
 #include "core/space/vm.h"
 #include "preload/dispatch/dispatch.h"
 #include "preload/dispatch/leave.h"
+#include "preload/dispatch/peer.h"
 #include "preload/dispatch/rewrite.h"
 #include "preload/dispatch/site_call.h"
 #include "preload/dispatch/stop.h"
@@ -363,6 +364,11 @@ static long do_kill(struct call *c)
 	return do_stub(c); /* so that the core's stack is the program's alone */
 }
 
+static long do_process_vm(struct call *c)
+{
+	return gmp_process_vm(c->nr, c->a);
+}
+
 static long do_limit(struct call *c)
 {
 	switch (c->nr) {
@@ -595,6 +601,7 @@ static long (*const special[GMP_SPECIALS])(struct call *) = {
 	[GMP_SIGPENDING] = do_sigpending,
 	[GMP_PRCTL] = do_prctl,
 	[GMP_CONFINE] = do_confine,
+	[GMP_PROCESS_VM] = do_process_vm,
 	[GMP_LIMIT] = do_limit,
 	[GMP_KILL] = do_kill,
 	[GMP_CLOSE] = do_close,

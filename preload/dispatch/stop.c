@@ -57,15 +57,37 @@ bool gmp_stop_asked(const siginfo_t *info)
 	return (uint64_t)info->si_value.sival_ptr >> 48 == TAG >> 48;
 }
 
+/* Both in front of a call and in its stub: mov $number, %eax. */
+#define MOVE_EAX 0xb8
+#define JUMP	 0xe9
+
+/* Where a call was rewritten after the thread had gone into it, the instruction is in the stub. */
 void gmp_call_again(ucontext_t *uc)
 {
 	const unsigned char *pc = (const unsigned char *)uc->uc_mcontext.gregs[REG_RIP];
+	unsigned char move[5];
 	uint32_t nr;
+	int32_t to;
 
-	if (uc->uc_mcontext.gregs[REG_RAX] != -EINTR || (uintptr_t)pc % GM_PAGE_BYTES < 7 ||
-	    pc[-2] != 0x0f || pc[-1] != 0x05 || pc[-7] != 0xb8)
+	if (uc->uc_mcontext.gregs[REG_RAX] != -EINTR)
 		return;
-	memcpy(&nr, pc - 6, sizeof(nr));
+	if (pc == gmp_site_called || pc == gmp_site_called_held) {
+		memcpy(&nr,
+		       (char *)uc->uc_mcontext.gregs[REG_RBP] - (pc == gmp_site_called ? 8 : 64),
+		       sizeof(nr));
+		uc->uc_mcontext.gregs[REG_RAX] = nr;
+		uc->uc_mcontext.gregs[REG_RIP] -= 2;
+		return;
+	}
+	if ((uintptr_t)pc % GM_PAGE_BYTES < 7 || pc[-2] != 0x0f || pc[-1] != 0x05)
+		return;
+	memcpy(move, pc - 7, sizeof(move));
+	memcpy(&to, move + 1, sizeof(to));
+	if (move[0] == JUMP && gmp_copy(move, pc - 2 + to, sizeof(move)))
+		return;
+	if (move[0] != MOVE_EAX)
+		return;
+	memcpy(&nr, move + 1, sizeof(nr));
 	uc->uc_mcontext.gregs[REG_RAX] = nr;
 	uc->uc_mcontext.gregs[REG_RIP] -= 2;
 }

@@ -27,6 +27,8 @@
 	.globl gmp_gate_if, gmp_gate_if_look, gmp_gate_if_end, gmp_gate_if_out
 	.hidden gmp_site_call, gmp_site_before, gmp_site_after
 	.globl gmp_site_call
+	.hidden gmp_site_called, gmp_site_called_held
+	.globl gmp_site_called, gmp_site_called_held
 	.globl gmp_gate, gmp_gate_start, gmp_gate_end, gmp_stubs, gmp_stub_back
 	.globl gmp_restore_own, gmp_restore_plain, gmp_restore_forwarded, gmp_sigreturn_with
 
@@ -99,6 +101,11 @@ gmp_park:
  *	gmp_site_before(regs)	0: just the call; more: what gmp_site_after() gets when it is over;
  *				less: the site's own syscall is to make it, which is dispatched
  *
+
+ * While the call lasts its number is at rbp - 8 for the first (below the stack pointer: who runs on
+ * this stack meanwhile is a handler of the program's, and then the call is over), rbp - 64 for the
+ * other.
+ *
  * Neither uses a vector register, which the kernel would keep. Flags are not kept: the compilers'
  * syscall changes them (the kernel's interface keeps them, and nobody counts on it).
  */
@@ -132,6 +139,7 @@ gmp_site_call:
 	test %r11, %r11
 	jnz 2f
 	syscall
+gmp_site_called:
 1:	pop %rbp
 	.cfi_remember_state
 	.cfi_def_cfa %rsp, 136
@@ -147,10 +155,12 @@ gmp_site_call:
 	.irp reg, r11, r9, r8, r10, rdx, rsi, rdi
 	push %\reg
 	.endr
+	push %rax
 	syscall
+gmp_site_called_held:
 	mov -8(%rbp), %rdi
 	mov %rax, -8(%rbp)
-	mov %rsp, %rsi
+	lea 8(%rsp), %rsi
 	and $-16, %rsp
 	call gmp_site_after
 	lea -56(%rbp), %rsp

@@ -34,6 +34,7 @@ extern void *gmp_vfork_back[GMP_NVFORK_STUBS];
 
 /* Where the stubs of rewritten calls go; and what it calls (dispatch/site_call.c). */
 extern char gmp_site_call[];
+extern unsigned char gmp_site_called[], gmp_site_called_held[]; /* behind its two calls */
 struct gmp_site_regs {
 	long a[6], nr;
 };

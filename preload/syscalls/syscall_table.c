@@ -202,8 +202,8 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(migrate_pages, VAL, VAL, INC(128), INC(128)),
 	CALL(move_pages, VAL, VAL, INS(1, void *), INS(1, int), OUTS(1, int)),
 	/* the other side is often this process */
-	CALL(process_vm_readv, VAL, IOVOUT(2), VAL, IOVIN(4)),
-	CALL(process_vm_writev, VAL, IOVIN(2), VAL, IOVOUT(4)),
+	SPECIAL(process_vm_readv, GMP_PROCESS_VM, VAL, IOVOUT(2), VAL, IOVIN(4)),
+	SPECIAL(process_vm_writev, GMP_PROCESS_VM, VAL, IOVIN(2), VAL, IOVOUT(4)),
 	CALL(process_madvise, VAL, INS(2, struct iovec)),
 
 	/* time */

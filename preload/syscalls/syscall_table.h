@@ -136,6 +136,7 @@ enum gmp_special { /* what dispatch does instead of hold, call, unhold */
 		   GMP_SIGPENDING,
 		   GMP_PRCTL,
 		   GMP_CONFINE, /* may confine the process, or needs it to be alone */
+		   GMP_PROCESS_VM,
 		   GMP_LIMIT,
 		   GMP_KILL,
 		   GMP_CLOSE,
