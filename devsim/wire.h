@@ -192,10 +192,10 @@ struct ds_launch {
 	unsigned char written[DS_WRITTEN_MAX];
 };
 
-/* Pages of 4 KiB touched over the bus by a sampled launch, by 64 KiB. */
+/* Pages of 4 KiB touched over the bus by a sampled launch: a bit each. */
 struct ds_touched {
 	uint64_t va; /* of 2 MiB */
-	uint8_t pages[DS_LEAVES];
+	uint64_t pages[8];
 };
 
 struct ds_ctl {

@@ -219,6 +219,27 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
 }
 
+static int by_bus_bytes(const void *a, const void *b)
+{
+	const struct view_object *x = a, *y = b;
+
+	return x->bus_bytes < y->bus_bytes ? 1 : x->bus_bytes > y->bus_bytes ? -1 : 0;
+}
+
+static void fill_objects(struct view *v, const struct gm_stats *s)
+{
+	for (unsigned i = 0; i < GM_OBJECTS; i++) {
+		const struct gm_object_stats *from = &s->object[i];
+		struct view_object *to = &v->object[v->nobjects];
+		to->bus_bytes = get_counter(&from->bus_bytes);
+		to->device_faults = get_counter(&from->device_faults);
+		snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof from->name - 1,
+			 i ? from->name : "other");
+		v->nobjects += to->bus_bytes || to->device_faults;
+	}
+	qsort(v->object, v->nobjects, sizeof v->object[0], by_bus_bytes);
+}
+
 static void fill_refused(struct view *v, const struct gm_stats *s)
 {
 	for (unsigned i = 0; i < GM_REFUSED && s->refused[i].name[0]; i++) {
@@ -282,6 +303,7 @@ void view_from_stats(struct view *v, const struct gm_stats *s)
 	view_counters(v, s);
 	fill_sites(v, s);
 	fill_kernels(v, s);
+	fill_objects(v, s);
 	fill_refused(v, s);
 	view_verdicts(v);
 }

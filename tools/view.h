@@ -43,6 +43,10 @@ struct view_kernel {
 	double wall_s, modelled_s, running_s;
 	char basis[32];
 };
+struct view_object {
+	char name[80];
+	uint64_t bus_bytes, device_faults;
+};
 struct view_refused {
 	char name[80], why[176];
 };
@@ -72,6 +76,8 @@ struct view {
 	struct view_site site[GM_SITES];
 	uint64_t nkernels; /* that were launched, the longest first */
 	struct view_kernel kernel[GM_KERNELS];
+	uint64_t nobjects; /* most bytes first */
+	struct view_object object[GM_OBJECTS];
 	uint64_t nrefused;
 	struct view_refused refused[GM_REFUSED];
 };

@@ -152,6 +152,15 @@ static const struct view_field kernel_fields[] = {
 	{NULL, "refetched_bytes", VIEW_BYTES, AT(view_kernel, refetched_bytes),
 	 "of these, what had had to be evicted before"},
 };
+static const struct view_field object_fields[] = {
+	{NULL, "name", VIEW_TEXT, AT(view_object, name),
+	 "a file's path, `globals of libx.so`, `stack of main`, `the break`, kinds of memory; "
+	 "`other`: what has gone, and more than 63"},
+	{NULL, "bus_bytes", VIEW_BYTES, AT(view_object, bus_bytes),
+	 "pages of it that launches touched, each once a launch; of the launches that were looked "
+	 "at (`--sample`)"},
+	{NULL, "device_faults", VIEW_COUNT, AT(view_object, device_faults), "of devices on it"},
+};
 static const struct view_field refused_fields[] = {
 	{NULL, "name", VIEW_TEXT, AT(view_refused, name), "the region's function"},
 	{NULL, "why", VIEW_TEXT, AT(view_refused, why), "in words"},
@@ -186,6 +195,10 @@ const struct view_list view_lists[] = {
 	LIST("devices", "the simulated devices that were used", device_fields, dev, ndev),
 	LIST("kernels", "one kernel on one device, the longest first", kernel_fields, kernel,
 	     nkernels),
+	LIST("objects",
+	     "memory outside the windows that launches used over the bus (docs/outside.md), most "
+	     "bytes first",
+	     object_fields, object, nobjects),
 	LIST("refused", "parallel regions that --offload openmp names and that ran on the host",
 	     refused_fields, refused, nrefused),
 	LIST("sites", "the allocations that moved, most bytes first", site_fields, site, nsites),

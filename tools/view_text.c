@@ -260,6 +260,20 @@ static void print_refused(const struct view *v, FILE *out)
 		fprintf(out, "    and %u more regions\n", (unsigned)v->nrefused - SITES_SHOWN);
 }
 
+static void print_objects(const struct view *v, FILE *out)
+{
+	if (!v->nobjects)
+		return;
+	fputs("  over the bus from outside the window (launches that were looked at; faults of the "
+	      "device)\n",
+	      out);
+	for (unsigned i = 0; i < v->nobjects && i < SITES_SHOWN; i++)
+		fprintf(out, "    %10s %9s  %s\n", B(v->object[i].bus_bytes),
+			N(v->object[i].device_faults), v->object[i].name);
+	if (v->nobjects > SITES_SHOWN)
+		fprintf(out, "    and %u more\n", (unsigned)v->nobjects - SITES_SHOWN);
+}
+
 static void print_sites(const struct view *v, FILE *out)
 {
 	if (!v->nsites)
@@ -290,6 +304,7 @@ void view_text(const struct view *v, FILE *out)
 	print_kernels(v, out);
 	print_refused(v, out);
 	print_sites(v, out);
+	print_objects(v, out);
 	print_row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
 		  B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));
 	if (v->blas_calls)

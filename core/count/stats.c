@@ -145,16 +145,6 @@ static void move_kernel(struct gm_kernel_stats *to, struct gm_kernel_stats *from
 	move_at(to, from, kernel_sums, GM_ARRAY_LEN(kernel_sums));
 }
 
-static bool names(const struct gm_kernel_stats *k, unsigned d, const char *name)
-{
-	size_t n = 0;
-
-	for (; n < sizeof k->name - 1 && name[n]; n++)
-		if (k->name[n] != name[n])
-			return false;
-	return !k->name[n] && atomic_load_explicit(&k->device, memory_order_relaxed) == d;
-}
-
 void gmi_region_refused(const char *name, const char *why)
 {
 	static _Atomic unsigned used;
@@ -166,39 +156,88 @@ void gmi_region_refused(const char *name, const char *why)
 	gmi_snprintf(gmi_stats->refused[i].name, sizeof gmi_stats->refused[i].name, "%s", name);
 }
 
-/* The kernel's row; 0: it has none, and *end is the first free one or GM_KERNELS. A row's first
- * letter is written last: a row that has one is whole. */
-static unsigned find_kernel(unsigned d, const char *name, unsigned *end)
+/* Rows that begin with their name, of NAME_BYTES; [0] has none. */
+#define NAME_BYTES 80
+_Static_assert(!offsetof(struct gm_kernel_stats, name) && !offsetof(struct gm_object_stats, name) &&
+		       sizeof((struct gm_kernel_stats *)0)->name == NAME_BYTES &&
+		       sizeof((struct gm_object_stats *)0)->name == NAME_BYTES,
+	       "rows of both kinds are found by one function");
+struct rows {
+	char *first;
+	size_t bytes;
+	unsigned n;
+	bool by_device; /* kernels: rows of one name and several devices */
+};
+
+static _Atomic uint64_t *device_of(char *row)
 {
-	const struct gm_kernel_stats *row = gmi_stats->kernel;
+	return &((struct gm_kernel_stats *)row)->device;
+}
+
+static bool is_row_of(const struct rows *r, char *row, unsigned d, const char *name)
+{
+	size_t n = 0;
+
+	for (; n < NAME_BYTES - 1 && name[n]; n++)
+		if (row[n] != name[n])
+			return false;
+	return !row[n] &&
+	       (!r->by_device || atomic_load_explicit(device_of(row), memory_order_relaxed) == d);
+}
+
+/* Its row; 0: it has none, and *end is the first free one or r->n. A row's first letter is written
+ * last: a row that has one is whole. */
+static unsigned find_row(const struct rows *r, unsigned d, const char *name, unsigned *end)
+{
 	unsigned i = 1;
 
-	for (; i < GM_KERNELS && __atomic_load_n(&row[i].name[0], __ATOMIC_ACQUIRE); i++)
-		if (names(&row[i], d, name))
+	for (; i < r->n; i++) {
+		char *row = r->first + i * r->bytes;
+		if (!__atomic_load_n(row, __ATOMIC_ACQUIRE))
+			break;
+		if (is_row_of(r, row, d, name))
 			return i;
+	}
 	*end = i;
 	return 0;
 }
 
-unsigned gmi_kernel_row(unsigned d, const char *name)
+static unsigned find_or_make_row(const struct rows *r, unsigned d, const char *name)
 {
 	static struct gm_lock lock;
-	unsigned end, i = find_kernel(d, name, &end);
+	unsigned end, i = find_row(r, d, name, &end);
 
 	if (gm_likely(i))
 		return i;
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&lock);
-	i = find_kernel(d, name, &end);
-	if (!i && end < GM_KERNELS && name[0]) {
-		struct gm_kernel_stats *row = &gmi_stats->kernel[i = end];
-		atomic_store_explicit(&row->device, d, memory_order_relaxed);
-		gmi_snprintf(row->name + 1, sizeof row->name - 1, "%s", name + 1);
-		__atomic_store_n(&row->name[0], name[0], __ATOMIC_RELEASE);
+	i = find_row(r, d, name, &end);
+	if (!i && end < r->n && name[0]) {
+		char *row = r->first + (i = end) * r->bytes;
+		if (r->by_device)
+			atomic_store_explicit(device_of(row), d, memory_order_relaxed);
+		gmi_snprintf(row + 1, NAME_BYTES - 1, "%s", name + 1);
+		__atomic_store_n(row, name[0], __ATOMIC_RELEASE);
 	}
 	gmi_unlock(&lock);
 	gmi_restore_signals(mask);
 	return i;
+}
+
+unsigned gmi_kernel_row(unsigned d, const char *name)
+{
+	const struct rows r = {gmi_stats->kernel[0].name, sizeof gmi_stats->kernel[0], GM_KERNELS,
+			       true};
+
+	return find_or_make_row(&r, d, name);
+}
+
+unsigned gmi_object_row(const char *name)
+{
+	const struct rows r = {gmi_stats->object[0].name, sizeof gmi_stats->object[0], GM_OBJECTS,
+			       false};
+
+	return find_or_make_row(&r, 0, name);
 }
 
 void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
@@ -227,6 +266,11 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 		move_site(&to->site[i], &from->site[i]);
 	for (unsigned i = 0; i < GM_KERNELS; i++)
 		move_kernel(&to->kernel[i], &from->kernel[i]);
+	for (unsigned i = 0; i < GM_OBJECTS; i++) {
+		move_text(to->object[i].name, from->object[i].name, sizeof to->object[i].name);
+		move_sum(&to->object[i].bus_bytes, &from->object[i].bus_bytes);
+		move_sum(&to->object[i].device_faults, &from->object[i].device_faults);
+	}
 	for (unsigned i = 0; i < GM_HIST_BUCKETS; i++)
 		move_sum(&to->cpu_fault_ns.n[i], &from->cpu_fault_ns.n[i]);
 	move_gauge(&to->managed_bytes, &from->managed_bytes, &to->managed_peak_bytes,

@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 13
+#define GM_STATS_VERSION 14
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -91,6 +91,16 @@ struct gm_kernel_stats {
 	_Atomic uint64_t faults, h2d_bytes, refetched_bytes;
 	_Atomic uint64_t running, since_ns; /* launches that have not ended; when the last began */
 };
+/* Memory outside the windows that devices use over the bus, by what it is (entry/outside.h); [0]:
+ * that for which no row was left. */
+#define GM_OBJECTS 64
+struct gm_object_stats {
+	char name[80]; /* "": no such row */
+	/* pages that launches touched there, each once a launch; of the launches that were looked
+	 * at */
+	_Atomic uint64_t bus_bytes;
+	_Atomic uint64_t device_faults;
+};
 /* A parallel region that was to run on a device and runs on the host. */
 #define GM_REFUSED 32
 struct gm_refused {
@@ -136,6 +146,7 @@ struct gm_stats {
 	struct gm_site_stats site[GM_SITES];
 	struct gm_kernel_stats kernel[GM_KERNELS];
 	struct gm_refused refused[GM_REFUSED];
+	struct gm_object_stats object[GM_OBJECTS];
 };
 
 /* Points at a private static struct until gmi_report_start() moved it into the shared mapping.
@@ -179,6 +190,8 @@ static inline uint64_t gm_hist_quantile(const struct gm_hist *h, double p)
 /* The number of the row of a kernel of device d: found, or made; 0: none is left. Any thread, no
  * locks held. */
 GM_EXPORT unsigned gmi_kernel_row(unsigned d, const char *name);
+/* The same of an object outside the windows. */
+GM_EXPORT unsigned gmi_object_row(const char *name);
 /* Notes that a region runs on the host, and why; once for each (the first GM_REFUSED of them). */
 GM_EXPORT void gmi_region_refused(const char *name, const char *why);
 /* The reason in words. */

@@ -36,6 +36,14 @@ int gmc_outside_describe(uint64_t lo, uint64_t hi, struct gm_page_info *info);
 /* For hmadvise: 0, or what is wrong with it. to_device: the node is one. */
 int gmc_outside_advise(const void *p, size_t bytes, int behavior, bool to_device);
 
+/* Its row of gmi_stats->object, by what it is (a file's path, "globals of libx.so", "stack of
+ * main"), and *end: up to there all is the same. 0: nothing, or no row is left. No core lock is
+ * held. */
+GM_EXPORT unsigned gmi_outside_object(uint64_t va, uint64_t *end);
+/* [lo, hi) of vma is about to be adopted, and its name with it. In a fork child: none is. */
+void gmc_outside_name_adopted(uint64_t lo, uint64_t hi, const struct gm_vma *vma);
+void gmc_outside_forget_names(void);
+
 /* ---- changes of mappings; signal-safe, not with a lock of core held ---- */
 
 struct gm_outside_change {

@@ -189,6 +189,7 @@ static void forget_store(void)
 		return;
 	gmi_fd_close(world.fd);
 	gmi_rangemap_destroy(&world.adopted);
+	gmc_outside_forget_names();
 	atomic_store(&world.count, 0);
 	world.ino = 0;
 }
@@ -353,6 +354,7 @@ static int adopt_run(struct run *r)
 
 	r->room = map_for_run(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, world.fd, r->lo);
 	r->aside = map_for_run(bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	gmc_outside_name_adopted(r->lo, r->hi, r->vma);
 	struct gm_range_value v = {{r->aside - r->lo, r->vma->write, ++world.runs}};
 	if (r->room && r->aside && !gmi_rangemap_assign(&world.adopted, r->lo, r->hi, &v)) {
 		err = exchange_run(r);

@@ -5,6 +5,7 @@
  *	dev_main    maps what it was given, starts the threads, ends when the host does
  *	dev_mmu     the page table: the ring's commands, replies to faults (lock: page table)
  *	dev_touch   which pages a launch touched
+ *	dev_touch_outside  the same outside the windows
  *	dev_record  which pages it touches, in their order, for a recording
  *	dev_fault   SIGSEGV of any thread: post, wait, map, go on; or end the kernel
  *	dev_outside files and shared memory of the program, outside the windows (lock: page table)
@@ -70,6 +71,15 @@ bool dev_touch_sampled(void);			 /* is a launch being sampled? */
 void dev_touch_accessed(uint64_t va, uint64_t len, uint64_t *bits);
 void dev_touch_begin(bool sample);
 void dev_touch_end(struct ds_launch *l);
+/* The bits of the pages [first, end) of the 2 MiB at block that are present; false: not known. */
+bool dev_touch_look(uint64_t block, unsigned first, unsigned end, uint64_t *bits);
+/* Tells the host which pages of the 2 MiB at va were touched over the bus. */
+void dev_touch_tell(uint64_t va, const uint64_t *remote);
+
+/* ---- dev_touch_outside.c: page table locked ---- */
+void dev_touch_outside_goes(uint64_t va, uint64_t len); /* before it is unmapped */
+void dev_touch_outside_drop(void);
+uint64_t dev_touch_outside_end(void); /* tells the host; how many pages it were */
 
 /* ---- dev_record.c: page table locked ---- */
 void dev_record_init(void); /* before any window, and before it is confined */
@@ -87,6 +97,7 @@ void dev_outside_object(uint32_t number, int fd);
 bool dev_outside_known(uint32_t number);
 bool dev_outside_has(uint64_t va);
 void dev_outside_drop(uint64_t va, uint64_t len);
+void dev_outside_each(void (*fn)(uint64_t va, uint64_t len)); /* for all that is mapped so */
 /* An entry, of which va is wanted. 0; -EBUSY: something of this process lies there; -errno. */
 int dev_outside_map(const struct ds_map *m, uint64_t va);
 /* What is mapped in [va, va + len) is no entry any more: it stays. false: not all of it is here. */

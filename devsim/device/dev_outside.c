@@ -69,8 +69,15 @@ static void insert(unsigned at, uint64_t va, uint64_t len)
 	nranges++;
 }
 
+void dev_outside_each(void (*fn)(uint64_t va, uint64_t len))
+{
+	for (unsigned i = 0; i < nranges; i++)
+		fn(ranges[i].va, ranges[i].len);
+}
+
 static void drop_all(void)
 {
+	dev_outside_each(dev_touch_outside_goes);
 	while (nranges) {
 		nranges--;
 		munmap((void *)ranges[nranges].va, ranges[nranges].len);
@@ -94,7 +101,9 @@ void dev_outside_drop(uint64_t va, uint64_t len)
 	for (unsigned i = first; i < last; i++) {
 		uint64_t lo = ranges[i].va > va ? ranges[i].va : va,
 			 hi = ranges[i].va + ranges[i].len;
-		munmap((void *)lo, (hi < end ? hi : end) - lo);
+		hi = hi < end ? hi : end;
+		dev_touch_outside_goes(lo, hi - lo);
+		munmap((void *)lo, hi - lo);
 	}
 	memmove(&ranges[first], &ranges[last], (nranges - last) * sizeof ranges[0]);
 	nranges -= last - first;

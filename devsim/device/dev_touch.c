@@ -120,21 +120,25 @@ static bool part_of(const struct table *t, uint64_t va, uint64_t end, struct par
 	return true;
 }
 
-/* Which pages of [first, end) of the block were touched and are still there. */
-static bool look_at_page_map(const struct table *t, const struct part *p, uint64_t *bits)
+bool dev_touch_look(uint64_t block, unsigned first, unsigned end, uint64_t *bits)
 {
 	static int pagemap = -1;
-	uint64_t entry[BLOCK_PAGES], va = t->base + p->block * BLOCK + p->first * PAGE;
-	size_t bytes = (p->end - p->first) * sizeof entry[0];
+	uint64_t entry[BLOCK_PAGES], va = block + first * PAGE;
+	size_t bytes = (end - first) * sizeof entry[0];
 
 	memset(bits, 0, WORDS * sizeof *bits);
 	if (pagemap < 0)
 		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (pread(pagemap, entry, bytes, (off_t)(va / PAGE * sizeof entry[0])) != (ssize_t)bytes)
 		return false;
-	for (unsigned i = p->first; i < p->end; i++)
-		bits[i / 64] |= (entry[i - p->first] >> 63) << i % 64;
+	for (unsigned i = first; i < end; i++)
+		bits[i / 64] |= (entry[i - first] >> 63) << i % 64;
 	return true;
+}
+
+static bool look_at_page_map(const struct table *t, const struct part *p, uint64_t *bits)
+{
+	return dev_touch_look(t->base + p->block * BLOCK, p->first, p->end, bits);
 }
 
 static void remember_touched(const struct table *t, const struct part *p)
@@ -251,6 +255,7 @@ static void drop_touched(void)
 		}
 		drop(t, first, n);
 	}
+	dev_touch_outside_drop();
 	present = false;
 }
 
@@ -265,8 +270,8 @@ void dev_touch_begin(bool sample)
 	sampled++;
 }
 
-/* For the access counters: how many pages of each 64 KiB of the block were touched over the bus. */
-static void tell(uint64_t va, const uint64_t *remote)
+/* For the access counters, and for the report. */
+void dev_touch_tell(uint64_t va, const uint64_t *remote)
 {
 	uint32_t head = atomic_load(&ctl->touched_head);
 	struct ds_touched *e = &ctl->touched[head % DS_TOUCHED];
@@ -274,8 +279,7 @@ static void tell(uint64_t va, const uint64_t *remote)
 	if (head - atomic_load(&ctl->touched_tail) >= DS_TOUCHED)
 		return; /* the host is behind: sampled anyway */
 	e->va = va;
-	for (unsigned i = 0; i < DS_LEAVES; i++)
-		e->pages[i] = (uint8_t)__builtin_popcountll(remote[i / 4] >> i % 4 * 16 & 0xffff);
+	memcpy(e->pages, remote, sizeof e->pages);
 	atomic_store(&ctl->touched_head, head + 1);
 }
 
@@ -296,9 +300,10 @@ void dev_touch_end(struct ds_launch *l)
 			}
 			l->remote_pages += nremote;
 			if (nremote)
-				tell(t->base + b * BLOCK, r->remote);
+				dev_touch_tell(t->base + b * BLOCK, r->remote);
 		}
 	}
+	l->remote_pages += dev_touch_outside_end();
 	drop_touched();
 	sampled--;
 	l->sample_ns = dev_now_ns() - start;

@@ -43,8 +43,8 @@ bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 				  spent * SAMPLE_SHARE <= get_count(&k->wall_ns));
 }
 
-/* What the device found touched over the bus, for the access counters: a page counts as read
- * whole. */
+/* What the device found touched over the bus: outside the windows for the report, else for the
+ * access counters, where a page counts as read whole. */
 static void feed_counters(struct gm_sim *sim)
 {
 	const struct sim_model *m = &sim->model;
@@ -61,10 +61,22 @@ static void feed_counters(struct gm_sim *sim)
 		if (!atomic_compare_exchange_strong(&ctl->touched_tail, &at, at + 1))
 			continue; /* another launch took it; `at` is where it is now */
 		at++;
+		if (!gm_as_of((void *)e.va)) {
+			sim_outside_touched(e.va, e.pages);
+			continue;
+		}
 		for (unsigned i = 0; i < DS_LEAVES; i++)
-			accesses[i] = (uint16_t)(gm_min(e.pages[i], GM_LEAF_PAGES) * each);
+			accesses[i] = (uint16_t)((unsigned)__builtin_popcountll(
+							 e.pages[i / 4] >> i % 4 * 16 & 0xffff) *
+						 each);
 		gmi_counter_note(e.va, sim->dev, accesses, how);
 	}
+}
+
+static bool maps_over_bus(struct gm_sim *sim)
+{
+	return get_count(&gmi_stats->dev[sim->dev->index].remote_bytes) ||
+	       atomic_load(&sim->outside_mapped);
 }
 
 /* Pages that the launch touched: seen, or the kernel's mean. False: nobody looked at any. */
@@ -112,7 +124,7 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	double pages, remote;
 	bool seen = touched(sim, l, row, &pages, &remote);
-	bool counted = l->flops || l->bytes, bus_known = seen || !get_count(&s->remote_bytes);
+	bool counted = l->flops || l->bytes, bus_known = seen || !maps_over_bus(sim);
 	double over = remote * GM_PAGE_BYTES;
 	if (counted && l->bytes) /* however small its accesses, each takes a sector at most */
 		over = gm_min(over, (double)l->bytes * sim->model.remote.sector);

@@ -93,6 +93,7 @@ struct gm_sim {
 
 	struct sim_object object[DS_OBJECTS]; /* by number; under the spaces lock */
 	uint32_t nobjects;
+	_Atomic bool outside_mapped; /* something outside the windows is, or was, mapped there */
 
 	struct sim_seen seen[GM_KERNELS];
 	_Atomic uint8_t kernel_row[DS_LAUNCHES]; /* gmi_stats->kernel[] of the slot's launch */
@@ -240,6 +241,8 @@ bool sim_outside_maps(struct gm_sim *sim, const struct gm_vma *vma);
 void sim_outside_forget(struct gm_sim *sim, uint64_t lo, uint64_t hi);
 /* A launch begins: without somebody who tells of changes nothing is known to be as it was. */
 void sim_outside_begin(struct gm_sim *sim);
+/* Pages of the 2 MiB at block that a launch touched over the bus: for the report. */
+void sim_outside_touched(uint64_t block, const uint64_t *pages);
 
 /* ---- sim_foreign.c ---- */
 /* The service thread's answer to DS_F_FOREIGN_*. 0; -EFAULT, -EPERM (f->va says where). */

@@ -194,6 +194,9 @@ int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_as
 	if (object_number(sim, &vma, &number))
 		return -ENOTSUP;
 	sim_time_fault(sim);
+	uint64_t end;
+	GM_COUNT(object[gmi_outside_object(asked->va, &end)].device_faults, 1);
+	atomic_store(&sim->outside_mapped, true);
 	sim_reply_add(reply,
 		      &(struct ds_map){.va = vma.lo,
 				       .len = vma.hi - vma.lo,
@@ -202,6 +205,21 @@ int sim_outside(struct gm_sim *sim, struct sim_reply *reply, const struct sim_as
 				       .mem = DS_OBJECT,
 				       .object = number});
 	return 0;
+}
+
+void sim_outside_touched(uint64_t block, const uint64_t *pages)
+{
+	uint64_t end = 0;
+	unsigned row = 0;
+
+	for (unsigned i = 0; i < GM_PAGES_PER_BLOCK; i++) {
+		uint64_t va = block + i * GM_PAGE_BYTES;
+		if (!(pages[i / 64] >> i % 64 & 1))
+			continue;
+		if (va >= end)
+			row = gmi_outside_object(va, &end);
+		GM_COUNT(object[row].bus_bytes, GM_PAGE_BYTES);
+	}
 }
 
 /* ---- what the program changes ---- */

@@ -60,6 +60,20 @@ else
 	jq .kernels report.json | not_ok "regions have rows in the report, whose sums are the device's"
 fi
 
+if clang-14 -O1 -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu "$src/objects.c" -o objects 2>err &&
+	gmem --foreign coherent -- ./objects >out 2>err && [ "$(cat out)" = "2 2 1" ] &&
+	jq -e --arg file "$PWD/input.dat" '[.objects[] | {(.name): .bus_bytes}] | add |
+		.[$file] == 200 * 4096 and .["globals of objects"] >= 40 * 4096 and .["globals of objects"] <= 48 * 4096 and
+		.["stack of main"] >= 4096 and .["stack of main"] <= 8 * 4096' report.json >>err &&
+	"$build/gmem-report" report.json | grep -q ' globals of objects$'; then
+	ok "memory outside the window has rows, by object"
+else
+	{
+		cat out err
+		jq .objects report.json
+	} | not_ok "memory outside the window has rows, by object"
+fi
+
 # ---- bad memory ----
 clang-14 -O2 -fopenmp -fopenmp-targets=x86_64-pc-linux-gnu "$src/bad.c" -o bad || failed=1
 bad() { # NAME HOW PATTERN

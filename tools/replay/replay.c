@@ -79,8 +79,11 @@ static void tell_reached(void)
 		if (head - atomic_load(&ctl->touched_tail) >= DS_TOUCHED)
 			break;
 		e->va = is.reached[i].va;
+		for (unsigned w = 0; w < DS_LEAVES / 4; w++)
+			e->pages[w] = 0;
 		for (unsigned l = 0; l < DS_LEAVES; l++)
-			e->pages[l] = is.reached[i].leaves >> l & 1 ? GM_LEAF_PAGES : 0;
+			if (is.reached[i].leaves >> l & 1)
+				e->pages[l / 4] |= (uint64_t)0xffff << l % 4 * 16;
 		atomic_store(&ctl->touched_head, head + 1);
 	}
 	is.nreached = 0;
