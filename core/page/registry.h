@@ -56,6 +56,9 @@ struct gm_as {
 	_Atomic bool grows;	    /* a mapping that does was there */
 	struct gm_lock sparse_lock; /* rank block */
 	struct gm_sparse *sparse;   /* sparse.h; the list changes under the registry lock too */
+	/* buffer objects on the host, and those of them that are the program's own; region lock */
+	unsigned nbos;
+	struct gm_bo *user_bos;
 };
 
 /* NULL: all pages plain. */

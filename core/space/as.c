@@ -3,6 +3,7 @@
 #include "core/page/hint_mirror.h"
 #include "core/page/store.h"
 #include "core/space/hint.h"
+#include "core/space/sparse.h"
 #include "core/space/window.h"
 #include "core/page/driver.h"
 #include <errno.h>
@@ -109,7 +110,8 @@ int gm_as_destroy(struct gm_as *as)
 		return -EINVAL;
 	gm_sigmask mask = gmc_registry_enter();
 
-	int err = as->sparse ? -EBUSY : 0; /* in a fork child, where no device is attached */
+	int err =
+		gm_has_objects(as) ? -EBUSY : 0; /* in a fork child, where no device is attached */
 	for (int d = 0; d < GM_MAX_DEV; d++)
 		if (as->ctx[d])
 			err = -EBUSY;

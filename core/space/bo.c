@@ -1,19 +1,41 @@
 /*
- * bo.c - buffer objects: pages of a device's memory that the program itself gives addresses to
- * (sparse.c). They are on no list of what can be evicted.
+ * bo.c - buffer objects: memory that the program itself gives addresses to (sparse.c). A device's
+ * are on no list of what can be evicted; the host's lie in the store, at addresses that nobody
+ * else gets, or where the program has them.
  */
 #include "core/page/frame.h"
 #include "core/page/bytes.h"
 #include "core/page/entries.h"
+#include "core/page/store.h"
 #include "core/space/sparse.h"
+#include "core/space/vm.h"
+#include "core/space/vm_int.h"
 #include "core/page/driver.h"
 #include <errno.h>
 
 #define BOUNCE_BYTES ((size_t)64 << 10)
 
+static uint64_t pages_of(const struct gm_bo *bo)
+{
+	return bo->as ? 0 : bo->bytes / gm_dev_page_bytes(bo->dev);
+}
+
 static size_t size_of(uint64_t npages)
 {
 	return sizeof(struct gm_bo) + npages * sizeof(uint32_t);
+}
+
+void *gmc_bo_host(const struct gm_bo *bo, uint64_t at)
+{
+	return bo->as ? gm_alias(bo->as, bo->va) + at : NULL;
+}
+
+bool gmc_bo_at(const struct gm_as *as, uintptr_t lo, uintptr_t hi)
+{
+	for (const struct gm_bo *bo = as->user_bos; bo; bo = bo->next)
+		if (bo->va < hi && lo < bo->va + bo->bytes && gmc_bo_alive(bo))
+			return true;
+	return false;
 }
 
 uint64_t gmc_bo_pa(const struct gm_bo *bo, uint64_t n)
@@ -23,7 +45,7 @@ uint64_t gmc_bo_pa(const struct gm_bo *bo, uint64_t n)
 
 uint64_t gmc_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most)
 {
-	uint64_t k = 1;
+	uint64_t k = bo->as ? most : 1;
 
 	while (k < most && bo->frame[n + k] == bo->frame[n] + (k << bo->dev->page_order))
 		k++;
@@ -32,6 +54,8 @@ uint64_t gmc_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most)
 
 bool gmc_bo_alive(const struct gm_bo *bo)
 {
+	if (bo->as)
+		return bo->pid == (int)gm_sys0(SYS_getpid);
 	return __atomic_load_n(&gmc_devs[bo->dev->index], __ATOMIC_RELAXED) == bo->dev;
 }
 
@@ -93,7 +117,8 @@ static int move_range(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, cha
 	int err = 0;
 
 	for (size_t n; bytes && !err; bytes -= n, offset += n, host += host ? n : 0) {
-		uint64_t first = offset / page, most = gm_min(bytes / page + 2, bo->npages - first);
+		uint64_t first = offset / page,
+			 most = gm_min(bytes / page + 2, pages_of(bo) - first);
 		n = gm_min(bytes, gmc_bo_run(bo, first, most) * page - offset % page);
 		err = bo_move(bo->dev, kind, gmc_bo_pa(bo, first) + offset % page, host, n);
 	}
@@ -102,11 +127,17 @@ static int move_range(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, cha
 
 static int bo_copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *host, size_t bytes)
 {
-	size_t size = bo ? bo->npages * gm_dev_page_bytes(bo->dev) : 0;
+	size_t size = bo ? bo->bytes : 0;
 
 	if (!bo || !host || offset > size || bytes > size - offset)
 		return -EINVAL;
-	return gmc_bo_alive(bo) ? move_range(bo, kind, offset, host, bytes) : -ENODEV;
+	if (!gmc_bo_alive(bo))
+		return -ENODEV;
+	if (!bo->as)
+		return move_range(bo, kind, offset, host, bytes);
+	char *at = gmc_bo_host(bo, offset);
+	gm_copy(kind == GM_OP_COPY_IN ? at : host, kind == GM_OP_COPY_IN ? host : at, bytes);
+	return 0;
 }
 
 int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes)
@@ -147,7 +178,7 @@ static void give_frames_back(struct gm_bo *bo, uint64_t npages)
 	gmi_restore_signals(mask);
 	if (gmc_bo_alive(bo))
 		keep_memory(dev, -1);
-	gmi_free(bo, size_of(bo->npages));
+	gmi_free(bo, size_of(pages_of(bo)));
 }
 
 /* Frame n, beside the one before if that can be. */
@@ -189,7 +220,8 @@ int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
 		return fits ? -ENOMEM : -ENOSPC;
 	}
 	bo->dev = dev;
-	bo->npages = npages;
+	bo->bytes = bytes;
+	bo->prot = GM_PROT_READ | GM_PROT_WRITE;
 	while (n < npages && !(err = take_frame(bo, n)))
 		n++;
 	if (!err)
@@ -201,6 +233,140 @@ int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **out)
 	return err;
 }
 
+/* ---- on the host ---- */
+
+static struct gm_bo *host_bo(struct gm_as *as, struct gm_dev *dev, uintptr_t va, size_t bytes,
+			     int prot)
+{
+	struct gm_bo *bo = gmi_alloc(size_of(0));
+
+	if (bo)
+		*bo = (struct gm_bo){.dev = dev,
+				     .as = as,
+				     .va = va,
+				     .bytes = bytes,
+				     .pid = (int)gm_sys0(SYS_getpid),
+				     .prot = prot};
+	return bo;
+}
+
+/* It is among the space's objects (n 1), or is no longer. */
+static void count_host_bo(struct gm_bo *bo, int n)
+{
+	struct gm_as *as = bo->as;
+	gm_sigmask mask = gmc_vm_enter(as);
+
+	as->nbos += (unsigned)n;
+	if (bo->dev && n > 0) {
+		bo->next = as->user_bos;
+		as->user_bos = bo;
+	} else if (bo->dev) {
+		struct gm_bo **at = &as->user_bos;
+		while (*at != bo)
+			at = &(*at)->next;
+		*at = bo->next;
+	}
+	gmc_vm_leave(as, mask);
+}
+
+/* Addresses that nobody has, with memory of the store. */
+static int reserve_host(struct gm_as *as, size_t bytes, uintptr_t *va)
+{
+	gm_sigmask mask = gmc_registry_enter();
+	int err = gmc_store_open(as);
+
+	gmc_registry_leave(mask);
+	if (err)
+		return err;
+	void *p = gmi_vm_map(as, bytes, GM_BLOCK_BYTES, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, GM_REGION_SPARSE, 0);
+	if (gm_is_err(p))
+		return gm_err(p);
+	*va = (uintptr_t)p;
+	return gmc_store_populate(as, *va, bytes);
+}
+
+static int release_host(struct gm_as *as, uintptr_t va, size_t bytes)
+{
+	gm_sigmask mask = gmc_vm_enter(as);
+	int err = gmc_vm_replace(as, va, va + bytes, &gmc_vm_nothing);
+
+	if (!err && as->store.alias)
+		gmc_store_punch(as, va, bytes);
+	gmc_vm_leave(as, mask);
+	return err;
+}
+
+int gm_bo_create_host(struct gm_as *as, size_t bytes, struct gm_bo **out)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!as || !out || !bytes || bytes % GM_PAGE_BYTES)
+		return -EINVAL;
+	uintptr_t va = 0;
+	int err = bytes > as->bytes ? -ENOMEM : reserve_host(as, bytes, &va);
+	struct gm_bo *bo = err ? NULL : host_bo(as, NULL, va, bytes, GM_PROT_READ | GM_PROT_WRITE);
+	if (bo) {
+		count_host_bo(bo, 1);
+		*out = bo;
+		return 0;
+	}
+	if (va)
+		release_host(as, va, bytes);
+	return err ? err : -ENOMEM;
+}
+
+/* The device stays in the space (n 1) or may leave it (-1). 0, -EINVAL */
+static int keep_attached(struct gm_as *as, struct gm_dev *dev, int n)
+{
+	gm_sigmask mask = gmc_registry_enter();
+	struct gm_ctx *ctx = as->ctx[dev->index];
+	int err = ctx && ctx->dev == dev ? 0 : -EINVAL;
+
+	if (!err)
+		ctx->nsparse += (unsigned)n;
+	gmc_registry_leave(mask);
+	return err;
+}
+
+int gm_bo_create_user(struct gm_as *as, struct gm_dev *dev, void *addr, size_t bytes, int prot,
+		      struct gm_bo **out)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!as || !dev || !out || !bytes || ((uintptr_t)addr | bytes) % gm_dev_page_bytes(dev))
+		return -EINVAL;
+	struct gm_bo *bo = host_bo(as, dev, (uintptr_t)addr, bytes, prot);
+	int err = bo ? keep_attached(as, dev, 1) : -ENOMEM;
+	if (!err && (err = gm_as_map(as, dev, addr, bytes, prot)))
+		keep_attached(as, dev, -1);
+	if (err) {
+		gmi_free(bo, size_of(0));
+		return err;
+	}
+	count_host_bo(bo, 1);
+	*out = bo;
+	return 0;
+}
+
+static int destroy_host(struct gm_bo *bo)
+{
+	int err = 0;
+
+	count_host_bo(bo, -1); /* else it is not to be unmapped */
+	if (!bo->dev)
+		err = release_host(bo->as, bo->va, bo->bytes);
+	else if (gmc_bo_alive(bo))
+		err = gm_as_unmap(bo->as, bo->dev, (void *)bo->va, bo->bytes);
+	if (!err && bo->dev && gmc_bo_alive(bo))
+		keep_attached(bo->as, bo->dev, -1);
+	if (err)
+		count_host_bo(bo, 1);
+	else
+		gmi_free(bo, size_of(0));
+	return err;
+}
+
 int gm_bo_destroy(struct gm_bo *bo)
 {
 	if (gmc_called_back(__func__))
@@ -209,6 +375,8 @@ int gm_bo_destroy(struct gm_bo *bo)
 		return -EINVAL;
 	if (gmc_bo_alive(bo) && atomic_load(&bo->bound))
 		return -EBUSY;
-	give_frames_back(bo, bo->npages);
+	if (bo->as)
+		return destroy_host(bo);
+	give_frames_back(bo, pages_of(bo));
 	return 0;
 }

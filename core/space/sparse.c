@@ -17,6 +17,12 @@ struct slot {
 	uint32_t page; /* of bo */
 	uint8_t prot;
 };
+/* A piece of the table, 3 KiB, there while anything of it is bound. */
+#define PART_PAGES 127
+struct part {
+	uint64_t used;
+	struct slot slot[PART_PAGES];
+};
 /* On its way to the driver. */
 struct change {
 	uint64_t first, n;
@@ -30,7 +36,8 @@ struct gm_sparse {
 	struct gm_dev *dev;
 	uintptr_t va;
 	uint64_t npages; /* of the device */
-	struct slot *slot;
+	uint64_t nparts; /* that are there */
+	struct part **part;
 	unsigned n; /* changes that are not yet told */
 	struct change change[BATCH];
 	struct gm_op op[BATCH];
@@ -47,9 +54,15 @@ static size_t bytes_of(const struct gm_sparse *s)
 {
 	return s->npages * gm_dev_page_bytes(s->dev);
 }
-static size_t slots_bytes(uint64_t npages)
+static size_t parts_bytes(uint64_t npages)
 {
-	return gm_align_up(npages * sizeof(struct slot), GM_PAGE_BYTES);
+	return (npages / PART_PAGES + 1) * sizeof(struct part *);
+}
+static struct slot slot_at(const struct gm_sparse *s, uint64_t page)
+{
+	const struct part *p = s->part[page / PART_PAGES];
+
+	return p ? p->slot[page % PART_PAGES] : (struct slot){0};
 }
 
 /* NULL in a fork child, which has another device or none. */
@@ -85,24 +98,68 @@ static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, boo
 		op.entry_bytes = entry_bytes(s->dev);
 		op.prot = c->to.prot;
 		op.flags = replace ? GM_OP_REPLACE : 0;
-		op.pa = gmc_bo_pa(c->to.bo, c->to.page);
+		op.mem = c->to.bo->as ? GM_MEM_HOST : GM_MEM_DEVICE;
+		op.host = gmc_bo_host(c->to.bo, c->to.page * page);
+		op.pa = c->to.bo->as ? gmc_bo_offset(c->to.bo) + c->to.page * page
+				     : gmc_bo_pa(c->to.bo, c->to.page);
 		op.attr = c->to.attr;
 	}
 	return op;
 }
 
+/* Pages [first, first + n) have their parts of the table. */
+static int make_parts(struct gm_sparse *s, uint64_t first, uint64_t n)
+{
+	for (uint64_t i = first / PART_PAGES; i <= (first + n - 1) / PART_PAGES; i++) {
+		if (s->part[i])
+			continue;
+		s->part[i] = gmi_alloc(sizeof *s->part[i]);
+		if (!s->part[i])
+			return -ENOMEM;
+		s->nparts++;
+	}
+	return 0;
+}
+
+/* One page, whose part is there. */
+static void note_page(struct gm_sparse *s, uint64_t page, struct slot to)
+{
+	struct part *p = s->part[page / PART_PAGES];
+	struct slot *slot = &p->slot[page % PART_PAGES];
+
+	if (slot->bo)
+		atomic_fetch_sub_explicit(&slot->bo->bound, 1, memory_order_release);
+	if (to.bo)
+		atomic_fetch_add_explicit(&to.bo->bound, 1, memory_order_relaxed);
+	p->used += (to.bo != NULL) - (uint64_t)(slot->bo != NULL);
+	*slot = to;
+}
+
+/* Nothing is on its way: parts of [first, first + n) that hold nothing go. */
+static void free_parts(struct gm_sparse *s, uint64_t first, uint64_t n)
+{
+	for (uint64_t i = first / PART_PAGES; i <= (first + n - 1) / PART_PAGES && s->nparts; i++) {
+		if (!s->part[i] || s->part[i]->used)
+			continue;
+		gmi_free(s->part[i], sizeof *s->part[i]);
+		s->part[i] = NULL;
+		s->nparts--;
+	}
+}
+
 /* The device has done so: the table says it too. */
 static void note_bound(struct gm_sparse *s, const struct change *c, bool bound)
 {
-	for (uint64_t i = 0; i < c->n; i++) {
-		struct slot *slot = &s->slot[c->first + i];
-		if (slot->bo)
-			atomic_fetch_sub_explicit(&slot->bo->bound, 1, memory_order_release);
-		*slot = bound ? c->to : (struct slot){0};
-		slot->page += slot->bo ? (uint32_t)i : 0;
+	struct slot to = bound ? c->to : (struct slot){0};
+
+	for (uint64_t i = 0, next; i < c->n && (to.bo || s->nparts); i = next) {
+		next = i + 1;
+		if (s->part[(c->first + i) / PART_PAGES])
+			note_page(s, c->first + i, to);
+		else /* nothing was bound in all of it */
+			next = i + PART_PAGES - (c->first + i) % PART_PAGES;
+		to.page += to.bo ? 1 : 0;
 	}
-	if (bound && c->to.bo)
-		atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
 }
 
 /* What the device did of these changes is not known: it shall have none of the pages. */
@@ -136,19 +193,21 @@ static int changes_send(struct gm_sparse *s, struct gm_ctx *ctx)
 		return 0;
 	bool refused = gm_inject(s->change[0].to.bo ? GM_INJ_MAP : GM_INJ_UNMAP);
 	int err = refused ? -EIO : gmc_ops_send(ctx, s->op, n);
-	if (err) {
+	if (err)
 		withdraw(s, ctx, n);
-		return err;
-	}
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n && !err; i++)
 		note_bound(s, &s->change[i], true);
-	return 0;
+	for (unsigned i = 0; i < n; i++)
+		free_parts(s, s->change[i].first, s->change[i].n);
+	return err;
 }
 
 static int change_add(struct gm_sparse *s, struct gm_ctx *ctx, const struct change *c)
 {
 	int err = s->n == BATCH ? changes_send(s, ctx) : 0;
 
+	if (!err && c->to.bo)
+		err = make_parts(s, c->first, c->n);
 	if (err)
 		return err;
 	s->change[s->n] = *c;
@@ -163,7 +222,7 @@ static int bind_one(struct gm_sparse *s, struct gm_ctx *ctx, const struct gm_bin
 	int err = 0;
 
 	for (uint64_t i = 0; i < n && !err; i += k) {
-		k = b->bo ? gmc_bo_run(b->bo, at + i, n - i) : n;
+		k = b->bo ? gmc_bo_run(b->bo, at + i, n - i) : n - i;
 		struct change c = {.first = first + i, .n = k};
 		if (b->bo)
 			c.to = (struct slot){b->bo, b->attr, (uint32_t)(at + i), (uint8_t)b->prot};
@@ -187,9 +246,10 @@ static bool bind_ok(const struct gm_sparse *s, const struct gm_bind *b)
 		return false;
 	if (!b->bo)
 		return b->prot == 0;
-	return b->bo->dev == s->dev &&
-	       part_fits(b->bo_offset, b->bytes, b->bo->npages * page, page) &&
-	       b->prot & GM_PROT_READ && !(b->prot & ~(GM_PROT_READ | GM_PROT_WRITE));
+	return (b->bo->dev ? b->bo->dev == s->dev : b->bo->as == s->as) &&
+	       (!b->bo->as || gmc_bo_alive(b->bo)) &&
+	       part_fits(b->bo_offset, b->bytes, b->bo->bytes, page) && b->prot & GM_PROT_READ &&
+	       !(b->prot & ~b->bo->prot);
 }
 
 int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
@@ -220,13 +280,13 @@ int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 		return -EINVAL;
 	const size_t page = gm_dev_page_bytes(s->dev);
 	gm_sigmask mask = sparse_enter(s->as);
-	const struct slot *slot = &s->slot[offset / page];
+	const struct slot slot = slot_at(s, offset / page);
 	*bind = (struct gm_bind){.offset = offset / page * page,
 				 .bytes = page,
-				 .bo = slot->bo,
-				 .bo_offset = slot->page * page,
-				 .prot = slot->prot,
-				 .attr = slot->attr};
+				 .bo = slot.bo,
+				 .bo_offset = slot.page * page,
+				 .prot = slot.prot,
+				 .attr = slot.attr};
 	sparse_leave(s->as, mask);
 	return 0;
 }
@@ -245,7 +305,7 @@ int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool wri
 		if (va - s->va >= bytes_of(s))
 			continue;
 		uint64_t page = (va - s->va) / gm_dev_page_bytes(s->dev);
-		struct change c = {.first = page, .n = 1, .to = s->slot[page]};
+		struct change c = {.first = page, .n = 1, .to = slot_at(s, page)};
 		struct gm_ctx *ctx = ctx_of(s);
 		err = !c.to.bo || s->dev != dev || !ctx ? -EFAULT : 0;
 		if (!err && write && !(c.to.prot & GM_PROT_WRITE))
@@ -290,18 +350,17 @@ static void unlink_from(struct gm_sparse *s)
 /* Addresses and table. */
 static int reserve_addresses(struct gm_sparse *s)
 {
-	void *table = gm_sys_mmap(NULL, slots_bytes(s->npages), PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct part **table = gmi_alloc(parts_bytes(s->npages));
 
-	if (gm_is_err(table))
-		return gm_err(table);
+	if (!table)
+		return -ENOMEM;
 	void *p = gmi_vm_map(s->as, bytes_of(s), GM_BLOCK_BYTES, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, GM_REGION_SPARSE, 0);
 	if (gm_is_err(p)) {
-		gm_sys_munmap(table, slots_bytes(s->npages));
+		gmi_free(table, parts_bytes(s->npages));
 		return gm_err(p);
 	}
-	s->slot = table;
+	s->part = table;
 	s->va = (uintptr_t)p;
 	return 0;
 }
@@ -313,8 +372,13 @@ static int give_addresses_back(struct gm_sparse *s)
 	int err = gmc_vm_replace(s->as, s->va, s->va + bytes_of(s), &gmc_vm_nothing);
 
 	gmc_vm_leave(s->as, mask);
+	for (uint64_t i = 0; !err && s->nparts; i++) /* in a fork child they are still there */
+		if (s->part[i]) {
+			gmi_free(s->part[i], sizeof *s->part[i]);
+			s->nparts--;
+		}
 	if (!err)
-		gm_sys_munmap(s->slot, slots_bytes(s->npages));
+		gmi_free(s->part, parts_bytes(s->npages));
 	return err;
 }
 

@@ -10,13 +10,30 @@
 #include "core/page/registry.h"
 #include <gmem/sparse.h>
 
-/* The device's memory that a buffer object has. */
+/*
+ * Memory of a device (dev, and frames), or of the host: at `va` of the space, and so at its place
+ * in the host store; the program's own, which one device has mapped (dev again), or of no device.
+ */
 struct gm_bo {
 	struct gm_dev *dev;
-	uint64_t npages; /* of the device */
+	struct gm_as *as; /* NULL: it lies on the device */
+	uintptr_t va;
+	struct gm_bo *next; /* of the program's own: as->user_bos */
+	uint64_t bytes;
+	int pid;  /* of the host's: who made it */
+	int prot; /* GM_PROT_*: the most that it may be bound with */
 	_Atomic uint64_t bound;
-	uint32_t frame[]; /* as gm_block_dev.frame */
+	uint32_t frame[]; /* by device page: its number in units of 4 KiB */
 };
+
+/* On the host: offset in the store; and where byte `at` is for us. */
+static inline uint64_t gmc_bo_offset(const struct gm_bo *bo)
+{
+	return bo->va - bo->as->base;
+}
+void *gmc_bo_host(const struct gm_bo *bo, uint64_t at);
+/* Does an object have memory of the program's in [lo, hi)? Region lock held. */
+bool gmc_bo_at(const struct gm_as *as, uintptr_t lo, uintptr_t hi);
 
 /* Device pages [n, n + the result) lie side by side; at most `most` of them. */
 uint64_t gmc_bo_run(const struct gm_bo *bo, uint64_t n, uint64_t most);
@@ -30,6 +47,11 @@ bool gmc_bo_alive(const struct gm_bo *bo);
  * -EFAULT; -EPERM; errors of the driver. No locks held.
  */
 int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write);
+/* Is there anything that only such calls may change? */
+static inline bool gm_has_objects(const struct gm_as *as)
+{
+	return __atomic_load_n(&as->sparse, __ATOMIC_ACQUIRE) || as->nbos;
+}
 static inline bool gm_has_sparse(const struct gm_as *as)
 {
 	return __atomic_load_n(&as->sparse, __ATOMIC_ACQUIRE) != NULL;

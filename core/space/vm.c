@@ -213,8 +213,10 @@ bool gmc_vm_sparse(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 {
 	struct gm_range r;
 
-	if (gm_likely(!gm_has_sparse(as)))
+	if (gm_likely(!gm_has_objects(as)))
 		return false;
+	if (gmc_bo_at(as, lo, hi))
+		return true;
 	gm_vm_for_each_range (as, lo, hi, &r)
 		if (gm_vm_kind(&r.val) == GM_REGION_SPARSE)
 			return true;

@@ -22,7 +22,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-struct gm_bo;	  /* a buffer object: pages of one device's memory */
+struct gm_bo;	  /* a buffer object: pages of one device's memory, or of the host's */
 struct gm_sparse; /* a range of addresses of one space, for one device */
 
 /**
@@ -40,6 +40,40 @@ struct gm_sparse; /* a range of addresses of one space, for one device */
  * Source: ours; as GEM objects in DRM and VkDeviceMemory.
  */
 int gm_bo_create(struct gm_dev *dev, size_t bytes, struct gm_bo **bo);
+
+/**
+ * gm_bo_create_host - makes a buffer object in the host's memory
+ * @as: the space whose devices may reach it
+ * @bytes: its size, a multiple of 4 KiB (binding takes multiples of the device's page)
+ * @bo: receives the object
+ *
+ * As gm_bo_create(), but devices reach it over the bus, and any device that is attached to the
+ * space may have it bound. It takes so many addresses of the space, which nobody can use.
+ *
+ * Return: 0; -EINVAL; -ENOMEM.
+ * Source: ours; as TTM's system placement and VkDeviceMemory of a host heap.
+ */
+int gm_bo_create_host(struct gm_as *as, size_t bytes, struct gm_bo **bo);
+
+/**
+ * gm_bo_create_user - makes managed memory of the program a buffer object
+ * @as: the space
+ * @dev: a device attached to it, the only one that it can be bound for
+ * @addr: a multiple of the device's page
+ * @bytes: a multiple of the device's page
+ * @prot: GM_PROT_READ, or GM_PROT_READ | GM_PROT_WRITE: the most that it can be bound with
+ * @bo: receives the object
+ *
+ * The pages are mapped and stay on the host as by gm_as_map(), and can be bound at other addresses
+ * too; CPU and device see each other's stores. As long as the object is there munmap, mprotect,
+ * mremap and mmap over them end with EBUSY; where they drop contents (MADV_DONTNEED) both sides see
+ * zeros.
+ *
+ * Return: 0; -EINVAL; errors of gm_as_map().
+ * Source: ours; as userptr of DRM_IOCTL_XE_VM_BIND.
+ */
+int gm_bo_create_user(struct gm_as *as, struct gm_dev *dev, void *addr, size_t bytes, int prot,
+		      struct gm_bo **bo);
 
 /**
  * gm_bo_destroy - gives a buffer object's memory back
@@ -84,7 +118,8 @@ int gm_bo_read(struct gm_bo *bo, size_t offset, void *dest, size_t bytes);
  * @bytes: its size, a multiple of the device's page
  * @sparse: receives the range, of which nothing is bound
  *
- * The table costs 24 bytes for each page that was ever bound.
+ * The table costs 24 bytes for each page that is bound, rounded up to 127 neighbours, and a
+ * sixteenth of a byte for each that is not.
  *
  * Return: 0; -EINVAL bad size, or not attached; -ENOMEM.
  * Source: sparse binding was asked for in the RFC's thread; VkBuffer with
@@ -132,9 +167,10 @@ struct gm_bind {
  * kernel that touches a page without a binding fails with -EFAULT and the address, one that
  * writes where only reading is allowed with -EPERM. In the order of a stream: gm_stream_call().
  *
- * Return: 0; -EINVAL a change is not within the range and its object, not of the range's device,
- * or not in whole pages (nothing was changed); -ENODEV in a fork child; errors of the driver:
- * some changes were made, pages of the others may be unbound.
+ * Return: 0; -EINVAL a change is not within the range and its object, not of the range's device
+ * (or space), not in whole pages, or wants rights that the object has not (nothing was changed);
+ * -ENODEV in a fork child; -ENOMEM, and errors of the driver: some changes were made, pages of the
+ * others may be unbound.
  * Source: vkQueueBindSparse, DRM_IOCTL_XE_VM_BIND.
  */
 int gm_sparse_bind(struct gm_sparse *sparse, const struct gm_bind *bind, size_t n);

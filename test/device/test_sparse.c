@@ -364,3 +364,35 @@ Test(sparse, objects_beside_managed_memory, .init = set_up_4K, .fini = tear_down
 	for (size_t i = 0; i < 10; i++)
 		cr_expect_eq(gm_bo_destroy(bo[i]), 0);
 }
+
+/* Objects of the host, one of them the program's own memory, beside the device's. */
+Test(sparse, objects_of_the_host, .init = set_up_4K, .fini = tear_down)
+{
+	uint64_t *p = managed(4 * page), word;
+	struct gm_bo *host, *user, *own = object(4, 100);
+	struct gm_sparse *s = range(12);
+
+	cr_assert_eq(gm_bo_create_host(gm_as_default(), 4 * page, &host), 0);
+	fill(host, 4, 200);
+	device_set(sim, p, 1, 4 * page);
+	cr_assert_eq(gm_bo_create_user(gm_as_default(), gm_sim_dev(sim), p, 4 * page, RW, &user),
+		     0);
+	for (size_t i = 0; i < 4; i++)
+		p[i * page / 8] = 300 + i;
+	cr_assert_eq(bind(s, 0, 4, own, 0), 0);
+	cr_assert_eq(bind(s, 4, 4, host, 0), 0);
+	cr_assert_eq(bind(s, 8, 4, user, 0), 0);
+	for (size_t i = 0; i < 12; i++)
+		cr_expect_eq(word_of(s, i), 100 * (1 + i / 4) + i % 4, "page %zu", i);
+	device_set(sim, at(s, 5), 7, page);
+	device_set(sim, at(s, 9), 8, page);
+	cr_expect_eq(gm_bo_read(host, page, &word, sizeof word), 0);
+	cr_expect_eq(word, 0x0707070707070707ull);
+	cr_expect_eq(p[page / 8], 0x0808080808080808ull);
+	p[page / 8 + 1] = 9;
+	cr_expect_eq(device_sum(sim, at(s, 9) + 8, 8), 9);
+	cr_expect_eq(gm_sparse_destroy(s), 0);
+	cr_expect_eq(gm_bo_destroy(own), 0);
+	cr_expect_eq(gm_bo_destroy(host), 0);
+	cr_expect_eq(gm_bo_destroy(user), 0);
+}

@@ -6,6 +6,7 @@
 #include "core/sys/sys.h"
 #include <criterion/criterion.h>
 #include <gmem/policy.h>
+#include <gmem/sparse.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -27,8 +28,11 @@ static int null_destroy(void *pmap)
 {
 	return 0;
 }
+static unsigned null_ops;
+
 static int null_batch(void *pmap, const struct gm_op *ops, unsigned n)
 {
+	null_ops += n;
 	return 0;
 }
 
@@ -135,4 +139,59 @@ Test(metadata, after_alternating_rights, .timeout = 120)
 		cost[round] = gmi_private_bytes() - before;
 	}
 	cr_expect_eq(cost[0], cost[1], "the second time costs nothing");
+}
+
+/* The table of a sparse range is as large as what is bound, wherever that is; an empty one is
+ * destroyed in one step. */
+Test(metadata, of_a_sparse_range_of_256_GiB, .timeout = 60)
+{
+	enum { N = 4096 };
+	const size_t huge = (size_t)256 << 30, page = 65536;
+	struct gm_sparse *s;
+	struct gm_bo *bo;
+
+	mmu.page_bytes = page;
+	cr_assert_eq(gm_as_create(0, huge + 2 * MIB, &as), 0);
+	cr_assert_eq(gm_dev_create(&mmu, &mmu, GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER, &dev[0]),
+		     0);
+	cr_assert_eq(gm_dev_register_physmem(dev[0], 0, 16 * MIB), 0);
+	cr_assert_eq(gm_as_attach(as, dev[0], GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
+	cr_assert_eq(gm_bo_create(dev[0], 16 * page, &bo), 0);
+	cr_assert_eq(gm_sparse_create(as, dev[0], page, &s), 0);
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	size_t none = gmi_private_bytes();
+	cr_assert_eq(gm_sparse_create(as, dev[0], huge, &s), 0);
+	size_t empty = gmi_private_bytes() - none;
+	cr_expect_leq(empty, huge / page / 8, "%zu bytes for nothing bound", empty);
+	null_ops = 0;
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	cr_expect_leq(null_ops, 1);
+	cr_assert_eq(gmi_private_bytes(), none);
+
+	cr_assert_eq(gm_sparse_create(as, dev[0], huge, &s), 0);
+	struct gm_bind b = {.bytes = page, .bo = bo, .prot = GM_PROT_READ}, q;
+	for (size_t round = 0; round < 3; round++) {
+		for (size_t i = 0; i < N - 1; i++) { /* 64 MiB apart */
+			b.offset = (i * 1024 + round) * page;
+			b.bo_offset = i % 16 * page;
+			cr_assert_eq(gm_sparse_bind(s, &b, 1), 0);
+		}
+		size_t used = gmi_private_bytes() - none - empty;
+		cr_expect_leq(used, N * 3072 + MIB, "round %zu: %zu", round, used);
+	}
+	cr_assert_eq(gm_sparse_query(s, (1024 * 77 + 1) * page, &q), 0);
+	cr_expect(q.bo == bo && q.bo_offset == 77 % 16 * page);
+	cr_assert_eq(gm_sparse_query(s, (1024 * 77 + 3) * page, &q), 0);
+	cr_expect_null(q.bo);
+	cr_assert_eq(gm_bo_destroy(bo), -EBUSY);
+	struct gm_bind nothing = {.bytes = huge};
+	cr_assert_eq(gm_sparse_bind(s, &nothing, 1), 0);
+	size_t left = gmi_private_bytes();
+	for (size_t i = 0; i < N; i++) {
+		b.offset = (i * 1000 + 5) * page;
+		cr_assert_eq(gm_sparse_bind(s, &b, 1), 0);
+	}
+	cr_expect_eq(gmi_private_bytes(), left, "what was given back is taken again");
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	cr_assert_eq(gm_bo_destroy(bo), 0, "nothing of it is bound");
 }

@@ -322,6 +322,114 @@ Test(sparse, managed_pages_make_room, .init = set_up_plain, .fini = tear_down)
 	cr_assert_eq(gm_munmap(p, 16 * MIB), 0);
 }
 
+/* ---- objects on the host ---- */
+
+/* As an object of a device, but in the host store; several devices of the space may have it. */
+static void objects_of_the_host(size_t page_bytes, bool aperture)
+{
+	struct fake_dev g;
+	struct gm_bo *h, *d;
+	struct gm_sparse *other;
+	unsigned char c, text[] = "host";
+
+	set_up(page_bytes, aperture);
+	fake_open(&g, as, 2 * MIB, page, true);
+	cr_assert_eq(gm_bo_create_host(as, 8 * page, &h), 0);
+	d = object(8, 50);
+	cr_assert_eq(gm_bo_read(h, 8 * page - 1, &c, 1), 0);
+	cr_assert_eq(c, 0, "new objects are zero");
+	for (size_t i = 0; i < 8; i++) {
+		c = (unsigned char)(20 + i);
+		cr_assert_eq(gm_bo_write(h, i * page, &c, 1), 0);
+	}
+	struct gm_sparse *s = range(16);
+	cr_assert_eq(gm_sparse_create(as, g.dev, 8 * page, &other), 0);
+	cr_assert_eq(bind(s, 0, 8, h, 0), 0);
+	cr_assert_eq(bind(s, 4, 2, d, 0), 0, "both kinds side by side");
+	cr_assert_eq(bind(other, 1, 1, h, 7), 0, "and on the other device");
+	static const int want[] = {20, 21, 22, 23, 50, 51, 26, 27, -1};
+	for (size_t i = 0; i < GM_ARRAY_LEN(want); i++)
+		expect(s, i, want[i]);
+	cr_assert_eq(fake_write(&f, at(s, 7) + 5, 99), 0);
+	cr_assert_eq(fake_read(&g, at(other, 1) + 5, &c), 0);
+	cr_assert_eq(c, 99, "one memory");
+	cr_assert_eq(gm_bo_write(h, 7 * page, text, sizeof text), 0);
+	cr_assert_eq(fake_read(&g, at(other, 1) + 1, &c), 0);
+	cr_assert_eq(c, 'o');
+	memset(f.pte, 0, f.npte * sizeof *f.pte);
+	expect(s, 0, 20);
+	cr_assert_eq(gm_bo_destroy(h), -EBUSY);
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	cr_assert_eq(gm_sparse_destroy(other), 0);
+	cr_assert_eq(gm_as_detach(as, g.dev), 0);
+	uint64_t bytes = as->regions.bytes;
+	cr_assert_eq(gm_bo_destroy(h), 0);
+	cr_assert_eq(as->regions.bytes, bytes - 8 * page, "its addresses are free");
+	cr_assert_eq(gm_bo_destroy(d), 0);
+	cr_assert_eq(gm_bo_create_host(as, page + 1, &h), -EINVAL);
+	cr_assert_eq(gm_bo_create_host(as, 512 * MIB, &h), -ENOMEM);
+	cr_assert_eq(gm_as_attach(as, g.dev, GM_MMU_MODE_COHERENT_EXCLUSIVE, 1, NULL), 0);
+	fake_close(&g);
+	tear_down();
+}
+Test(sparse, objects_of_the_host_4K)
+{
+	objects_of_the_host(4096, true);
+}
+Test(sparse, objects_of_the_host_64K_without_aperture)
+{
+	objects_of_the_host(65536, false);
+}
+
+/* Heap pages at other addresses of the device, too; the program sees what it writes, and cannot
+ * take them away meanwhile. */
+Test(sparse, memory_of_the_program, .init = set_up_plain, .fini = tear_down)
+{
+	unsigned char *p = gm_mmap(as, NULL, MIB, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		      c;
+	struct gm_bo *u, *ro;
+
+	memset(p, 3, MIB);
+	cr_assert_eq(fake_write(&f, p + 2 * page, 4), 0, "it was away before");
+	cr_assert_eq(gm_bo_create_user(as, f.dev, p, 16 * page, RW, &u), 0);
+	cr_assert_eq(gm_bo_create_user(as, f.dev, p + 32 * page, page, GM_PROT_READ, &ro), 0);
+	struct gm_sparse *s = range(64);
+	cr_assert_eq(bind(s, 10, 16, u, 0), 0);
+	cr_assert_eq(bind(s, 30, 1, u, 2), 0);
+	cr_assert_eq(bind(s, 40, 1, ro, 0), -EINVAL, "writing was not allowed");
+	expect(s, 12, 4);
+	p[2 * page] = 5;
+	expect(s, 30, 5);
+	cr_assert_eq(fake_write(&f, at(s, 10), 6), 0);
+	cr_assert_eq(p[0], 6);
+	cr_assert_eq(fake_read(&f, p, &c), 0);
+	cr_assert_eq(c, 6, "and where the program has it");
+	cr_assert_eq(hmadvise(gm_dev_hnid(f.dev), p, 16 * page, MADV_PREFETCH), -EBUSY);
+	cr_assert_eq(gm_munmap(p + page, page), -EBUSY);
+	cr_assert_eq(gm_mprotect(p, page, PROT_READ), -EBUSY);
+	cr_assert_eq(gm_as_detach(as, f.dev), -EBUSY);
+	cr_assert_eq(gm_munmap(p + 40 * page, page), 0, "beside it");
+	cr_assert_eq(hmadvise(-1, p, page, MADV_DONTNEED), 0);
+	expect(s, 10, 0);
+	p[0] = 8;
+	expect(s, 10, 8);
+	pid_t child = fork();
+	if (!child)
+		_exit(p[0] != 8 || gm_munmap(p, page) || gm_bo_destroy(u) != 0);
+	int status;
+	waitpid(child, &status, 0);
+	cr_assert_eq(status, 0);
+	p[0] = 9;
+	expect(s, 10, 9);
+	cr_assert_eq(gm_bo_destroy(u), -EBUSY);
+	cr_assert_eq(gm_sparse_destroy(s), 0);
+	cr_assert_eq(gm_bo_destroy(u), 0);
+	cr_assert_eq(gm_bo_destroy(ro), 0);
+	cr_assert_eq(gm_munmap(p, MIB), 0);
+	cr_assert_eq(gm_bo_create_user(as, f.dev, p, page, RW, &u), -EFAULT);
+}
+
 /* ---- at random, against a table ---- */
 
 enum { OBJECTS = 3, OBJECT_PAGES = 48, RANGE_PAGES = 96 };
