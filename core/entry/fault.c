@@ -411,21 +411,26 @@ static void bring_ahead(struct gm_as *as, struct gm_dev *dev, const struct gm_po
 	}
 }
 
+/* Where the program places memory itself (gmem/sparse.h). -ENOENT: it does not. */
+static int fault_in_tables(struct gm_as *as, uint64_t addr, struct gm_dev *dev, bool write)
+{
+	if (gm_unlikely(as->iova))
+		return gmc_iova_fault(as->iova, addr, dev, write);
+	return gm_unlikely(gm_has_sparse(as)) ? gmc_sparse_fault(as, addr, dev, write) : -ENOENT;
+}
+
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint)
 {
 	if (gmc_called_back(__func__))
 		return -EDEADLK;
-	struct gm_ctx *ctx = as && dev ? as->ctx[dev->index] : NULL;
+	int err = as && dev ? fault_in_tables(as, addr, dev, hint == GM_HINT_WRITE) : -EINVAL;
+	if (err != -ENOENT)
+		return err;
+	struct gm_ctx *ctx = as->ctx[dev->index];
 	if (!ctx)
 		return -EINVAL;
 	if (addr < as->base || addr - as->base >= as->bytes)
 		return -EFAULT;
-
-	int err = gm_unlikely(gm_has_sparse(as))
-			  ? gmc_sparse_fault(as, addr, dev, hint == GM_HINT_WRITE)
-			  : -ENOENT;
-	if (err != -ENOENT)
-		return err;
 	err = gmi_activate();
 	if (err)
 		return err;

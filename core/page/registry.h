@@ -59,6 +59,7 @@ struct gm_as {
 	/* buffer objects on the host, and those of them that are the program's own; region lock */
 	unsigned nbos;
 	struct gm_bo *user_bos;
+	struct gm_iova *iova; /* this is only a table of device addresses (iova.c); else NULL */
 };
 
 /* NULL: all pages plain. */

@@ -329,14 +329,11 @@ static int keep_attached(struct gm_as *as, struct gm_dev *dev, int n)
 	return err;
 }
 
-int gm_bo_create_user(struct gm_as *as, struct gm_dev *dev, void *addr, size_t bytes, int prot,
-		      struct gm_bo **out)
+int gmc_bo_user(struct gm_as *as, struct gm_dev *dev, uintptr_t lo, size_t bytes, int prot,
+		struct gm_bo **out)
 {
-	if (gmc_called_back(__func__))
-		return -EDEADLK;
-	if (!as || !dev || !out || !bytes || ((uintptr_t)addr | bytes) % gm_dev_page_bytes(dev))
-		return -EINVAL;
-	struct gm_bo *bo = host_bo(as, dev, (uintptr_t)addr, bytes, prot);
+	void *addr = (void *)lo;
+	struct gm_bo *bo = host_bo(as, dev, lo, bytes, prot);
 	int err = bo ? keep_attached(as, dev, 1) : -ENOMEM;
 	if (!err && (err = gm_as_map(as, dev, addr, bytes, prot)))
 		keep_attached(as, dev, -1);
@@ -347,6 +344,16 @@ int gm_bo_create_user(struct gm_as *as, struct gm_dev *dev, void *addr, size_t b
 	count_host_bo(bo, 1);
 	*out = bo;
 	return 0;
+}
+
+int gm_bo_create_user(struct gm_as *as, struct gm_dev *dev, void *addr, size_t bytes, int prot,
+		      struct gm_bo **out)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!as || !dev || !out || !bytes || ((uintptr_t)addr | bytes) % gm_dev_page_bytes(dev))
+		return -EINVAL;
+	return gmc_bo_user(as, dev, (uintptr_t)addr, bytes, prot, out);
 }
 
 static int destroy_host(struct gm_bo *bo)

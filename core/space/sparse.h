@@ -32,6 +32,13 @@ static inline uint64_t gmc_bo_offset(const struct gm_bo *bo)
 	return bo->va - bo->as->base;
 }
 void *gmc_bo_host(const struct gm_bo *bo, uint64_t at);
+/*
+ * gm_bo_create_user(), in pages of 4 KiB. And a fault in a table of device addresses: 0 the entry
+ * was given again, -EFAULT, -EPERM, errors of the driver.
+ */
+int gmc_bo_user(struct gm_as *as, struct gm_dev *dev, uintptr_t lo, size_t bytes, int prot,
+		struct gm_bo **out);
+int gmc_iova_fault(struct gm_iova *v, uint64_t va, struct gm_dev *dev, bool write);
 /* Does an object have memory of the program's in [lo, hi)? Region lock held. */
 bool gmc_bo_at(const struct gm_as *as, uintptr_t lo, uintptr_t hi);
 

@@ -191,7 +191,7 @@ static void forget_sim(struct gm_sim *sim)
 	release_memory(sim);
 	for (unsigned i = 0; i < DS_WINDOWS; i++) {
 		struct gm_as *as = sim->space[i].as;
-		if (!as)
+		if (!as || as->iova) /* a table of device addresses is not made again */
 			continue;
 		sim->again[n].as = as;
 		sim->again[n++].mode = as->ctx_room[sim->dev->index]->mode;

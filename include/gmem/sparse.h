@@ -186,6 +186,74 @@ int gm_sparse_bind(struct gm_sparse *sparse, const struct gm_bind *bind, size_t 
  */
 int gm_sparse_query(struct gm_sparse *sparse, uint64_t offset, struct gm_bind *bind);
 
+/*
+ * ---- addresses of a device's own ----
+ *
+ * For devices whose addresses are not the CPU's: network cards behind an IOMMU, guests that choose
+ * theirs. A table is a page table of one device; several in a process may have the same addresses.
+ */
+struct gm_iova;
+
+/**
+ * gm_iova_create - makes a table of device addresses
+ * @as: the space whose memory is to be reached by it
+ * @dev: a device attached to it; it stays attached as long as the table is there
+ * @begin: the first address, a multiple of 2 MiB, not 0
+ * @end: behind the last one, a multiple of 2 MiB
+ * @iova: receives the table, in which nothing is mapped
+ *
+ * The driver sees one more space (pmap_create), of these addresses. A simulated device runs
+ * kernels at the process's addresses: its tables must neither overlap each other nor what its
+ * process has.
+ *
+ * Return: 0; -EINVAL; -ENOMEM; what pmap_create returned (-EBUSY the device has something there).
+ * Source: ours; the kernel's iova_domain and iommu_domain. König asked for it in the RFC's thread.
+ */
+int gm_iova_create(struct gm_as *as, struct gm_dev *dev, uint64_t begin, uint64_t end,
+		   struct gm_iova **iova);
+
+/**
+ * gm_iova_destroy - unmaps all of a table and forgets it
+ * @iova: the table; nobody uses it any more
+ *
+ * Return: 0; -EINVAL; errors of the driver (then it is still there).
+ * Source: ours.
+ */
+int gm_iova_destroy(struct gm_iova *iova);
+
+/**
+ * gm_iova_map - gives a buffer a device address
+ * @iova: the table
+ * @addr: first byte of the buffer, in the table's space
+ * @len: bytes
+ * @prot: GM_PROT_READ, or GM_PROT_READ | GM_PROT_WRITE
+ * @at: the address wanted, with the same offset in its page as addr; 0: any that is free. Receives
+ * the one of the first byte
+ *
+ * As dma_map_single(): the pages come to the host and stay there until gm_iova_unmap(), also where
+ * gm_as_map() and other tables have them; munmap and mprotect over them end with EBUSY. Buffers
+ * may share pages, which then have several addresses. The device reaches the whole of a page.
+ *
+ * Return: 0; -EINVAL; -EEXIST something is mapped there; -ENOSPC no address is free; errors of
+ * gm_as_map(); -ENODEV in a fork child. After an error nothing is mapped.
+ * Source: the DMA API; IOMMU_IOAS_MAP.
+ */
+int gm_iova_map(struct gm_iova *iova, void *addr, size_t len, int prot, uint64_t *at);
+
+/**
+ * gm_iova_unmap - takes a device address back
+ * @iova: the table
+ * @at: as gm_iova_map() gave it
+ * @len: as it was mapped
+ *
+ * When it returns the device cannot reach the buffer by this address any more.
+ *
+ * Return: 0; -EINVAL; -ENOENT no such buffer is mapped there; errors of the driver; -ENODEV in a
+ * fork child.
+ * Source: the DMA API; IOMMU_IOAS_UNMAP.
+ */
+int gm_iova_unmap(struct gm_iova *iova, uint64_t at, size_t len);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -396,3 +396,36 @@ Test(sparse, objects_of_the_host, .init = set_up_4K, .fini = tear_down)
 	cr_expect_eq(gm_bo_destroy(host), 0);
 	cr_expect_eq(gm_bo_destroy(user), 0);
 }
+
+/* Device addresses that are not the CPU's: kernels use them, also after the process was lost. */
+Test(sparse, device_addresses, .init = set_up_4K, .fini = tear_down)
+{
+	const uint64_t begin = 0x1700000000, bytes = 64 * MIB;
+	uint64_t *p = managed(8 * page), at = 0, fixed = begin + 32 * MIB;
+	struct gm_iova *v, *w;
+	struct gm_launch_result r;
+
+	device_set(sim, p, 1, 8 * page);
+	int err = gm_iova_create(gm_as_default(), gm_sim_dev(sim), begin, begin + bytes, &v);
+	cr_assert_eq(err, 0, "%d", err);
+	cr_assert_eq(gm_iova_map(v, p, 4 * page, RW, &at), 0);
+	cr_assert_eq(gm_iova_map(v, p + 3 * page / 8, page, GM_PROT_READ, &fixed), 0);
+	p[0] = 41;
+	p[3 * page / 8] = 42;
+	cr_expect_eq(device_sum(sim, (void *)at, 8), 41);
+	cr_expect_eq(device_sum(sim, (void *)fixed, 8), 42);
+	device_set(sim, (void *)(at + page), 9, page);
+	cr_expect_eq(p[page / 8], 0x0909090909090909ull);
+	kill(gmi_sim_pid(sim), SIGKILL);
+	launch_mem(sim, "spin", 1, (struct ds_mem_args){0}, NULL);
+	cr_expect_eq(device_sum(sim, (void *)fixed, 8), 42, "a fresh process is told");
+	struct ds_mem_args args = {.dst = (void *)fixed, .bytes = 8};
+	cr_expect_eq(launch_mem(sim, "memset", 1, args, &r), -EPERM);
+	cr_assert_eq(gm_iova_unmap(v, fixed, page), 0);
+	args = (struct ds_mem_args){.src = (void *)fixed, .bytes = 8};
+	cr_expect_eq(launch_mem(sim, "touch_read", 1, args, &r), -EFAULT);
+	cr_expect_eq(r.fault_addr, fixed);
+	cr_expect_eq(gm_iova_create(gm_as_default(), gm_sim_dev(sim), begin, begin + bytes, &w),
+		     -EBUSY, "its kernels run at the process's addresses");
+	cr_expect_eq(gm_iova_destroy(v), 0);
+}
