@@ -98,11 +98,16 @@ static int advise(int hnid, void *start, size_t len, int behavior)
 		return gmc_outside_advise(start, len, behavior, dev != NULL);
 	if (err || !len)
 		return err;
-	if (behavior == MADV_PREFETCH && hnid == -1)
-		return gmc_each_block(as, lo, hi, false, do_home, NULL);
-	if (behavior == MADV_PREFETCH)
-		return gmc_prefetch(as, lo, hi, dev);
 	bool known;
+	if (behavior == GM_MADV_DISCARD_PREFETCH) {
+		err = advise_at_once(as, lo, hi, GM_MADV_DISCARD, &known);
+		behavior = MADV_PREFETCH;
+	}
+	if (behavior == MADV_PREFETCH && !err)
+		return dev ? gmc_prefetch(as, lo, hi, dev)
+			   : gmc_each_block(as, lo, hi, false, do_home, NULL);
+	if (err)
+		return err;
 	err = advise_at_once(as, lo, hi, behavior, &known);
 	if (known)
 		return err;

@@ -5,6 +5,7 @@
 #include "core/page/cpu_mmu.h"
 #include "core/page/mapping.h"
 #include "core/page/migrate.h"
+#include "core/page/premap.h"
 #include "core/page/registry.h"
 #include "core/page/thread.h"
 #include "core/space/attach.h"
@@ -117,6 +118,21 @@ static bool privatise_all(struct gm_block *b)
 		gm_log(GM_LOG_ERROR, "pages at %p stay in the store: error %d", (void *)b->va,
 		       -err);
 	return gm_bm_empty(b->adopted);
+}
+
+static bool is_loose(struct gm_block *b)
+{
+	return gm_bm_empty(gmc_premapped(b));
+}
+
+bool gmi_memory_loose(void)
+{
+	return gmc_all_blocks(is_loose);
+}
+
+bool gmi_memory_private(void)
+{
+	return gmc_all_blocks(privatise_all);
 }
 
 bool gmi_memory_leave(void)

@@ -26,4 +26,11 @@ GM_EXPORT bool gmi_all_home(bool for_good);
  */
 GM_EXPORT bool gmi_memory_leave(void);
 
+/*
+ * Does no explicit mapping (gm_as_map) hold any page? Those are forgotten when devices rest. Then,
+ * while they do: the store's pages become private memory; false: system calls are using some.
+ */
+GM_EXPORT bool gmi_memory_loose(void);
+GM_EXPORT bool gmi_memory_private(void);
+
 #endif

@@ -16,6 +16,14 @@ static struct gm_premap *premap_of(const struct gm_block *b, unsigned d)
 	for (unsigned d_ = 0; d_ < GM_MAX_DEV; d_++)                                               \
 		for (struct gm_premap *h = premap_of(b, d_); h; h = NULL)
 
+gm_bm gmc_premapped(const struct gm_block *b)
+{
+	gm_bm all = gm_bm_zero();
+
+	for_each_premap(b, h) gm_bm_add(&all, h->r);
+	return all;
+}
+
 void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin)
 {
 	gm_bm held = gm_bm_zero();

@@ -19,6 +19,8 @@ struct gm_premap {
 
 /* The program pins or unpins `set`. Pages that a device holds stay pinned until it lets go. */
 void gmc_block_pin(struct gm_block *b, gm_bm set, bool pin);
+/* Pages that some device holds. */
+gm_bm gmc_premapped(const struct gm_block *b);
 /* The mapping of `set` is gone: nobody holds it. */
 void gmc_premap_drop(struct gm_block *b, gm_bm set);
 /* Device d's part of the block goes. */

@@ -294,6 +294,19 @@ void gmi_sims_return(void)
 
 /* ---- the public functions ---- */
 
+int gm_checkpoint(void)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	if (!gmi_memory_loose())
+		return -EBUSY;
+	gmi_sims_rest();
+	bool all = gmi_memory_private();
+	gmi_sims_return();
+	gmi_chaos_start();
+	return all ? 0 : -EBUSY;
+}
+
 static int sim_new(const struct sim_model *model, struct gm_sim **out)
 {
 	unsigned i = 0;

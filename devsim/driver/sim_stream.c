@@ -34,7 +34,7 @@ struct launch {
 	_Alignas(16) unsigned char args[DS_ARGS_MAX];
 };
 struct transfer {
-	int hnid;
+	int hnid, behavior;
 	void *dest;
 	const void *src;
 	size_t bytes;
@@ -143,9 +143,10 @@ static int run_launch(struct gm_stream *st, struct work *w)
 			     l->result);
 }
 
-static int run_prefetch(struct gm_stream *st, struct work *w)
+static int run_advice(struct gm_stream *st, struct work *w)
 {
-	int err = hmadvise(w->transfer.hnid, w->transfer.dest, w->transfer.bytes, MADV_PREFETCH);
+	const struct transfer *t = &w->transfer;
+	int err = hmadvise(t->hnid, t->dest, t->bytes, t->behavior);
 
 	return err == -EBUSY ? 0 : err; /* pages that are in use where they are */
 }
@@ -291,12 +292,33 @@ static int queue_transfer(struct gm_stream *st, int (*run)(struct gm_stream *, s
 
 int gm_stream_prefetch(struct gm_stream *st, int hnid, void *start, size_t len)
 {
-	return queue_transfer(st, run_prefetch, (struct transfer){hnid, start, NULL, len});
+	return queue_transfer(st, run_advice,
+			      (struct transfer){hnid, MADV_PREFETCH, start, NULL, len});
+}
+
+int gm_stream_batch(struct gm_stream *st, int behavior, const struct gm_batch_range *range,
+		    size_t n)
+{
+	bool discards = behavior == GM_MADV_DISCARD;
+	int err = 0;
+
+	if (!discards && behavior != MADV_PREFETCH && behavior != GM_MADV_DISCARD_PREFETCH)
+		return -EINVAL;
+	if (!st || (n && !range))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (!range[i].start || (range[i].hnid < -1 && !discards))
+			return -EINVAL;
+	for (size_t i = 0; i < n && !err; i++)
+		err = queue_transfer(st, run_advice,
+				     (struct transfer){discards ? -1 : range[i].hnid, behavior,
+						       range[i].start, NULL, range[i].len});
+	return err;
 }
 
 int gm_stream_copy(struct gm_stream *st, int hnid, void *dest, const void *src, size_t bytes)
 {
-	return src ? queue_transfer(st, run_copy, (struct transfer){hnid, dest, src, bytes})
+	return src ? queue_transfer(st, run_copy, (struct transfer){hnid, 0, dest, src, bytes})
 		   : -EINVAL;
 }
 

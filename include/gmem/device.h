@@ -92,6 +92,21 @@ int gm_sim_attach(struct gm_sim *sim, struct gm_as *as);
  */
 int gm_sim_load(struct gm_sim *sim, const char *path, int *module);
 
+/**
+ * gm_checkpoint - makes the process one that CRIU or DMTCP can save
+ *
+ * Every page of every space comes home and is private memory again, and the simulated devices'
+ * processes end: what is left is the program. The devices stay open; their next use, before the
+ * dump or after a restart, starts them again. Call it where no kernel runs (one that does ends
+ * with -EIO) and let nothing use a device until the dump is done.
+ *
+ * Return: 0; -EBUSY explicit mappings (gm_as_map(), gm_iova_map(), objects of the program's memory)
+ * need pages in shared memory: nothing was done; or system calls of other threads use some, or some
+ * cannot come home: those stay.
+ * Source: ours; the amdgpu plug-in of CRIU and cuda-checkpoint save devices' state instead.
+ */
+int gm_checkpoint(void);
+
 #define GM_LAUNCH_ARGS_MAX 512 /* bytes of arguments */
 enum gm_time_basis {
 	/* the kernel counted its work, and what it reached over the bus was seen */
@@ -190,6 +205,26 @@ int gm_stream_launch(struct gm_stream *stream, int module, const char *kernel, u
  * Source: RFC hmadvise(MADV_PREFETCH), in stream order.
  */
 int gm_stream_prefetch(struct gm_stream *stream, int hnid, void *start, size_t len);
+
+struct gm_batch_range {
+	void *start; /* as for hmadvise() */
+	size_t len;
+	int hnid; /* where to, -1: the host; ignored by GM_MADV_DISCARD */
+};
+/**
+ * gm_stream_batch - queues one wish for many ranges
+ * @stream: the stream
+ * @behavior: MADV_PREFETCH, GM_MADV_DISCARD or GM_MADV_DISCARD_PREFETCH
+ * @range: the ranges, copied now; each goes to a node of its own
+ * @n: their number
+ *
+ * Return: 0 queued; -EINVAL (nothing is queued); -ENOMEM, -EAGAIN: the first ranges may be queued.
+ * Errors of hmadvise() become the stream's, as for gm_stream_prefetch().
+ * Source: ours; as cudaMemPrefetchBatchAsync, cudaMemDiscardBatchAsync and
+ * cudaMemDiscardAndPrefetchBatchAsync of CUDA 13.
+ */
+int gm_stream_batch(struct gm_stream *stream, int behavior, const struct gm_batch_range *range,
+		    size_t n);
 
 /**
  * gm_stream_copy - queues a copy

@@ -254,7 +254,14 @@ int gm_as_destroy(struct gm_as *as);
  */
 uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd);
 
-/* What a device's touch does: SHARE: as with one page table for both (ATS): no fault, the page
+/*
+ * The RFC names the modes by what becomes of page-table entries, and ignores them: SHARE: the device
+ * walks the CPU's table; COHERENT_EXCLUSIVE: an entry is in one of the two; REPLICATE: entries are
+ * the same in both. Here the first two are that. Of the third: what REPLICATE gives are copies of
+ * pages, as entries of the same page in both need no mode: GM_MADV_ACCESSED_BY makes them ahead of
+ * the touch and again after each change (proactive), GM_MADV_PREFERRED_LOCATION -1 at the touch.
+ *
+ * What a device's touch does: SHARE: as with one page table for both (ATS): no fault, the page
  * stays where it is, either side reaches it there, and access counters move what is used often
  * (placement `counted`); COHERENT_EXCLUSIVE: it moves to the device; REPLICATE: readers get
  * copies, a writer becomes exclusive. */
@@ -391,6 +398,7 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 #define GM_MADV_ACCESSED_BY		 0x106
 #define GM_MADV_UNSET_ACCESSED_BY	 0x107
 #define GM_MADV_DISCARD			 0x108
+#define GM_MADV_DISCARD_PREFETCH	 0x109
 /**
  * hmadvise - says what will happen to a range, and where
  * @hnid: the hnode that is meant; -1: the host; ignored where the hint names none
@@ -405,6 +413,10 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  *
  * MADV_DONTNEED (4), GM_MADV_DISCARD: the contents are dropped wherever they are; later reads
  * see zeros.
+ *
+ * GM_MADV_DISCARD_PREFETCH: both, as one wish: the pages are at hnid afterwards, as zeros, and
+ * nothing is copied. For memory that a kernel is about to write. Of a page of which only a part
+ * lies in the range the contents stay.
  *
  * GM_MADV_PINNED, _UNPINNED: the pages come to the host and stay; devices work on them over the
  * bus.

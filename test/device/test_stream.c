@@ -235,3 +235,50 @@ Test(stream, bad_arguments)
 	cr_expect_eq(gm_fence_free(NULL), -EINVAL);
 	cr_expect_eq(gm_stream_sync(one), 0);
 }
+
+/* Many ranges in one call, each to a node of its own; discarded memory is not copied. */
+Test(stream, batches)
+{
+	enum { N = 16 };
+	unsigned char *p = managed(N * MIB);
+	struct gm_batch_range r[N];
+	struct gm_page_info info[N];
+	struct gm_counters before, after;
+
+	for (int i = 0; i < N; i++)
+		r[i] = (struct gm_batch_range){p + i * MIB, MIB, i % 2 ? hnid : -1};
+	cr_assert_eq(queue_set(one, p, 1, N * MIB), 0);
+	cr_assert_eq(gm_stream_batch(one, MADV_PREFETCH, r, N), 0);
+	cr_assert_eq(gm_stream_sync(one), 0);
+	for (int i = 0; i < N; i++) {
+		cr_assert_eq(gm_query(p + i * MIB, PAGE, &info[i]), 0);
+		cr_expect_eq(info[i].where, i % 2 ? GM_DEVICE : GM_HOST, "range %d", i);
+	}
+	cr_expect(all_bytes(p, 1, N * MIB));
+
+	cr_assert_eq(gm_query_counters(&before, sizeof before), 0);
+	cr_assert_eq(gm_stream_batch(one, GM_MADV_DISCARD_PREFETCH, r, N), 0);
+	cr_assert_eq(gm_stream_sync(one), 0);
+	cr_assert_eq(gm_query_counters(&after, sizeof after), 0);
+	cr_expect_eq(after.to_device_bytes, before.to_device_bytes, "nothing is copied");
+	cr_expect_eq(after.to_host_bytes, before.to_host_bytes);
+	cr_expect_eq(after.zeroed_pages - before.zeroed_pages, N / 2 * MIB / PAGE);
+	cr_assert_eq(gm_query(p + MIB, PAGE, info), 0);
+	cr_expect_eq(info[0].where, GM_DEVICE);
+	cr_expect(all_bytes(p, 0, N * MIB));
+
+	cr_assert_eq(queue_set(one, p, 5, N * MIB), 0);
+	cr_assert_eq(gm_stream_batch(one, GM_MADV_DISCARD, r, 1), 0);
+	cr_assert_eq(queue_set(one, p, 6, PAGE), 0);
+	cr_assert_eq(gm_stream_sync(one), 0);
+	cr_expect(all_bytes(p, 6, PAGE) && all_bytes(p + PAGE, 0, MIB - PAGE), "in order");
+	cr_expect(all_bytes(p + MIB, 5, (N - 1) * MIB));
+
+	cr_expect_eq(gm_stream_batch(one, GM_MADV_PINNED, r, N), -EINVAL);
+	cr_expect_eq(gm_stream_batch(NULL, MADV_PREFETCH, r, N), -EINVAL);
+	r[N - 1].start = NULL;
+	cr_expect_eq(gm_stream_batch(one, GM_MADV_DISCARD, r, N), -EINVAL, "none is queued");
+	cr_assert_eq(gm_stream_sync(one), 0);
+	cr_expect(all_bytes(p + MIB, 5, MIB));
+	cr_expect_eq(gm_stream_batch(one, MADV_PREFETCH, NULL, 0), 0);
+}
