@@ -255,9 +255,9 @@ int gm_as_destroy(struct gm_as *as);
 uint64_t gm_as_window(const struct gm_as *as, uint64_t *bytes, int *store_fd);
 
 /*
- * The RFC names the modes by what becomes of page-table entries, and ignores them: SHARE: the device
- * walks the CPU's table; COHERENT_EXCLUSIVE: an entry is in one of the two; REPLICATE: entries are
- * the same in both. Here the first two are that. Of the third: what REPLICATE gives are copies of
+ * The RFC names the modes by what becomes of page-table entries, and ignores them: SHARE: the
+ * device walks the CPU's table; COHERENT_EXCLUSIVE: an entry is in one of the two; REPLICATE:
+ * entries are the same in both. Here the first two are that. What REPLICATE gives are copies of
  * pages, as entries of the same page in both need no mode: GM_MADV_ACCESSED_BY makes them ahead of
  * the touch and again after each change (proactive), GM_MADV_PREFERRED_LOCATION -1 at the touch.
  *
