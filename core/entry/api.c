@@ -82,6 +82,19 @@ static int advise_at_once(struct gm_as *as, uintptr_t lo, uintptr_t hi, int beha
 	return !err && lo < hi ? gmc_each_block(as, lo, hi, a->create, a->fn, NULL) : err;
 }
 
+/* dev NULL: home */
+static int prefetch_to(struct gm_as *as, uintptr_t lo, uintptr_t hi, struct gm_dev *dev,
+		       bool discard)
+{
+	bool known;
+	int err = discard ? advise_at_once(as, lo, hi, GM_MADV_DISCARD, &known) : 0;
+
+	if (err)
+		return err;
+	return dev ? gmc_prefetch(as, lo, hi, dev)
+		   : gmc_each_block(as, lo, hi, false, do_home, NULL);
+}
+
 static int advise(int hnid, void *start, size_t len, int behavior)
 {
 	struct gm_as *as;
@@ -98,16 +111,9 @@ static int advise(int hnid, void *start, size_t len, int behavior)
 		return gmc_outside_advise(start, len, behavior, dev != NULL);
 	if (err || !len)
 		return err;
+	if (behavior == MADV_PREFETCH || behavior == GM_MADV_DISCARD_PREFETCH)
+		return prefetch_to(as, lo, hi, dev, behavior == GM_MADV_DISCARD_PREFETCH);
 	bool known;
-	if (behavior == GM_MADV_DISCARD_PREFETCH) {
-		err = advise_at_once(as, lo, hi, GM_MADV_DISCARD, &known);
-		behavior = MADV_PREFETCH;
-	}
-	if (behavior == MADV_PREFETCH && !err)
-		return dev ? gmc_prefetch(as, lo, hi, dev)
-			   : gmc_each_block(as, lo, hi, false, do_home, NULL);
-	if (err)
-		return err;
 	err = advise_at_once(as, lo, hi, behavior, &known);
 	if (known)
 		return err;
