@@ -59,7 +59,7 @@ static size_t memory(const struct view *v, unsigned n, size_t at)
 		at = say_verdict(d, at, ", most for %.80s", k->name);
 	if (site)
 		at = say_verdict(d, at, ", of what %.80s allocated", site->where);
-	if (d->needs_bytes)
+	if (d->needs_bytes > d->mem_bytes)
 		at = say_verdict(d, at,
 				 "; what it had used when that was noticed fits from mem=%luM on",
 				 (unsigned long)(d->needs_bytes >> 20));

@@ -138,10 +138,12 @@ static size_t say_too_small(const struct gm_stats *s, unsigned d,
 		at += (size_t)gmi_snprintf(line + at, bytes - at, ", most for %.80s", kernel);
 	at += say_owner(s, offsetof(struct gm_site_stats, refetched_bytes), where, line + at,
 			bytes - at);
-	at += (size_t)gmi_snprintf(
-		line + at, bytes - at,
-		"; it has %lu MiB, and what it has used so far fits from mem=%luM on",
-		noted(&dev->mem_bytes) / MIB, needs);
+	at += (size_t)gmi_snprintf(line + at, bytes - at, "; it has %lu MiB",
+				   noted(&dev->mem_bytes) / MIB);
+	if (needs > noted(&dev->mem_bytes) / MIB) /* else what it used has been given back since */
+		at += (size_t)gmi_snprintf(line + at, bytes - at,
+					   ", and what it has used so far fits from mem=%luM on",
+					   needs);
 	return at;
 }
 
