@@ -47,6 +47,8 @@ enum ds_record_kind {
 	DS_R_KINDS
 };
 enum { DS_R_WRITE = 1, DS_R_CALL = 2, DS_R_FAILED = 4 };
+/* Of DS_R_END's flags: log2 of the bytes of an access, + 1; 0: not known. */
+#define DS_R_ACCESS_SHIFT 3
 struct ds_record {
 	uint64_t addr;
 	uint32_t time_us; /* since start_ns */

@@ -176,7 +176,8 @@ struct ds_launch {
 	int32_t kernel_code;
 	uint64_t fault_addr, start_ns, end_ns;
 	_Atomic uint64_t flops, bytes;
-	char flop_type; /* 's', 'd', 'c', 'z': which peak of the model flops count against */
+	char flop_type;	      /* 's', 'd', 'c', 'z': which peak of the model flops count against */
+	uint8_t access_bytes; /* of the kernel's accesses; 0: not known */
 	/* What an in-place kernel saved before it began to write. Valid: also when the process
 	 * is lost. */
 	uint64_t journal_bytes;

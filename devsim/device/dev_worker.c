@@ -139,6 +139,8 @@ static void run_block(struct ds_launch *l, gm_kernel_fn *fn, uint32_t block, uin
 		atomic_fetch_add_explicit(&l->bytes, ctx.bytes, memory_order_relaxed);
 		if (ctx.flop_type)
 			__atomic_store_n(&l->flop_type, ctx.flop_type, __ATOMIC_RELAXED);
+		if (ctx.access_bytes)
+			__atomic_store_n(&l->access_bytes, ctx.access_bytes, __ATOMIC_RELAXED);
 	}
 	me.launch = NULL;
 	if (atomic_load(&l->error))

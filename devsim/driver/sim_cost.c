@@ -110,6 +110,16 @@ static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	return true;
 }
 
+/* What the bus moves at most for the accesses that the kernel counted: whole sectors for each. One
+ * that says nothing of their size may have made one for each byte. */
+static double sectors_bytes(const struct ds_launch *l, unsigned sector)
+{
+	unsigned each = l->access_bytes ? l->access_bytes : 1;
+	double accesses = (double)l->bytes / each;
+
+	return accesses * (double)gm_align_up((uint64_t)each, (uint64_t)sector);
+}
+
 /* Explicit copies instead: all that the launch touches in before it, and back after it. */
 static uint64_t copies_ns(const struct sim_model *m, double pages)
 {
@@ -126,8 +136,8 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	bool seen = touched(sim, l, row, &pages, &remote);
 	bool counted = l->flops || l->bytes, bus_known = seen || !maps_over_bus(sim);
 	double over = remote * GM_PAGE_BYTES;
-	if (counted && l->bytes) /* however small its accesses, each takes a sector at most */
-		over = gm_min(over, (double)l->bytes * sim->model.remote.sector);
+	if (counted && l->bytes)
+		over = gm_min(over, sectors_bytes(l, sim->model.remote.sector));
 	uint64_t work = sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
 	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)over);
 	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus);

@@ -138,6 +138,7 @@ static void fill(struct ds_launch *l, const struct request *r)
 	atomic_store(&l->flops, 0);
 	atomic_store(&l->bytes, 0);
 	l->flop_type = 'd';
+	l->access_bytes = 0;
 	l->reply = 0;
 	l->written_bytes = 0;
 	l->sample = r->sample;

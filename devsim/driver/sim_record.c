@@ -90,10 +90,12 @@ void sim_record_end(const struct gm_sim *sim, unsigned slot, const struct ds_lau
 {
 	if (gm_likely(sim != recorded))
 		return;
-	struct ds_record end = {.kind = DS_R_END,
-				.arg = (uint16_t)(slot | (unsigned)l->flop_type << 8),
-				.addr = l->local_pages + l->remote_pages,
-				.flags = err ? DS_R_FAILED : 0};
+	unsigned width = l->access_bytes ? 32 - (unsigned)__builtin_clz(l->access_bytes) : 0;
+	struct ds_record end = {
+		.kind = DS_R_END,
+		.arg = (uint16_t)(slot | (unsigned)l->flop_type << 8),
+		.addr = l->local_pages + l->remote_pages,
+		.flags = (uint8_t)((err ? DS_R_FAILED : 0) | width << DS_R_ACCESS_SHIFT)};
 	put_more(end, l->flops, l->bytes);
 }
 

@@ -116,6 +116,18 @@ GM_KERNEL converse(struct gm_kctx *ctx, const void *args)
 	return 0;
 }
 
+GM_KERNEL scatter(struct gm_kctx *ctx, const void *args)
+{
+	const struct scatter_args *a = args;
+	uint64_t step = a->words / a->reads;
+
+	for (uint64_t i = 0; i < a->reads; i++) /* an odd factor: each of them, in no order */
+		(void)*(const volatile double *)&a->base[i * 2654435761u % a->reads * step];
+	ctx->bytes = a->reads * sizeof *a->base;
+	ctx->access_bytes = a->size_known ? sizeof *a->base : 0;
+	return 0;
+}
+
 GM_KERNEL litmus(struct gm_kctx *ctx, const void *args)
 {
 	const struct litmus_args *a = args;

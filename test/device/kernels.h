@@ -36,6 +36,13 @@ struct converse_args {
 	volatile uint64_t *data; /* beside `told`: told i, it holds i * i */
 	uint64_t turns;
 };
+/* scatter: reads so many words of the array, no two in one sector; counts them, and their size if
+ * that is known. */
+struct scatter_args {
+	const double *base;
+	uint64_t words, reads;
+	uint32_t size_known;
+};
 /*
  * litmus: the kernel's half of a round, `rounds` times. Before it, `ready` says that it begins; go
  * LITMUS_END ends it. stream_*: writes data and flag, or reads them, until `go` is not 0.

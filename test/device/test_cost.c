@@ -81,6 +81,24 @@ Test(cost, sparse_accesses_cost_their_sectors)
 	cr_expect_eq(stats()->bus_bytes, BYTES / PAGE * 64);
 }
 
+/* Doubles here and there, each read once: 8 bytes counted, a sector moved; with no word of their
+ * size it might have been eight. */
+Test(cost, scattered_doubles_cost_a_sector_each)
+{
+	sim = open_device(LINK ",placement=remote");
+	int module;
+	cr_assert_eq(gm_sim_load(sim, beside_program("kernels.so"), &module), 0);
+	struct scatter_args a = {
+		.base = (double *)filled(BYTES), .words = BYTES / 8, .reads = 4096};
+
+	for (unsigned known = 0; known < 2; known++) {
+		uint64_t before = stats()->bus_bytes;
+		a.size_known = known;
+		cr_assert_eq(gm_sim_launch(sim, module, "scatter", 1, &a, sizeof a, NULL), 0);
+		cr_expect_eq(stats()->bus_bytes - before, a.reads * 64 * (known ? 1 : 8));
+	}
+}
+
 /* The ranking that the whole thing is for: over a slow link, read once: the same; read again and
  * again: moving wins. */
 Test(cost, moving_wins_when_pages_are_used_again)

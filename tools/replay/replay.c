@@ -99,8 +99,10 @@ static void launch_ends(const struct ds_record *r, const struct ds_record_more *
 	uint64_t pages = r->addr ? r->addr : l->pages * each;
 	uint64_t remote = l->pages ? pages * l->remote / l->pages : 0;
 	struct ds_launch *told = &is.sim->told[slot];
+	unsigned width = gm_min(r->flags >> DS_R_ACCESS_SHIFT, 8);
 
 	*told = (struct ds_launch){.flop_type = (char)(r->arg >> 8),
+				   .access_bytes = width ? (uint8_t)(1u << (width - 1)) : 0,
 				   .sample = 1,
 				   .local_pages = pages - remote,
 				   .remote_pages = remote};
