@@ -27,26 +27,33 @@ struct bench_device {
 			bench_die("%s: %s", #call, strerror(-err_));                               \
 	} while (0)
 
-/* Opens a device of this page size, attaches it to the default space, loads kernels.so from the
- * benchmark's folder. */
-static inline struct bench_device bench_open_workers(size_t mem, size_t page, unsigned workers)
+/* Opens a device, attaches it to the default space, loads kernels.so from the benchmark's
+ * folder. */
+static inline struct bench_device bench_open_spec(const char *spec)
 {
 	struct bench_device d;
-	char spec[128], path[4096];
+	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
 
 	if (n <= 0)
 		bench_die("cannot find the benchmark's own folder");
 	path[n] = 0;
 	strcpy(strrchr(path, '/') + 1, "kernels.so");
-	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=%u", mem / MIB,
-		 page / 1024, workers);
 	bench_check(gm_sim_open(spec, &d.sim));
 	bench_check(gm_sim_attach(d.sim, gm_as_default()));
 	bench_check(gm_sim_load(d.sim, path, &d.module));
 	d.hnid = gm_dev_hnid(gm_sim_dev(d.sim));
 	bench_check(d.hnid);
 	return d;
+}
+
+static inline struct bench_device bench_open_workers(size_t mem, size_t page, unsigned workers)
+{
+	char spec[128];
+
+	snprintf(spec, sizeof spec, "pcie4-gpu,mem=%zuM,page=%zuK,workers=%u", mem / MIB,
+		 page / 1024, workers);
+	return bench_open_spec(spec);
 }
 
 static inline struct bench_device bench_open(size_t mem, size_t page)

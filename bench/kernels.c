@@ -51,6 +51,33 @@ GM_KERNEL linger(struct gm_kctx *ctx, const void *args)
 	return 1;
 }
 
+GM_KERNEL gather(struct gm_kctx *ctx, const void *args)
+{
+	const struct count_args *a = args;
+	uint64_t step = a->words / a->reads; /* of powers of two */
+
+	for (uint64_t i = 0; i < a->reads; i++)
+		(void)*(volatile double *)&a->base[i * 2654435761u % a->reads * step];
+	ctx->bytes = a->reads * sizeof *a->base;
+	ctx->access_bytes = sizeof *a->base;
+	return 0;
+}
+
+#define CHUNK 512 /* words that stay in the cache meanwhile */
+
+__attribute__((optimize("O3"))) GM_KERNEL compute(struct gm_kctx *ctx, const void *args)
+{
+	const struct count_args *a = args;
+
+	for (uint64_t at = 0; at < a->words; at += CHUNK)
+		for (uint32_t n = 0; n < a->iterations; n++)
+			for (uint64_t i = at; i < at + CHUNK; i++)
+				a->base[i] = a->base[i] * 0.999 + 0.5;
+	ctx->bytes = 2 * a->words * sizeof *a->base;
+	ctx->flops = 2 * a->words * a->iterations;
+	return 0;
+}
+
 GM_KERNEL pattern(struct gm_kctx *ctx, const void *args)
 {
 	const struct pattern_args *a = args;

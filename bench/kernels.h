@@ -15,6 +15,14 @@ struct linger_args { /* kernel "linger": naps until *stop, so that a kernel is r
 	uint32_t limit_ms;
 };
 
+/* kernel "gather": reads so many words all over the array, no two in one sector. kernel "compute":
+ * so many multiplications and additions for each word, which it reads and writes. Both count. */
+struct count_args {
+	double *base;
+	uint64_t words, reads;
+	uint32_t iterations;
+};
+
 struct pattern_args { /* kernel "pattern": touches 64 KiB pages in the order of patterns.h */
 	char *base;
 	uint64_t pages;

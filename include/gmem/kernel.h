@@ -25,8 +25,8 @@ struct gm_kctx {
 	uint64_t flops, bytes;
 	/* 's', 'd' (also 0), 'c', 'z': which peak rate the flops of this launch count against */
 	char flop_type;
-	/* Bytes of one access, where they are not neighbours (8: single doubles here and there). Over
-	 * the bus each takes whole sectors, however small it is. 0: not known, counts as 1. */
+	/* Bytes of one access, where they are not neighbours (8: doubles here and there). Over the
+	 * bus each takes whole sectors, however small it is. 0: not known, counts as 1. */
 	uint8_t access_bytes;
 };
 /* args: a copy of the launch's argument bytes (not the program's own). Return 0, or a positive

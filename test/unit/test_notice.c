@@ -107,6 +107,19 @@ Test(notice, pages_that_go_back_and_forth_are_noticed)
 	close_all();
 }
 
+Test(notice, a_size_that_is_there_already_is_not_named)
+{
+	static struct gm_stats s;
+
+	s.dev[0].mem_bytes = s.dev[0].needs_bytes = 6 * MIB; /* the rest was given back */
+	cr_assert_neq(gm_notice_next(&s, &told, where_is_it, line, sizeof line), 0);
+	cr_expect(strstr(line, "it has 6 MiB") && !strstr(line, "fits"), "%s", line);
+	told = 0;
+	s.dev[0].needs_bytes = 8 * MIB;
+	cr_assert_neq(gm_notice_next(&s, &told, where_is_it, line, sizeof line), 0);
+	cr_expect(strstr(line, "fits from mem=8M on"), "%s", line);
+}
+
 /* ---- limits ---- */
 
 static void limit_faults(uint64_t n, bool end)
