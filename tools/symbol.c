@@ -25,7 +25,13 @@ static const char *base_name(const char *path)
 
 static void name_by_offset(struct symbol *s)
 {
-	if (!*s->module)
+	if (s->line && s->line->line)
+		snprintf(s->name, sizeof s->name, "%s (%s:%u)", s->line->function,
+			 base_name(s->line->file), s->line->line);
+	else if (s->line)
+		snprintf(s->name, sizeof s->name, "%s (%s)", s->line->function,
+			 base_name(s->line->file));
+	else if (!*s->module)
 		snprintf(s->name, sizeof s->name, "0x%llx (generated code)",
 			 (unsigned long long)s->offset);
 	else

@@ -113,6 +113,25 @@ static bool is_allocator(const char *function)
 	       memmem(function, n, "ALLOC", 5) || !strncmp(function, "operator new", 12);
 }
 
+/* Of a stack with lines of Python the program's own, of these the first that is no allocator;
+ * NULL: it has none. */
+static const char *name_of_line(const struct symbol *frame, unsigned n)
+{
+	const char *best = NULL;
+	unsigned best_rank = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_site_line *l = frame[i].line;
+		unsigned rank =
+			!l || !l->line ? 0 : 1 + 2 * !l->installed + !is_allocator(l->function);
+		if (rank > best_rank) {
+			best = frame[i].name;
+			best_rank = rank;
+		}
+	}
+	return best;
+}
+
 /* The stack in words, and of it whoever is no allocator: if all are, the innermost. */
 static void name_site(struct view_site *to, const struct symbol *frame, unsigned n)
 {
@@ -121,7 +140,11 @@ static void name_site(struct view_site *to, const struct symbol *frame, unsigned
 	for (unsigned i = 0; i < n && at < sizeof to->stack; i++)
 		at += (size_t)snprintf(to->stack + at, sizeof to->stack - at, "%s%s",
 				       i ? " < " : "", frame[i].name);
-	const char *who = to->stack, *next;
+	const char *who = to->stack, *next, *line = name_of_line(frame, n);
+	if (line) {
+		snprintf(to->where, sizeof to->where, "%s", line);
+		return;
+	}
 	while (is_allocator(who) && (next = strstr(who, " < ")))
 		who = next + 3;
 	next = strstr(who, " < ");
@@ -138,9 +161,12 @@ static unsigned fill_frames(struct symbol *to, const struct gm_stats *s, unsigne
 
 	while (n < GM_SITE_FRAMES && (f = get_counter(&s->site[row].frame[n]))) {
 		unsigned module = (unsigned)(f >> 48);
+		uint64_t offset = f & ((1ull << 48) - 1);
 		to[n++] = (struct symbol){
 			.module = (char *)s->module[module < GM_MODULES ? module : 0],
-			.offset = f & ((1ull << 48) - 1),
+			.offset = offset,
+			.line = module == GM_LINE_MODULE ? &s->site_line[offset % GM_SITE_LINES]
+							 : NULL,
 		};
 	}
 	return n;

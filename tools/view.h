@@ -91,10 +91,11 @@ void view_counters(struct view *v, const struct gm_stats *s);
 void view_from_stats(struct view *v, const struct gm_stats *s);
 /* symbol.c: names each as well as the symbols of its module allow. */
 struct symbol {
-	char *module;	   /* a file; "": code that none holds */
-	uint64_t offset;   /* in it, of a return address */
-	bool asked, named; /* symbol.c's: false */
-	char name[512];	   /* with inlined functions: the innermost first, " < " between */
+	char *module;			 /* a file; "": code that none holds */
+	uint64_t offset;		 /* in it, of a return address */
+	bool asked, named;		 /* symbol.c's: false */
+	const struct gm_site_line *line; /* instead of module and offset; NULL: these */
+	char name[512]; /* with inlined functions: the innermost first, " < " between */
 };
 void symbol_names(struct symbol *all, size_t n);
 void view_text(const struct view *v, FILE *out);

@@ -168,7 +168,8 @@ static const struct view_field refused_fields[] = {
 static const struct view_field site_fields[] = {
 	{NULL, "where", VIEW_TEXT, AT(view_site, where),
 	 "who asked for memory that moved: function and line where binutils' addr2line finds them, "
-	 "the innermost that is no allocator by its name. Blocks of 2 MiB and more, mappings, and "
+	 "the innermost that is no allocator by its name; in Python (CPython 3.8 to 3.13) the "
+	 "line of the program's own, not of a package. Blocks of 2 MiB and more, mappings, and "
 	 "by samples small blocks; `other`: what nobody has looked at"},
 	{NULL, "stack", VIEW_TEXT, AT(view_site, stack),
 	 "up to 8 frames of it, the innermost first, ` < ` between"},

@@ -34,6 +34,8 @@ static uint64_t describe_frame(uintptr_t pc)
 {
 	struct dl_find_object found;
 
+	if (pc >> 48 == GM_LINE_MODULE)
+		return pc;
 	if (_dl_find_object((void *)pc, &found))
 		return pc; /* code that no module holds: generated at run time */
 	uint64_t module = module_number(found.dlfo_link_map);
@@ -64,8 +66,42 @@ unsigned gmi_site(const uintptr_t *pc, unsigned n)
 	return 0;
 }
 
+/* ---- lines that are no machine's code ---- */
+
+static _Atomic uint64_t line_keys[GM_SITE_LINES]; /* [0] stays free */
+
+uintptr_t gmi_site_line(uint64_t key, gm_site_line_fn *fill, const void *arg)
+{
+	for (unsigned k = 0; k < GM_SITE_LINES - 1; k++) {
+		unsigned i = 1 + (unsigned)(((key >> 32) + k) % (GM_SITE_LINES - 1));
+		uint64_t seen = atomic_load_explicit(&line_keys[i], memory_order_relaxed);
+		if (!seen && atomic_compare_exchange_strong(&line_keys[i], &seen, key)) {
+			fill(&gmi_stats->site_line[i], arg);
+			seen = key;
+		}
+		if (seen == key)
+			return GM_LINE_MODULE << 48 | i;
+	}
+	return 0;
+}
+
+bool gmi_site_line_installed(uintptr_t frame)
+{
+	return gmi_stats->site_line[frame % GM_SITE_LINES].installed;
+}
+
+void gmc_site_lines_inherit(struct gm_stats *to, const struct gm_stats *from)
+{
+	for (unsigned i = 1; i < GM_SITE_LINES; i++)
+		if (*from->site_line[i].function && !*to->site_line[i].function)
+			to->site_line[i] = from->site_line[i];
+}
+
+/* ---- a fork child's ---- */
+
 void gmc_sites_inherit(struct gm_stats *to, const struct gm_stats *from)
 {
+	gmc_site_lines_inherit(to, from);
 	for (unsigned i = 1; i < GM_MODULES; i++)
 		gm_text_put(to->module[i], from->module[i], sizeof to->module[i]);
 	for (unsigned i = 1; i < GM_SITES; i++)

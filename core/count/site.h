@@ -19,11 +19,20 @@ _Static_assert(GM_SITES <= 256, "a site is a byte in gm_block and in the samples
  */
 GM_EXPORT unsigned gmi_site(const uintptr_t *pc, unsigned n);
 /*
+ * A frame for gmi_site() that is a line of Python or the like: `key` tells it from others (not 0),
+ * `fill` describes it (all zeros till then) when it is new. 0: no room. Lock-free.
+ */
+typedef void gm_site_line_fn(struct gm_site_line *to, const void *arg);
+GM_EXPORT uintptr_t gmi_site_line(uint64_t key, gm_site_line_fn *fill, const void *arg);
+GM_EXPORT bool gmi_site_line_installed(uintptr_t frame);
+/*
  * Small blocks share pages: one in many is looked at, and its 2 MiB of addresses are said to be
  * of whoever is seen there most. Returns whose they are now; site 0: nobody seen. Lock-free.
  */
 unsigned gmc_site_sample(uintptr_t va, unsigned site);
 unsigned gmc_site_sampled(uintptr_t va);
+/* What `from` describes, `to` does as well, where it has nothing. */
+void gmc_site_lines_inherit(struct gm_stats *to, const struct gm_stats *from);
 /* In a fork child: `to` names the same sites as `from`. */
 void gmc_sites_inherit(struct gm_stats *to, const struct gm_stats *from);
 

@@ -1,7 +1,7 @@
 /*
  * stats.c - where counts are kept, and how they move without losing one.
  */
-#include "core/count/stats.h"
+#include "core/count/site.h"
 #include <errno.h>
 #include <gmem/gmem.h>
 
@@ -262,6 +262,7 @@ void gmc_stats_move(struct gm_stats *to, struct gm_stats *from)
 	}
 	for (unsigned i = 0; i < GM_MODULES; i++)
 		move_text(to->module[i], from->module[i], sizeof to->module[i]);
+	gmc_site_lines_inherit(to, from);
 	for (unsigned i = 0; i < GM_SITES; i++)
 		move_site(&to->site[i], &from->site[i]);
 	for (unsigned i = 0; i < GM_KERNELS; i++)

@@ -58,6 +58,14 @@ struct gm_dev_stats {
 #define GM_SITES       128
 #define GM_SITE_FRAMES 8
 #define GM_MODULES     96
+/* A line of a language whose code is data to the processor, such as Python's. */
+#define GM_SITE_LINES  512	/* [0] stays empty */
+#define GM_LINE_MODULE 0xfffull /* a frame's module: then its offset is a row of these */
+struct gm_site_line {
+	char file[112], function[56]; /* ends of what is longer */
+	uint32_t line;		      /* 0: not known */
+	uint32_t installed;	      /* the language's own, or of a package: not the program's */
+};
 struct gm_site_stats { /* one call site: site.h; [0]: all other memory */
 	/* Return addresses, innermost first: number of the module << 48 | offset in it; module 0:
 	 * an address in code that no module holds. 0: no (more) frame. */
@@ -144,6 +152,7 @@ struct gm_stats {
 	_Atomic uint64_t chaos_reads, chaos_writes, chaos_places, chaos_refused;
 	char module[GM_MODULES][112]; /* files; [0] stays empty */
 	struct gm_site_stats site[GM_SITES];
+	struct gm_site_line site_line[GM_SITE_LINES];
 	struct gm_kernel_stats kernel[GM_KERNELS];
 	struct gm_refused refused[GM_REFUSED];
 	struct gm_object_stats object[GM_OBJECTS];

@@ -12,6 +12,7 @@
 #include <jemalloc/jemalloc.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unwind.h>
 
 #include "core/count/site.h"
@@ -19,13 +20,13 @@
 #include "core/space/vm.h"
 #include "preload/ground/ground.h"
 #include "preload/heap/gmp_malloc.h"
+#include "preload/heap/python.h"
 
 #define MAX_FRAMES   32
 #define SAMPLE_BYTES (512 << 10) /* of small blocks' memory, between two looks at the stack */
 
 /* Whoever calls malloc on somebody's behalf is not the one we look for. */
-static const char *const go_between[] = {"libgmem_preload.so", "libc.so", "libstdc++.so",
-					 "ld-linux"};
+static const char *const go_between[] = {"libgmem", "libc.so", "libstdc++.so", "ld-linux"};
 
 static bool is_go_between(const char *path)
 {
@@ -37,10 +38,37 @@ static bool is_go_between(const char *path)
 	return false;
 }
 
+#define MAX_BELOW_PYTHON 3 /* frames of an extension that Python has called: the innermost */
 struct walk {
 	uintptr_t pc[GM_SITE_FRAMES];
 	unsigned n, seen;
 };
+
+/* Whether it pays to look for an interpreter above the frames that are kept: the program is one, or
+ * has been seen to hold one. */
+static bool has_python(bool seen)
+{
+	static _Atomic int has; /* 1: yes, -1: not so far */
+	struct dl_find_object found;
+
+	if (seen)
+		atomic_store_explicit(&has, 1, memory_order_relaxed);
+	if (!atomic_load_explicit(&has, memory_order_relaxed)) {
+		bool is = !_dl_find_object((void *)getauxval(AT_ENTRY), &found) &&
+			  gmp_python_is(found.dlfo_link_map);
+		atomic_store_explicit(&has, is ? 1 : -1, memory_order_relaxed);
+	}
+	return atomic_load_explicit(&has, memory_order_relaxed) > 0;
+}
+
+/* An interpreter's own frames say nothing: what it interprets does. */
+static void add_python(struct walk *w, const struct link_map *interpreter)
+{
+	unsigned below = gm_min(w->n, (unsigned)MAX_BELOW_PYTHON);
+	unsigned n = gmp_python_frames(interpreter, &w->pc[below], GM_SITE_FRAMES - below);
+
+	w->n = n ? below + n : w->n;
+}
 
 /* From the first frame that is nobody's go-between, up to what has called main. */
 static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *context, void *arg)
@@ -51,10 +79,18 @@ static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *context, void *
 
 	if (!pc || ++w->seen > MAX_FRAMES)
 		return _URC_END_OF_STACK;
-	if (!_dl_find_object((void *)pc, &found) && is_go_between(found.dlfo_link_map->l_name))
+	bool known = !_dl_find_object((void *)pc, &found);
+	if (known && is_go_between(found.dlfo_link_map->l_name))
 		return w->n ? _URC_END_OF_STACK : _URC_NO_REASON;
-	w->pc[w->n++] = pc;
-	return w->n < GM_SITE_FRAMES ? _URC_NO_REASON : _URC_END_OF_STACK;
+	if (known && gmp_python_is(found.dlfo_link_map)) {
+		has_python(true);
+		add_python(w, found.dlfo_link_map);
+		if (w->n)
+			return _URC_END_OF_STACK;
+	}
+	if (w->n < GM_SITE_FRAMES)
+		w->pc[w->n++] = pc;
+	return w->n < GM_SITE_FRAMES || has_python(false) ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
 static unsigned call_site(void)
@@ -62,6 +98,21 @@ static unsigned call_site(void)
 	struct walk w = {.n = 0};
 
 	_Unwind_Backtrace(look_at_frame, &w);
+	return gmi_site(w.pc, w.n);
+}
+
+unsigned gmp_callsite_of(const void *pc)
+{
+	struct walk w = {.pc = {(uintptr_t)pc}, .n = 1};
+	struct dl_find_object found;
+
+	if (gmi_opt.report != GM_REPORT_NONE && !_dl_find_object((void *)w.pc[0], &found) &&
+	    gmp_python_is(found.dlfo_link_map)) {
+		w.n = 0;
+		add_python(&w, found.dlfo_link_map);
+		if (!w.n)
+			w.n = 1;
+	}
 	return gmi_site(w.pc, w.n);
 }
 

@@ -38,6 +38,9 @@ void gmp_malloc_leave(void);
 
 /* callsite.c: jemalloc has taken this memory for blocks below 2 MiB. Any locks of jemalloc held. */
 void gmp_callsite_sample(const void *p, size_t bytes);
+/* Of a call that returns to pc: that place, or the lines of Python if an interpreter has called. No
+ * locks. */
+unsigned gmp_callsite_of(const void *pc);
 
 /* malloc_libc.c to malloc.c, in the middle of jemalloc's start. */
 void gmp_malloc_count_arenas(void);

@@ -95,21 +95,16 @@ static void *map_program(void *addr, size_t len, int prot, int flags, int fd, of
 	return p;
 }
 
-static unsigned caller_site(const void *pc)
-{
-	return gmi_site((const uintptr_t[]){(uintptr_t)pc}, 1);
-}
-
 GM_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	return (void *)gmp_ret((long)map_program(addr, len, prot, flags, fd, off,
-						 caller_site(__builtin_return_address(0))));
+						 gmp_callsite_of(__builtin_return_address(0))));
 }
 
 GM_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 {
 	return (void *)gmp_ret((long)map_program(addr, len, prot, flags, fd, off,
-						 caller_site(__builtin_return_address(0))));
+						 gmp_callsite_of(__builtin_return_address(0))));
 }
 
 /* ---- changing mappings ---- */
