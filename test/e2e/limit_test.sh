@@ -25,9 +25,9 @@ a_thrashing_run_is_told_while_it_runs() {
 		grep -q thrashes err && break
 		sleep 0.1
 	done
-	kill -0 $pid || return 1 # it sleeps for a minute
-	kill $pid
-	wait $pid
+	kill -0 "$pid" || return 1 # it sleeps for a minute
+	kill "$pid"
+	wait "$pid"
 	grep -Eq '^gmem: device 0 \(pcie4-gpu\) thrashes: [0-9]+ MiB came again that had had to go, most for .*blas.*, most of what make_matrix \(sweep_contract.c:[0-9]+\) allocated; it has 8 MiB, and what it has used so far fits from mem=[0-9]+M on$' err ||
 		{ cat err; return 1; }
 }

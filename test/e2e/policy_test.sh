@@ -41,8 +41,12 @@ whatever_actions_the_program_has() {
 		'faulthandler.enable()'; do
 		{ echo 'import faulthandler, signal'; echo "$how"; cat "$tmp/products.py"
 		echo 'if "SIG_DFL" in """'"$how"'""": assert signal.getsignal(signal.SIGFPE) == signal.SIG_DFL'; } >"$tmp/acts.py"
-		timeout 120 "$run" --report none --device pcie4-gpu,mem=12M --policy "$tmp/divide.so" -- /usr/bin/python3 "$tmp/acts.py" >"$tmp/out" 2>"$tmp/err" &&
-			diff "$tmp/plain" "$tmp/out" || { echo "$how"; cat "$tmp/err"; return 1; }
+		if ! timeout 120 "$run" --report none --device pcie4-gpu,mem=12M --policy "$tmp/divide.so" -- /usr/bin/python3 "$tmp/acts.py" \
+			>"$tmp/out" 2>"$tmp/err" || ! diff "$tmp/plain" "$tmp/out"; then
+			echo "$how"
+			cat "$tmp/err"
+			return 1
+		fi
 		[ "$(grep -c 'is broken: on_evict_pick crashed: SIGFPE' "$tmp/err")" = 1 ] || { echo "$how"; cat "$tmp/err"; return 1; }
 	done
 	echo 'import signal, os; assert signal.getsignal(signal.SIGFPE) == signal.SIG_DFL; os.kill(os.getpid(), signal.SIGFPE)' >"$tmp/die.py"
