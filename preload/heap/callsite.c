@@ -61,9 +61,12 @@ static bool has_python(bool seen)
 	return atomic_load_explicit(&has, memory_order_relaxed) > 0;
 }
 
-/* An interpreter's own frames say nothing: what it interprets does. */
+/* An interpreter's own frames say nothing: what it interprets does. (The kernel is asked for them:
+ * not in a process that has left.) */
 static void add_python(struct walk *w, const struct link_map *interpreter)
 {
+	if (!gmp_on)
+		return;
 	unsigned below = gm_min(w->n, (unsigned)MAX_BELOW_PYTHON);
 	unsigned n = gmp_python_frames(interpreter, &w->pc[below], GM_SITE_FRAMES - below);
 
@@ -136,7 +139,8 @@ void gmp_callsite_sample(const void *p, size_t bytes)
 	static __thread size_t since = SAMPLE_BYTES; /* the first one, too */
 
 	since += bytes;
-	if (since < SAMPLE_BYTES || gmi_opt.report == GM_REPORT_NONE || !gmi_vm_contains(p))
+	if (since < SAMPLE_BYTES || !gmp_on || gmi_opt.report == GM_REPORT_NONE ||
+	    !gmi_vm_contains(p))
 		return;
 	since = 0;
 	gmi_vm_sample_site(gmi_vm_space(), p, call_site());
