@@ -61,6 +61,18 @@ bool gmp_stop_asked(const siginfo_t *info)
 #define MOVE_EAX 0xb8
 #define JUMP	 0xe9
 
+static void rewind_call(ucontext_t *uc, uint32_t nr)
+{
+	greg_t *g = uc->uc_mcontext.gregs;
+
+	g[REG_RAX] = nr;
+	g[REG_RIP] -= 2;
+	if (gmp_tls) {
+		gmp_tls->again_at = g[REG_RIP];
+		gmp_tls->again_nr = nr;
+	}
+}
+
 /* Where a call was rewritten after the thread had gone into it, the instruction is in the stub. */
 void gmp_call_again(ucontext_t *uc)
 {
@@ -75,8 +87,7 @@ void gmp_call_again(ucontext_t *uc)
 		memcpy(&nr,
 		       (char *)uc->uc_mcontext.gregs[REG_RBP] - (pc == gmp_site_called ? 8 : 64),
 		       sizeof(nr));
-		uc->uc_mcontext.gregs[REG_RAX] = nr;
-		uc->uc_mcontext.gregs[REG_RIP] -= 2;
+		rewind_call(uc, nr);
 		return;
 	}
 	if ((uintptr_t)pc % GM_PAGE_BYTES < 7 || pc[-2] != 0x0f || pc[-1] != 0x05)
@@ -88,8 +99,7 @@ void gmp_call_again(ucontext_t *uc)
 	if (move[0] != MOVE_EAX)
 		return;
 	memcpy(&nr, move + 1, sizeof(nr));
-	uc->uc_mcontext.gregs[REG_RAX] = nr;
-	uc->uc_mcontext.gregs[REG_RIP] -= 2;
+	rewind_call(uc, nr);
 }
 
 void gmp_stop_wait(const siginfo_t *info, ucontext_t *uc)

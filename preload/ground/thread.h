@@ -59,6 +59,8 @@ struct gmp_thread {
 	_Atomic uint32_t in_libc; /* depth of gmp_libc_enter() */
 	/* how often it was stopped, and ran a handler of the program's: both end calls */
 	volatile uint32_t stops, handlers;
+	/* a call that a handler of ours had made again: where, and its number */
+	long again_at, again_nr;
 	bool armed; /* altstack and dispatch are in the kernel's hands */
 	struct gmp_exec_copy {
 		void *p;

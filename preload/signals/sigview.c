@@ -216,6 +216,19 @@ static void *move_handler(int sig, siginfo_t *info, ucontext_t *uc)
 	return (void *)nothing;
 }
 
+/*
+ * A handler of the program's comes before a call that we wanted made again was made: it would have
+ * ended the call, so it has.
+ */
+static void not_again(struct gmp_thread *t, greg_t *g)
+{
+	if (t->again_at && g[REG_RIP] == t->again_at && g[REG_RAX] == t->again_nr) {
+		g[REG_RAX] = -EINTR;
+		g[REG_RIP] += 2;
+	}
+	t->again_at = 0;
+}
+
 void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	bool left = gm_unlikely(gmi_guard_action(sig, NULL)) && gmi_guard_left(info, uc);
@@ -226,6 +239,7 @@ void *gmp_handler_begins(int sig, siginfo_t *info, ucontext_t *uc)
 
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 	t->handlers++;
+	not_again(t, uc->uc_mcontext.gregs);
 	gmp_mask_seen(t, mask);
 	if (!left && (atomic_load(&flags_of[sig]) & SA_ONSTACK) && gmp_altstack_is_wrong(t, uc))
 		return move_handler(sig, info, uc);

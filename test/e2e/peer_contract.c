@@ -93,9 +93,10 @@ static void run(const char *what, int how)
 		struct iovec one = {word, 60}, there = {p + i * PAGE, 60};
 		m += process_vm_writev(pid, &one, 1, &there, 1, 0);
 	}
-	if (how == 1)
-		kill(pid, SIGUSR1);
+	struct pollfd answer = {.fd = from_child[0], .events = POLLIN};
 	tell(to_child[1], 'g');
+	while (how == 1 && poll(&answer, 1, 20) == 0)
+		kill(pid, SIGUSR1); /* the first may come before it is in its pause */
 	printf("%s: read %ld wrong %u, written %ld, there %c\n", what, n, wrong, m,
 	       hear(from_child[0]));
 	struct iovec nowhere = {(void *)16, PAGE};
