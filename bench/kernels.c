@@ -65,7 +65,7 @@ GM_KERNEL gather(struct gm_kctx *ctx, const void *args)
 
 #define CHUNK 512 /* words that stay in the cache meanwhile */
 
-__attribute__((optimize("O3"))) GM_KERNEL compute(struct gm_kctx *ctx, const void *args)
+GM_KERNEL compute(struct gm_kctx *ctx, const void *args)
 {
 	const struct count_args *a = args;
 

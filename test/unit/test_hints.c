@@ -515,7 +515,7 @@ Test(hints, bad_arguments)
 
 	cr_expect_eq(hmadvise(-2, p, MIB, GM_MADV_ACCESSED_BY), -EINVAL);
 	cr_expect_eq(hmadvise(4711, p, MIB, GM_MADV_ACCESSED_BY), -ENODEV);
-	cr_expect_eq(hmadvise(-1, p, MIB, 0x109), -EINVAL);
+	cr_expect_eq(hmadvise(-1, p, MIB, 0x10a), -EINVAL);
 	cr_expect_eq(hmadvise(na, p + MIB, MIB, GM_MADV_PREFERRED_LOCATION), -EFAULT);
 	cr_expect_eq(gm_set_attr(as, a.dev, p + 1, PAGE, 1), -EINVAL);
 	cr_expect_eq(gm_set_attr(as, a.dev, p, PAGE - 1, 1), -EINVAL);
