@@ -205,7 +205,7 @@ Test(launch, short_kernels_leave_signals_as_they_are)
 	setitimer(ITIMER_REAL, &(struct itimerval){{.tv_usec = 500}, {.tv_usec = 500}}, NULL);
 	for (int i = 1; i <= 3000 || alarms < 3; i++) {
 		cr_assert_eq(gm_sim_launch(sim, module, "count_up", 1, &a, sizeof a, NULL), 0);
-		cr_assert_eq(*words, i);
+		cr_assert_eq(*words, (uint64_t)i);
 	}
 	setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
 	sigprocmask(SIG_BLOCK, NULL, &after);
