@@ -33,7 +33,8 @@ counted() {
 	n=$(field "$1")
 	test "$n" "$2" "$3" || { echo "$1 is '$n', not $2 $3"; cat err; return 1; }
 }
-quiet() { [ ! -s err ] || { echo "unexpected on stderr:"; head -n 5 err; return 1; }; }
+# Nothing but that its pages go to and fro, which is so when calls and checks of small operands take turns.
+quiet() { ! grep -v 'pages go back and forth' err || { echo "unexpected on stderr"; return 1; }; }
 
 build_programs() {
 	$cc -std=gnu11 -D_GNU_SOURCE -O1 -g -o contract "$e2e/blas_contract.c" -lblas -lm &&
