@@ -207,12 +207,22 @@ static void fill_sites(struct view *v, const struct gm_stats *s)
 	qsort(v->site, v->nsites, sizeof v->site[0], by_bytes);
 }
 
-static int by_time(const void *a, const void *b)
-{
-	const struct view_kernel *x = a, *y = b;
+/* For qsort. */
+#define LARGEST_FIRST(name, type, field)                                                           \
+	static int name(const void *a, const void *b)                                              \
+	{                                                                                          \
+		const type *x = a, *y = b;                                                         \
+                                                                                                   \
+		return x->field < y->field ? 1 : x->field > y->field ? -1 : 0;                     \
+	}
 
-	return x->wall_s < y->wall_s ? 1 : x->wall_s > y->wall_s ? -1 : 0;
+/* Row 0 is of all that have no row of their own. */
+static void name_counted(char *to, size_t bytes, unsigned i, const char *from, size_t room)
+{
+	snprintf(to, bytes, "%.*s", (int)room - 1, i ? from : "other");
 }
+
+LARGEST_FIRST(by_time, struct view_kernel, wall_s)
 
 static void fill_kernels(struct view *v, const struct gm_stats *s)
 {
@@ -227,8 +237,7 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 			continue;
 		uint64_t since = get_counter(&from->since_ns), end = get_counter(&s->end_ns);
 		to->running_s = to->running && end > since ? (double)(end - since) / 1e9 : 0;
-		snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof from->name - 1,
-			 i ? from->name : "other");
+		name_counted(to->name, sizeof to->name, i, from->name, sizeof from->name);
 		to->device = get_counter(&from->device);
 		to->faults = get_counter(&from->faults);
 		to->h2d_bytes = get_counter(&from->h2d_bytes);
@@ -245,12 +254,7 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
 }
 
-static int by_bus_bytes(const void *a, const void *b)
-{
-	const struct view_object *x = a, *y = b;
-
-	return x->bus_bytes < y->bus_bytes ? 1 : x->bus_bytes > y->bus_bytes ? -1 : 0;
-}
+LARGEST_FIRST(by_bus_bytes, struct view_object, bus_bytes)
 
 static void fill_objects(struct view *v, const struct gm_stats *s)
 {
@@ -259,8 +263,7 @@ static void fill_objects(struct view *v, const struct gm_stats *s)
 		struct view_object *to = &v->object[v->nobjects];
 		to->bus_bytes = get_counter(&from->bus_bytes);
 		to->device_faults = get_counter(&from->device_faults);
-		snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof from->name - 1,
-			 i ? from->name : "other");
+		name_counted(to->name, sizeof to->name, i, from->name, sizeof from->name);
 		v->nobjects += to->bus_bytes || to->device_faults;
 	}
 	qsort(v->object, v->nobjects, sizeof v->object[0], by_bus_bytes);

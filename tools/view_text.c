@@ -231,6 +231,13 @@ static void print_moved(const struct view *v, FILE *out)
 
 #define SITES_SHOWN 8
 
+/* What of n rows is not shown. */
+static void print_more(FILE *out, uint64_t n, const char *of)
+{
+	if (n > SITES_SHOWN)
+		fprintf(out, "    and %u more%s\n", (unsigned)n - SITES_SHOWN, of);
+}
+
 static void print_kernels(const struct view *v, FILE *out)
 {
 	if (!v->nkernels)
@@ -248,16 +255,14 @@ static void print_kernels(const struct view *v, FILE *out)
 			strncmp(k->basis, "sampled", 7) ? "" : k->basis,
 			strncmp(k->basis, "sampled", 7) ? "" : ")");
 	}
-	if (v->nkernels > SITES_SHOWN)
-		fprintf(out, "    and %u more\n", (unsigned)v->nkernels - SITES_SHOWN);
+	print_more(out, v->nkernels, "");
 }
 
 static void print_refused(const struct view *v, FILE *out)
 {
 	for (unsigned i = 0; i < v->nrefused && i < SITES_SHOWN; i++)
 		fprintf(out, "  on the host ran %s: %s\n", v->refused[i].name, v->refused[i].why);
-	if (v->nrefused > SITES_SHOWN)
-		fprintf(out, "    and %u more regions\n", (unsigned)v->nrefused - SITES_SHOWN);
+	print_more(out, v->nrefused, " regions");
 }
 
 static void print_objects(const struct view *v, FILE *out)
@@ -270,8 +275,7 @@ static void print_objects(const struct view *v, FILE *out)
 	for (unsigned i = 0; i < v->nobjects && i < SITES_SHOWN; i++)
 		fprintf(out, "    %10s %9s  %s\n", B(v->object[i].bus_bytes),
 			N(v->object[i].device_faults), v->object[i].name);
-	if (v->nobjects > SITES_SHOWN)
-		fprintf(out, "    and %u more\n", (unsigned)v->nobjects - SITES_SHOWN);
+	print_more(out, v->nobjects, "");
 }
 
 static void print_sites(const struct view *v, FILE *out)
@@ -286,8 +290,7 @@ static void print_sites(const struct view *v, FILE *out)
 		fprintf(out, "    %10s %10s %9s %9s  %s\n", B(s->h2d_bytes), B(s->d2h_bytes),
 			N(s->device_faults), N(s->cpu_faults), s->where);
 	}
-	if (v->nsites > SITES_SHOWN)
-		fprintf(out, "    and %u more\n", (unsigned)v->nsites - SITES_SHOWN);
+	print_more(out, v->nsites, "");
 }
 
 void view_text(const struct view *v, FILE *out)

@@ -413,16 +413,20 @@ static int launch_any(struct gm_sim *sim, struct request *r, struct gm_launch_re
 	return err;
 }
 
+static struct request request_of(const char *kernel, uint32_t nblocks, const void *args,
+				 size_t args_bytes)
+{
+	return (struct request){
+		.kernel = kernel, .nblocks = nblocks, .args = args, .args_bytes = args_bytes};
+}
+
 int gm_sim_launch(struct gm_sim *sim, int module, const char *kernel, uint32_t nblocks,
 		  const void *args, size_t args_bytes, struct gm_launch_result *result)
 {
-	struct request r = {.module = module,
-			    .kernel = kernel,
-			    .nblocks = nblocks,
-			    .args = args,
-			    .args_bytes = args_bytes};
+	struct request r = request_of(kernel, nblocks, args, args_bytes);
 	unsigned slot;
 
+	r.module = module;
 	return launch_any(sim, &r, result, &slot);
 }
 
@@ -459,12 +463,10 @@ int gmi_sim_launch_journalled(struct gm_sim *sim, const char *kernel, uint32_t n
 			      const void *args, size_t args_bytes, struct gm_launch_result *result,
 			      int *slot, const void **journal)
 {
-	struct request r = {.kernel = kernel,
-			    .nblocks = nblocks,
-			    .args = args,
-			    .args_bytes = args_bytes,
-			    .keep = true};
+	struct request r = request_of(kernel, nblocks, args, args_bytes);
 	unsigned s;
+
+	r.keep = true;
 	int err = launch_any(sim, &r, result, &s);
 
 	*journal = NULL;

@@ -200,22 +200,15 @@ long gmp_process_vm(long nr, const long a[6])
 	return gmp_held_call(nr, a, call_until_all, NULL);
 }
 
-GMP_HOOK ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long nlocal,
-				  const struct iovec *remote, unsigned long nremote,
-				  unsigned long flags)
-{
-	const long a[6] = {pid,		 (long)local,	(long)nlocal,
-			   (long)remote, (long)nremote, (long)flags};
-
-	return gmp_ret(gmp_process_vm(SYS_process_vm_readv, a));
-}
-
-GMP_HOOK ssize_t process_vm_writev(pid_t pid, const struct iovec *local, unsigned long nlocal,
-				   const struct iovec *remote, unsigned long nremote,
-				   unsigned long flags)
-{
-	const long a[6] = {pid,		 (long)local,	(long)nlocal,
-			   (long)remote, (long)nremote, (long)flags};
-
-	return gmp_ret(gmp_process_vm(SYS_process_vm_writev, a));
-}
+#define PEER_HOOK(name)                                                                            \
+	GMP_HOOK ssize_t name(pid_t pid, const struct iovec *local, unsigned long nlocal,          \
+			      const struct iovec *remote, unsigned long nremote,                   \
+			      unsigned long flags)                                                 \
+	{                                                                                          \
+		const long a[6] = {pid,		 (long)local,	(long)nlocal,                      \
+				   (long)remote, (long)nremote, (long)flags};                      \
+                                                                                                   \
+		return gmp_ret(gmp_process_vm(SYS_##name, a));                                     \
+	}
+PEER_HOOK(process_vm_readv)
+PEER_HOOK(process_vm_writev)

@@ -68,14 +68,16 @@ struct code_11 {
 	void *extra;
 	char adaptive[64];
 };
+#define CODE_12_HEAD                                                                               \
+	VAR_HEAD;                                                                                  \
+	void *consts, *names, *exceptiontable;                                                     \
+	int flags, argcount, posonly, kwonly, stacksize, firstlineno, nlocalsplus, framesize,      \
+		nlocals, ncells, nfree;                                                            \
+	uint32_t version;                                                                          \
+	void *localsplusnames, *localspluskinds, *filename, *name, *qualname, *lines, *weakrefs
 struct code_12 {
-	VAR_HEAD;
-	void *consts, *names, *exceptiontable;
-	int flags, argcount, posonly, kwonly, stacksize, firstlineno, nlocalsplus, framesize,
-		nlocals, ncells, nfree;
-	uint32_t version;
-	void *localsplusnames, *localspluskinds, *filename, *name, *qualname, *lines, *weakrefs,
-		*cached;
+	CODE_12_HEAD;
+	void *cached;
 	uint64_t instrumentation;
 	void *monitoring;
 	int firsttraceable;
@@ -83,13 +85,8 @@ struct code_12 {
 	char adaptive[64];
 };
 struct code_13 {
-	VAR_HEAD;
-	void *consts, *names, *exceptiontable;
-	int flags, argcount, posonly, kwonly, stacksize, firstlineno, nlocalsplus, framesize,
-		nlocals, ncells, nfree;
-	uint32_t version;
-	void *localsplusnames, *localspluskinds, *filename, *name, *qualname, *lines, *weakrefs,
-		*executors, *cached;
+	CODE_12_HEAD;
+	void *executors, *cached;
 	uintptr_t instrumentation;
 	void *monitoring;
 	int firsttraceable;
