@@ -5,40 +5,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t get_counter(const _Atomic uint64_t *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
-}
-
 static void fill_device(struct view_dev *to, const struct gm_dev_stats *d)
 {
 	snprintf(to->name, sizeof to->name, "%.*s", (int)sizeof d->name - 1, d->name);
-	to->mem_bytes = get_counter(&d->mem_bytes);
-	to->page_bytes = get_counter(&d->page_bytes);
-	to->kernels = get_counter(&d->kernels);
-	to->kernels_failed = get_counter(&d->kernels_failed);
-	to->faults = get_counter(&d->faults);
-	to->faults_merged = get_counter(&d->faults_merged);
-	to->fault_batches = get_counter(&d->fault_batches);
-	to->resident_peak_bytes = get_counter(&d->resident_peak_bytes);
-	to->evicted_bytes = get_counter(&d->evicted_bytes);
-	to->remote_bytes = get_counter(&d->remote_bytes);
-	to->restarts = get_counter(&d->restarts);
-	to->unmodelled = get_counter(&d->unmodelled);
-	to->touched_bytes = get_counter(&d->touched_bytes);
-	to->bus_bytes = get_counter(&d->bus_bytes);
-	to->cpu_bus_bytes = get_counter(&d->cpu_bus_bytes);
-	to->known_s = (double)get_counter(&d->modelled_ns) / 1e9;
-	to->kernel_s = (double)get_counter(&d->kernel_ns) / 1e9;
-	to->bus_s = (double)get_counter(&d->bus_ns) / 1e9;
-	to->fault_s = (double)get_counter(&d->fault_ns) / 1e9;
-	to->link_s = (double)get_counter(&d->link_ns) / 1e9;
-	to->cpu_bus_s = (double)get_counter(&d->cpu_bus_ns) / 1e9;
+	to->mem_bytes = gm_counted(&d->mem_bytes);
+	to->page_bytes = gm_counted(&d->page_bytes);
+	to->kernels = gm_counted(&d->kernels);
+	to->kernels_failed = gm_counted(&d->kernels_failed);
+	to->faults = gm_counted(&d->faults);
+	to->faults_merged = gm_counted(&d->faults_merged);
+	to->fault_batches = gm_counted(&d->fault_batches);
+	to->resident_peak_bytes = gm_counted(&d->resident_peak_bytes);
+	to->evicted_bytes = gm_counted(&d->evicted_bytes);
+	to->remote_bytes = gm_counted(&d->remote_bytes);
+	to->restarts = gm_counted(&d->restarts);
+	to->unmodelled = gm_counted(&d->unmodelled);
+	to->touched_bytes = gm_counted(&d->touched_bytes);
+	to->bus_bytes = gm_counted(&d->bus_bytes);
+	to->cpu_bus_bytes = gm_counted(&d->cpu_bus_bytes);
+	to->known_s = (double)gm_counted(&d->modelled_ns) / 1e9;
+	to->kernel_s = (double)gm_counted(&d->kernel_ns) / 1e9;
+	to->bus_s = (double)gm_counted(&d->bus_ns) / 1e9;
+	to->fault_s = (double)gm_counted(&d->fault_ns) / 1e9;
+	to->link_s = (double)gm_counted(&d->link_ns) / 1e9;
+	to->cpu_bus_s = (double)gm_counted(&d->cpu_bus_ns) / 1e9;
 	to->modelled_s = to->unmodelled ? NAN : to->known_s;
-	to->copies_s = get_counter(&d->unseen) ? NAN : (double)get_counter(&d->copies_ns) / 1e9;
-	to->h2d_bytes = get_counter(&d->h2d_bytes);
-	to->refetched_bytes = get_counter(&d->refetched_bytes);
-	to->needs_bytes = get_counter(&d->needs_bytes);
+	to->copies_s = gm_counted(&d->unseen) ? NAN : (double)gm_counted(&d->copies_ns) / 1e9;
+	to->h2d_bytes = gm_counted(&d->h2d_bytes);
+	to->refetched_bytes = gm_counted(&d->refetched_bytes);
+	to->needs_bytes = gm_counted(&d->needs_bytes);
 }
 
 /* ---- what modelled times are known from ---- */
@@ -47,22 +42,22 @@ static void fill_device(struct view_dev *to, const struct gm_dev_stats *d)
  * errors. */
 static double error_bytes(const struct gm_kernel_stats *k)
 {
-	double n = (double)get_counter(&k->samples),
-	       mean = n > 0 ? (double)get_counter(&k->remote_pages) / n : 0;
+	double n = (double)gm_counted(&k->samples),
+	       mean = n > 0 ? (double)gm_counted(&k->remote_pages) / n : 0;
 	double var =
-		n > 1 ? ((double)get_counter(&k->remote_pages2) - n * mean * mean) / (n - 1) : 0;
+		n > 1 ? ((double)gm_counted(&k->remote_pages2) - n * mean * mean) / (n - 1) : 0;
 	double error = n > 1 ? 2 * sqrt(fmax(var, 0) / n)
 			     : mean; /* of one: anything up to twice as much */
 
-	return (double)get_counter(&k->estimated) * error * 4096;
+	return (double)gm_counted(&k->estimated) * error * 4096;
 }
 
 /* The same in seconds: of what its way over the bus was charged. */
 static double error_s(const struct gm_kernel_stats *k)
 {
-	double bus = (double)get_counter(&k->bus_bytes);
+	double bus = (double)gm_counted(&k->bus_bytes);
 
-	return bus > 0 ? error_bytes(k) / bus * (double)get_counter(&k->bus_ns) / 1e9 : 0;
+	return bus > 0 ? error_bytes(k) / bus * (double)gm_counted(&k->bus_ns) / 1e9 : 0;
 }
 
 /* error: seconds of the time `of`, for a kernel as for a device */
@@ -81,14 +76,14 @@ static void device_basis(struct view_dev *to, const struct gm_stats *s, unsigned
 	double error = 0;
 
 	for (unsigned i = 0; i < GM_KERNELS; i++)
-		if (get_counter(&s->kernel[i].estimated) && get_counter(&s->kernel[i].device) == d)
+		if (gm_counted(&s->kernel[i].estimated) && gm_counted(&s->kernel[i].device) == d)
 			error += error_s(&s->kernel[i]);
-	uint64_t wall = 0, served = get_counter(&s->dev[d].served_ns);
+	uint64_t wall = 0, served = gm_counted(&s->dev[d].served_ns);
 	for (unsigned i = 0; i < GM_KERNELS; i++)
-		wall += get_counter(&s->kernel[i].device) == d ? get_counter(&s->kernel[i].wall_ns)
-							       : 0;
+		wall += gm_counted(&s->kernel[i].device) == d ? gm_counted(&s->kernel[i].wall_ns)
+							      : 0;
 	to->host_s = wall > served ? (double)(wall - served) / 1e9 : 0;
-	basis(to->basis, sizeof to->basis, to->unmodelled, get_counter(&s->dev[d].estimated), error,
+	basis(to->basis, sizeof to->basis, to->unmodelled, gm_counted(&s->dev[d].estimated), error,
 	      to->known_s);
 }
 
@@ -159,7 +154,7 @@ static unsigned fill_frames(struct symbol *to, const struct gm_stats *s, unsigne
 	unsigned n = 0;
 	uint64_t f;
 
-	while (n < GM_SITE_FRAMES && (f = get_counter(&s->site[row].frame[n]))) {
+	while (n < GM_SITE_FRAMES && (f = gm_counted(&s->site[row].frame[n]))) {
 		unsigned module = (unsigned)(f >> 48);
 		uint64_t offset = f & ((1ull << 48) - 1);
 		to[n++] = (struct symbol){
@@ -195,13 +190,13 @@ static void fill_sites(struct view *v, const struct gm_stats *s)
 		const struct gm_site_stats *from = &s->site[i];
 		struct view_site *to = &v->site[v->nsites];
 		to->row = i;
-		to->h2d_bytes = get_counter(&from->h2d_bytes);
-		to->refetched_bytes = get_counter(&from->refetched_bytes);
-		to->d2h_bytes = get_counter(&from->d2h_bytes);
-		to->cpu_faults = get_counter(&from->cpu_faults);
-		to->device_faults = get_counter(&from->device_faults);
+		to->h2d_bytes = gm_counted(&from->h2d_bytes);
+		to->refetched_bytes = gm_counted(&from->refetched_bytes);
+		to->d2h_bytes = gm_counted(&from->d2h_bytes);
+		to->cpu_faults = gm_counted(&from->cpu_faults);
+		to->device_faults = gm_counted(&from->device_faults);
 		v->nsites += fill_moved(to) || to->cpu_faults || to->device_faults ||
-			     (atomic_load(&s->recorded) && get_counter(&from->frame[0]));
+			     (atomic_load(&s->recorded) && gm_counted(&from->frame[0]));
 	}
 	name_sites(v, s);
 	qsort(v->site, v->nsites, sizeof v->site[0], by_bytes);
@@ -230,25 +225,25 @@ static void fill_kernels(struct view *v, const struct gm_stats *s)
 		const struct gm_kernel_stats *from = &s->kernel[i];
 		struct view_kernel *to = &v->kernel[v->nkernels];
 		to->row = i;
-		to->launches = get_counter(&from->launches);
-		to->failed = get_counter(&from->failed);
-		to->running = get_counter(&from->running);
+		to->launches = gm_counted(&from->launches);
+		to->failed = gm_counted(&from->failed);
+		to->running = gm_counted(&from->running);
 		if (!to->launches && !to->failed && !to->running)
 			continue;
-		uint64_t since = get_counter(&from->since_ns), end = get_counter(&s->end_ns);
+		uint64_t since = gm_counted(&from->since_ns), end = gm_counted(&s->end_ns);
 		to->running_s = to->running && end > since ? (double)(end - since) / 1e9 : 0;
 		name_counted(to->name, sizeof to->name, i, from->name, sizeof from->name);
-		to->device = get_counter(&from->device);
-		to->faults = get_counter(&from->faults);
-		to->h2d_bytes = get_counter(&from->h2d_bytes);
-		to->refetched_bytes = get_counter(&from->refetched_bytes);
-		to->wall_s = (double)get_counter(&from->wall_ns) / 1e9;
-		to->modelled_s = get_counter(&from->unmodelled)
+		to->device = gm_counted(&from->device);
+		to->faults = gm_counted(&from->faults);
+		to->h2d_bytes = gm_counted(&from->h2d_bytes);
+		to->refetched_bytes = gm_counted(&from->refetched_bytes);
+		to->wall_s = (double)gm_counted(&from->wall_ns) / 1e9;
+		to->modelled_s = gm_counted(&from->unmodelled)
 					 ? NAN
-					 : (double)get_counter(&from->modelled_ns) / 1e9;
-		basis(to->basis, sizeof to->basis, get_counter(&from->unmodelled),
-		      get_counter(&from->estimated), error_s(from),
-		      (double)get_counter(&from->modelled_ns) / 1e9);
+					 : (double)gm_counted(&from->modelled_ns) / 1e9;
+		basis(to->basis, sizeof to->basis, gm_counted(&from->unmodelled),
+		      gm_counted(&from->estimated), error_s(from),
+		      (double)gm_counted(&from->modelled_ns) / 1e9);
 		v->nkernels++;
 	}
 	qsort(v->kernel, v->nkernels, sizeof v->kernel[0], by_time);
@@ -261,8 +256,8 @@ static void fill_objects(struct view *v, const struct gm_stats *s)
 	for (unsigned i = 0; i < GM_OBJECTS; i++) {
 		const struct gm_object_stats *from = &s->object[i];
 		struct view_object *to = &v->object[v->nobjects];
-		to->bus_bytes = get_counter(&from->bus_bytes);
-		to->device_faults = get_counter(&from->device_faults);
+		to->bus_bytes = gm_counted(&from->bus_bytes);
+		to->device_faults = gm_counted(&from->device_faults);
 		name_counted(to->name, sizeof to->name, i, from->name, sizeof from->name);
 		v->nobjects += to->bus_bytes || to->device_faults;
 	}
@@ -280,51 +275,51 @@ static void fill_refused(struct view *v, const struct gm_stats *s)
 
 void view_counters(struct view *v, const struct gm_stats *s)
 {
-	uint64_t start = get_counter(&s->start_ns), end = get_counter(&s->end_ns);
+	uint64_t start = gm_counted(&s->start_ns), end = gm_counted(&s->end_ns);
 	uint64_t ndev = atomic_load(&s->ndev);
 
 	snprintf(v->program, sizeof v->program, "%.*s", (int)sizeof s->program - 1, s->program);
 	snprintf(v->command, sizeof v->command, "%.*s", (int)sizeof s->command - 1, s->command);
 	v->pid = (uint64_t)atomic_load(&s->pid);
 	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
-	uint64_t left = get_counter(&s->left_ns);
+	uint64_t left = gm_counted(&s->left_ns);
 	v->left_s = left > start ? (double)(left - start) / 1e9 : 0;
 	snprintf(v->left, sizeof v->left, "%.*s", (int)sizeof s->left_by - 1, s->left_by);
 	uint32_t limit = atomic_load(&s->limit);
 	snprintf(v->limit, sizeof v->limit, "%s", limit ? gm_limit_name(limit) : "");
-	v->limit_s = limit ? (double)(get_counter(&s->limit_ns) - start) / 1e9 : 0;
+	v->limit_s = limit ? (double)(gm_counted(&s->limit_ns) - start) / 1e9 : 0;
 	v->ndev = gm_min(ndev, (uint64_t)GM_MAX_DEV);
 	for (unsigned d = 0; d < v->ndev; d++) {
 		fill_device(&v->dev[d], &s->dev[d]);
 		device_basis(&v->dev[d], s, d);
 	}
-	v->h2d_bytes = get_counter(&s->h2d_bytes);
-	v->d2h_bytes = get_counter(&s->d2h_bytes);
-	v->h2d_pages = get_counter(&s->h2d_pages);
-	v->d2h_pages = get_counter(&s->d2h_pages);
-	v->prefetched_pages = get_counter(&s->prefetched_pages);
-	v->zeroed_pages = get_counter(&s->zeroed_pages);
-	v->counted_pages = get_counter(&s->counted_pages);
-	v->thrash_leaves = get_counter(&s->thrash_leaves);
-	v->thrash_throttled = get_counter(&s->thrash_throttled);
-	v->thrash_pins = get_counter(&s->thrash_pins);
-	v->cpu_faults = get_counter(&s->cpu_faults);
-	v->cpu_faults_spurious = get_counter(&s->cpu_faults_spurious);
+	v->h2d_bytes = gm_counted(&s->h2d_bytes);
+	v->d2h_bytes = gm_counted(&s->d2h_bytes);
+	v->h2d_pages = gm_counted(&s->h2d_pages);
+	v->d2h_pages = gm_counted(&s->d2h_pages);
+	v->prefetched_pages = gm_counted(&s->prefetched_pages);
+	v->zeroed_pages = gm_counted(&s->zeroed_pages);
+	v->counted_pages = gm_counted(&s->counted_pages);
+	v->thrash_leaves = gm_counted(&s->thrash_leaves);
+	v->thrash_throttled = gm_counted(&s->thrash_throttled);
+	v->thrash_pins = gm_counted(&s->thrash_pins);
+	v->cpu_faults = gm_counted(&s->cpu_faults);
+	v->cpu_faults_spurious = gm_counted(&s->cpu_faults_spurious);
 	v->p50_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.5);
 	v->p99_ns = gm_hist_quantile(&s->cpu_fault_ns, 0.99);
-	v->managed_peak_bytes = get_counter(&s->managed_peak_bytes);
-	v->metadata_bytes = get_counter(&s->metadata_peak_bytes);
-	v->blas_calls = get_counter(&s->blas_calls);
-	v->blas_device = get_counter(&s->blas_device);
-	v->blas_host = get_counter(&s->blas_host);
-	v->syscalls_pinned = get_counter(&s->syscalls_pinned);
-	v->syscalls_dispatched = get_counter(&s->syscalls_dispatched);
-	v->forks = get_counter(&s->forks);
-	v->forks_copied_bytes = get_counter(&s->forks_copied_bytes);
-	v->chaos_reads = get_counter(&s->chaos_reads);
-	v->chaos_writes = get_counter(&s->chaos_writes);
-	v->chaos_places = get_counter(&s->chaos_places);
-	v->chaos_refused = get_counter(&s->chaos_refused);
+	v->managed_peak_bytes = gm_counted(&s->managed_peak_bytes);
+	v->metadata_bytes = gm_counted(&s->metadata_peak_bytes);
+	v->blas_calls = gm_counted(&s->blas_calls);
+	v->blas_device = gm_counted(&s->blas_device);
+	v->blas_host = gm_counted(&s->blas_host);
+	v->syscalls_pinned = gm_counted(&s->syscalls_pinned);
+	v->syscalls_dispatched = gm_counted(&s->syscalls_dispatched);
+	v->forks = gm_counted(&s->forks);
+	v->forks_copied_bytes = gm_counted(&s->forks_copied_bytes);
+	v->chaos_reads = gm_counted(&s->chaos_reads);
+	v->chaos_writes = gm_counted(&s->chaos_writes);
+	v->chaos_places = gm_counted(&s->chaos_places);
+	v->chaos_refused = gm_counted(&s->chaos_refused);
 }
 
 void view_from_stats(struct view *v, const struct gm_stats *s)

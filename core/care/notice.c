@@ -7,20 +7,16 @@
 #define AGAIN_SHARE 4 /* one byte in so many came again */
 #define MIB	    ((uint64_t)1 << 20)
 
-static uint64_t noted(const _Atomic uint64_t *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
-}
-
 void gmc_notice_fault(struct gm_dev *dev)
 {
 	const struct gm_dev_stats *s = &gmi_stats->dev[dev->index];
-	uint64_t again = noted(&s->refetched_bytes);
+	uint64_t again = gm_counted(&s->refetched_bytes);
 
 	if (gm_likely(!again || again < gmi_phys_total_bytes(dev->phys) ||
-		      again * AGAIN_SHARE < noted(&s->h2d_bytes)))
+		      again * AGAIN_SHARE < gm_counted(&s->h2d_bytes)))
 		return;
-	if (!__atomic_exchange_n(&dev->noticed, true, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&dev->noticed, __ATOMIC_RELAXED) &&
+	    !__atomic_exchange_n(&dev->noticed, true, __ATOMIC_RELAXED))
 		gmc_job_wanted(GM_JOB_NOTICE);
 }
 
@@ -29,13 +25,17 @@ static uint64_t all_bounced(const struct gm_stats *s)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < GM_SITES; i++)
-		n += noted(&s->site[i].bounced);
+		n += gm_counted(&s->site[i].bounced);
 	return n;
 }
 
 void gmc_notice_bounced(void)
 {
-	if (all_bounced(gmi_stats) == GM_NOTICE_BOUNCED)
+	static _Atomic bool noticed;
+
+	/* two threads may count at once, and neither sees the number itself */
+	if (!atomic_load(&noticed) && all_bounced(gmi_stats) >= GM_NOTICE_BOUNCED &&
+	    !atomic_exchange(&noticed, true))
 		gmc_job_wanted(GM_JOB_NOTICE);
 }
 
@@ -59,7 +59,7 @@ static void note_needs(const struct gm_dev *dev, struct gm_dev_stats *s)
 {
 	if (!s->name[0])
 		gm_text_put(s->name, dev->mmu->name, sizeof s->name);
-	if (!noted(&s->mem_bytes))
+	if (!gm_counted(&s->mem_bytes))
 		atomic_store(&s->mem_bytes, gmi_phys_total_bytes(dev->phys));
 	atomic_store(&s->needs_bytes, gm_align_up(used[dev->index], GM_BLOCK_BYTES));
 }
@@ -72,7 +72,7 @@ static void find_needs(void)
 	gm_sigmask mask = gmc_registry_enter();
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
 		if (gmc_devs[d] && __atomic_load_n(&gmc_devs[d]->noticed, __ATOMIC_RELAXED) &&
-		    !noted(&gmi_stats->dev[d].needs_bytes))
+		    !gm_counted(&gmi_stats->dev[d].needs_bytes))
 			note_needs(gmc_devs[d], &gmi_stats->dev[d]);
 	gmc_registry_leave(mask);
 }
@@ -96,7 +96,8 @@ static unsigned most(const struct gm_stats *s, size_t counter)
 {
 	unsigned best = 0;
 
-#define AT(i) noted((const _Atomic uint64_t *)(const void *)((const char *)&s->site[i] + counter))
+#define AT(i)                                                                                      \
+	gm_counted((const _Atomic uint64_t *)(const void *)((const char *)&s->site[i] + counter))
 	for (unsigned i = 1; i < GM_SITES; i++)
 		best = AT(i) > AT(best) ? i : best;
 #undef AT
@@ -108,9 +109,9 @@ static const char *most_fetching(const struct gm_stats *s, unsigned d)
 	const struct gm_kernel_stats *best = NULL;
 
 	for (unsigned i = 1; i < GM_KERNELS && s->kernel[i].name[0]; i++)
-		if (noted(&s->kernel[i].device) == d &&
-		    noted(&s->kernel[i].refetched_bytes) >
-			    (best ? noted(&best->refetched_bytes) : 0))
+		if (gm_counted(&s->kernel[i].device) == d &&
+		    gm_counted(&s->kernel[i].refetched_bytes) >
+			    (best ? gm_counted(&best->refetched_bytes) : 0))
 			best = &s->kernel[i];
 	return best ? best->name : NULL;
 }
@@ -129,18 +130,19 @@ static size_t say_too_small(const struct gm_stats *s, unsigned d,
 {
 	const struct gm_dev_stats *dev = &s->dev[d];
 	const char *kernel = most_fetching(s, d);
-	uint64_t needs = noted(&dev->needs_bytes) / MIB;
+	uint64_t needs = gm_counted(&dev->needs_bytes) / MIB;
 	size_t at = (size_t)gmi_snprintf(
 		line, bytes, "device %u (%.40s) thrashes: %lu MiB came again that had had to go", d,
-		dev->name, noted(&dev->refetched_bytes) / MIB);
+		dev->name, gm_counted(&dev->refetched_bytes) / MIB);
 
 	if (kernel)
 		at += (size_t)gmi_snprintf(line + at, bytes - at, ", most for %.80s", kernel);
 	at += say_owner(s, offsetof(struct gm_site_stats, refetched_bytes), where, line + at,
 			bytes - at);
 	at += (size_t)gmi_snprintf(line + at, bytes - at, "; it has %lu MiB",
-				   noted(&dev->mem_bytes) / MIB);
-	if (needs > noted(&dev->mem_bytes) / MIB) /* else what it used has been given back since */
+				   gm_counted(&dev->mem_bytes) / MIB);
+	if (needs >
+	    gm_counted(&dev->mem_bytes) / MIB) /* else what it used has been given back since */
 		at += (size_t)gmi_snprintf(line + at, bytes - at,
 					   ", and what it has used so far fits from mem=%luM on",
 					   needs);
@@ -153,7 +155,7 @@ size_t gm_notice_next(const struct gm_stats *s, uint32_t *told, const char *(*wh
 	const uint32_t bounced = 1u << GM_MAX_DEV;
 
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
-		if (noted(&s->dev[d].needs_bytes) && !(*told & 1u << d)) {
+		if (gm_counted(&s->dev[d].needs_bytes) && !(*told & 1u << d)) {
 			*told |= 1u << d;
 			return say_too_small(s, d, where, line, bytes);
 		}

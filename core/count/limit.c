@@ -6,22 +6,17 @@
 
 _Atomic bool gmi_limit_reached;
 
-static uint64_t counted(const _Atomic uint64_t *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
-}
-
 static uint64_t spent_ns(void)
 {
-	return gmi_now_ns() - counted(&gmi_stats->start_ns);
+	return gmi_now_ns() - gm_counted(&gmi_stats->start_ns);
 }
 
 static uint64_t faults_so_far(void)
 {
-	uint64_t n = counted(&gmi_stats->cpu_faults);
+	uint64_t n = gm_counted(&gmi_stats->cpu_faults);
 
 	for (unsigned d = 0; d < GM_MAX_DEV; d++)
-		n += counted(&gmi_stats->dev[d].faults);
+		n += gm_counted(&gmi_stats->dev[d].faults);
 	return n;
 }
 
@@ -32,7 +27,7 @@ static enum gm_limit_kind limit_now(void)
 	if (o->limit_faults && faults_so_far() >= o->limit_faults)
 		return GM_LIMIT_FAULTS;
 	if (o->limit_bytes &&
-	    counted(&gmi_stats->h2d_bytes) + counted(&gmi_stats->d2h_bytes) >= o->limit_bytes)
+	    gm_counted(&gmi_stats->h2d_bytes) + gm_counted(&gmi_stats->d2h_bytes) >= o->limit_bytes)
 		return GM_LIMIT_BYTES;
 	return o->limit_ns && spent_ns() >= o->limit_ns ? GM_LIMIT_TIME : GM_LIMIT_NONE;
 }
@@ -66,7 +61,8 @@ const char *gm_limit_name(enum gm_limit_kind kind)
 void gmc_limit_tell(void)
 {
 	uint32_t kind = atomic_load(&gmi_stats->limit);
-	uint64_t ms = (counted(&gmi_stats->limit_ns) - counted(&gmi_stats->start_ns)) / 1000000;
+	uint64_t ms =
+		(gm_counted(&gmi_stats->limit_ns) - gm_counted(&gmi_stats->start_ns)) / 1000000;
 
 	if (!kind)
 		return;

@@ -161,6 +161,10 @@ struct gm_stats {
 /* Points at a private static struct until gmi_report_start() moved it into the shared mapping.
  * Never NULL, never freed. */
 GM_EXPORT extern struct gm_stats *gmi_stats;
+static inline uint64_t gm_counted(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
 #define GM_COUNT(field, n)                                                                         \
 	((void)atomic_fetch_add_explicit(&gmi_stats->field, (n), memory_order_relaxed))
 

@@ -18,11 +18,6 @@
 
 #define ADD(counter, n) ((void)atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed))
 
-static uint64_t get_count(const _Atomic uint64_t *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
-}
-
 static bool counts_accesses(const struct gm_sim *sim)
 {
 	return gm_policy_of_dev(sim->dev, GM_POLICY_PLACEMENT).def->counted;
@@ -33,14 +28,14 @@ bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 {
 	const struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	struct sim_seen *seen = &sim->seen[row];
-	uint64_t spent = get_count(&k->sample_ns) + get_count(&k->touched_pages) * RETOUCH_NS;
-	bool changed = get_count(&seen->mapped) !=
-		       get_count(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1;
+	uint64_t spent = gm_counted(&k->sample_ns) + gm_counted(&k->touched_pages) * RETOUCH_NS;
+	bool changed = gm_counted(&seen->mapped) !=
+		       gm_counted(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1;
 
 	if (changed)
 		atomic_store(&seen->samples, 0);
 	return gmi_opt.sample && (sim_recording(sim) || counts_accesses(sim) || changed ||
-				  spent * SAMPLE_SHARE <= get_count(&k->wall_ns));
+				  spent * SAMPLE_SHARE <= gm_counted(&k->wall_ns));
 }
 
 /* What the device found touched over the bus: outside the windows for the report, else for the
@@ -75,7 +70,7 @@ static void feed_counters(struct gm_sim *sim)
 
 static bool maps_over_bus(struct gm_sim *sim)
 {
-	return get_count(&gmi_stats->dev[sim->dev->index].remote_bytes) ||
+	return gm_counted(&gmi_stats->dev[sim->dev->index].remote_bytes) ||
 	       atomic_load(&sim->outside_mapped);
 }
 
@@ -85,11 +80,11 @@ static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 {
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	struct sim_seen *seen = &sim->seen[row];
-	uint64_t all = l->local_pages + l->remote_pages, n = get_count(&seen->samples);
+	uint64_t all = l->local_pages + l->remote_pages, n = gm_counted(&seen->samples);
 
 	if (!l->sample) {
-		*pages = n ? (double)get_count(&seen->pages) / (double)n : 0;
-		*remote = n ? (double)get_count(&seen->remote) / (double)n : 0;
+		*pages = n ? (double)gm_counted(&seen->pages) / (double)n : 0;
+		*remote = n ? (double)gm_counted(&seen->remote) / (double)n : 0;
 		return n;
 	}
 	*pages = (double)all;
@@ -101,7 +96,7 @@ static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 	ADD(seen->samples, 1);
 	ADD(seen->pages, all);
 	ADD(seen->remote, l->remote_pages);
-	atomic_store(&seen->mapped, get_count(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1);
+	atomic_store(&seen->mapped, gm_counted(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1);
 	ADD(k->samples, 1);
 	ADD(k->touched_pages, all);
 	ADD(k->remote_pages, l->remote_pages);
