@@ -78,7 +78,6 @@ static inline uint32_t gm_frame_at(const struct gm_block_dev *bd, unsigned n)
 
 struct gm_block {
 	struct gm_lock lock;
-	uint32_t npins; /* pages in `pinned` */
 	struct gm_as *as;
 	struct gm_block *next; /* as->blocks */
 	uintptr_t va;

@@ -25,13 +25,17 @@ static const struct {
 	{SIGABRT, "called abort()"},
 };
 
-/* Our own threads have them blocked: a bad access would kill the process without a word. */
+/*
+ * Our own threads have them blocked: a bad access would kill the process without a word. Not
+ * SIGABRT, which abort() opens itself: it would be open, too, while a plug-in's call holds locks of
+ * core.
+ */
 static gm_sigmask open_deadly(void)
 {
 	gm_sigmask set = BIT(SIGSEGV), old = 0;
 
 	for (unsigned i = 0; gmc_guard_always && i < GM_ARRAY_LEN(deaths); i++)
-		set |= BIT(deaths[i].sig);
+		set |= deaths[i].sig == SIGABRT ? 0 : BIT(deaths[i].sig);
 	gm_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, &old, sizeof old);
 	return old;
 }
