@@ -24,7 +24,6 @@
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 #define STORE_BYTES ((uint64_t)1 << 47)
 #define SMALL_RUN   ((uint64_t)64 << 10) /* what one touch brings; beside what came already: */
@@ -256,9 +255,7 @@ static void choose_run(uint64_t va, const struct gm_vma *vma, struct run *r)
 
 static bool copy_pages(const struct run *r, uint64_t lo, uint64_t hi)
 {
-	struct iovec to = {(void *)(r->room + (lo - r->lo)), hi - lo}, from = {(void *)lo, hi - lo};
-
-	return gm_sys6(SYS_process_vm_readv, gmi_gettid(), &to, 1, &from, 1, 0) == (long)(hi - lo);
+	return gmi_read_own((char *)r->room + (lo - r->lo), lo, hi - lo);
 }
 
 /* Pages that were never touched stay so: the store has none, which reads as zeros. */

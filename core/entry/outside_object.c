@@ -10,7 +10,6 @@
 #include "core/sys/rangemap.h"
 #include "core/sys/text.h"
 #include <elf.h>
-#include <sys/uio.h>
 
 #define ADDRESSES  ((uint64_t)1 << 47)
 #define NAME_BYTES sizeof gmi_stats->object[0].name
@@ -43,14 +42,6 @@ static long note_file_start(const struct gm_vma *vma, void *arg)
 	return 0;
 }
 
-/* What the program has there may go at any time: the kernel copies. */
-static bool read_own(uint64_t from, void *to, size_t bytes)
-{
-	struct iovec local = {to, bytes}, remote = {(void *)from, bytes};
-
-	return gm_sys6(SYS_process_vm_readv, gmi_gettid(), &local, 1, &remote, 1, 0) == (long)bytes;
-}
-
 /* Does the module that is mapped from `base` on reach to va? */
 static bool image_holds(uint64_t base, uint64_t va)
 {
@@ -58,10 +49,10 @@ static bool image_holds(uint64_t base, uint64_t va)
 	Elf64_Ehdr head;
 	uint64_t lo = UINT64_MAX, hi = 0;
 
-	if (!read_own(base, &head, sizeof head) || head.e_ident[0] != ELFMAG0 ||
+	if (!gmi_read_own(&head, base, sizeof head) || head.e_ident[0] != ELFMAG0 ||
 	    head.e_ident[1] != ELFMAG1 || head.e_phentsize != sizeof phdr[0] ||
 	    head.e_phnum > PHDRS_MAX || !head.e_phnum ||
-	    !read_own(base + head.e_phoff, phdr, head.e_phnum * sizeof phdr[0]))
+	    !gmi_read_own(phdr, base + head.e_phoff, head.e_phnum * sizeof phdr[0]))
 		return false;
 	for (unsigned i = 0; i < head.e_phnum; i++) {
 		if (phdr[i].p_type != PT_LOAD)

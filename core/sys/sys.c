@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define BIT(sig) (1ull << ((sig)-1))
@@ -78,6 +79,14 @@ void gmi_futex_wake_bits(_Atomic uint32_t *w, uint32_t bits)
 int gmi_gettid(void)
 {
 	return (int)gm_sys0(SYS_gettid);
+}
+
+bool gmi_read_own(void *to, uintptr_t from, size_t bytes)
+{
+	/* the process's first thread may have ended */
+	struct iovec ours = {to, bytes}, theirs = {(void *)from, bytes};
+
+	return gm_sys6(SYS_process_vm_readv, gmi_gettid(), &ours, 1, &theirs, 1, 0) == (long)bytes;
 }
 
 /* Dies with SIGABRT whatever the program made of that signal, so that the core file shows the

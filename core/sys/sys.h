@@ -202,6 +202,9 @@ GM_EXPORT bool gmi_signals_blocked(void);
 
 GM_EXPORT uint64_t gmi_now_ns(void); /* CLOCK_MONOTONIC through the vDSO */
 GM_EXPORT int gmi_gettid(void);
+/* Memory of this process that may go at any time, or be no memory: the kernel copies, no fault is
+ * taken. False: not all of it is there. */
+GM_EXPORT bool gmi_read_own(void *to, uintptr_t from, size_t bytes);
 
 /*
  * One line to stderr, "gmem: ...", in one write, when the level is enabled (GMEM_LOG). Formats

@@ -11,7 +11,6 @@
 #include "core/sys/text.h"
 #include <elf.h>
 #include <stddef.h>
-#include <sys/uio.h>
 
 #define MAX_FRAMES 64 /* of Python, that are looked at */
 
@@ -42,13 +41,6 @@ static const struct layout {
 #define OWNED_BY_C  3
 #define FRAME_BYTES 112 /* as much of a frame as has the fields above, at most */
 #define CODE_BYTES  144
-
-static bool read_python(void *to, uintptr_t from, size_t bytes)
-{
-	struct iovec ours = {to, bytes}, theirs = {(void *)from, bytes};
-
-	return gm_sys6(SYS_process_vm_readv, gmi_gettid(), &ours, 1, &theirs, 1, 0) == (long)bytes;
-}
 
 static uint64_t python_word(const unsigned char *p, size_t bytes)
 {
@@ -160,7 +152,7 @@ static void read_text(const struct layout *l, uintptr_t str, char *to, size_t ro
 	unsigned char head[40], text[112 * 4];
 	size_t n, at = 0;
 
-	if (!read_python(head, str, sizeof head))
+	if (!gmi_read_own(head, str, sizeof head))
 		return;
 	uint64_t chars = python_word(head + 16, 8), state = python_word(head + 32, 4);
 	unsigned width = state >> 2 & 7; /* bytes of a character */
@@ -168,7 +160,7 @@ static void read_text(const struct layout *l, uintptr_t str, char *to, size_t ro
 		return; /* not compact: no code's name is made so */
 	n = gm_min(chars, gm_min((uint64_t)room - 1, sizeof text / width));
 	uintptr_t from = str + (state >> 6 & 1 ? l->ascii : l->wide) + (chars - n) * width;
-	if (!read_python(text, from, n * width))
+	if (!gmi_read_own(text, from, n * width))
 		return;
 	for (size_t i = 0; i < n; i++)
 		at += put_utf8(to + at, room - at, (uint32_t)python_word(text + i * width, width));
@@ -189,7 +181,7 @@ static bool next_byte(struct table *t, unsigned *byte)
 	if (t->at == t->n) {
 		t->n = (unsigned)gm_min(t->left, sizeof t->buf);
 		t->at = 0;
-		if (!t->n || !read_python(t->buf, t->from, t->n))
+		if (!t->n || !gmi_read_own(t->buf, t->from, t->n))
 			return false;
 		t->from += t->n;
 		t->left -= t->n;
@@ -273,7 +265,7 @@ static int line_of_place(const struct place *p)
 	struct table t = {.from = object + 32}; /* a bytes object */
 	int first = (int)python_word(p->code + l->first_line, 4);
 
-	if (!read_python(&t.left, object + 16, sizeof t.left))
+	if (!gmi_read_own(&t.left, object + 16, sizeof t.left))
 		return 0;
 	if (l->table == LINES_3_11)
 		return line_by_entries(&t, first, p->at);
@@ -311,12 +303,12 @@ static uintptr_t look_at_python(const struct layout *l, uintptr_t *frame)
 	uintptr_t self = *frame;
 
 	*frame = 0;
-	if (!read_python(f, self, gm_max(l->at + l->at_bytes, l->owner + 1)))
+	if (!gmi_read_own(f, self, gm_max(l->at + l->at_bytes, l->owner + 1)))
 		return 0;
 	*frame = python_word(f + l->back, 8);
 	uintptr_t code = python_word(f + l->code, 8);
 	if ((l->owner >= 0 && f[l->owner] == OWNED_BY_C) ||
-	    !read_python(p.code, code, sizeof p.code))
+	    !gmi_read_own(p.code, code, sizeof p.code))
 		return 0;
 	p.at = python_word(f + l->at, l->at_bytes);
 	if (l->table == LINES_3_10)
@@ -344,9 +336,9 @@ static uintptr_t innermost(const struct layout *l, uintptr_t state)
 {
 	uintptr_t at;
 
-	if (!read_python(&at, state + l->state_frame, sizeof at))
+	if (!gmi_read_own(&at, state + l->state_frame, sizeof at))
 		return 0;
-	if (l->through >= 0 && at && !read_python(&at, at + (uintptr_t)l->through, sizeof at))
+	if (l->through >= 0 && at && !gmi_read_own(&at, at + (uintptr_t)l->through, sizeof at))
 		return 0;
 	return at;
 }
