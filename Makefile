@@ -33,8 +33,8 @@ CPPFLAGS += -DGM_DEBUG
 OPT = -O1 -g
 SANITIZE_FLAGS = -fsanitize=$(if $(filter 1,$(SANITIZE)),address$(comma)undefined,$(SANITIZE)) -fno-sanitize-recover=all
 # Tests that die of SIGSEGV on purpose do; forked children have several threads' locks.
-export ASAN_OPTIONS = handle_segv=0:allow_user_segv_handler=1:detect_leaks=0
-export TSAN_OPTIONS = handle_segv=0:die_after_fork=0:suppressions=$(CURDIR)/test/shim/tsan.supp
+export ASAN_OPTIONS = handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:allow_user_segv_handler=1:detect_leaks=0
+export TSAN_OPTIONS = handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:die_after_fork=0:suppressions=$(CURDIR)/test/shim/tsan.supp
 export TEST_STEPS ?= 40000
 endif
 CRITERION = -lcriterion
