@@ -229,68 +229,49 @@ static void print_moved(const struct view *v, FILE *out)
 			  N(v->thrash_throttled), N(v->thrash_pins));
 }
 
-#define SITES_SHOWN 8
+#define ROWS_SHOWN 8
 
-/* What of n rows is not shown. */
-static void print_more(FILE *out, uint64_t n, const char *of)
+/* A head, if there are rows, the first of them, and how many are left. */
+static void print_list(const struct view *v, FILE *out, const char *head, unsigned n,
+		       void (*print)(const struct view *v, unsigned i, FILE *out), const char *of)
 {
-	if (n > SITES_SHOWN)
-		fprintf(out, "    and %u more%s\n", (unsigned)n - SITES_SHOWN, of);
+	if (n)
+		fputs(head, out);
+	for (unsigned i = 0; i < n && i < ROWS_SHOWN; i++)
+		print(v, i, out);
+	if (n > ROWS_SHOWN)
+		fprintf(out, "    and %u more%s\n", n - ROWS_SHOWN, of);
 }
 
-static void print_kernels(const struct view *v, FILE *out)
+static void print_kernel(const struct view *v, unsigned i, FILE *out)
 {
-	if (!v->nkernels)
-		return;
-	fputs("  kernels (device, launches, time measured, modelled, faults, moved to the device "
-	      "by these)\n",
-	      out);
-	for (unsigned i = 0; i < v->nkernels && i < SITES_SHOWN; i++) {
-		const struct view_kernel *k = &v->kernel[i];
-		fprintf(out, "    %2u %9s %10s %10s %9s %10s  %s%s%s%s%s\n", (unsigned)k->device,
-			N(k->launches + k->failed), S(k->wall_s),
-			isnan(k->modelled_s) ? "not known" : S(k->modelled_s), N(k->faults),
-			B(k->h2d_bytes), k->name, k->failed ? " (some failed)" : "",
-			strncmp(k->basis, "sampled", 7) ? "" : " (",
-			strncmp(k->basis, "sampled", 7) ? "" : k->basis,
-			strncmp(k->basis, "sampled", 7) ? "" : ")");
-	}
-	print_more(out, v->nkernels, "");
+	const struct view_kernel *k = &v->kernel[i];
+	bool sampled = !strncmp(k->basis, "sampled", 7);
+
+	fprintf(out, "    %2u %9s %10s %10s %9s %10s  %s%s%s%s%s\n", (unsigned)k->device,
+		N(k->launches + k->failed), S(k->wall_s),
+		isnan(k->modelled_s) ? "not known" : S(k->modelled_s), N(k->faults),
+		B(k->h2d_bytes), k->name, k->failed ? " (some failed)" : "", sampled ? " (" : "",
+		sampled ? k->basis : "", sampled ? ")" : "");
 }
 
-static void print_refused(const struct view *v, FILE *out)
+static void print_refused(const struct view *v, unsigned i, FILE *out)
 {
-	for (unsigned i = 0; i < v->nrefused && i < SITES_SHOWN; i++)
-		fprintf(out, "  on the host ran %s: %s\n", v->refused[i].name, v->refused[i].why);
-	print_more(out, v->nrefused, " regions");
+	fprintf(out, "  on the host ran %s: %s\n", v->refused[i].name, v->refused[i].why);
 }
 
-static void print_objects(const struct view *v, FILE *out)
+static void print_object(const struct view *v, unsigned i, FILE *out)
 {
-	if (!v->nobjects)
-		return;
-	fputs("  over the bus from outside the window (launches that were looked at; faults of the "
-	      "device)\n",
-	      out);
-	for (unsigned i = 0; i < v->nobjects && i < SITES_SHOWN; i++)
-		fprintf(out, "    %10s %9s  %s\n", B(v->object[i].bus_bytes),
-			N(v->object[i].device_faults), v->object[i].name);
-	print_more(out, v->nobjects, "");
+	fprintf(out, "    %10s %9s  %s\n", B(v->object[i].bus_bytes), N(v->object[i].device_faults),
+		v->object[i].name);
 }
 
-static void print_sites(const struct view *v, FILE *out)
+static void print_site(const struct view *v, unsigned i, FILE *out)
 {
-	if (!v->nsites)
-		return;
-	fputs("  moved by the allocations of (blocks of 2 MiB and more; to device, home, faults of "
-	      "the device, of the CPU)\n",
-	      out);
-	for (unsigned i = 0; i < v->nsites && i < SITES_SHOWN; i++) {
-		const struct view_site *s = &v->site[i];
-		fprintf(out, "    %10s %10s %9s %9s  %s\n", B(s->h2d_bytes), B(s->d2h_bytes),
-			N(s->device_faults), N(s->cpu_faults), s->where);
-	}
-	print_more(out, v->nsites, "");
+	const struct view_site *s = &v->site[i];
+
+	fprintf(out, "    %10s %10s %9s %9s  %s\n", B(s->h2d_bytes), B(s->d2h_bytes),
+		N(s->device_faults), N(s->cpu_faults), s->where);
 }
 
 void view_text(const struct view *v, FILE *out)
@@ -304,10 +285,21 @@ void view_text(const struct view *v, FILE *out)
 		fprintf(out, "  %s%s%s\n",
 			v->ndev ? "nothing ran on a device" : "no device was used",
 			*v->idle ? ": " : "", v->idle);
-	print_kernels(v, out);
-	print_refused(v, out);
-	print_sites(v, out);
-	print_objects(v, out);
+	print_list(
+		v, out,
+		"  kernels (device, launches, time measured, modelled, faults, moved to the device "
+		"by these)\n",
+		v->nkernels, print_kernel, "");
+	print_list(v, out, "", v->nrefused, print_refused, " regions");
+	print_list(v, out,
+		   "  moved by the allocations of (blocks of 2 MiB and more; to device, home, "
+		   "faults of the device, of the CPU)\n",
+		   v->nsites, print_site, "");
+	print_list(
+		v, out,
+		"  over the bus from outside the window (launches that were looked at; faults of "
+		"the device)\n",
+		v->nobjects, print_object, "");
 	print_row(out, "managed memory", B(v->managed_peak_bytes), "at the peak; metadata %s (%s)",
 		  B(v->metadata_bytes), PART(v->metadata_bytes, v->managed_peak_bytes));
 	if (v->blas_calls)

@@ -5,17 +5,15 @@
  * (libfaketime) replace, and the fault path reads the clock. Before the constructor ran, and
  * where there is no vDSO, a system call serves.
  */
+#include "core/sys/dynamic.h"
 #include "core/sys/sys.h"
 #include "core/sys/text.h"
-#include <elf.h>
-#include <link.h>
 #include <sys/auxv.h>
 #include <time.h>
 
 typedef int clock_fn(clockid_t clock, struct timespec *ts);
 static clock_fn *_Atomic vdso_clock;
 
-/* The number of dynamic symbols is nowhere but in the hash tables. */
 static uint32_t count_symbols(const uint32_t *hash, const uint32_t *gnu)
 {
 	if (hash)
@@ -47,31 +45,12 @@ static clock_fn *find_clock(uintptr_t image)
 		if (ph[i].p_type == PT_DYNAMIC)
 			dyn = (const void *)(image + ph[i].p_offset);
 	}
-	const ElfW(Sym) *sym = NULL;
-	const uint32_t *hash = NULL, *gnu = NULL;
-	const char *str = NULL;
-	for (; dyn && dyn->d_tag != DT_NULL; dyn++) {
-		const void *at = (const void *)(bias + dyn->d_un.d_ptr);
-		switch (dyn->d_tag) {
-		case DT_SYMTAB:
-			sym = at;
-			break;
-		case DT_STRTAB:
-			str = at;
-			break;
-		case DT_HASH:
-			hash = at;
-			break;
-		case DT_GNU_HASH:
-			gnu = at;
-			break;
-		}
-	}
-	uint32_t n = sym && str ? count_symbols(hash, gnu) : 0;
-	for (uint32_t i = 0; i < n; i++)
-		if (sym[i].st_shndx != SHN_UNDEF &&
-		    gm_text_same(str + sym[i].st_name, "__vdso_clock_gettime"))
-			return (clock_fn *)(bias + sym[i].st_value);
+	struct gm_dynamic m = gm_dynamic_of(dyn, bias);
+	uint32_t n = m.symbols && m.names ? count_symbols(m.hash, m.gnu) : 0;
+	for (uint32_t k = 0; k < n; k++)
+		if (m.symbols[k].st_shndx != SHN_UNDEF &&
+		    gm_text_same(m.names + m.symbols[k].st_name, "__vdso_clock_gettime"))
+			return (clock_fn *)(bias + m.symbols[k].st_value);
 	return NULL;
 }
 

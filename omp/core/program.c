@@ -5,6 +5,7 @@
  * When the program has loaded or closed a library since, the description is made anew: an epoch
  * is how many loads and closes the loader has counted.
  */
+#include "core/sys/dynamic.h"
 #include "omp/core/host.h"
 #include <dlfcn.h>
 #include <elf.h>
@@ -123,45 +124,6 @@ static bool in_text(const struct dl_phdr_info *info, uint64_t at)
 
 /* ---- calls ---- */
 
-struct dynamic {		   /* of a module, as the loader has it in memory */
-	const Elf64_Rela *rela[2]; /* all, and those of the procedure linkage table */
-	size_t n[2];
-	const Elf64_Sym *symbols;
-	const char *names;
-};
-
-static void read_dynamic(const struct dl_phdr_info *info, const Elf64_Dyn *dyn, struct dynamic *d)
-{
-	*d = (struct dynamic){0};
-	for (; dyn->d_tag != DT_NULL; dyn++) {
-		/* the loader has made addresses of them, where it may write */
-		uint64_t at =
-			dyn->d_un.d_ptr + (dyn->d_un.d_ptr < info->dlpi_addr ? info->dlpi_addr : 0);
-		switch (dyn->d_tag) {
-		case DT_RELA:
-			d->rela[0] = (const Elf64_Rela *)at;
-			break;
-		case DT_RELASZ:
-			d->n[0] = dyn->d_un.d_val / sizeof(Elf64_Rela);
-			break;
-		case DT_JMPREL:
-			d->rela[1] = (const Elf64_Rela *)at;
-			break;
-		case DT_PLTRELSZ:
-			d->n[1] = dyn->d_un.d_val / sizeof(Elf64_Rela);
-			break;
-		case DT_SYMTAB:
-			d->symbols = (const Elf64_Sym *)at;
-			break;
-		case DT_STRTAB:
-			d->names = (const char *)at;
-			break;
-		default:
-			break;
-		}
-	}
-}
-
 static void *resolve_symbol(void *handle, const char *name)
 {
 	void *fn = dlsym(RTLD_DEFAULT, name);
@@ -182,7 +144,7 @@ static bool is_pointer_to_function(const Elf64_Rela *r, const Elf64_Sym *sym)
 
 /* A pointer to another module's function. One that the loader would bind at its first call is
  * bound now: the device cannot ask for it. */
-static void add_call(struct description *d, const struct object *o, const struct dynamic *dyn,
+static void add_call(struct description *d, const struct object *o, const struct gm_dynamic *dyn,
 		     const Elf64_Rela *r)
 {
 	const struct dl_phdr_info *info = &o->info;
@@ -212,11 +174,10 @@ static void add_call(struct description *d, const struct object *o, const struct
 
 static void add_calls(struct description *d, const struct object *o, const Elf64_Dyn *at)
 {
-	struct dynamic dyn;
+	struct gm_dynamic dyn = gm_dynamic_of(at, o->info.dlpi_addr);
 
-	read_dynamic(&o->info, at, &dyn);
 	for (unsigned k = 0; k < 2 && dyn.symbols && dyn.names; k++)
-		for (size_t i = 0; dyn.rela[k] && i < dyn.n[k]; i++)
+		for (size_t i = 0; i < dyn.nrela[k]; i++)
 			add_call(d, o, &dyn, &dyn.rela[k][i]);
 }
 
@@ -228,18 +189,17 @@ struct search {
 static int search_module(struct dl_phdr_info *info, size_t size, void *of)
 {
 	struct search *s = of;
-	struct dynamic dyn = {0};
+	struct gm_dynamic dyn = {.names = NULL};
 
 	for (unsigned i = 0; i < info->dlpi_phnum; i++)
 		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-			read_dynamic(
-				info,
-				(const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
-				&dyn);
+			dyn = gm_dynamic_of(
+				(const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
+				info->dlpi_addr);
 	if (module_kind(info->dlpi_name) != GMO_OWN || !dyn.symbols || !dyn.names)
 		return 0;
 	for (unsigned k = 0; k < 2; k++)
-		for (size_t i = 0; dyn.rela[k] && i < dyn.n[k] && !s->found; i++) {
+		for (size_t i = 0; i < dyn.nrela[k] && !s->found; i++) {
 			const Elf64_Sym *sym = &dyn.symbols[ELF64_R_SYM(dyn.rela[k][i].r_info)];
 			s->found = sym->st_shndx == SHN_UNDEF &&
 				   !strncmp(dyn.names + sym->st_name, s->begins, strlen(s->begins));

@@ -9,6 +9,7 @@
  *
  * The lock is held for looking things up only.
  */
+#include "core/sys/dynamic.h"
 #include "omp/llvm19/llvm19.h"
 #include <dlfcn.h>
 #include <elf.h>
@@ -316,45 +317,6 @@ static const struct {
 	{"memcpy", got_memcpy, NULL},
 };
 
-struct imports {
-	const ElfW(Rela) * rela[2];
-	size_t n[2];
-	const ElfW(Sym) * symbols;
-	const char *names;
-};
-
-static struct imports imports_of(const struct link_map *library)
-{
-	struct imports m = {0};
-
-	for (const ElfW(Dyn) *d = library->l_ld; d->d_tag != DT_NULL; d++) {
-		const void *at = (const void *)d->d_un.d_ptr;
-		switch (d->d_tag) {
-		case DT_STRTAB:
-			m.names = at;
-			break;
-		case DT_SYMTAB:
-			m.symbols = at;
-			break;
-		case DT_RELA:
-			m.rela[0] = at;
-			break;
-		case DT_RELASZ:
-			m.n[0] = d->d_un.d_val / sizeof **m.rela;
-			break;
-		case DT_JMPREL:
-			m.rela[1] = at;
-			break;
-		case DT_PLTRELSZ:
-			m.n[1] = d->d_un.d_val / sizeof **m.rela;
-			break;
-		default:
-			break;
-		}
-	}
-	return m;
-}
-
 /* Is the page one that the loader has made read-only? */
 static bool is_relro(const struct link_map *library, uintptr_t page)
 {
@@ -387,10 +349,10 @@ static bool each_import(const struct link_map *library,
 				      void *to),
 			void *to)
 {
-	struct imports m = imports_of(library);
+	struct gm_dynamic m = gm_dynamic_of(library->l_ld, library->l_addr);
 
 	for (unsigned k = 0; k < 2; k++)
-		for (size_t i = 0; i < m.n[k]; i++) {
+		for (size_t i = 0; i < m.nrela[k]; i++) {
 			const ElfW(Rela) *r = &m.rela[k][i];
 			unsigned type = ELF64_R_TYPE(r->r_info);
 			if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT &&

@@ -8,6 +8,7 @@
  */
 #include "preload/heap/python.h"
 #include "core/count/site.h"
+#include "core/sys/dynamic.h"
 #include "core/sys/text.h"
 #include <elf.h>
 #include <stddef.h>
@@ -52,39 +53,17 @@ static uint64_t python_word(const unsigned char *p, size_t bytes)
 
 /* ---- which interpreter ---- */
 
-struct symbols {	     /* of a module */
-	const uint32_t *gnu; /* hash table: buckets, first, words, shift, words, buckets, chains */
-	const ElfW(Sym) * table;
-	const char *text;
-};
-
-static struct symbols symbols_of(const struct link_map *map)
-{
-	struct symbols s = {.gnu = NULL};
-
-	for (const ElfW(Dyn) *d = map->l_ld; d && d->d_tag != DT_NULL; d++) {
-		uintptr_t at =
-			d->d_un.d_ptr < map->l_addr ? d->d_un.d_ptr + map->l_addr : d->d_un.d_ptr;
-		if (d->d_tag == DT_STRTAB)
-			s.text = (const char *)at;
-		if (d->d_tag == DT_SYMTAB)
-			s.table = (const ElfW(Sym) *)at;
-		if (d->d_tag == DT_GNU_HASH)
-			s.gnu = (const uint32_t *)at;
-	}
-	return s;
-}
-
 /* A symbol that the module defines, by its GNU hash table; 0: it does not. dlsym would lock. */
 static uintptr_t find_symbol(const struct link_map *map, const char *name)
 {
-	struct symbols s = symbols_of(map);
+	struct gm_dynamic s = gm_dynamic_of(map->l_ld, map->l_addr);
 	uint32_t hash = 5381;
 
-	if (!s.gnu || !s.text || !s.table)
+	if (!s.gnu || !s.names || !s.symbols)
 		return 0;
 	for (const char *c = name; *c; c++)
 		hash = hash * 33 + (unsigned char)*c;
+	/* buckets, first, words, shift; words, buckets, chains */
 	const uint64_t *bloom = (const uint64_t *)(s.gnu + 4);
 	const uint32_t *bucket = (const uint32_t *)(bloom + s.gnu[2]), *chain = bucket + s.gnu[0];
 	uint64_t word = bloom[hash / 64 % s.gnu[2]];
@@ -92,8 +71,8 @@ static uintptr_t find_symbol(const struct link_map *map, const char *name)
 		return 0;
 	for (uint32_t i = bucket[hash % s.gnu[0]]; i >= s.gnu[1]; i++) {
 		uint32_t h = chain[i - s.gnu[1]];
-		if ((h | 1) == (hash | 1) && gm_text_same(s.text + s.table[i].st_name, name))
-			return map->l_addr + s.table[i].st_value;
+		if ((h | 1) == (hash | 1) && gm_text_same(s.names + s.symbols[i].st_name, name))
+			return map->l_addr + s.symbols[i].st_value;
 		if (h & 1)
 			break;
 	}
