@@ -30,7 +30,7 @@ static const char *what_is_wrong(const struct ds_record_head *h, size_t bytes)
 			 h->version, DS_RECORD_VERSION);
 		return text;
 	}
-	if (h->page_bytes < 4096 || h->page_bytes > GM_BLOCK_BYTES || !h->bytes ||
+	if (!h->version || h->page_bytes < 4096 || h->page_bytes > GM_BLOCK_BYTES || !h->bytes ||
 	    (h->base | h->bytes) % GM_BLOCK_BYTES)
 		return "is damaged";
 	return NULL;

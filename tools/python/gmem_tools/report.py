@@ -6,6 +6,7 @@ import sys
 
 SCHEMA = json.load(open(os.path.join(os.path.dirname(__file__), 'report.schema.json'), encoding='utf-8'))
 NEWEST = SCHEMA['properties']['schema']['const']
+SWEEP = 1  # of the JSON that gmem-sweep writes
 
 Field = collections.namedtuple('Field', 'name unit meaning get')
 Field.__doc__ = """One number: its name as in docs/report.md, the schema's unit, its meaning, and get(object): the number, None if it is not
@@ -26,17 +27,27 @@ def _json(path):
         raise BadReport(f'{path}: {error}') from error
 
 
-def load(path, sweeps=False):
-    """A report as a dict, as it stands in the file; if sweeps may be given: or the JSON of one."""
-    report = _json(path)
-    if sweeps and isinstance(report, dict) and report.get('sweep') == 1:
-        return report
+def check(report, path):
+    """The report, if it is one that can be read. path: where it stood."""
     if not isinstance(report, dict) or not isinstance(report.get('program'), str) or not isinstance(report.get('devices'), list):
         raise BadReport(f'{path} is not a report of gmem')
     schema = report.get('schema', NEWEST)
     if not isinstance(schema, int) or schema > NEWEST:
         raise BadReport(f'{path} has schema {json.dumps(schema)}; this gmem-report reads up to {NEWEST}')
     return report
+
+
+def load(path, sweeps=False):
+    """A report as a dict, as it stands in the file; if sweeps may be given: or the JSON of one."""
+    found = _json(path)
+    if not sweeps or not isinstance(found, dict) or 'sweep' not in found:
+        return check(found, path)
+    if not isinstance(found['sweep'], int) or found['sweep'] > SWEEP:
+        raise BadReport(f'{path} is a sweep of version {json.dumps(found["sweep"])}; this gmem-report reads up to {SWEEP}')
+    for r in found['runs']:
+        if r['report']:
+            check(r['report'], path)
+    return found
 
 
 def load_all(paths, sweeps=False):

@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from . import answer, plan, replay, runs, show
+from . import answer, plan, replay, report, runs, show
 
 PROG = 'gmem-sweep'
 
@@ -240,7 +240,7 @@ def _check(sweep, options, results):
 def document(sweep, results, sentences):
     """The sweep as JSON, as gmem-sweep(1) describes it."""
     shown = answer.telling(results)
-    return {'sweep': 1, 'command': sweep.program, 'sentences': sentences,
+    return {'sweep': report.SWEEP, 'command': sweep.program, 'sentences': sentences,
             'runs': [{'mem_bytes': r.mem, **r.config.as_json(), 'telling': r in shown, 'note': r.note, 'cut': r.cut, 'least': r.least, 'wall_s': r.wall,
                       'modelled_s': r.modelled, 'modelled_wholly': r.whole, 'processes': r.processes, 'report': r.report}
                      for r in results]}

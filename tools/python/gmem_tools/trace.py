@@ -15,6 +15,11 @@ Event = collections.namedtuple('Event', 'time_ns addr pc duration_ns pages tid s
 Event.__doc__ = 'As in the file, with names: kind and cause are words, site and kernel names or "", device None for none'
 
 
+def _words(words):
+    """By their numbers, of which a byte has so many; what the file does not name is named by its number."""
+    return [word or f'number {n}' for n, word in enumerate(words + [None] * (256 - len(words)))]
+
+
 class Trace:
     """A trace; iterating gives its events, in the order of the file: of each thread as they ended, between threads hardly."""
 
@@ -28,20 +33,29 @@ class Trace:
         if len(self._data) < _HEAD.size or self._data[:8] != MAGIC:
             raise report.BadReport(f'{path} is not a trace of gmem')
         _, version, self._bytes = _HEAD.unpack_from(self._data)
-        if version != VERSION or self._bytes < _EVENT.size:
-            raise report.BadReport(f'{path} has version {version}; this gmem-report reads {VERSION}')
+        if version > VERSION:
+            raise report.BadReport(f'{path} has version {version}; this gmem-report reads up to {VERSION}')
+        if not version or self._bytes < _EVENT.size:
+            raise report.BadReport(f'{path} is damaged')
         self._chunks, meta = [], None
         for kind, start, end in self._walk():
             if kind == EVENTS:
                 self._chunks.append((start, end))
             elif kind == META:
-                meta = json.loads(self._data[start:end])
+                meta = self._data[start:end]
         if meta is None:
             raise report.BadReport(f'{path} has no end: the reporter was killed, or still writes')
-        self.kinds, self.causes = meta['kinds'], meta['causes']
+        try:
+            self._read_meta(json.loads(meta))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise report.BadReport(f'{path} is damaged: {error}') from error
+
+    def _read_meta(self, meta):
+        self.kinds, self.causes = _words(meta['kinds']), _words(meta['causes'])
         self.sites = {int(k): v for k, v in meta['sites'].items()}
         self.kernels = {int(k): v for k, v in meta['kernels'].items()}
-        self.start_ns, self.end_ns, self.lost, self.report = meta['start_ns'], meta['end_ns'], meta['lost'], meta['report']
+        self.start_ns, self.end_ns, self.lost = (int(meta[k]) for k in ('start_ns', 'end_ns', 'lost'))
+        self.report = report.check(meta['report'], self.path)
 
     def _walk(self):
         at = _HEAD.size
