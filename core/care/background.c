@@ -55,7 +55,7 @@ static bool reclaim_some(uint64_t now, bool *pressed)
 			continue;
 		int err = -ENOSPC;
 		if (free_below(dev, gmi_opt.reclaim_percent * 2))
-			err = gmc_evict(dev, NULL, gm_bm_zero());
+			err = gmc_evict_ahead(dev);
 		dev->reclaiming = err != -ENOSPC; /* locked, or it failed: again at the next tick */
 		any |= !err;
 	}

@@ -18,6 +18,7 @@
 #include "core/page/jobs.h"
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
+#include "core/page/residence.h"
 #include "core/page/plugin.h"
 #include "core/page/thread.h"
 #include "core/page/rights.h"
@@ -78,16 +79,30 @@ static int bring_home(struct gm_block *b, unsigned i, bool write)
 	return err;
 }
 
-/* Locks the block for a CPU fault on page i; a page that thrashes is first left to its device
- * for a while. */
-static bool lock_in_turn(struct gm_block *b, unsigned i, bool write)
+/* Block locked: so long the CPU's touch of page i waits, which its device may keep. */
+static unsigned wait_us(struct gm_block *b, unsigned i, bool write, bool call)
+{
+	unsigned us = 0;
+
+	if (allowed(&b->cpu_r, &b->cpu_w, i, write))
+		return 0;
+	if (!call && gmc_thrash_ask(b, i, GM_THRASH_CPU, &us) == GM_THRASH_WAIT)
+		return us;
+	if (gm_likely(!gmc_residence_used))
+		return 0;
+	gm_bm in_place = call ? gm_bm_zero() : gm_bm_or(b->cpu_bus, gmc_bus_stays(b));
+	return gm_bm_test(&in_place, i) ? 0 : gmc_residence_left_us(b, -1, i, write, b->pinned);
+}
+
+/* Locks the block for the CPU's touch of page i, which is first left to its device for a while if
+ * it has only just come there, or thrashes (a system call does not wait for that). */
+static bool lock_in_turn(struct gm_block *b, unsigned i, bool write, bool call)
 {
 	static _Atomic uint32_t never;
 	unsigned us;
 	bool locked = gmc_fork_lock_block(b);
 
-	while (locked && !allowed(&b->cpu_r, &b->cpu_w, i, write) &&
-	       gmc_thrash_ask(b, i, GM_THRASH_CPU, &us) == GM_THRASH_WAIT) {
+	while (locked && (us = wait_us(b, i, write, call))) {
 		gmi_unlock(&b->lock);
 		gmi_futex_wait(&never, 0, (int64_t)us * 1000);
 		locked = gmc_fork_lock_block(b);
@@ -135,7 +150,7 @@ enum gm_cpu_fault_result gmi_cpu_fault(uintptr_t addr, bool write)
 	unsigned i = gm_page_index(addr);
 	enum gm_cpu_fault_result res = GM_CPU_RESOLVED;
 	uint8_t cause = gm_trace_cause(GM_CAUSE_CPU_FAULT), flags = write ? GM_EV_WRITE : 0;
-	bool locked = lock_in_turn(b, i, write);
+	bool locked = lock_in_turn(b, i, write, false);
 	if (!allowed(&b->prog_r, &b->prog_w, i, write) || !gm_bm_test(&b->managed, i)) {
 		res = GM_CPU_NOT_OURS;
 	} else if (allowed(&b->cpu_r, &b->cpu_w, i, write) || gm_bm_test(&b->cpu_bus, i)) {
@@ -182,7 +197,7 @@ int gmi_cpu_make_resident(uintptr_t addr, size_t len, bool write)
 		    !allowed(&b->prog_r, &b->prog_w, i, write) ||
 		    !gm_bm_test_relaxed(&b->managed, i))
 			continue;
-		bool locked = gmc_fork_lock_block(b);
+		bool locked = lock_in_turn(b, i, write, true);
 		if (gm_bm_test(&b->managed, i) && !allowed(&b->cpu_r, &b->cpu_w, i, write)) {
 			GM_RECORD(GM_RECORD_CPU, .addr = va, .b = write | GM_RECORD_CALL);
 			err = bring_home(b, i, write);
@@ -291,6 +306,8 @@ static void choose_set(struct dev_fault *f)
 	gm_bm possible = gm_bm_whole(gm_bm_and(b->managed, b->prog_r), order);
 	gm_bm kept =
 		gm_unlikely(b->thrash) ? gm_bm_or(b->pinned, gmc_thrash_kept(f->b)) : b->pinned;
+	if (gm_unlikely(gmc_residence_used))
+		gm_bm_add(&kept, gmc_residence_elsewhere(b, dev_index(f)));
 	if (f->write)
 		possible = gm_bm_and(possible, gm_bm_grow(b->prog_w, order));
 	possible = gm_bm_andnot(possible, gm_bm_grow(kept, order));
@@ -311,6 +328,10 @@ static int place_set(struct dev_fault *f)
 	gm_bm page = gm_bm_page(f->i);
 	bool remote = f->remote;
 
+	if (gm_unlikely(gmc_residence_used) &&
+	    gmc_residence_left_us(f->b, dev_index(f), f->i, f->write,
+				  remote ? gm_bm_not(f->bd->valid) : f->b->pinned))
+		return -EAGAIN;
 	if (gm_unlikely(f->b->thrash) && !gm_bm_test(&f->bd->valid, f->i)) {
 		unsigned us;
 		enum gm_thrash_answer turn = gmc_thrash_ask(f->b, f->i, dev_index(f), &us);

@@ -2,6 +2,7 @@
  * block.c - finding and making blocks; what must always be true of one.
  */
 #include "core/page/registry.h"
+#include "core/page/residence.h"
 
 /* Metadata is 0.1 % at most: a block and one device of 4 KiB pages that lie side by side, the rest
  * (64 B here) is shared. */
@@ -21,6 +22,7 @@ void gmc_block_dev_free(struct gm_block *b, unsigned d)
 	struct gm_block_dev *bd = b->dev[d];
 
 	__atomic_store_n(&b->dev[d], NULL, __ATOMIC_RELEASE);
+	gmc_residence_free(bd);
 	gmi_free(bd, block_dev_bytes(bd->order));
 }
 

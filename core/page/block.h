@@ -51,6 +51,8 @@ struct gm_block_dev {
 	 * use when last asked */
 	uint16_t gone[GM_LEAVES];
 	uint32_t promoted, lately;
+	/* by 64 KiB: it stays until then (residence.h); NULL: it never had to */
+	uint32_t *until_us;
 	uint16_t hits[GM_LEAVES]; /* access counters of pages over the bus (counter.c) */
 	uint32_t used[GM_LEAVES]; /* the same for each 64 KiB */
 	/*

@@ -12,6 +12,7 @@
 #include "core/page/guard.h"
 #include "core/page/jobs.h"
 #include "core/page/plugin.h"
+#include "core/page/residence.h"
 #include "core/page/thread.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
@@ -71,6 +72,7 @@ struct wish {
 	struct gm_dev *dev;
 	struct gm_block *own;	 /* locked by the caller, or NULL */
 	gm_bm keep;		 /* its pages that stay */
+	bool spares;		 /* and those whose time has not passed (residence.h) */
 	enum gm_frame_list list; /* of frames: where to begin */
 	bool busy;		 /* a candidate's lock was held */
 	/* the candidate, locked unless it is own; NULL: none. may: also where a plug-in cannot
@@ -84,7 +86,7 @@ static __thread struct wish *wish_now;
 /* Resident pages that may go: of the own block, whole device pages that hold nothing of `keep`. */
 static gm_bm may_go(const struct wish *w, const struct gm_block_dev *bd)
 {
-	gm_bm set = bd->valid;
+	gm_bm set = w->spares ? gm_bm_andnot(bd->valid, gmc_residence_kept(bd)) : bd->valid;
 
 	if (bd->block != w->own)
 		return set;
@@ -111,18 +113,31 @@ static bool take_candidate(struct wish *w, struct gm_block_dev *bd)
 	return take_block(w, bd->block);
 }
 
-/* The coldest block whose lock is free; the caller's own when it is the only one. Device locked. */
+static void give_block_back(struct wish *w, struct gm_block *b)
+{
+	if (b != w->own)
+		gmi_unlock(&b->lock);
+}
+
+/* The coldest block whose lock is free and of which something may go; the caller's own when it is
+ * the only one. Device locked. */
 static struct gm_block_dev *coldest_block(struct wish *w, gm_bm *may)
 {
 	struct gm_block_dev *bd, *mine = NULL;
 
 	for (bd = w->dev->lru_head; bd; bd = bd->lru_next) {
-		if (bd->block == w->own)
+		if (bd->block == w->own) {
 			mine = bd;
-		else if (take_candidate(w, bd))
-			break;
+			continue;
+		}
+		if (!take_candidate(w, bd))
+			continue;
+		*may = may_go(w, bd);
+		if (!gm_bm_empty(*may))
+			return bd;
+		give_block_back(w, bd->block);
 	}
-	bd = bd ? bd : w->busy ? NULL : mine;
+	bd = w->busy ? NULL : mine;
 	*may = bd ? may_go(w, bd) : gm_bm_zero();
 	return bd;
 }
@@ -140,11 +155,10 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 			continue;
 		if (!take_candidate(w, bd))
 			continue;
-		*may = gm_bm_and(bd->valid, page);
+		*may = gm_bm_and(may_go(w, bd), page);
 		if (!gm_bm_empty(*may))
 			return bd;
-		if (bd->block != w->own)
-			gmi_unlock(&bd->block->lock);
+		give_block_back(w, bd->block);
 	}
 	return NULL;
 }
@@ -164,8 +178,8 @@ static struct gm_block_dev *pick_victim(struct wish *w, bool by_page, gm_bm *may
 
 static void release_candidate(struct wish *w)
 {
-	if (w->bd && w->bd->block != w->own)
-		gmi_unlock(&w->bd->block->lock);
+	if (w->bd)
+		give_block_back(w, w->bd->block);
 	w->bd = NULL;
 }
 
@@ -211,8 +225,7 @@ static bool offer_page(struct wish *w, uint64_t va)
 		return false;
 	struct gm_block_dev *bd = b->dev[w->dev->index];
 	if (!bd) {
-		if (b != w->own)
-			gmi_unlock(&b->lock);
+		give_block_back(w, b);
 		return false;
 	}
 	unsigned i = gm_page_index(va) & ~0u << bd->order;
@@ -269,13 +282,16 @@ static struct gm_block_dev *pick_no_hotter(struct wish *w, uint8_t heat, gm_bm *
 	struct gm_block_dev *bd;
 
 	gmi_lock(&w->dev->lock);
-	for (bd = w->dev->lru_head; bd; bd = bd->lru_next)
-		if (bd->block != w->own && __atomic_load_n(&bd->heat, __ATOMIC_RELAXED) <= heat &&
-		    take_candidate(w, bd))
+	for (bd = w->dev->lru_head; bd; bd = bd->lru_next) {
+		if (bd->block == w->own || __atomic_load_n(&bd->heat, __ATOMIC_RELAXED) > heat ||
+		    !take_candidate(w, bd))
+			continue;
+		*may = may_go(w, bd);
+		if (!gm_bm_empty(*may))
 			break;
+		give_block_back(w, bd->block);
+	}
 	gmi_unlock(&w->dev->lock);
-	if (bd)
-		*may = bd->valid;
 	return bd;
 }
 
@@ -437,7 +453,7 @@ static int send_home(const struct wish *w, gm_bm set, bool adaptive)
 	return 0;
 }
 
-static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
+static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep, bool spares)
 {
 	struct gm_choice c = gm_policy_of_dev(dev, GM_POLICY_EVICT);
 	struct wish w = {.e = {.coldest = wish_coldest,
@@ -446,7 +462,8 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 			       .number = c.number},
 			 .dev = dev,
 			 .own = own,
-			 .keep = keep};
+			 .keep = keep,
+			 .spares = spares};
 
 	if (gm_inject(GM_INJ_BUSY))
 		return -EAGAIN;
@@ -473,8 +490,11 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
 	struct gm_thread *t = gmi_self();
-	int err = evict_once(dev, own, keep);
+	bool spares = atomic_load_explicit(&gmc_residence_used, memory_order_relaxed);
+	int err = evict_once(dev, own, keep, spares);
 
+	if (gm_unlikely(err == -ENOSPC && spares))
+		err = evict_once(dev, own, keep, false);
 	if (gm_likely(err != -EAGAIN)) {
 		t->busy_ns = 0;
 		return err;
@@ -483,4 +503,9 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 	if (!t->busy_ns)
 		t->busy_ns = now;
 	return now - t->busy_ns > BUSY_MOST_NS ? -ENOSPC : -EAGAIN;
+}
+
+int gmc_evict_ahead(struct gm_dev *dev)
+{
+	return evict_once(dev, NULL, gm_bm_zero(), true);
 }

@@ -8,8 +8,10 @@
 
 /* Frees device memory by sending a cold block home. `own`: the block that the caller has locked;
  * `keep`: its pages that must stay. 0 freed something; -EAGAIN every candidate was locked;
- * -ENOSPC nothing to evict. */
+ * -ENOSPC nothing to evict. Pages that may stay for a while yet (residence.h) go last. */
 int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep);
+/* Ahead of need: those stay. */
+int gmc_evict_ahead(struct gm_dev *dev);
 /* The device asked for `set` of the block just now. */
 void gmc_lru_touch(struct gm_dev *dev, struct gm_block_dev *bd, gm_bm set);
 void gmc_lru_remove(struct gm_dev *dev, struct gm_block_dev *bd);

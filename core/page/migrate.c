@@ -20,6 +20,7 @@
 #include "core/page/holders.h"
 #include "core/page/jobs.h"
 #include "core/page/plan.h"
+#include "core/page/residence.h"
 #include "core/page/entries.h"
 #include "core/page/rights.h"
 #include "core/page/store.h"
@@ -251,6 +252,7 @@ static int depart(struct gm_move *m)
 	}
 	gmc_drop_copies(b, d, p->revoke);
 	gmc_set_valid(b, ctx, gm_bm_or(bd->valid, gets));
+	gmc_residence_begin(bd, ctx, gets);
 	count_arrival(b, ctx, m->moved, m->zero);
 	gmc_block_trace(GM_EV_TO_DEVICE, b, d, m->moved, m->begin_ns);
 	gmc_block_trace(GM_EV_ZERO, b, d, m->zero, 0);

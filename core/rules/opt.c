@@ -577,6 +577,11 @@ static const struct option options[] = {
 	 "pages that go back and forth within 500 us (or that time): let them; let each side have "
 	 "them so long; and keep the worst on the host, 300 times as long",
 	 parse_policy, AT(thrash), .policy = GM_POLICY_THRASH},
+	{"GMEM_RESIDENCE", "--residence", "HOW", "none", "none, keep, keep:1 .. keep:1000",
+	 "how long a page that has come to a device stays there at least: no time; 5 ms, or that "
+	 "many: "
+	 "who wants it waits, and eviction takes others while there are any",
+	 parse_policy, AT(residence), .policy = GM_POLICY_RESIDENCE},
 	{"GMEM_POLICY", "--policy", "FILE.so", "", "a shared object that defines gm_policy",
 	 "a policy of one's own, in the place of --prefetch and --evict: what a device fault "
 	 "brings "

@@ -36,6 +36,7 @@ enum gm_placement_kind {
 	GM_PLACE_COUNTED
 };
 enum gm_thrash_kind { GM_THRASH_NONE, GM_THRASH_THROTTLE, GM_THRASH_PIN };
+enum gm_residence_kind { GM_RESIDENCE_NONE, GM_RESIDENCE_KEEP };
 enum gm_report_kind { GM_REPORT_NONE, GM_REPORT_TEXT, GM_REPORT_JSON };
 enum gm_progress_kind { GM_PROGRESS_NONE, GM_PROGRESS_AUTO, GM_PROGRESS_ALWAYS };
 enum gm_children_kind { GM_CHILDREN_ALL, GM_CHILDREN_NONE };
@@ -57,6 +58,7 @@ struct gm_options {
 	enum gm_evict_kind evict;
 	enum gm_placement_kind placement;
 	enum gm_thrash_kind thrash;
+	enum gm_residence_kind residence;
 	unsigned policy_number[GM_POLICY_KINDS]; /* what follows the name: tree:51, pin:500 */
 	/* GMEM_RECLAIM: of a device's memory, kept free by the background; 0: none */
 	unsigned reclaim_percent;

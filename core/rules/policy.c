@@ -159,6 +159,19 @@ static const struct gm_policy_def thrashers[] = {
 		 .pin = true},
 };
 
+static const struct gm_policy_def residences[] = {
+	[GM_RESIDENCE_NONE] = {.info = {"none", "a page goes as soon as somebody else wants it",
+					""}},
+	[GM_RESIDENCE_KEEP] =
+		{.info = {"keep",
+			  "a page that has come to the device stays for so many milliseconds: who "
+			  "wants it waits, and eviction takes others while there are any",
+			  "Linux, drm_pagemap.c: timeslice_ms, which xe gives 5"},
+		 .number = GM_RESIDENCE_MS,
+		 .most = GM_RESIDENCE_MOST_MS,
+		 .keep = true},
+};
+
 static const struct kind {
 	const struct gm_policy_def *def;
 	unsigned n;
@@ -167,6 +180,7 @@ static const struct kind {
 	[GM_POLICY_EVICT] = {evictors, GM_ARRAY_LEN(evictors)},
 	[GM_POLICY_PLACEMENT] = {placements, GM_ARRAY_LEN(placements)},
 	[GM_POLICY_THRASH] = {thrashers, GM_ARRAY_LEN(thrashers)},
+	[GM_POLICY_RESIDENCE] = {residences, GM_ARRAY_LEN(residences)},
 };
 
 /* ---- names ---- */
@@ -219,6 +233,9 @@ struct gm_choice gmc_policy_of_options(enum gm_policy_kind kind)
 		break;
 	case GM_POLICY_PLACEMENT:
 		i = gmi_opt.placement;
+		break;
+	case GM_POLICY_RESIDENCE:
+		i = gmi_opt.residence;
 		break;
 	default:
 		i = gmi_opt.thrash;

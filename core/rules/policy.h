@@ -25,6 +25,8 @@
 
 #define GM_THRASH_LAPSE_US	500 /* the number of throttle and pin */
 #define GM_THRASH_LAPSE_MOST_US 100000
+#define GM_RESIDENCE_MS		5 /* the number of keep */
+#define GM_RESIDENCE_MOST_MS	1000
 
 struct gm_policy_def {
 	struct gm_policy_info info;
@@ -46,6 +48,7 @@ struct gm_policy_def {
 	bool counted;		/* touch only until the access counter says that the page is hot */
 	/* thrash */
 	bool throttle, pin;
+	bool keep; /* residence: what has come stays for `number` milliseconds */
 };
 
 struct gm_choice {

@@ -254,6 +254,10 @@ static int set_thrash(struct sim_model *m, const char *v)
 {
 	return set_policy(m, GM_POLICY_THRASH, v);
 }
+static int set_residence(struct sim_model *m, const char *v)
+{
+	return set_policy(m, GM_POLICY_RESIDENCE, v);
+}
 
 #define AT(field) offsetof(struct sim_model, field)
 static const struct key {
@@ -277,6 +281,7 @@ static const struct key {
 	{"evict", "as GMEM_EVICT, for this device", .set = set_evict},
 	{"placement", "as GMEM_PLACEMENT, for this device", .set = set_placement},
 	{"thrash", "as GMEM_THRASH, for this device", .set = set_thrash},
+	{"residence", "as GMEM_RESIDENCE, for this device", .set = set_residence},
 	{"latency", "the link's latency, e.g. 1.3us", .set = set_latency},
 	{"homebw", "the link's bytes per second on the way home, e.g. 12G", .set = set_homebw},
 	{"link", "measured transfers, bytes:ns/bytes:ns..., up to 8, sizes rising",

@@ -3,9 +3,9 @@
  * writing a policy of one's own.
  *
  * The environment sets what all devices start with (GMEM_PREFETCH, GMEM_EVICT, GMEM_PLACEMENT,
- * GMEM_THRASH; in a device string of GMEM_DEVICE the keys prefetch, evict, placement and
- * thrash). Thread-safe; not in signal handlers. A change holds from the next fault on; pages
- * that moved already stay where they are.
+ * GMEM_THRASH, GMEM_RESIDENCE; in a device string of GMEM_DEVICE the keys prefetch, evict,
+ * placement, thrash and residence). Thread-safe; not in signal handlers. A change holds from the
+ * next fault on; pages that moved already stay where they are.
  *
  * A plug-in (GMEM_POLICY=FILE.so, `--policy FILE.so`) is a shared object that defines gm_policy, a
  * struct gm_policy_plugin. It includes this header and links with nothing of ours. Its functions
@@ -30,6 +30,13 @@ enum gm_policy_kind {
 	GM_POLICY_EVICT,     /* what goes home when the device is full */
 	GM_POLICY_PLACEMENT, /* where a page is after a device's touch */
 	GM_POLICY_THRASH,    /* what is done about pages that go back and forth */
+	/*
+	 * How long a page stays where a device's fault, or a prefetch, has brought it. Until then
+	 * the touches and system calls of the CPU wait, other devices are told -EAGAIN, and
+	 * eviction and reclaim take it only when there is nothing else. Not held up is what the
+	 * program asks for itself: hmadvise, hmemcpy, munmap, mremap, fork, detachment.
+	 */
+	GM_POLICY_RESIDENCE,
 	GM_POLICY_KINDS
 };
 
@@ -38,8 +45,8 @@ enum gm_policy_kind {
  * @as: the space that it is to hold in; NULL: every space
  * @dev: the device
  * @kind: which of its policies; eviction is the device's own: as must be NULL
- * @name: "tree", or "tree:30" with its number (percent; of "pin" and "throttle" us); NULL: what
- * the environment says again
+ * @name: "tree", or "tree:30" with its number (percent; of "pin" and "throttle" us, of "keep" ms);
+ * NULL: what the environment says again
  *
  * Return: 0; -EINVAL no such kind or name; -ENODEV the device is not attached to the space.
  * Source: ours; the policies and where they come from: gm_policy_list().

@@ -55,7 +55,7 @@ Test(opt, shown_defaults_are_the_real_ones)
 	struct gm_options before = gmi_opt;
 
 	gmi_opt_help(parse_shown_default, true);
-	cr_assert_eq(shown, 19);
+	cr_assert_eq(shown, 20);
 	cr_assert_eq(memcmp(&before, &gmi_opt, sizeof before), 0);
 }
 
@@ -263,10 +263,10 @@ static void count_line(const char *line)
 Test(opt, help_has_every_option_and_flags_lead_to_variables)
 {
 	gmi_opt_help(count_line, true);
-	cr_assert_eq(lines, 2 + 26);
+	cr_assert_eq(lines, 2 + 27);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 26);
+	cr_assert_eq(lines, 3 * 27);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }
