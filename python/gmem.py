@@ -25,6 +25,7 @@ PAGE = 4096
 SONAME = 'libgmem.so.0'
 _PREFETCH, _DISCARD = 26, 0x108
 _PINNED, _READ_MOSTLY, _PREFERRED, _ACCESSED_BY = 0x100, 0x102, 0x104, 0x106  # each plus 1 takes it back
+_PREFERRED_SYSTEM = 0x10a
 
 
 def _load():
@@ -179,9 +180,10 @@ def read_mostly(buffer, on=True):
     advise(buffer, _READ_MOSTLY + (not on))
 
 
-def prefer(buffer, node):
-    """Where its pages are best kept: a node, HOST, or None: nothing is preferred any more."""
-    advise(buffer, _PREFERRED + (node is None), HOST if node is None else node)
+def prefer(buffer, node, system=False):
+    """Where its pages are best kept: a node, HOST, or None: nothing is preferred any more. system: only pages of the host go there."""
+    behavior = _PREFERRED_SYSTEM if system and node is not None else _PREFERRED + (node is None)
+    advise(buffer, behavior, HOST if node is None else node)
 
 
 def accessed_by(buffer, node, on=True):

@@ -68,7 +68,9 @@ int gmc_outside_advise(const void *p, size_t bytes, int behavior, bool to_device
 		return -EFAULT;
 	if (behavior == MADV_PREFETCH)
 		return to_device ? -EBUSY : 0;
-	return behavior >= GM_MADV_PINNED && behavior <= GM_MADV_UNSET_ACCESSED_BY ? 0 : -EINVAL;
+	if (behavior == GM_MADV_DISCARD || behavior == GM_MADV_DISCARD_PREFETCH)
+		return -EINVAL;
+	return behavior >= GM_MADV_PINNED && behavior <= GM_MADV_LAST ? 0 : -EINVAL;
 }
 
 /* ---- registering ---- */

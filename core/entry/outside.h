@@ -18,6 +18,8 @@
 #ifndef GM_CORE_OUTSIDE_H
 #define GM_CORE_OUTSIDE_H
 
+#define GM_MADV_LAST GM_MADV_PREFERRED_LOCATION_SYSTEM /* of hmadvise's */
+
 #include "core/sys/vma.h"
 
 /* A device has, or had, something mapped outside the windows. */

@@ -22,6 +22,7 @@ void gmc_mirror_blank(struct gm_block *b, gm_bm set)
 		return;
 	gm_bm_remove(&h->prefer_host, set);
 	gm_bm_remove(&h->accessed_by_cpu, set);
+	gm_bm_remove(&h->system_only, set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		gm_bm_remove(&h->prefer_dev[d], set);
 		gm_bm_remove(&h->accessed_by[d], set);
@@ -40,12 +41,15 @@ int gmc_mirror_note(struct gm_block *b, gm_bm set, const struct gm_range_value *
 	struct gm_hints *h = mirror_of(b);
 	if (!h)
 		return -ENOMEM;
-	if (v->v[GM_SAID_PREFERRED] == GM_SAID_HOST)
+	uint64_t preferred = v->v[GM_SAID_PREFERRED] & ~GM_SAID_SYSTEM;
+	if (preferred == GM_SAID_HOST)
 		gm_bm_add(&h->prefer_host, set);
+	if (v->v[GM_SAID_PREFERRED] & GM_SAID_SYSTEM)
+		gm_bm_add(&h->system_only, set);
 	if (v->v[GM_SAID_ACCESSED_BY] & GM_SAID_BY(-1))
 		gm_bm_add(&h->accessed_by_cpu, set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
-		if (v->v[GM_SAID_PREFERRED] == GM_SAID_DEVICE(d))
+		if (preferred == GM_SAID_DEVICE(d))
 			gm_bm_add(&h->prefer_dev[d], set);
 		if (v->v[GM_SAID_ACCESSED_BY] & GM_SAID_BY((int)d))
 			gm_bm_add(&h->accessed_by[d], set);
@@ -75,17 +79,38 @@ void gmc_mirror_free(struct gm_block *b)
 	b->hints = NULL;
 }
 
-gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
+/* Pages that other devices alone have. */
+static gm_bm peers_alone(const struct gm_block *b, unsigned d)
 {
-	const struct gm_hints *h = b->hints;
+	gm_bm set = gm_bm_zero();
 
-	return h ? gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d])
-		 : gm_bm_zero();
+	gm_for_each_dev (b, other)
+		if (other != (int)d)
+			gm_bm_add(&set, b->dev[other]->valid);
+	return gm_bm_andnot(set, b->dev[d] ? gm_bm_or(b->host, b->dev[d]->valid) : b->host);
 }
 
 gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d)
 {
-	return b->hints ? b->hints->prefer_dev[d] : gm_bm_zero();
+	const struct gm_hints *h = b->hints;
+
+	if (!h)
+		return gm_bm_zero();
+	gm_bm few = gm_bm_and(h->prefer_dev[d], h->system_only);
+	if (!gm_bm_empty(few))
+		few = gm_bm_and(few, peers_alone(b, d));
+	return gm_bm_andnot(h->prefer_dev[d], few);
+}
+
+gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
+{
+	const struct gm_hints *h = b->hints;
+
+	if (!h)
+		return gm_bm_zero();
+	gm_bm left = gm_bm_andnot(h->prefer_dev[d], gmc_hint_comes(b, d));
+	return gm_bm_or(
+		left, gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d]));
 }
 
 void gmc_hint_follow(struct gm_block *b, gm_bm set)

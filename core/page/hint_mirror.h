@@ -10,16 +10,18 @@
 /* A range's hints are the words of its value; all zero: none, and not in the map. */
 enum {
 	GM_SAID_READ_MOSTLY, /* flag */
-	GM_SAID_PREFERRED,   /* 0 none, GM_SAID_HOST, GM_SAID_DEVICE(d) */
+	GM_SAID_PREFERRED,   /* 0 none, GM_SAID_HOST, GM_SAID_DEVICE(d), that | GM_SAID_SYSTEM */
 	GM_SAID_ACCESSED_BY, /* GM_SAID_BY() of devices and the CPU */
 };
 #define GM_SAID_HOST	  1
 #define GM_SAID_DEVICE(d) (2 + (uint64_t)(d))
+#define GM_SAID_SYSTEM	  (1ull << 32) /* only pages of the host go there */
 #define GM_SAID_BY(d)	  (1ull << ((d) < 0 ? GM_MAX_DEV : (d)))
 
 /* The mirror; read_mostly has a place of its own in the block. */
 struct gm_hints {
 	gm_bm prefer_host, accessed_by_cpu;
+	gm_bm system_only; /* of those that prefer a device */
 	gm_bm prefer_dev[GM_MAX_DEV], accessed_by[GM_MAX_DEV];
 	uint64_t *attr[GM_MAX_DEV]; /* by page; NULL: all 0 */
 };

@@ -92,6 +92,11 @@ static void prefer(struct gm_range_value *v, int d)
 {
 	v->v[GM_SAID_PREFERRED] = d < 0 ? GM_SAID_HOST : GM_SAID_DEVICE(d);
 }
+static void prefer_of_host(struct gm_range_value *v, int d)
+{
+	prefer(v, d);
+	v->v[GM_SAID_PREFERRED] |= d < 0 ? 0 : GM_SAID_SYSTEM;
+}
 static void prefer_nothing(struct gm_range_value *v, int d)
 {
 	v->v[GM_SAID_PREFERRED] = 0;
@@ -106,7 +111,7 @@ static void not_accessed_by(struct gm_range_value *v, int d)
 }
 static void forget_named(struct gm_range_value *v, int d)
 {
-	if (v->v[GM_SAID_PREFERRED] == GM_SAID_DEVICE(d))
+	if ((v->v[GM_SAID_PREFERRED] & ~GM_SAID_SYSTEM) == GM_SAID_DEVICE(d))
 		v->v[GM_SAID_PREFERRED] = 0;
 	not_accessed_by(v, d);
 }
@@ -119,6 +124,7 @@ static const struct hint {
 	{GM_MADV_READ_MOSTLY, NOBODY, say_read_mostly},
 	{GM_MADV_UNSET_READ_MOSTLY, NOBODY, unsay_read_mostly},
 	{GM_MADV_PREFERRED_LOCATION, SOMEBODY, prefer},
+	{GM_MADV_PREFERRED_LOCATION_SYSTEM, SOMEBODY, prefer_of_host},
 	{GM_MADV_UNSET_PREFERRED_LOCATION, NOBODY, prefer_nothing},
 	{GM_MADV_ACCESSED_BY, SOMEBODY, accessed_by},
 	{GM_MADV_UNSET_ACCESSED_BY, SOMEBODY, not_accessed_by},
@@ -205,10 +211,11 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 	if (gmi_rangemap_find(&as->hints, (uintptr_t)addr, &r)) {
 		info->read_mostly = r.val.v[GM_SAID_READ_MOSTLY] != 0;
 		info->accessed_by_cpu = (r.val.v[GM_SAID_ACCESSED_BY] & GM_SAID_BY(-1)) != 0;
-		info->has_preferred = r.val.v[GM_SAID_PREFERRED] != 0;
-		if (r.val.v[GM_SAID_PREFERRED] > GM_SAID_HOST)
-			info->preferred =
-				as->ctx[r.val.v[GM_SAID_PREFERRED] - GM_SAID_DEVICE(0)]->dev->hnid;
+		uint64_t preferred = r.val.v[GM_SAID_PREFERRED] & ~GM_SAID_SYSTEM;
+		info->has_preferred =
+			(preferred != 0) + ((r.val.v[GM_SAID_PREFERRED] & GM_SAID_SYSTEM) != 0);
+		if (preferred > GM_SAID_HOST)
+			info->preferred = as->ctx[preferred - GM_SAID_DEVICE(0)]->dev->hnid;
 		for (unsigned d = 0; d < GM_MAX_DEV; d++)
 			if (r.val.v[GM_SAID_ACCESSED_BY] & GM_SAID_BY((int)d))
 				info->accessed_hnid[info->accessed_by++] = as->ctx[d]->dev->hnid;

@@ -388,17 +388,18 @@ enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
  */
 int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hint hint);
 
-#define MADV_PREFETCH			 26
-#define GM_MADV_PINNED			 0x100
-#define GM_MADV_UNPINNED		 0x101
-#define GM_MADV_READ_MOSTLY		 0x102
-#define GM_MADV_UNSET_READ_MOSTLY	 0x103
-#define GM_MADV_PREFERRED_LOCATION	 0x104
-#define GM_MADV_UNSET_PREFERRED_LOCATION 0x105
-#define GM_MADV_ACCESSED_BY		 0x106
-#define GM_MADV_UNSET_ACCESSED_BY	 0x107
-#define GM_MADV_DISCARD			 0x108
-#define GM_MADV_DISCARD_PREFETCH	 0x109
+#define MADV_PREFETCH			  26
+#define GM_MADV_PINNED			  0x100
+#define GM_MADV_UNPINNED		  0x101
+#define GM_MADV_READ_MOSTLY		  0x102
+#define GM_MADV_UNSET_READ_MOSTLY	  0x103
+#define GM_MADV_PREFERRED_LOCATION	  0x104
+#define GM_MADV_UNSET_PREFERRED_LOCATION  0x105
+#define GM_MADV_ACCESSED_BY		  0x106
+#define GM_MADV_UNSET_ACCESSED_BY	  0x107
+#define GM_MADV_DISCARD			  0x108
+#define GM_MADV_DISCARD_PREFETCH	  0x109
+#define GM_MADV_PREFERRED_LOCATION_SYSTEM 0x10a
 /**
  * hmadvise - says what will happen to a range, and where
  * @hnid: the hnode that is meant; -1: the host; ignored where the hint names none
@@ -427,6 +428,10 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * it over the bus. A device's hnode: that device's touch moves the page to it whatever the
  * placement policy says; others' touches move it as usual (there is no peer-to-peer mapping).
  *
+ * GM_MADV_PREFERRED_LOCATION_SYSTEM: the same, but only pages of the host's memory move to hnid.
+ * One that another device alone has comes home at that device's touch, which maps it there over
+ * the bus; it is a page of the host from then on. UNSET_PREFERRED_LOCATION takes it back.
+ *
  * GM_MADV_ACCESSED_BY, UNSET_: the device has entries onto these pages before it asks, and again
  * after they came home by a touch of the CPU: over the bus, unless the device is their preferred
  * location too, when they move at its touch. -1, the CPU: pages that move to a device whose memory
@@ -448,7 +453,8 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * node, or its device is not attached; -ENOMEM (part of it may be done); -ENOSPC the device's
  * memory is full of what must stay; -EBUSY PREFETCH moved all but some pages; errors of the
  * driver.
- * Source: RFC hmadvise; the hints beyond it follow CUDA's cudaMemAdvise.
+ * Source: RFC hmadvise; the hints beyond it follow CUDA's cudaMemAdvise; _SYSTEM is the migration
+ * policy of DRM_IOCTL_XE_MADVISE (DRM_XE_MIGRATE_ONLY_SYSTEM_PAGES).
  */
 int hmadvise(int hnid, void *start, size_t len, int behavior);
 
@@ -513,7 +519,7 @@ int gm_query(const void *start, size_t len, struct gm_page_info *info);
 
 struct gm_hints_info {
 	uint8_t read_mostly;
-	uint8_t has_preferred;
+	uint8_t has_preferred; /* 2: by GM_MADV_PREFERRED_LOCATION_SYSTEM */
 	uint8_t accessed_by_cpu;
 	int preferred;	      /* with has_preferred: hnode, or -1: the host */
 	uint32_t accessed_by; /* number of devices, and */

@@ -50,6 +50,13 @@ static struct fake_pte *pte(struct fake_dev *f, const void *p)
 	return &f->pte[((uintptr_t)p - as->base) / PAGE];
 }
 
+/* Where the device's next touch leaves a page that was reached over the bus until now. */
+static enum gm_where after_touch(unsigned char *p)
+{
+	cr_assert_eq(fake_write(&a, p, 9), 0);
+	return query(p).where;
+}
+
 static void setup(void)
 {
 	gmi_opt.prefetch = GM_PREFETCH_NONE;
@@ -106,6 +113,43 @@ Test(hints, preferred_location_device_overrides_the_policy)
 	cr_assert_eq(query(p).hnid, nb);
 }
 
+Test(hints, preferred_location_of_pages_of_the_host_alone)
+{
+	unsigned char *p = map(2 * MIB);
+
+	memset(p, 3, 2 * MIB);
+	cr_assert_eq(hmadvise(na, p, MIB, GM_MADV_PREFERRED_LOCATION_SYSTEM), 0);
+	cr_expect_eq(hints(p).has_preferred, 2);
+	cr_expect_eq(hints(p).preferred, na);
+	cr_assert_eq(device_read(&a, p), 3);
+	cr_expect_eq(query(p).where, GM_DEVICE, "it was the host's");
+	cr_assert_eq(fake_write(&b, p + MIB / 2, 4), 0);
+	cr_assert_eq(fake_write(&b, p + MIB, 5), 0);
+	cr_assert_eq(query(p + MIB / 2).hnid, nb);
+	cr_assert_eq(device_read(&a, p + MIB / 2), 4);
+	cr_expect_eq(query(p + MIB / 2).where, GM_REMOTE, "it was b's: home, and over the bus");
+	cr_expect_eq(query(p + MIB / 2).hnid, na);
+	cr_assert_eq(fake_write(&a, p + MIB / 2, 6), 0);
+	cr_expect_eq(query(p + MIB / 2).where, GM_REMOTE);
+	cr_assert_eq(device_read(&a, p + MIB), 5);
+	cr_expect_eq(query(p + MIB).where, GM_DEVICE, "nothing was said there");
+	/* A prefetch is what the program asks for. */
+	cr_assert_eq(hmadvise(na, p, MIB, MADV_PREFETCH), 0);
+	cr_expect_eq(query(p + MIB / 2).where, GM_DEVICE);
+	cr_expect_eq(device_read(&a, p + MIB / 2), 6);
+	/* All pages again. */
+	cr_assert_eq(fake_write(&b, p + MIB / 2, 7), 0);
+	cr_assert_eq(device_read(&a, p + MIB / 2), 7);
+	cr_assert_eq(query(p + MIB / 2).where, GM_REMOTE);
+	cr_assert_eq(hmadvise(na, p, MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_expect_eq(hints(p).has_preferred, 1);
+	cr_expect_eq(after_touch(p + MIB / 2), GM_DEVICE);
+	/* The host has no such policy: its pages are its own. */
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PREFERRED_LOCATION_SYSTEM), 0);
+	cr_expect_eq(hints(p).has_preferred, 1);
+	cr_expect_eq(hints(p).preferred, -1);
+}
+
 Test(hints, accessed_by_maps_before_the_touch)
 {
 	unsigned char *p = map(MIB);
@@ -141,13 +185,6 @@ Test(hints, accessed_by_maps_before_the_touch)
 }
 
 /* ---- taken back ---- */
-
-/* Where the device's next touch leaves a page that was reached over the bus until now. */
-static enum gm_where after_touch(unsigned char *p)
-{
-	cr_assert_eq(fake_write(&a, p, 9), 0);
-	return query(p).where;
-}
 
 Test(hints, what_is_taken_back_is_as_if_never_said)
 {
@@ -318,17 +355,19 @@ Test(hints, overlap)
 struct hinted {
 	bool mostly;
 	int preferred; /* 0 none, 1 host, 2 a, 3 b */
+	bool system;
 	bool by[2];
 	uint64_t attr[2];
 };
-enum { HINT_ATTR = 7, HINTS };
+enum { HINT_ATTR = 8, HINTS };
 static const int hint_behavior[HINT_ATTR] = {GM_MADV_READ_MOSTLY,
 					     GM_MADV_UNSET_READ_MOSTLY,
 					     GM_MADV_PREFERRED_LOCATION,
 					     GM_MADV_PREFERRED_LOCATION,
 					     GM_MADV_ACCESSED_BY,
 					     GM_MADV_UNSET_ACCESSED_BY,
-					     GM_MADV_UNSET_PREFERRED_LOCATION};
+					     GM_MADV_UNSET_PREFERRED_LOCATION,
+					     GM_MADV_PREFERRED_LOCATION_SYSTEM};
 
 static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t attr)
 {
@@ -339,9 +378,12 @@ static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t att
 		break;
 	case 2:
 		m->preferred = 1;
+		m->system = false;
 		break;
 	case 3:
+	case 7:
 		m->preferred = 2 + (int)d;
+		m->system = what == 7;
 		break;
 	case 4:
 	case 5:
@@ -349,6 +391,7 @@ static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t att
 		break;
 	case 6:
 		m->preferred = 0;
+		m->system = false;
 		break;
 	default:
 		m->attr[d] = attr;
@@ -364,7 +407,7 @@ static void hints_are(unsigned char *va, const struct hinted *m)
 	int want = m->preferred < 2 ? -1 : m->preferred == 2 ? na : nb;
 
 	cr_assert_eq(h.read_mostly, m->mostly, "%p", va);
-	cr_assert_eq(h.has_preferred, m->preferred != 0, "%p", va);
+	cr_assert_eq(h.has_preferred, (m->preferred != 0) + m->system, "%p", va);
 	cr_assert_eq(h.preferred, want, "%p", va);
 	cr_assert_eq(h.accessed_by, (uint32_t)(m->by[0] + m->by[1]), "%p", va);
 	cr_assert_eq(gm_bm_test(&blk->read_mostly, j), m->mostly, "the block's mirror, %p", va);
@@ -515,7 +558,7 @@ Test(hints, bad_arguments)
 
 	cr_expect_eq(hmadvise(-2, p, MIB, GM_MADV_ACCESSED_BY), -EINVAL);
 	cr_expect_eq(hmadvise(4711, p, MIB, GM_MADV_ACCESSED_BY), -ENODEV);
-	cr_expect_eq(hmadvise(-1, p, MIB, 0x10a), -EINVAL);
+	cr_expect_eq(hmadvise(-1, p, MIB, 0x1ff), -EINVAL);
 	cr_expect_eq(hmadvise(na, p + MIB, MIB, GM_MADV_PREFERRED_LOCATION), -EFAULT);
 	cr_expect_eq(gm_set_attr(as, a.dev, p + 1, PAGE, 1), -EINVAL);
 	cr_expect_eq(gm_set_attr(as, a.dev, p, PAGE - 1, 1), -EINVAL);
