@@ -56,7 +56,7 @@ all: $(BUILD)/libgmem.so $(BUILD)/libgmem_preload.so $(BUILD)/gmem-devsim $(BUIL
 
 # ---- packages: looked for by file, apt is asked only when something is missing ------------------------------------
 deps:
-	@scripts/deps.sh build run test check omp gomp page
+	@scripts/deps.sh build run test check omp gomp page mpi
 deps-build deps-run deps-test deps-check deps-omp deps-gomp: deps-%:
 	@scripts/deps.sh $*
 # The other compilers of docs/compilers.md, for their tests (compilers_test.sh).

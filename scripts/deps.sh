@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp gomp check page apps; -n: only list)
+# Installs the Debian packages that are missing. usage: deps.sh [-n] SET...   (sets: build run test omp gomp check page mpi apps; -n: only list)
 # One table says what shows that a package is there, so that nothing is asked of apt when nothing is missing (a few ms).
 # As root or through sudo; elsewhere, or without apt, it prints the exact list and fails.
 set -u
@@ -58,6 +58,8 @@ apps  lib:libmimalloc.so.2           libmimalloc2.0
 apps  lib:libtcmalloc_minimal.so.4   libtcmalloc-minimal4
 apps  lib:libtcmalloc_minimal.a      libgoogle-perftools-dev
 apps  lib:libjemalloc.so.2           libjemalloc2
+mpi   cmd:mpirun                     openmpi-bin
+mpi   file:/usr/lib/x86_64-linux-gnu/openmpi/include/mpi.h libopenmpi-dev
 check cmd:clang                      clang
 check cmd:clang-format               clang-format
 check cmd:cppcheck                   cppcheck
@@ -91,7 +93,7 @@ there() {
 
 list_only=
 [ "${1-}" = -n ] && { list_only=1; shift; }
-[ $# -gt 0 ] || set -- build run test check omp gomp page
+[ $# -gt 0 ] || set -- build run test check omp gomp page mpi
 
 missing=$(echo "$table" | while read -r set probe package; do
 	case " $* " in

@@ -136,6 +136,7 @@ static const struct verb verbs[] = {
 	{"diff", 0, NULL, "A.json B.json: in what two reports differ"},
 	{"export", 0, NULL, "TRACE --perfetto|--sqlite|--csv FILE: a trace for other tools"},
 	{"html", 0, NULL, "A.json [B.json ...] -o FILE.html: a page for the browser, in one file"},
+	{"merge", 0, NULL, "A.json B.json ...: of several processes (MPI ranks) one, and by rank"},
 	{"--options", 0, show_options, "the options of run-with-gmem.sh and their GMEM_ variables"},
 	{"--options-markdown", 0, show_options_markdown, "the same for docs/options.md"},
 	{"--schema", 0, show_schema, "the JSON Schema of the reports"},

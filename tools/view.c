@@ -280,6 +280,7 @@ void view_counters(struct view *v, const struct gm_stats *s)
 
 	snprintf(v->program, sizeof v->program, "%.*s", (int)sizeof s->program - 1, s->program);
 	snprintf(v->command, sizeof v->command, "%.*s", (int)sizeof s->command - 1, s->command);
+	snprintf(v->rank, sizeof v->rank, "%.*s", (int)sizeof s->rank - 1, s->rank);
 	v->pid = (uint64_t)atomic_load(&s->pid);
 	v->wall_s = end > start ? (double)(end - start) / 1e9 : 0;
 	uint64_t left = gm_counted(&s->left_ns);

@@ -55,6 +55,7 @@ struct view {
 	char command[1024]; /* the command line; may be empty */
 	char ended[16];	    /* exit, exec, signal, unknown */
 	char idle[320];	    /* why nothing ran on a device (idle.c); "": something did */
+	char rank[12];	    /* of an MPI program; "": none */
 	uint64_t pid, signal;
 	char limit[16]; /* which --limit was reached; "": none */
 	double limit_s; /* when */

@@ -7,6 +7,9 @@ const struct view_field view_fields[] = {
 	{NULL, "program", VIEW_TEXT, AT(view, program), "the executable"},
 	{NULL, "command", VIEW_TEXT, AT(view, command), "its arguments, with spaces between"},
 	{NULL, "pid", VIEW_COUNT, AT(view, pid), "its process"},
+	{NULL, "rank", VIEW_TEXT, AT(view, rank),
+	 "which process of an MPI program it is, as its launcher told it (OMPI_COMM_WORLD_RANK, "
+	 "PMIX_RANK, PMI_RANK, MV2_COMM_WORLD_RANK, SLURM_PROCID); empty: none did"},
 	{NULL, "wall_s", VIEW_SECONDS, AT(view, wall_s), "measured, from its start to its end"},
 	{NULL, "ended", VIEW_TEXT, AT(view, ended),
 	 "`exit`, `exec` (became another program), `signal`, or `unknown`"},

@@ -100,7 +100,10 @@ __attribute__((format(printf, 4, 5))) static void print_row(FILE *out, const cha
 static void head(const struct view *v, FILE *out)
 {
 	fprintf(out, "gmem: %s\n", *v->command ? v->command : v->program);
-	fprintf(out, "  pid %llu, ", (unsigned long long)v->pid);
+	if (*v->rank)
+		fprintf(out, "  rank %s, pid %llu, ", v->rank, (unsigned long long)v->pid);
+	else
+		fprintf(out, "  pid %llu, ", (unsigned long long)v->pid);
 	if (!strcmp(v->ended, "exit"))
 		fputs("ended", out);
 	else if (!strcmp(v->ended, "exec"))

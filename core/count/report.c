@@ -55,6 +55,7 @@ static void describe_process(struct gm_stats *s)
 	long n = gm_sys3(SYS_readlink, "/proc/self/exe", s->program, sizeof s->program - 1);
 	s->program[n > 0 ? n : 0] = 0;
 	read_command(s->command, sizeof s->command);
+	gmi_snprintf(s->rank, sizeof s->rank, "%s", gmi_opt.rank);
 }
 
 /* ---- where the JSON goes ---- */

@@ -19,7 +19,7 @@
 #include "core/rules/opt.h"
 
 #define GM_STATS_MAGIC	 0x53544d47u /* GMTS */
-#define GM_STATS_VERSION 14
+#define GM_STATS_VERSION 15
 /* Log-linear histogram: 8 sub-buckets an octave, 64 octaves; relative error below 7 %. */
 #define GM_HIST_BUCKETS 512
 
@@ -124,6 +124,7 @@ struct gm_stats {
 	/* when it left (entry/leave.h), 0: it did not; the system call that it was about to make */
 	_Atomic uint64_t left_ns;
 	char left_by[32];
+	char rank[12]; /* of an MPI program (gmi_opt.rank) */
 	/* it is recorded: what does not move here may do so in a replay, and needs its name */
 	_Atomic uint32_t recorded;
 	_Atomic uint32_t progress; /* enum gm_progress_kind: the reporter shows it */

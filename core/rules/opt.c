@@ -438,8 +438,28 @@ static bool path_append(char *to, size_t room, size_t *at, const char *s, size_t
 	return true;
 }
 
+/* By what launchers of MPI programs tell each process its number. The first that is there counts:
+ * under Slurm's own there may be another one. */
+static const char *const rank_variables[] = {"OMPI_COMM_WORLD_RANK=", "PMIX_RANK=", "PMI_RANK=",
+					     "MV2_COMM_WORLD_RANK=", "SLURM_PROCID="};
+
+static void find_rank(char *const *envp)
+{
+	for (unsigned i = 0; i < GM_ARRAY_LEN(rank_variables); i++)
+		for (char *const *e = envp; e && *e; e++) {
+			const char *value = gm_text_after(*e, rank_variables[i]);
+			size_t n = 0;
+			while (value && value[n] >= '0' && value[n] <= '9')
+				n++;
+			if (n && !value[n] && n < sizeof gmi_opt.rank) {
+				opt_copy(gmi_opt.rank, sizeof gmi_opt.rank, value, n);
+				return;
+			}
+		}
+}
+
 /* A file's path, made absolute now (the program may change its directory), each %p replaced by the
- * pid. */
+ * pid, each %r by the rank; without one by the pid as well. */
 static int set_path(const struct option *o, const char *value, char *to, size_t room, char *err,
 		    size_t err_bytes)
 {
@@ -454,12 +474,16 @@ static int set_path(const struct option *o, const char *value, char *to, size_t 
 	}
 	size_t pid_len = (size_t)gmi_snprintf(pid, sizeof pid, "%d", (int)gm_sys0(SYS_getpid));
 	for (; *value && fits; value++) {
-		if (value[0] == '%' && value[1] == 'p') {
+		bool rank = value[0] == '%' && value[1] == 'r';
+		if (rank && *gmi_opt.rank)
+			fits = path_append(to, room, &at, gmi_opt.rank, length(gmi_opt.rank));
+		else if (rank || (value[0] == '%' && value[1] == 'p'))
 			fits = path_append(to, room, &at, pid, pid_len);
-			value++;
-		} else {
+		else {
 			fits = path_append(to, room, &at, value, 1);
+			continue;
 		}
+		value++;
 	}
 	if (!fits)
 		gmi_snprintf(err, err_bytes, "%s: the path of the file is longer than %d bytes",
@@ -623,14 +647,16 @@ static const struct option options[] = {
 	{"GMEM_RETAIN", "--retain", "BYTES", "512M", "bytes: 0, 4096, 64K, 1.5G",
 	 "host memory kept behind for pages that went to a device, so that coming home costs less",
 	 parse_size, AT(retain_bytes)},
-	{"GMEM_REPORT", "--report", "WHERE", "text", "none, text, FILE.json (%p in it: the pid)",
+	{"GMEM_REPORT", "--report", "WHERE", "text",
+	 "none, text, FILE.json (%p in it: the pid, %r: the MPI rank)",
 	 "the report at the end: not at all, to stderr, or to a file; not set: to stderr if a "
 	 "device was used",
 	 parse_report, AT(report), report_words},
-	{"GMEM_TRACE", "--trace", "FILE", "", "a file's name (%p in it: the pid)",
+	{"GMEM_TRACE", "--trace", "FILE", "", "a file's name (%p in it: the pid, %r: the MPI rank)",
 	 "every fault, migration, launch and so on, one by one, in a file (docs/trace.md)",
 	 parse_trace, .offset = 0},
-	{"GMEM_RECORD", "--record", "FILE", "", "a file's name (%p in it: the pid)",
+	{"GMEM_RECORD", "--record", "FILE", "",
+	 "a file's name (%p in it: the pid, %r: the MPI rank)",
 	 "what the first device and the CPU touch, in their order, for gmem-sweep (docs/replay.md)",
 	 parse_record, .offset = 0},
 	{"GMEM_PROGRESS", "--progress", "WHEN", "none", "none, auto, always",
@@ -748,6 +774,7 @@ int gmi_opt_parse(char *const *envp, char *err, size_t err_bytes)
 	/* a setuid program: the environment is of somebody who must not say where it writes */
 	if (getauxval(AT_SECURE))
 		envp = NULL;
+	find_rank(envp);
 	for (; envp && *envp; envp++) {
 		if (!gm_text_after(*envp, "GMEM_"))
 			continue;

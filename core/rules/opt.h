@@ -74,7 +74,8 @@ struct gm_options {
 	uint64_t retain_bytes; /* GMEM_RETAIN: host copies kept for ping-pong; 64K, 1M, 2G */
 	enum gm_report_kind report;
 	bool report_given;	/* GMEM_REPORT stood in the environment */
-	char report_file[1024]; /* absolute; each %p in it is already the pid */
+	char rank[12];		/* of an MPI program's process, as its launcher says; empty: none */
+	char report_file[1024]; /* absolute; each %p and %r in it is already the pid or rank */
 	char trace_file[1024];	/* as report_file; empty: no trace */
 	char record_file[1024]; /* as report_file; empty: no recording */
 	enum gm_progress_kind progress;

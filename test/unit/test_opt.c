@@ -210,6 +210,34 @@ Test(opt, report_files_are_absolute_and_may_name_the_pid)
 	refused(huge, "GMEM_REPORT", "longer");
 }
 
+static void parsed_as_rank(char *const *env, const char *rank, const char *file)
+{
+	char err[512];
+
+	memset(&gmi_opt.rank, 0, sizeof gmi_opt.rank);
+	cr_assert_eq(gmi_opt_parse(env, err, sizeof err), 0);
+	cr_assert_str_eq(gmi_opt.rank, rank);
+	cr_assert_str_eq(gmi_opt.report_file, file);
+}
+
+Test(opt, processes_of_an_mpi_program_name_their_files_by_rank)
+{
+	char pid[32];
+	char *file = (char *)"GMEM_REPORT=/r-%r.json";
+
+	parsed_as_rank((char *[]){file, (char *)"PMI_RANK=7", NULL}, "7", "/r-7.json");
+	/* mpirun in a task of Slurm's: the inner launcher counts */
+	parsed_as_rank(
+		(char *[]){file, (char *)"SLURM_PROCID=0", (char *)"OMPI_COMM_WORLD_RANK=12", NULL},
+		"12", "/r-12.json");
+	/* without one, and with what is no number: by the pid */
+	snprintf(pid, sizeof pid, "/r-%d.json", getpid());
+	parsed_as_rank((char *[]){file, NULL}, "", pid);
+	parsed_as_rank((char *[]){file, (char *)"PMIX_RANK=../x", NULL}, "", pid);
+	parsed_as_rank((char *[]){file, (char *)"PMIX_RANK=", NULL}, "", pid);
+	parsed_as_rank((char *[]){file, (char *)"PMIX_RANK=1234567890123", NULL}, "", pid);
+}
+
 Test(opt, only_the_main_process_reports_whatever_it_did)
 {
 	char *env[] = {(char *)"GMEM_REPORT=text", (char *)"GMEM_MAIN_PID=1", NULL};

@@ -3,7 +3,7 @@ import importlib
 import signal
 import sys
 
-VERBS = {'diff': 'diff', 'export': 'export', 'html': 'page', 'sweep': 'sweep', 'top': 'top'}
+VERBS = {'diff': 'diff', 'export': 'export', 'html': 'page', 'merge': 'merge', 'sweep': 'sweep', 'top': 'top'}
 
 
 def main():

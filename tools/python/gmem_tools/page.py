@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import jinja2
-from . import report, show, timeline, trace
+from . import merge, report, show, timeline, trace
 
 HERE = os.path.dirname(__file__)
 D3 = ('d3.min.js', '/usr/share/nodejs/d3/dist/d3.min.js')  # as the build has put it beside this file, or Debian's
@@ -96,7 +96,7 @@ def make(documents, titles):
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
                              undefined=jinja2.StrictUndefined)
     env.filters.update(quantity=show.quantity, size=show.size, seconds=show.seconds, count=show.count, change=show.change,
-                       modelled=report.modelled)
+                       modelled=report.modelled, processes=lambda spread: list(merge.table(spread)))
     runs = [{'name': name, 'label': report.label(r), 'report': r, 'time': time, 'sentences': list(sentences(r))}
             for name, r, time in _runs(documents, titles)]
     sweeps = [d for d in documents if isinstance(d, dict) and 'sweep' in d]

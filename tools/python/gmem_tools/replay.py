@@ -12,13 +12,13 @@ def _recording(sweep, device):
     """The name of its recording's files; the program runs if there is none yet."""
     name = 'recorded%d' % list(dict.fromkeys(c.device for c in sweep.configs)).index(device)
     if not os.path.exists(sweep.path(name + '.run.json')):
-        runs.run_as(sweep, name, {**sweep.environment(plan.Config(device, None, ())), **RECORDING, 'GMEM_RECORD': sweep.path(name + '.gmr')})
+        runs.run_as(sweep, name, {**sweep.variables(plan.Config(device, None, ())), **RECORDING, 'GMEM_RECORD': sweep.path(sweep.of_each(name + '.gmr'))})
     return name
 
 
 def _files(sweep, name):
     """For each process that used the device: what its name ends with, and the recording."""
-    return [(match[1], sweep.path(f)) for f in sorted(os.listdir(sweep.folder)) if (match := re.fullmatch(re.escape(name) + r'\.gmr((?:\.\d+)?)', f))]
+    return [(match[1], sweep.path(f)) for f in sorted(os.listdir(sweep.folder)) if (match := re.fullmatch(re.escape(name) + r'\.gmr((?:\.\d+)*)', f))]
 
 
 def _complete(path, recorded):
@@ -26,7 +26,7 @@ def _complete(path, recorded):
     sites = {s['row']: s for s in recorded.get('sites', []) if 'row' in s}
     with open(path, encoding='utf-8') as file:
         replayed = json.load(file)
-    for key in ('program', 'command', 'pid', 'ended', 'signal'):
+    for key in ('program', 'command', 'pid', 'rank', 'ended', 'signal'):
         if key in recorded:
             replayed[key] = recorded[key]
     for site in replayed['sites']:

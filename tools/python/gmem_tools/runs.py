@@ -3,14 +3,14 @@ import collections
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import threading
 import time
-from . import plan, report
+from . import merge, plan, report
 
 LIBRARY = 'libgmem_preload.so'
 LIMIT = 600  # seconds
@@ -21,11 +21,19 @@ def beside(name):
     return os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), name)
 
 
+def under_gmem(program):
+    return [beside('gmem-report'), '--run', beside('gmem-report'), beside(LIBRARY), '--'] + program
+
+
+def environment(variables):
+    return {**{k: v for k, v in os.environ.items() if not k.startswith('GMEM_')}, **variables}
+
+
 class Sweep:
     """The configurations, the program, and the folder in which the runs leave what they leave."""
 
-    def __init__(self, folder, program, limit, env, configs):
-        self.folder, self.program, self.limit, self.env, self.configs = folder, program, limit, env, configs
+    def __init__(self, folder, program, limit, env, launcher, configs):
+        self.folder, self.program, self.limit, self.env, self.launcher, self.configs = folder, program, limit, env, launcher, configs
 
     @classmethod
     def new(cls, folder, options):
@@ -35,36 +43,41 @@ class Sweep:
         for variable in options.set:
             if '=' not in variable:
                 raise plan.Mistake(f'--set {variable}: not NAME=VALUE')
-        return cls(folder, options.program, options.limit or LIMIT, dict(v.split('=', 1) for v in options.set), [])
+        return cls(folder, options.program, options.limit or LIMIT, dict(v.split('=', 1) for v in options.set), shlex.split(options.launcher), [])
 
     @classmethod
     def load(cls, folder):
         with open(os.path.join(folder, 'plan.json'), encoding='utf-8') as file:
             j = json.load(file)
-        return cls(folder, j['program'], j['limit'], j['env'], [plan.Config.of_json(c) for c in j['configs']])
+        return cls(folder, j['program'], j['limit'], j['env'], j.get('launcher', []), [plan.Config.of_json(c) for c in j['configs']])
 
     def add(self, config):
         self.configs.append(config)
         with open(self.path('plan.json'), 'w', encoding='utf-8') as file:
-            json.dump({'program': self.program, 'limit': self.limit, 'env': self.env,
+            json.dump({'program': self.program, 'limit': self.limit, 'env': self.env, 'launcher': self.launcher,
                        'configs': [dict(c.as_json(), mem=c.mem) for c in self.configs]}, file, indent=1)
         return len(self.configs) - 1
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def command(self, program):
-        return [beside('gmem-report'), '--run', beside('gmem-report'), beside(LIBRARY), '--'] + program
+    def variables(self, config):
+        return {**self.env, **config.environment()}
 
-    def environment(self, config):
-        plain = {k: v for k, v in os.environ.items() if not k.startswith('GMEM_')}
-        return {**plain, **self.env, **config.environment()}
+    def launched(self, variables):
+        """The program under GMEM, in each process that the launcher starts; that need not hand its environment on."""
+        front = self.launcher + ['env'] + [f'{k}={v}' for k, v in variables.items()] if self.launcher else []
+        return front + under_gmem(self.program)
+
+    def of_each(self, name):
+        """A file's name for every process of the launcher."""
+        return name + '.%r' if self.launcher else name
 
 
 def check(sweep, configs):
     """Every configuration is one that run-with-gmem takes; else its own words."""
     for config in configs:
-        tried = subprocess.run(sweep.command(['/bin/true']), env={**sweep.environment(config), 'GMEM_REPORT': 'none'}, check=False,
+        tried = subprocess.run(under_gmem(['/bin/true']), env=environment({**sweep.variables(config), 'GMEM_REPORT': 'none'}), check=False,
                                capture_output=True, text=True)
         if tried.returncode:
             raise plan.Mistake(tried.stderr.strip().removeprefix('run-with-gmem.sh: ') or f'{config.text()}: cannot be run')
@@ -107,18 +120,18 @@ def _wait(process, limit):
 
 def run(sweep, number):
     """Runs one configuration; its result."""
-    run_as(sweep, str(number), sweep.environment(sweep.configs[number]))
+    run_as(sweep, str(number), sweep.variables(sweep.configs[number]))
     return result(sweep, number)
 
 
-def run_as(sweep, name, env):
+def run_as(sweep, name, variables):
     """Runs the program; what it leaves is called so."""
     if _stopping.is_set():
         return
-    env = {**env, 'GMEM_REPORT': sweep.path(f'{name}.json')}
+    variables = {**variables, 'GMEM_REPORT': sweep.path(sweep.of_each(name) + '.json')}
     start = time.monotonic()
     with open(sweep.path(f'{name}.out'), 'wb') as out, \
-         subprocess.Popen(sweep.command(sweep.program), env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+         subprocess.Popen(sweep.launched(variables), env=environment(variables), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                           start_new_session=True) as process:
         _running.add(process)
         try:
@@ -152,39 +165,9 @@ def copy_report(sweep, name, number):
 
 # ---- what is left -------------------------------------------------------------------------------------------------------
 
-def _add(to, item):
-    """Numbers of the same name: counts are added up, times are those of the longest. With one that is not known (None) none is."""
-    for key, value in item.items():
-        if isinstance(value, dict):
-            _add(to.setdefault(key, {}), value)
-        elif value is None or to.get(key, 0) is None:
-            to[key] = None
-        elif isinstance(value, (int, float)):
-            longest = key.endswith(('_s', '_ns')) or key in ('schema', 'mem_bytes', 'page_bytes', 'pid', 'signal', 'row')
-            to[key] = max(to.get(key, 0), value) if longest else to.get(key, 0) + value
-        elif not isinstance(value, list):
-            to.setdefault(key, value)
-
-
-def merge(reports):
-    """One report of several processes'. Devices, kernels and sites of the same name are one."""
-    merged = {}
-    for r in reports:
-        _add(merged, r)
-    for name in ('devices', 'kernels', 'sites'):
-        items = {}
-        for r in reports:
-            for called, item in report.keyed(r, name).items():
-                _add(items.setdefault(called, {}), item)
-        merged[name] = list(items.values())
-    merged['kernels'].sort(key=lambda k: -k.get('wall_s', 0))
-    merged['sites'].sort(key=lambda s: -report.moved(s))
-    return merged
-
-
 def _report_files(sweep, name):
-    """Of the main process, and of those beside it that used a device: what the name ends with, and the file."""
-    return [(match[1], sweep.path(f)) for f in sorted(os.listdir(sweep.folder)) if (match := re.fullmatch(rf'{name}((?:\.\d+)?)\.json', f))]
+    """Of the main process or of each rank, and of those beside it that used a device: what the name ends with, and the file."""
+    return [(match[1], sweep.path(f)) for f in sorted(os.listdir(sweep.folder)) if (match := re.fullmatch(rf'{name}((?:\.\d+)*)\.json', f))]
 
 
 def _reports(sweep, number):
@@ -199,8 +182,8 @@ class Result:
         self.least = how.get('least', False)  # a replay of which not all is known: bytes, faults and times are at least so much
         self._output = sweep.path(f'{number}.out')
         using = [r for r in reports if r['devices']]
-        self.report = merge(using or reports[:1]) if reports else None
-        self.processes = _spread(using) if len(using) > 1 else None
+        self.report = merge.merge(using or reports[:1]) if reports else None
+        self.processes = (self.report or {}).get('processes')
         devices = self.report['devices'] if self.report else []
         moved = (self.report or {}).get('migrated', {})
         self.h2d, self.d2h = moved.get('h2d_bytes', 0), moved.get('d2h_bytes', 0)
@@ -218,16 +201,6 @@ class Result:
                 return ''.join(collections.deque(file, 10))
         except FileNotFoundError:
             return ''
-
-
-def _spread(reports):
-    """Several processes (the ranks of an MPI program): least, middle, most."""
-    def of(get):
-        values = [get(r) for r in reports]
-        return {'min': min(values), 'median': statistics.median(values), 'max': max(values)}
-    return {'count': len(reports), 'faults': of(lambda r: sum(d.get('faults', 0) for d in r['devices'])),
-            'h2d_bytes': of(lambda r: r['migrated']['h2d_bytes']), 'd2h_bytes': of(lambda r: r['migrated']['d2h_bytes']),
-            'modelled_s': of(lambda r: sum(map(report.modelled, r['devices'])))}
 
 
 def result(sweep, number):

@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from . import answer, plan, replay, report, runs, show
+from . import answer, merge, plan, replay, report, runs, show
 
 PROG = 'gmem-sweep'
 
@@ -40,6 +40,8 @@ def _parser():
     how.add_argument('--real', action='store_true',
                      help='every configuration is a run of the program; else it runs once for each device, recorded, and configurations are replayed')
     how.add_argument('--check', action='store_true', help='some of the configurations really as well: how far the replays are off')
+    how.add_argument('--launcher', default='', metavar='COMMAND',
+                     help='starts the processes of an MPI program, each under GMEM: "mpirun -n 4", "srun -n 16"')
     how.add_argument('--limit', type=float, metavar='SECONDS',
                      help='no run takes longer, and with less memory none is tried (default: 600, and 8 times what it takes where all fits)')
     how.add_argument('--jobs', type=int, metavar='N', help='so many runs side by side (default: a quarter of the processors)')
@@ -189,13 +191,11 @@ def _table(results):
 
 
 def _processes(results):
-    """Of a program of several processes, such as an MPI program's ranks: how they differ."""
-    for r in results:
+    """Of a program of several processes, such as an MPI program's ranks: each, by rank, where the runs tell something."""
+    for r in answer.telling(results):
         if r.processes:
-            spread = '; '.join(f'{what} {form(p["min"])}, {form(p["median"])}, {form(p["max"])}' for what, p, form in (
-                ('faults', r.processes['faults'], lambda v: show.count(int(v))), ('to device', r.processes['h2d_bytes'], show.size),
-                ('home', r.processes['d2h_bytes'], show.size)))
-            print(f'  {show.size(r.mem)}: {r.processes["count"]} processes, each with a device (least, middle, most): {spread}')
+            print(f'\nWith {show.size(r.mem)}, {r.processes["count"]} processes, each with a device of its own:')
+            print('\n'.join(merge.lines(r.processes, '  ')))
 
 
 def _write_csv(path, results):
@@ -216,7 +216,7 @@ def _check(sweep, options, results):
         yield 'Nothing to check: no replay is whole.'
         return
     os.mkdir(sweep.path('check'))
-    real = runs.Sweep(sweep.path('check'), sweep.program, options.limit or runs.LIMIT, sweep.env, [])
+    real = runs.Sweep(sweep.path('check'), sweep.program, options.limit or runs.LIMIT, sweep.env, sweep.launcher, [])
     worst = {}
     for r in picked:
         n = real.add(r.config.with_mem(r.mem))
