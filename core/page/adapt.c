@@ -138,11 +138,14 @@ bool gmc_adapt_promoted(struct gm_block_dev *bd, unsigned i)
 bool gmc_adapt_in_use(struct gm_dev *dev, struct gm_block_dev *bd, unsigned i)
 {
 	struct gm_ctx *ctx = bd->block->as->ctx[dev->index];
-	unsigned since = (uint16_t)(dev->adapt.clock - (uint16_t)bd->asked);
 	gm_bm touched = gm_bm_zero();
 
+	gmi_lock(&dev->lock); /* faults of other blocks change both */
+	unsigned clock = dev->adapt.clock, distance = dev->adapt.distance;
+	gmi_unlock(&dev->lock);
+	unsigned since = (uint16_t)(clock - (uint16_t)bd->asked);
 	/* once round the loop, and some: what it comes to later is in use as well */
-	if (bd->asked && since < gm_max(leaves(dev) / 8, dev->adapt.distance * 3u / 2))
+	if (bd->asked && since < gm_max(leaves(dev) / 8, distance * 3u / 2))
 		return bd->lately >> i / GM_LEAF_PAGES & 1;
 	if (!dev->mmu->accessed || gmc_driver(dev, GM_CB_ACCESSED, (uintptr_t)ctx->pmap,
 					      bd->block->va, GM_BLOCK_BYTES, (uintptr_t)touched.w))
@@ -150,6 +153,6 @@ bool gmc_adapt_in_use(struct gm_dev *dev, struct gm_block_dev *bd, unsigned i)
 	bd->lately = 0;
 	gm_bm_for_each_leaf (&touched, p)
 		bd->lately |= 1u << p / GM_LEAF_PAGES;
-	bd->asked = dev->adapt.clock;
+	bd->asked = clock;
 	return bd->lately >> i / GM_LEAF_PAGES & 1;
 }
