@@ -6,6 +6,9 @@
  * looks at its return address to know who asks: $ORIGIN, RUNPATH and the namespace are the
  * caller's. The flag goes in a bypassed process, too: malloc is ours all the same.
  *
+ * __kmpc_fork_call: its arguments are as many as its second says, and the runtime's function must
+ * find them where the caller put them (preload/openmp/libomp.c).
+ *
  * syscall: any call may be made by it, also those that return twice. Only those by which a
  * process may confine itself are looked at (preload/dispatch/leave.c).
  */
@@ -65,6 +68,43 @@ syscall:
 	go_on	16
 	.cfi_endproc
 	.size	syscall, .-syscall
+
+/*
+ * void __kmpc_fork_call(location: rdi, n: esi, region: rdx, ...)
+ *
+ *	rsp + 56  arguments behind the sixth
+ *	rsp + 48  return address
+ *	rsp + 0	  rdi rsi rdx rcx r8 r9
+ */
+	.globl	__kmpc_fork_call
+	.hidden	gmp_fork_call
+	.type	__kmpc_fork_call, @function
+	.p2align 4
+__kmpc_fork_call:
+	.cfi_startproc
+	endbr64
+	.irp reg, r9, r8, rcx, rdx, rsi, rdi
+	push	%\reg
+	.cfi_adjust_cfa_offset 8
+	.endr
+	mov	%rsp, %rdi
+	sub	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	call	gmp_fork_call
+	add	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	mov	%rax, %r11
+	.irp reg, rdi, rsi, rdx, rcx, r8, r9
+	pop	%\reg
+	.cfi_adjust_cfa_offset -8
+	.endr
+	xor	%eax, %eax
+	test	%r11, %r11
+	jz	1f
+	jmp	*%r11
+1:	ret
+	.cfi_endproc
+	.size	__kmpc_fork_call, .-__kmpc_fork_call
 
 /* Before our constructor ran: the arguments stay. rsp is 16-byte aligned here. */
 	.type	resolve, @function

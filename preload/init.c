@@ -119,6 +119,8 @@ static void start(void)
 	}
 	gmp_malloc_thread_bind();
 	gmp_mmap_init();
+	if (gmi_opt.offload_openmp) /* before libomp reads it: omp/parallel/parallel.c says why */
+		setenv("KMP_LOCK_KIND", "tas", 0);
 	if (gmi_opt.report_given)
 		gmi_report_start();
 }

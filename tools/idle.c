@@ -271,27 +271,23 @@ static bool blas_calls(const struct evidence *e, const struct gm_stats *s)
 static bool parallel_regions(const struct evidence *e)
 {
 	const char *offload = variable(e, "GMEM_OFFLOAD");
-	bool gomp = e->calls & 1 << GOMP_LOOP && *e->name[GOMP];
+	const char *runtime = e->calls & 1 << GOMP_LOOP && *e->name[GOMP]  ? e->name[GOMP]
+			      : e->calls & 1 << KMPC_LOOP && *e->name[OMP] ? e->name[OMP]
+									   : NULL;
 
 	if (e->v->nrefused)
 		return because(e, "its parallel region %s stayed on the host: %s",
 			       e->v->refused[0].name, e->v->refused[0].why);
-	if (gomp && !strstr(offload, "openmp"))
+	if (runtime && !strstr(offload, "openmp"))
 		return because(
 			e,
 			"its OpenMP regions (%s) are for the CPU; --offload openmp runs them "
 			"on the device",
-			e->name[GOMP]);
-	if (gomp)
-		return because(e,
-			       "none of its OpenMP regions (%s) that --offload %s names was "
-			       "reached",
-			       e->name[GOMP], offload);
-	return e->calls & 1 << KMPC_LOOP && *e->name[OMP] &&
-	       because(e,
-		       "its OpenMP regions (%s) are for the CPU; served are those with `target`, "
-		       "and those of gcc",
-		       e->name[OMP]);
+			runtime);
+	return runtime && because(e,
+				  "none of its OpenMP regions (%s) that --offload %s names was "
+				  "reached",
+				  runtime, offload);
 }
 
 static bool others(const struct evidence *e)

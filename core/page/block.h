@@ -44,7 +44,7 @@ struct gm_block_dev {
 	uint8_t order; /* frames are 4 KiB << order */
 	/* how often the device was found using it; counts down again (evict.c) */
 	uint8_t heat;
-	uint32_t asked; /* dev->evictions when it was last asked about its use */
+	uint32_t asked; /* dev->adapt.clock when it was last asked about its use */
 	/* dev->clock when the device last asked for a page of it; device's lock */
 	uint32_t now;
 	/* adapt.h: when each 64 KiB was evicted, 0: it was not; which may stay, and which were in

@@ -1,7 +1,7 @@
 /*
- * gmo_call(fn, args, n): calls fn with n integer arguments, as the C ABI wants it: six in
- * registers, the rest on the stack, the last one highest. With fewer than six the other
- * registers hold whatever lies behind: nobody looks.
+ * gmo_call(fn, args, n): what fn returns, called with n integer arguments as the C ABI wants
+ * it: six in registers, the rest on the stack, the last one highest. With fewer than six the
+ * other registers hold whatever lies behind: nobody looks.
  *
  *	rbp + 0	 caller's rbp
  *	...	 one word of padding when n - 6 is odd

@@ -103,6 +103,12 @@ void gmo_print(struct gmo_device *d, uint64_t bytes);
  */
 int gmo_native_run(struct gmo_device *d, void (*fn)(void *), void *arg, size_t nvars);
 /*
+ * Words for a kernel of the module, in its arguments or, when they are many, in *more, which the
+ * caller frees (gmo_free; NULL: they are not). 0 or -errno (said).
+ */
+int gmo_put_words(struct gmo_device *d, const void *words, size_t n, struct gmo_words *to,
+		  void **more);
+/*
  * Runs a kernel that needs the program's code, whose arguments begin with its epoch (which is
  * filled in). 0 or -errno (said; -ESTALE: nothing of it has run, and d->on_host is set).
  */

@@ -19,7 +19,7 @@ struct label {
 static struct label *_Atomic labels; /* only grows */
 static pthread_mutex_t labels_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The function symbol at `at` of an ELF file that is mapped; NULL: it has none. */
+/* The function at `at` of an ELF file that is mapped; NULL: it has no symbol. */
 static const char *symbol_at(const char *file, size_t bytes, uint64_t at)
 {
 	const Elf64_Ehdr *h = (const void *)file;
@@ -35,7 +35,8 @@ static const char *symbol_at(const char *file, size_t bytes, uint64_t at)
 		const Elf64_Shdr *names = &s[s[i].sh_link];
 		const Elf64_Sym *sym = (const void *)(file + s[i].sh_offset);
 		for (size_t n = 0; n < s[i].sh_size / sizeof *sym; n++)
-			if (sym[n].st_value == at && ELF64_ST_TYPE(sym[n].st_info) == STT_FUNC &&
+			if (at - sym[n].st_value < gm_max(sym[n].st_size, 1) &&
+			    ELF64_ST_TYPE(sym[n].st_info) == STT_FUNC &&
 			    names->sh_offset + names->sh_size <= bytes &&
 			    sym[n].st_name < names->sh_size)
 				return file + names->sh_offset + sym[n].st_name;

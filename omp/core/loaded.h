@@ -20,6 +20,6 @@ void *gmo_open_image(const char *bytes, size_t n, const char **why);
  */
 void *gmo_find_entry(void *handle, uint64_t table, uint64_t entries, const char *name);
 /* Calls fn with n integer arguments. */
-void gmo_call(void (*fn)(void), const uint64_t *args, uint64_t n);
+uint64_t gmo_call(void (*fn)(void), const uint64_t *args, uint64_t n);
 
 #endif

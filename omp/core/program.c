@@ -496,35 +496,36 @@ int gmo_program_run(struct gmo_device *d, const struct gmo_region *r, uint64_t *
 	return gmo_region_launch(d, &region);
 }
 
+int gmo_put_words(struct gmo_device *d, const void *words, size_t n, struct gmo_words *to,
+		  void **more)
+{
+	*more = NULL;
+	to->n = n;
+	if (n <= GM_ARRAY_LEN(to->word)) {
+		memcpy(to->word, words, n * 8);
+		return 0;
+	}
+	*more = gmo_alloc(d, n * 8);
+	to->more = (uint64_t)*more;
+	return *more ? gmo_submit(d, *more, words, n * 8) : -ENOMEM;
+}
+
 int gmo_native_run(struct gmo_device *d, void (*fn)(void *), void *arg, size_t nvars)
 {
-	struct gmo_native a = {
-		.fn = (uint64_t)(uintptr_t)fn,
-		.arg = (uint64_t)arg,
-		.nvars = nvars,
-	};
+	struct gmo_native a = {.fn = (uint64_t)(uintptr_t)fn, .arg = (uint64_t)arg};
 	void *more = NULL;
-	int err = 0;
+	int err = d->on_host ? 0 : gmo_put_words(d, arg, nvars, &a.vars, &more);
 
-	if (nvars > GMO_ARGS && !d->on_host) {
-		more = gmo_alloc(d, nvars * 8);
-		err = more ? gmo_submit(d, more, arg, nvars * 8) : -ENOMEM;
-		a.more = (uint64_t)more;
-	} else if (!d->on_host) {
-		memcpy(a.args, arg, nvars * 8);
-	}
 	if (!err)
-		err = gmo_program_run(
-			d,
-			&(struct gmo_region){
-				.kernel = "gmo_native",
-				.label = gmo_label((void *)(uintptr_t)fn),
-				.args = &a,
-				.bytes = offsetof(struct gmo_native, args) + (more ? 0 : nvars * 8),
-			},
-			&a.epoch);
-	if (more)
-		gmo_free(d, more);
+		err = gmo_program_run(d,
+				      &(struct gmo_region){
+					      .kernel = "gmo_native",
+					      .label = gmo_label((void *)(uintptr_t)fn),
+					      .args = &a,
+					      .bytes = sizeof a,
+				      },
+				      &a.epoch);
+	gmo_free(d, more);
 	if (err == -ESTALE && d->on_host) {
 		fn(arg);
 		err = 0;

@@ -16,6 +16,7 @@
 #define GMO_IMAGES	 64  /* target images that one device can hold */
 #define GMO_INLINE_BYTES 448 /* of a copy that travels in the arguments themselves */
 #define GMO_ARGS	 56  /* arguments of a region that do; more are read from the window */
+#define GMO_ARGS_FEW	 40  /* where other things travel, too */
 
 /* What a kernel of the module returns besides 0. */
 enum gmo_code {
@@ -101,13 +102,23 @@ struct gmo_program {
 	struct gmo_local locals[GMO_LOCALS];
 };
 
+/* Arguments of a call. */
+struct gmo_words {
+	uint64_t n;
+	uint64_t more; /* where they are, in the window; 0: here */
+	uint64_t word[GMO_ARGS_FEW];
+};
+static inline const uint64_t *gmo_words(const struct gmo_words *w)
+{
+	return w->more ? (const uint64_t *)w->more : w->word;
+}
+
 /* gmo_native: a region that is a function of the program. Replies as gmo_run. */
 struct gmo_native {
 	uint64_t epoch; /* of the program that it is part of */
 	uint64_t fn;
-	uint64_t arg;	      /* nvars 0: its argument */
-	uint64_t nvars, more; /* else: an array of so many words; more: where, 0: args */
-	uint64_t args[GMO_ARGS];
+	uint64_t arg; /* its argument; an array of vars.n words, if there are any */
+	struct gmo_words vars;
 };
 
 /*
@@ -129,8 +140,9 @@ struct gmo_parallel {
 	bool resumes;	 /* threads have had variables there */
 	uint64_t slot;	 /* for what its first thread calls: the launching one answers; 0: none */
 	int32_t icv[GMO_ICVS];
-	char entry[56]; /* "GOMP_parallel" */
-	uint64_t args[8];
+	int32_t threads; /* that the next region has been asked for; 0: not */
+	char entry[56];	 /* "GOMP_parallel" */
+	struct gmo_words words;
 };
 
 /*

@@ -36,6 +36,12 @@ static const struct {
 	 {"omp_*_device", "omp_*_device_", "omp_get_num_devices*", "omp_get_device_num*",
 	  "omp_target_*", "omp_*alloc*", "omp_free*", "omp_display_env*", "GOMP_target*",
 	  "GOMP_teams*", "GOACC_*", "acc_*"}},
+	/* but: an allocation is the program's; a team of teams is the host's */
+	{"libomp.so",
+	 {"*"},
+	 {"omp_*_device", "omp_*_device_", "omp_get_num_devices*", "omp_get_device_num*",
+	  "omp_target_*", "omp_*alloc*", "omp_free*", "omp_display_env*", "GOMP_target*",
+	  "GOMP_teams*", "kmp_*alloc*", "kmp_free*", "__kmpc_fork_teams", "__tgt_*"}},
 	{"libm.so", {"*"}, {NULL}},
 	{"libmvec.so", {"*"}, {NULL}},
 	{"libgcc_s.so", {"*"}, {NULL}},

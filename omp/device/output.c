@@ -113,6 +113,8 @@ void gmo_set_wait(void)
 		setenv("KMP_BLOCKTIME", "1", 1);
 		setenv("GOMP_SPINCOUNT", "20000", 1);
 	}
+	/* libomp's locks are words of the program's memory, good in both processes */
+	setenv("KMP_LOCK_KIND", "tas", 0);
 	unsetenv("OMP_DISPLAY_ENV"); /* said once, by the program */
 }
 

@@ -53,17 +53,32 @@ static void set_icvs(const int32_t icv[])
 	}
 }
 
+/* libomp: what `num_threads` says comes in a call before the region's. */
+static void ask_for_threads(uint64_t location, int32_t threads)
+{
+	int32_t (*self)(uint64_t);
+	void (*push)(uint64_t, int32_t, int32_t);
+
+	if (!threads)
+		return;
+	*(void **)&self = dlsym(RTLD_DEFAULT, "__kmpc_global_thread_num");
+	*(void **)&push = dlsym(RTLD_DEFAULT, "__kmpc_push_num_threads");
+	if (self && push)
+		push(location, self(location), threads);
+}
+
 /* ---- starters ---- */
 
 static uint64_t call_runtime(const struct gmo_parallel *a)
 {
-	uint64_t (*entry)(uint64_t, ...) =
-		(uint64_t(*)(uint64_t, ...))(uintptr_t)dlsym(RTLD_DEFAULT, a->entry);
-	const uint64_t *w = a->args;
+	void (*entry)(void);
+	const uint64_t *words = gmo_words(&a->words);
 
+	*(void **)&entry = dlsym(RTLD_DEFAULT, a->entry);
 	set_icvs(a->icv);
 	gmo_local_take(a->thread);
-	uint64_t result = entry(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+	ask_for_threads(words[0], a->threads);
+	uint64_t result = gmo_call(entry, words, a->words.n);
 	gmo_local_give(a->thread);
 	return result;
 }

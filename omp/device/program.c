@@ -348,16 +348,15 @@ GM_KERNEL gmo_native(struct gm_kctx *ctx, const void *args)
 	if (!gmo_program_is_loaded(a->epoch))
 		return GMO_NO_IMAGE;
 	dev_region_begin(true);
-	if (a->nvars) { /* the region may write to it */
-		vars = malloc(a->nvars * sizeof *vars);
+	if (a->vars.n) { /* the region may write to it */
+		vars = malloc(a->vars.n * sizeof *vars);
 		if (vars)
-			memcpy(vars, a->more ? (const void *)a->more : a->args,
-			       a->nvars * sizeof *vars);
+			memcpy(vars, gmo_words(&a->vars), a->vars.n * sizeof *vars);
 	}
-	if (!a->nvars || vars)
+	if (!a->vars.n || vars)
 		((void (*)(void *))a->fn)(vars ? vars : (void *)a->arg);
 	dev_launch_reply(gmo_collected());
 	free(vars);
 	dev_region_end(true);
-	return a->nvars && !vars ? GMO_CANNOT_LOAD : 0;
+	return a->vars.n && !vars ? GMO_CANNOT_LOAD : 0;
 }

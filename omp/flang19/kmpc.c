@@ -28,7 +28,7 @@ void __kmpc_for_static_init_8u(void *loc, int32_t gtid, int32_t schedule, int32_
 void __kmpc_for_static_fini(void *loc, int32_t gtid);
 
 /* omp/core/call_x86_64.S */
-void gmo_call(void (*fn)(void), const uint64_t *args, uint64_t n);
+uint64_t gmo_call(void (*fn)(void), const uint64_t *args, uint64_t n);
 
 /* -1: this thread runs the region's code. */
 int32_t __kmpc_target_init(void *environment, void *launch)

@@ -102,7 +102,7 @@ static void find_table(struct gmo_image *i)
 /* The library that the program itself uses; by its name when it uses none. */
 static void find_runtime(char *path, size_t bytes)
 {
-	void *fn = dlsym(RTLD_DEFAULT, "__kmpc_fork_call");
+	void *fn = dlsym(RTLD_DEFAULT, "__kmpc_global_thread_num"); /* not one that is hooked */
 	Dl_info info;
 
 	snprintf(path, bytes, "%s", fn && dladdr(fn, &info) ? info.dli_fname : RUNTIME);

@@ -4,42 +4,10 @@
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
 needs gomp "parallel regions of gcc's programs"
-src=$top/test/e2e/parallel
-export OMP_NUM_THREADS=4
-gmem() { timeout 100 "$top/scripts/run-with-gmem.sh" --report report.json "$@"; }
-launches() { jq '[.kernels[] | select(.name | test("_omp_fn[.]")) | .launches] | add // 0' report.json; }
-# NAME LEAST COMMAND...: prints what is in `want`, ends with $ends, and so many regions at least have run on the device
-same() {
-	local name=$1 least=$2 status
-	shift 2
-	"$@" >got 2>err
-	status=$?
-	if [ $status = "$ends" ] && cmp -s got want && [ "$(launches)" -ge "$least" ]; then
-		ok "$name"
-	else
-		{ echo "exit $status, expected $ends; $(launches) regions on the device" && diff want got && cat err; } | not_ok "$name"
-	fi
-	rm -f report.json
-}
-build() { # PROGRAM SOURCE [LIBRARY]
-	local compiler=gcc
-	case $2 in
-	*.cc) compiler=g++ ;;
-	*.f90) compiler=gfortran ;;
-	esac
-	$compiler -O2 -fopenmp -D_GNU_SOURCE -I"$top" "$src/$2" -o "$1" ${3:+"$3"} -lm 2>err || {
-		not_ok "$1 compiles" <err
-		return 1
-	}
-}
-
-ends=0
-while read -r program source least; do
-	build "$program" "$source" || continue
-	"./$program" >want 2>&1
-	same "$program on a device" "$least" gmem --offload openmp -- "./$program"
-	same "$program on a small one, under chaos" "$least" gmem --offload blas,openmp --chaos 2000,write --device pcie4-gpu,mem=2M,page=4K -- "./$program"
-done <<'EOF'
+# shellcheck source=test/e2e/parallel/common.sh
+. "$top/test/e2e/parallel/common.sh"
+compiler=([c]=gcc [cc]=g++ [f90]=gfortran)
+run_all <<'EOF'
 constructs constructs.c 14
 language language.cc 5
 once once.cc 3
@@ -55,17 +23,12 @@ EOF
 build ends ends.c
 ./ends >want
 same "threads and a child with regions of their own" 20 gmem --offload openmp -- ./ends
-for how in exit abort crash; do
-	bash -c "exec ./ends $how" >want 2>err
-	ends=$?
-	same "$how in a region" 0 gmem --offload openmp -- ./ends $how 2>/dev/null
-done
+run_ends
 if grep -q 'parallel region last._omp_fn.* touched memory that the program does not have: address 0' err; then
 	ok "a crash names the region and the address"
 else
 	not_ok "a crash names the region and the address" <err
 fi
-ends=0
 build killed killed.c
 ./killed >want
 same "a device that is killed after each region" 9 gmem --offload openmp -- ./killed 1
@@ -118,17 +81,6 @@ build common local.f90
 same "a threadprivate common block" 6 gmem --offload openmp -- ./common
 
 # ---- regions that stay ----
-stays() { # NAME WHY FLAG PROGRAM: once in the report
-	local status
-	"./$4" >want 2>&1
-	gmem --offload "$3" -- "./$4" >got 2>err
-	status=$?
-	if [ $status = 0 ] && cmp -s got want && jq -e --arg why "$2" '.refused | length > 0 and all(.why | test($why)) and (map(.name) | length == (unique | length))' report.json >jq.out; then
-		ok "$1"
-	else
-		{ diff want got && jq -c .refused report.json && cat err; } | not_ok "$1"
-	fi
-}
 stays "some regions of one with threadprivate variables" 'need all regions on one side' openmp:main local
 build both both.c
 stays "parallel regions of a program with target regions" 'has target regions as well' openmp both
