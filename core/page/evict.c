@@ -481,6 +481,14 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep, bool
 	return err;
 }
 
+int (*gmc_purge)(struct gm_dev *dev);
+
+/* What nobody needs goes first, and nothing is copied. */
+static bool purged(struct gm_dev *dev)
+{
+	return gm_unlikely(__atomic_load_n(&dev->purgeable, __ATOMIC_RELAXED)) && !gmc_purge(dev);
+}
+
 #define BUSY_MOST_NS 1000000000
 
 /*
@@ -490,6 +498,9 @@ static int evict_once(struct gm_dev *dev, struct gm_block *own, gm_bm keep, bool
 int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 {
 	struct gm_thread *t = gmi_self();
+
+	if (purged(dev))
+		return 0;
 	bool spares = atomic_load_explicit(&gmc_residence_used, memory_order_relaxed);
 	int err = evict_once(dev, own, keep, spares);
 
@@ -507,5 +518,5 @@ int gmc_evict(struct gm_dev *dev, struct gm_block *own, gm_bm keep)
 
 int gmc_evict_ahead(struct gm_dev *dev)
 {
-	return evict_once(dev, NULL, gm_bm_zero(), true);
+	return purged(dev) ? 0 : evict_once(dev, NULL, gm_bm_zero(), true);
 }

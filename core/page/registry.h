@@ -110,6 +110,10 @@ struct gm_dev {
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached, nbos;		  /* registry lock */
+	/* buffer objects that are not needed, and ranges that may have them bound (purge.c) */
+	struct gm_lock purge_lock; /* rank block */
+	struct gm_bo *purgeable;   /* read without it, too */
+	struct gm_sparse *ranges;
 	bool broken; /* its driver broke a rule (driver.h): out of use; atomic */
 	/* our own simulated one: its functions wait for its process as long as it takes */
 	bool patient;

@@ -133,8 +133,14 @@ static int bo_copy(struct gm_bo *bo, enum gm_op_kind kind, size_t offset, void *
 		return -EINVAL;
 	if (!gmc_bo_alive(bo))
 		return -ENODEV;
-	if (!bo->as)
-		return move_range(bo, kind, offset, host, bytes);
+	if (!bo->as) {
+		int err = gmc_bo_use(bo);
+		if (err)
+			return err;
+		err = move_range(bo, kind, offset, host, bytes);
+		gmc_bo_unuse(bo);
+		return err;
+	}
 	char *at = gmc_bo_host(bo, offset);
 	gm_copy(kind == GM_OP_COPY_IN ? at : host, kind == GM_OP_COPY_IN ? host : at, bytes);
 	return 0;
@@ -384,6 +390,7 @@ int gm_bo_destroy(struct gm_bo *bo)
 		return -EBUSY;
 	if (bo->as)
 		return destroy_host(bo);
-	give_frames_back(bo, pages_of(bo));
+	bool has = !gmc_bo_alive(bo) || gmc_bo_keeps_frames(bo);
+	give_frames_back(bo, has ? pages_of(bo) : 0);
 	return 0;
 }

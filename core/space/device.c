@@ -29,6 +29,7 @@ int gm_dev_create(const struct gm_mmu *mmu, void *dev_data, uint64_t cap, struct
 			break;
 		dev->index = i;
 		gm_lock_rank(&dev->lock, GM_RANK_DEVICE);
+		gm_lock_rank(&dev->purge_lock, GM_RANK_BLOCK);
 		dev->mmu = mmu;
 		dev->data = dev_data;
 		dev->cap = cap;

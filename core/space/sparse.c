@@ -31,7 +31,7 @@ struct change {
 /* changes that the device is told at a time: while a kernel runs, each time waits for it */
 #define BATCH 256
 struct gm_sparse {
-	struct gm_sparse *next;
+	struct gm_sparse *next, *dev_next; /* of the space; of the device (purge.c) */
 	struct gm_as *as;
 	struct gm_dev *dev;
 	uintptr_t va;
@@ -177,6 +177,8 @@ static void withdraw(struct gm_sparse *s, struct gm_ctx *ctx, unsigned n)
 		else if (c->to.bo)
 			/* it may reach the old pages and the new: neither are ever given back */
 			atomic_fetch_add_explicit(&c->to.bo->bound, c->n, memory_order_relaxed);
+		if (!gone && c->to.bo)
+			atomic_fetch_add(&c->to.bo->users, 1); /* nor taken */
 	}
 	if (!gone)
 		gm_log(GM_LOG_ERROR,
@@ -252,6 +254,16 @@ static bool bind_ok(const struct gm_sparse *s, const struct gm_bind *b)
 	       !(b->prot & ~b->bo->prot);
 }
 
+/* Sparse lock held: who takes an object's frames comes by it. */
+static int usable(const struct gm_bind *bind, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = bind[i].bo ? gmc_bo_usable(bind[i].bo) : 0;
+	return err;
+}
+
 int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
 {
 	if (gmc_called_back(__func__))
@@ -263,7 +275,7 @@ int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
 			return -EINVAL;
 	gm_sigmask mask = sparse_enter(s->as);
 	struct gm_ctx *ctx = ctx_of(s);
-	int err = ctx ? 0 : -ENODEV;
+	int err = ctx ? usable(bind, n) : -ENODEV;
 	for (size_t i = 0; i < n && !err; i++)
 		err = bind_one(s, ctx, &bind[i]);
 	if (!err)
@@ -307,7 +319,8 @@ int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool wri
 		uint64_t page = (va - s->va) / gm_dev_page_bytes(s->dev);
 		struct change c = {.first = page, .n = 1, .to = slot_at(s, page)};
 		struct gm_ctx *ctx = ctx_of(s);
-		err = !c.to.bo || s->dev != dev || !ctx ? -EFAULT : 0;
+		bool lost = c.to.bo && atomic_load(&c.to.bo->need) == GM_BO_LOST;
+		err = !c.to.bo || lost || s->dev != dev || !ctx ? -EFAULT : 0;
 		if (!err && write && !(c.to.prot & GM_PROT_WRITE))
 			err = -EPERM;
 		struct gm_op op = op_of(s, &c, false);
@@ -315,6 +328,54 @@ int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool wri
 			err = gmc_ops_send(ctx, &op, 1);
 	}
 	sparse_leave(as, mask);
+	return err;
+}
+
+/* ---- for whoever takes an object's frames (purge.c) ---- */
+
+/* The pages from `page` on that have the object's bound, in the same part of the table. */
+static uint64_t bound_run(const struct gm_sparse *s, uint64_t page, const struct gm_bo *bo)
+{
+	const struct part *p = s->part[page / PART_PAGES];
+	uint64_t n = 0, i = page % PART_PAGES;
+
+	while (p && i + n < PART_PAGES && p->slot[i + n].bo == bo)
+		n++;
+	return n;
+}
+
+static int hide_in(struct gm_sparse *s, const struct gm_bo *bo)
+{
+	struct gm_ctx *ctx = ctx_of(s);
+	int err = gm_inject(GM_INJ_UNMAP) ? -EIO : 0;
+	unsigned nops = 0;
+
+	for (uint64_t page = 0, n; ctx && page < s->npages && !err; page += n) {
+		n = PART_PAGES - page % PART_PAGES;
+		if (!s->part[page / PART_PAGES])
+			continue;
+		n = bound_run(s, page, bo);
+		if (n)
+			s->op[nops++] = op_of(s, &(struct change){.first = page, .n = n}, true);
+		n = gm_max(n, (uint64_t)1);
+		if (nops < BATCH)
+			continue;
+		err = gmc_ops_send(ctx, s->op, nops);
+		nops = 0;
+	}
+	return err || !nops ? err : gmc_ops_send(ctx, s->op, nops);
+}
+
+int gmc_sparse_hide(struct gm_dev *dev, const struct gm_bo *bo)
+{
+	int err = 0;
+
+	for (struct gm_sparse *s = dev->ranges; s && !err; s = s->dev_next) {
+		if (!gmi_trylock(&s->as->sparse_lock))
+			return -EAGAIN;
+		err = atomic_load(&bo->bound) ? hide_in(s, bo) : 0;
+		gmi_unlock(&s->as->sparse_lock);
+	}
 	return err;
 }
 
@@ -331,6 +392,12 @@ static void link_in(struct gm_sparse *s)
 	s->next = s->as->sparse;
 	__atomic_store_n(&s->as->sparse, s, __ATOMIC_RELEASE);
 	gmi_unlock(&s->as->sparse_lock);
+	if (!ctx)
+		return;
+	gmi_lock(&s->dev->purge_lock);
+	s->dev_next = s->dev->ranges;
+	s->dev->ranges = s;
+	gmi_unlock(&s->dev->purge_lock);
 }
 
 static void unlink_from(struct gm_sparse *s)
@@ -338,8 +405,15 @@ static void unlink_from(struct gm_sparse *s)
 	struct gm_sparse **at = &s->as->sparse;
 	struct gm_ctx *ctx = ctx_of(s);
 
-	if (ctx)
+	if (ctx) {
 		ctx->nsparse--;
+		gmi_lock(&s->dev->purge_lock);
+		struct gm_sparse **link = &s->dev->ranges;
+		while (*link != s)
+			link = &(*link)->dev_next;
+		*link = s->dev_next;
+		gmi_unlock(&s->dev->purge_lock);
+	}
 	gmi_lock(&s->as->sparse_lock);
 	while (*at != s)
 		at = &(*at)->next;

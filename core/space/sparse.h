@@ -8,6 +8,7 @@
 #define GM_CORE_SPARSE_H
 
 #include "core/page/registry.h"
+#include <errno.h>
 #include <gmem/sparse.h>
 
 /*
@@ -18,13 +19,37 @@ struct gm_bo {
 	struct gm_dev *dev;
 	struct gm_as *as; /* NULL: it lies on the device */
 	uintptr_t va;
-	struct gm_bo *next; /* of the program's own: as->user_bos */
+	/* of the program's own: as->user_bos; of a device's that is not needed: dev->purgeable */
+	struct gm_bo *next;
 	uint64_t bytes;
 	int pid;  /* of the host's: who made it */
 	int prot; /* GM_PROT_*: the most that it may be bound with */
 	_Atomic uint64_t bound;
+	/* of a device's: enum gm_bo_need, or GM_BO_LOST; and who copies from or to it */
+	_Atomic unsigned need, users;
 	uint32_t frame[]; /* by device page: its number in units of 4 KiB */
 };
+
+#define GM_BO_LOST 2 /* its frames are others' */
+/* 0; -EBUSY it is not needed, -ENODATA it has lost its frames. */
+static inline int gmc_bo_usable(const struct gm_bo *bo)
+{
+	unsigned need = atomic_load(&bo->need);
+
+	return need == GM_BO_WILLNEED ? 0 : need == GM_BO_LOST ? -ENODATA : -EBUSY;
+}
+/*
+ * Its frames stay while somebody copies. 0, or as above. No locks.
+ */
+int gmc_bo_use(struct gm_bo *bo);
+void gmc_bo_unuse(struct gm_bo *bo);
+/* It is about to be destroyed: nobody takes its frames any more. Has it any? */
+bool gmc_bo_keeps_frames(struct gm_bo *bo);
+/*
+ * The device loses its entries onto pages of the object; tables keep them. Its purge lock held;
+ * other locks are tried for. 0, -EAGAIN, errors of the driver.
+ */
+int gmc_sparse_hide(struct gm_dev *dev, const struct gm_bo *bo);
 
 /* On the host: offset in the store; and where byte `at` is for us. */
 static inline uint64_t gmc_bo_offset(const struct gm_bo *bo)

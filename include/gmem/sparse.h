@@ -84,6 +84,26 @@ int gm_bo_create_user(struct gm_as *as, struct gm_dev *dev, void *addr, size_t b
  */
 int gm_bo_destroy(struct gm_bo *bo);
 
+/* What the program thinks of an object's contents. */
+enum gm_bo_need { GM_BO_WILLNEED, GM_BO_DONTNEED };
+/**
+ * gm_bo_advise - says whether an object's contents are needed
+ * @bo: an object in a device's memory
+ * @need: DONTNEED: under pressure its memory may be taken, with nothing copied; WILLNEED: no more,
+ * as when it was made
+ * @retained: receives 1: it has its memory and its bytes; 0: it has lost them. May be NULL
+ *
+ * For caches of what can be made again. What is not needed goes before any managed page is sent
+ * home, in the order in which it was marked, bound or not. It can be neither read, written nor
+ * bound anew meanwhile; kernels that use what is bound read the bytes until they are gone, and fail
+ * with -EFAULT then. An object that has lost its memory never gets it back: it is unbound,
+ * destroyed, and another is made.
+ *
+ * Return: 0; -EINVAL; -EOPNOTSUPP it lies in the host's memory; -ENODEV in a fork child.
+ * Source: DRM_IOCTL_XE_MADVISE (DRM_XE_VMA_ATTR_PURGEABLE_STATE), i915's GEM_MADVISE; TTM.
+ */
+int gm_bo_advise(struct gm_bo *bo, enum gm_bo_need need, int *retained);
+
 /**
  * gm_bo_write - copies bytes into a buffer object
  * @bo: the object
@@ -93,8 +113,9 @@ int gm_bo_destroy(struct gm_bo *bo);
  *
  * What kernels do with the same bytes meanwhile is not ordered with it.
  *
- * Return: 0; -EINVAL beyond its end; -ENODEV in a fork child; -ENOMEM; errors of the driver
- * (part may be done).
+ * Return: 0; -EINVAL beyond its end; -ENODEV in a fork child; -EBUSY it is marked as not needed,
+ * -ENODATA it has lost its memory (gm_bo_advise()); -ENOMEM; errors of the driver (part may be
+ * done).
  * Source: ours.
  */
 int gm_bo_write(struct gm_bo *bo, size_t offset, const void *src, size_t bytes);
@@ -169,6 +190,7 @@ struct gm_bind {
  *
  * Return: 0; -EINVAL a change is not within the range and its object, not of the range's device
  * (or space), not in whole pages, or wants rights that the object has not (nothing was changed);
+ * -EBUSY an object is marked as not needed, -ENODATA it has lost its memory (nothing was changed);
  * -ENODEV in a fork child; -ENOMEM, and errors of the driver: some changes were made, pages of the
  * others may be unbound.
  * Source: vkQueueBindSparse, DRM_IOCTL_XE_VM_BIND.
