@@ -1,6 +1,6 @@
 # Included by the Makefile: the benchmarks. Floors and plain programs know nothing of libgmem; the rest is linked with it.
 BENCH_LINKED = gmem_cpu_fault gmem_device_fault gmem_prefetch gmem_launch gmem_touch gmem_stream gmem_pattern validate gmem_parallel gmem_fork gmem_sparse syscalls
-BENCH_PLAIN = floor_cpu_fault floor_uffd floor_device_fault floor_ring floor_memcpy floor_parallel floor_fork floor_sparse fork_exec startup malloc_bench zero_loop
+BENCH_PLAIN = floor_cpu_fault floor_uffd floor_device_fault floor_ring floor_memcpy floor_parallel floor_fork floor_sparse fork_exec startup malloc_bench zero_loop cpu_time
 BENCH_DIR = $(BUILD)/bench
 BENCH_CC = $(call Q,CC )$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -o $@ $<
 

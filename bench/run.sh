@@ -55,7 +55,13 @@ omp_program() {
 omp_step() {
 	omp_program "$1" "$BUILD/examples/openmp/$2" "$3" "$4" | sed -n 's/.* \([0-9.]*\) ms a step: equal$/\1/p' | grep .
 }
-export -f preloaded malloc_rate report_of_touch omp_program omp_step
+# CPU time of a program on a device too small for it, all processes, in ms: stencil_cpu [FLAGS OF THE WRAPPER]
+stencil_cpu() {
+	local program=$BUILD/examples/openmp/stencil
+	[ -x "$program" ] || { echo "$program is not there: it takes clang-14 and libomp-14-dev (make deps)" >&2; return 77; }
+	"$B/cpu_time" "$PWD/scripts/run-with-gmem.sh" --report none --device pcie4-gpu,mem=8M "$@" -- "$program" 16M 10
+}
+export -f preloaded malloc_rate report_of_touch omp_program omp_step stencil_cpu
 
 # shellcheck source=bench/programs.sh
 . bench/programs.sh
