@@ -4,6 +4,7 @@
 #include "core/sys/at_fork.h"
 #include "core/sys/own_thread.h"
 #include "core/care/notice.h"
+#include "core/care/spare.h"
 #include "core/care/thrash.h"
 #include "core/count/limit.h"
 #include "core/page/jobs.h"
@@ -136,9 +137,16 @@ uint32_t gmc_background_turn(uint32_t todo)
 		gmc_limit_tell();
 	if (todo & GM_JOB_NOTICE)
 		gmc_notice_tell();
+	gmc_spare_look(todo & GM_JOB_SPARE);
 	in_background = was;
 	gmi_restore_signals(mask);
 	return again;
+}
+
+/* Of two times to wait, -1 is for ever. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static void *background(void *arg)
@@ -151,9 +159,8 @@ static void *background(void *arg)
 			todo |= GM_JOB_HOME;
 		todo = gmc_background_turn(todo);
 		int64_t wait = gmc_driver_watch() ? gm_min(gmc_guard_limit_ns / 4, WATCH_NS) : -1;
-		int64_t limit = gmc_limit_in_ns();
 		wait = todo ? TICK_NS : wait;
-		gmc_jobs_wait(limit >= 0 && (wait < 0 || limit < wait) ? limit : wait);
+		gmc_jobs_wait(sooner(sooner(wait, gmc_limit_in_ns()), gmc_spare_in_ns()));
 	}
 	atomic_store(&started, false);
 	gmi_futex_wake(&started, INT32_MAX);
@@ -180,6 +187,7 @@ void gmc_background_start(void)
 
 	gmi_lock(&start_lock);
 	if (!started) {
+		gmc_spare_begin();
 		atomic_store(&started, true);
 		int err = gmi_thread_start(background, NULL);
 		if (err) {

@@ -1,12 +1,14 @@
 /* A device's frames under a block's pages. See frame.h. */
 #include "core/page/frame.h"
 #include "core/page/evict.h"
+#include "core/page/spare.h"
 #include "core/page/store.h"
 #include "core/sys/inject.h"
 #include "core/page/frame_lru.h"
 #include "core/page/plugin.h"
 #include "core/count/trace.h"
 #include <errno.h>
+#include <sys/mman.h>
 
 static void count_resident(struct gm_dev *dev, int64_t pages)
 {
@@ -111,7 +113,7 @@ static uint64_t preferred_frame(const struct gm_block_dev *bd, unsigned n)
 	return GM_PHYS_NONE;
 }
 
-static uint64_t free_frame(struct gm_dev *dev, uint64_t prefer)
+static uint64_t any_free_frame(struct gm_dev *dev, uint64_t prefer)
 {
 	return gm_inject(GM_INJ_FRAME) ? GM_PHYS_NONE
 				       : gmi_phys_alloc(dev->phys, dev->page_order, prefer);
@@ -127,13 +129,67 @@ static bool back_frame(struct gm_dev *dev, uint64_t frame)
 	if (gmc_populate(dev->aperture + dev->phys_begin + frame, GM_PAGE_BYTES << dev->page_order))
 		return false;
 	__atomic_fetch_or(&dev->backed[i / 64], bit, __ATOMIC_RELAXED);
+	atomic_fetch_add(&dev->backed_bytes, (int64_t)gm_dev_page_bytes(dev));
 	return true;
+}
+
+/* ---- frames that nothing is in ---- */
+
+int64_t gmc_frames_spare(const struct gm_dev *dev)
+{
+	int64_t backed = atomic_load_explicit(&dev->backed_bytes, memory_order_relaxed);
+
+	return backed ? gm_max(backed - (int64_t)gmi_phys_used_bytes(dev->phys), (int64_t)0) : 0;
+}
+
+static bool too_many_spare(const struct gm_dev *dev, int64_t more)
+{
+	return gmc_frames_spare(dev) + more >
+	       atomic_load_explicit(&gmc_frames_most, memory_order_relaxed);
+}
+
+/* The host has the memory back. The caller has the frame, and nothing is in it. False: it is of a
+ * kind that cannot be given back in parts. */
+static bool unback_frame(struct gm_dev *dev, uint64_t frame)
+{
+	uint64_t i = frame >> (GM_PAGE_SHIFT + dev->page_order), bit = (uint64_t)1 << i % 64;
+
+	if (gm_sys3(SYS_madvise, dev->aperture + dev->phys_begin + frame, gm_dev_page_bytes(dev),
+		    MADV_REMOVE))
+		return false;
+	__atomic_fetch_and(&dev->backed[i / 64], ~bit, __ATOMIC_RELAXED);
+	atomic_fetch_sub(&dev->backed_bytes, (int64_t)gm_dev_page_bytes(dev));
+	return true;
+}
+
+void gmc_frames_trim(struct gm_dev *dev)
+{
+	uint64_t words = gmi_phys_total_bytes(dev->phys) / gm_dev_page_bytes(dev) / 64 + 1;
+	bool gone = true;
+
+	for (uint64_t w = 0; w < words && gone && too_many_spare(dev, 0); w++)
+		for (uint64_t left = dev->backed[w]; left && gone; left &= left - 1) {
+			uint64_t frame = (w * 64 + (uint64_t)__builtin_ctzll(left))
+					 << (GM_PAGE_SHIFT + dev->page_order);
+			if (!gmi_phys_take(dev->phys, frame, dev->page_order))
+				continue;
+			gone = unback_frame(dev, frame);
+			gmi_phys_free(dev->phys, frame, dev->page_order);
+		}
+}
+
+void gmc_frame_give(struct gm_dev *dev, uint64_t frame)
+{
+	if (gm_unlikely(too_many_spare(dev, (int64_t)gm_dev_page_bytes(dev))))
+		unback_frame(dev, frame);
+	gmi_phys_free(dev->phys, frame, dev->page_order);
+	gm_spare_grows();
 }
 
 int gmc_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_t prefer,
 		   uint64_t *frame)
 {
-	while ((*frame = free_frame(dev, prefer)) == GM_PHYS_NONE) {
+	while ((*frame = any_free_frame(dev, prefer)) == GM_PHYS_NONE) {
 		int err = gmc_evict(dev, own, keep);
 		if (err)
 			return err;
@@ -177,7 +233,7 @@ void gmc_frames_drop(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 			continue;
 		gmc_frame_lru_gone(dev, f);
 		gmc_plugin_gone(dev, f);
-		gmi_phys_free(dev->phys, gm_bytes_of(f), bd->order);
+		gmc_frame_give(dev, gm_bytes_of(f));
 		frame_clear(bd, n);
 	}
 	if (gm_bm_empty(bd->valid))

@@ -13,6 +13,9 @@
  */
 int gmc_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_t prefer,
 		   uint64_t *frame);
+/* A frame that was taken, and that nothing is in. Where too many such frames have memory of the
+ * host behind them (spare.h), that goes back, too. */
+void gmc_frame_give(struct gm_dev *dev, uint64_t frame);
 
 /* Every device page with a page in `set` has a frame, evicting if it must, but not `keep`. 0,
  * -EAGAIN, -ENOSPC, -ENOMEM */

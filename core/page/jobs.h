@@ -12,6 +12,7 @@ enum gm_job {
 	GM_JOB_REST = 4,    /* gmi_threads_rest was raised */
 	GM_JOB_NOTICE = 16, /* there is something to be said about how the run goes (notice.h) */
 	GM_JOB_HOME = 32,   /* a limit was reached: all pages go home (limit.h) */
+	GM_JOB_SPARE = 64,  /* memory is kept for speed, and limited (page/spare.h) */
 	GM_JOB_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
 };
 /* From anywhere, also signal handlers and with locks held. */

@@ -94,7 +94,8 @@ struct gm_dev {
 	char *aperture; /* NULL: copies go through the driver */
 	/* a bit per device page of it that the host has given memory for; atomic */
 	uint64_t *backed;
-	unsigned page_order; /* log2(page_bytes / 4 KiB) */
+	_Atomic int64_t backed_bytes; /* of these; those of no frame in use are spare (spare.h) */
+	unsigned page_order;	      /* log2(page_bytes / 4 KiB) */
 	/* sizes of entries: bit o for 4 KiB << o; the smallest of them */
 	unsigned orders, min_order;
 	struct gm_lock lock;			  /* LRU list */

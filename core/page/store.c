@@ -7,6 +7,7 @@
  * offsets let neighbours merge again.
  */
 #include "core/page/store.h"
+#include "core/page/spare.h"
 #include "core/sys/at_fork.h"
 #include "core/sys/inject.h"
 #include <errno.h>
@@ -224,6 +225,8 @@ static void recount(struct gm_block *b)
 	b->retained_pages = pages;
 	if (delta)
 		atomic_fetch_add_explicit(&b->as->retained_bytes, delta, memory_order_relaxed);
+	if (delta > 0)
+		gm_spare_grows();
 }
 
 /* Gives the stale host copies of b back. */
@@ -239,15 +242,38 @@ static void punch_stale(struct gm_block *b)
 
 static int64_t over_limit(struct gm_as *as)
 {
+	int64_t most = atomic_load_explicit(&gmc_retain_most, memory_order_relaxed);
+
 	return atomic_load_explicit(&as->retained_bytes, memory_order_relaxed) -
-	       (int64_t)gmi_opt.retain_bytes;
+	       gm_min(most, (int64_t)gmi_opt.retain_bytes);
 }
 
 /*
  * Blocks with stale copies queue in the order in which they first had some. retained_pages and
  * on_retain belong to the block's lock, the links to retain_lock. A block at the head that
- * somebody has locked ends the search: the next caller continues it.
+ * somebody has locked ends the search: the next caller continues it. `own` is locked by the caller.
  */
+static void punch_oldest(struct gm_as *as, struct gm_block *own)
+{
+	while (over_limit(as) > 0 && as->retain_head) {
+		struct gm_block *old = as->retain_head;
+		if (old != own && !gmi_trylock(&old->lock))
+			break;
+		as->retain_head = old->retain_next;
+		old->on_retain = false;
+		punch_stale(old);
+		if (old != own)
+			gmi_unlock(&old->lock);
+	}
+}
+
+void gmc_retain_trim(struct gm_as *as)
+{
+	gmi_lock(&as->retain_lock);
+	punch_oldest(as, NULL);
+	gmi_unlock(&as->retain_lock);
+}
+
 void gmc_retain(struct gm_block *b)
 {
 	struct gm_as *as = b->as;
@@ -264,15 +290,6 @@ void gmc_retain(struct gm_block *b)
 		*(as->retain_head ? &as->retain_tail->retain_next : &as->retain_head) = b;
 		as->retain_tail = b;
 	}
-	while (over_limit(as) > 0 && as->retain_head) {
-		struct gm_block *old = as->retain_head;
-		if (old != b && !gmi_trylock(&old->lock))
-			break;
-		as->retain_head = old->retain_next;
-		old->on_retain = false;
-		punch_stale(old);
-		if (old != b)
-			gmi_unlock(&old->lock);
-	}
+	punch_oldest(as, b);
 	gmi_unlock(&as->retain_lock);
 }

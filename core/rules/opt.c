@@ -645,7 +645,8 @@ static const struct option options[] = {
 	 "modelled",
 	 parse_bool, AT(sample)},
 	{"GMEM_RETAIN", "--retain", "BYTES", "512M", "bytes: 0, 4096, 64K, 1.5G",
-	 "host memory kept behind for pages that went to a device, so that coming home costs less",
+	 "host memory kept behind for pages that went to a device, so that coming home costs less "
+	 "(less of it where a control group leaves little)",
 	 parse_size, AT(retain_bytes)},
 	{"GMEM_REPORT", "--report", "WHERE", "text",
 	 "none, text, FILE.json (%p in it: the pid, %r: the MPI rank)",

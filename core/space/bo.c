@@ -180,7 +180,7 @@ static void give_frames_back(struct gm_bo *bo, uint64_t npages)
 	gm_sigmask mask = gmi_block_signals();
 
 	for (uint64_t i = 0; i < npages && gmc_bo_alive(bo); i++)
-		gmi_phys_free(dev->phys, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT, dev->page_order);
+		gmc_frame_give(dev, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT);
 	gmi_restore_signals(mask);
 	if (gmc_bo_alive(bo))
 		keep_memory(dev, -1);

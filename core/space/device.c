@@ -62,6 +62,7 @@ static void forget_physmem(struct gm_dev *dev)
 	gmc_plugin_close(dev);
 	if (dev->phys)
 		gmi_free(dev->backed, backed_bytes(dev, gmi_phys_total_bytes(dev->phys)));
+	dev->backed_bytes = 0;
 	gmi_phys_destroy(dev->phys);
 	dev->phys = NULL;
 }

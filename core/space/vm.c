@@ -11,6 +11,7 @@
 #include "core/count/record.h"
 #include "core/count/site.h"
 #include "core/page/premap.h"
+#include "core/care/spare.h"
 #include "core/page/mapping.h"
 #include "core/space/hint.h"
 #include "core/space/sparse.h"
@@ -385,6 +386,8 @@ void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags
 	len = gm_align_up(len, GM_PAGE_BYTES);
 	if (!align)
 		align = len >= GM_BLOCK_BYTES ? GM_BLOCK_BYTES : GM_PAGE_BYTES;
+	if (len >= GM_BLOCK_BYTES)
+		gmc_spare_leave(len);
 	gm_sigmask old = gmc_vm_enter(as);
 	uintptr_t va = map_anywhere(as, len, gm_max(align, GM_PAGE_BYTES), &m);
 	gmc_vm_leave(as, old);

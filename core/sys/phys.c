@@ -197,22 +197,37 @@ static uint64_t choose(const struct gm_phys *p, unsigned order, uint64_t prefer)
 	return GM_PHYS_NONE;
 }
 
+static void take(struct gm_phys *p, uint64_t frame, unsigned order)
+{
+	uint32_t i = (uint32_t)(frame >> GM_BLOCK_SHIFT);
+	gm_bm *used = &p->chunk[i].used, bits = bits_of(frame, order);
+
+	gm_assert(gm_bm_empty(gm_bm_and(*used, bits)));
+	gm_bm_add(used, bits);
+	relist(p, i);
+	atomic_fetch_add_explicit(&p->used_bytes, GM_PAGE_BYTES << order, memory_order_relaxed);
+}
+
 uint64_t gmi_phys_alloc(struct gm_phys *p, unsigned order, uint64_t prefer)
 {
 	gm_assert(order <= GM_PHYS_MAX_ORDER);
 	gmi_lock(&p->lock);
 	uint64_t frame = wish_is_free(p, prefer, order) ? prefer : choose(p, order, prefer);
-	if (frame != GM_PHYS_NONE) {
-		uint32_t i = (uint32_t)(frame >> GM_BLOCK_SHIFT);
-		gm_bm *used = &p->chunk[i].used, bits = bits_of(frame, order);
-		gm_assert(gm_bm_empty(gm_bm_and(*used, bits)));
-		gm_bm_add(used, bits);
-		relist(p, i);
-		atomic_fetch_add_explicit(&p->used_bytes, GM_PAGE_BYTES << order,
-					  memory_order_relaxed);
-	}
+	if (frame != GM_PHYS_NONE)
+		take(p, frame, order);
 	gmi_unlock(&p->lock);
 	return frame;
+}
+
+bool gmi_phys_take(struct gm_phys *p, uint64_t frame, unsigned order)
+{
+	gm_assert(order <= GM_PHYS_MAX_ORDER);
+	gmi_lock(&p->lock);
+	bool is_free = wish_is_free(p, frame, order);
+	if (is_free)
+		take(p, frame, order);
+	gmi_unlock(&p->lock);
+	return is_free;
 }
 
 void gmi_phys_free(struct gm_phys *p, uint64_t frame, unsigned order)

@@ -34,6 +34,8 @@ GM_EXPORT void gmi_phys_destroy(struct gm_phys *p);
  */
 #define GM_PHYS_ANY_CHUNK ((uint64_t)1 << 63)
 GM_EXPORT uint64_t gmi_phys_alloc(struct gm_phys *p, unsigned order, uint64_t prefer);
+/* That very frame. False: it, or a part of it, is not free. */
+GM_EXPORT bool gmi_phys_take(struct gm_phys *p, uint64_t frame, unsigned order);
 GM_EXPORT void gmi_phys_free(struct gm_phys *p, uint64_t frame, unsigned order);
 GM_EXPORT uint64_t gmi_phys_used_bytes(const struct gm_phys *p); /* relaxed, without the lock */
 GM_EXPORT uint64_t gmi_phys_total_bytes(const struct gm_phys *p);

@@ -46,8 +46,28 @@ static void limits_itself(const char *p)
 	printf("and memory %u\n", sum(p, 1024 * PAGE));
 }
 
+/* 48 MiB that go to and fro, as a whole and in halves, and `more` at the end. */
+static void uses_much(size_t more)
+{
+	const size_t much = 48ul << 20;
+	char *p = absent(much / PAGE, 5);
+
+	for (int i = 0; i < 3; i++) {
+		printf("round %d: %u\n", i, sum(p, much));
+		away(p, much / 2);
+		printf("half %u\n", sum(p + much / 4, much / 2));
+		away(p, much);
+	}
+	memset(malloc(more), 1, more);
+	printf("at the end: %u\n", sum(p, much));
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 2 && !strcmp(argv[1], "much")) {
+		uses_much(strtoul(argv[2], NULL, 0) << 20);
+		return 0;
+	}
 	char *p = absent(1024, 3);
 	printf("memory %u\n", sum(p, 1024 * PAGE));
 	if (argc > 1 && !strcmp(argv[1], "own")) {

@@ -52,6 +52,33 @@ limited "24 MiB of data" "RLIMIT_DATA" --data=25165824 --
 limited "nothing locked" "-" --memlock=0 --
 limited "a second of processor time is the program's" "-" --cpu=1 --
 
+# A control group that leaves the program what it needs (48 MiB and those at the end), and little more: pages on the device
+# are not on the host as well.
+group=
+for root in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+	mkdir "$root/gmem-limits-$$" 2>/dev/null || continue
+	group=$root/gmem-limits-$$
+	trap 'rmdir "$group" 2>/dev/null; rm -rf "$work"' EXIT
+	most=$(find "$group" -name memory.limit_in_bytes -o -name memory.max | head -n 1)
+	[ -z "$most" ] || break
+	rmdir "$group"
+	group=
+done
+# shellcheck disable=SC2016
+printf '#!/bin/bash\necho $1 >%s && echo $$ >%s/cgroup.procs && exec "${@:2}"\n' "${most:-}" "$group" >in_group
+chmod +x in_group
+in_group() { # limit, MiB at the end
+	if [ -n "$group" ]; then
+		by=(./in_group "$1")
+		limited "a group with $1, $2 at the end" "-" -- much "$2"
+		GMEM_CHAOS=2000,write limited "a group with $1, $2 at the end, under chaos" "-" -- much "$2"
+	else
+		skip "a group with $1, $2 at the end" "no control group of memory can be made here"
+	fi
+}
+in_group 80M 8
+in_group 124M 48
+
 # What nobody may raise: the report is lost, and the limit is named.
 drop=()
 [ "$(id -u)" != 0 ] || drop=(setpriv --bounding-set -sys_resource)

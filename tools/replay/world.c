@@ -166,6 +166,9 @@ gm_bm gmc_store_holes(const struct gm_block *b, gm_bm set)
 void gmc_retain(struct gm_block *b)
 {
 }
+void gmc_retain_trim(struct gm_as *as)
+{
+}
 
 /* ---- bytes ---- */
 
