@@ -19,9 +19,10 @@
 #include <stdint.h>
 
 #define DS_MAGIC   0x56454447u
-#define DS_VERSION 10
+#define DS_VERSION 11
 #define DS_WINDOWS 16
 #define DS_OBJECTS 256	/* of the program, that the device keeps descriptors of */
+#define DS_PEERS   8	/* other devices */
 #define DS_CMDS	   4096 /* power of two */
 #define DS_SLOTS                                                                                   \
 	64 /* threads of the device that can fault at a time: one bit each of ds_ctl.posted */
@@ -48,6 +49,7 @@
 
 /* What comes with the descriptor of object n; with a window's: its place in ds_ctl.window. */
 #define DS_OBJECT_INDEX(n) (0x80000000u | (n))
+#define DS_PEER_INDEX(n)   (0x40000000u | (n)) /* the memory of device n */
 
 /* Descriptors that the device process starts with; everything else is closed (2 is for its
  * one-line messages). */
@@ -65,14 +67,19 @@ enum {
  * both sides. Objects are numbered as they come; number n has the place n % DS_OBJECTS, where the
  * one before it is forgotten.
  */
-enum ds_mem { DS_DEVICE_STORE, DS_HOST_STORE /* of the window that va lies in */, DS_OBJECT };
+enum ds_mem {
+	DS_DEVICE_STORE,
+	DS_HOST_STORE, /* of the window that va lies in */
+	DS_OBJECT,
+	DS_PEER_STORE /* another device's memory */
+};
 struct ds_map { /* one run of page-table entries */
 	uint64_t va, len;
 	uint64_t off; /* in what `mem` says */
 	uint8_t prot; /* 1 read, 2 write */
 	uint8_t mem;  /* enum ds_mem */
 	uint8_t pad[2];
-	uint32_t object; /* DS_OBJECT: which */
+	uint32_t object; /* DS_OBJECT, DS_PEER_STORE: which */
 };
 
 /*
@@ -85,7 +92,8 @@ struct ds_map { /* one run of page-table entries */
  * since they were mapped (mapping counts as a touch; by reads, the kernel's fault-around makes
  * it 64 KiB at a time). PING: nothing; that it is applied is a sign of life. OBJECT: the
  * descriptor of object map.object arrives on the socket. DROP: UNMAP of what is mapped of
- * objects in the range.
+ * objects in the range. PEER: the descriptor of the memory of device map.object arrives on the
+ * socket (those of ds_ctl.peer at start need no command). UNPEER: it is of no use any more.
  */
 enum ds_cmd_kind {
 	DS_CMD_MAP,
@@ -97,6 +105,8 @@ enum ds_cmd_kind {
 	DS_CMD_PING,
 	DS_CMD_OBJECT,
 	DS_CMD_DROP,
+	DS_CMD_PEER,
+	DS_CMD_UNPEER,
 	DS_CMD_KINDS
 };
 struct ds_cmd {
@@ -185,7 +195,7 @@ struct ds_launch {
 	/* The host asks for it (sample): the pages of 4 KiB that it touched (dev_touch.c), and
 	 * what finding out took. */
 	uint32_t sample;
-	uint64_t local_pages, remote_pages, sample_ns;
+	uint64_t local_pages, remote_pages, peer_pages, sample_ns;
 	uint64_t reply; /* dev_launch_reply() */
 	/* What a region wrote outside the windows, as in DS_F_FOREIGN_WRITE, where it is little:
 	 * for the launching thread. */
@@ -212,6 +222,7 @@ struct ds_ctl {
 		uint64_t base, bytes;	/* bytes 0: no such window */
 		_Atomic uint32_t state; /* futex, enum ds_window_state */
 	} window[DS_WINDOWS];
+	uint32_t peer[DS_PEERS];	      /* 1: its memory can be mapped */
 	char module[DS_MODULES][DS_NAME_MAX]; /* paths; 0 is the built-in one */
 
 	_Alignas(64) _Atomic uint32_t cmd_head; /* host: next to write */

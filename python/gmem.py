@@ -51,7 +51,7 @@ _hints_info = _struct('gm_hints_info', [('read_mostly', _u8), ('has_preferred', 
 _hnode_info = _struct('gm_hnode_info', [(f, _u64) for f in ('total_bytes', 'used_bytes', 'page_bytes', 'faults', 'faults_merged',
                                                             'evicted_bytes', 'modelled_ns')] + [('attached', _u32)])
 _counters = _struct('gm_counters', [(f, _u64) for f in ('to_device_bytes', 'to_host_bytes', 'zeroed_pages', 'prefetched_pages',
-                                                        'cpu_faults', 'managed_bytes', 'metadata_bytes')])
+                                                        'cpu_faults', 'managed_bytes', 'metadata_bytes', 'peer_bytes')])
 
 Page = collections.namedtuple('Page', 'where node cpu device pinned')
 Page.__doc__ = "One page: 'nomap', 'host', 'device', 'dup' or 'remote'; its device's node or HOST; rights ('', 'r', 'rw') of CPU and device"

@@ -24,6 +24,7 @@ static const char *const kinds[] = {
 	[GM_EV_PARK] = "park",		 [GM_EV_LAUNCH] = "launch",
 	[GM_EV_COPY] = "copy",		 [GM_EV_ADOPT] = "adopt",
 	[GM_EV_FORK] = "fork",		 [GM_EV_RESIDENT] = "resident",
+	[GM_EV_PEER_COPY] = "peer_copy", [GM_EV_PEER_MAP] = "peer_map",
 };
 static const char *const causes[] = {[GM_CAUSE_OTHER] = "other",
 				     [GM_CAUSE_CPU_FAULT] = "cpu fault",

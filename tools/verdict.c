@@ -78,6 +78,7 @@ void view_verdicts(struct view *v)
 			{d->fault_s, "faults"},
 			{d->link_s, "the link"},
 			{d->bus_s + d->cpu_bus_s, "the bus (accesses in place)"},
+			{d->peer_s, "links between devices"},
 		};
 		unsigned most = 0;
 		double sum = 0;

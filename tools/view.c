@@ -32,6 +32,10 @@ static void fill_device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->modelled_s = to->unmodelled ? NAN : to->known_s;
 	to->copies_s = gm_counted(&d->unseen) ? NAN : (double)gm_counted(&d->copies_ns) / 1e9;
 	to->h2d_bytes = gm_counted(&d->h2d_bytes);
+	to->peer_s = (double)gm_counted(&d->peer_ns) / 1e9;
+	to->peer_bytes = gm_counted(&d->peer_bytes);
+	to->peer_mapped_bytes = gm_counted(&d->peer_mapped_bytes);
+	to->peer_used_bytes = gm_counted(&d->peer_used_bytes);
 	to->refetched_bytes = gm_counted(&d->refetched_bytes);
 	to->needs_bytes = gm_counted(&d->needs_bytes);
 }
@@ -296,6 +300,7 @@ void view_counters(struct view *v, const struct gm_stats *s)
 	}
 	v->h2d_bytes = gm_counted(&s->h2d_bytes);
 	v->d2h_bytes = gm_counted(&s->d2h_bytes);
+	v->peer_bytes = gm_counted(&s->peer_bytes);
 	v->h2d_pages = gm_counted(&s->h2d_pages);
 	v->d2h_pages = gm_counted(&s->d2h_pages);
 	v->prefetched_pages = gm_counted(&s->prefetched_pages);

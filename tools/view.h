@@ -19,11 +19,12 @@ struct view_dev {
 	uint64_t unmodelled, touched_bytes, bus_bytes, cpu_bus_bytes;
 	/* The known parts of the modelled time, and their sum: the whole only if nothing is
 	 * unmodelled. */
-	double modelled_s, known_s, kernel_s, bus_s, fault_s, link_s, cpu_bus_s;
+	double modelled_s, known_s, kernel_s, bus_s, fault_s, link_s, cpu_bus_s, peer_s;
 	/* The same launches otherwise: with all that they touch copied in and back (NAN: not
 	 * known), on the host (measured) */
 	double copies_s, host_s;
 	uint64_t h2d_bytes, refetched_bytes, needs_bytes;
+	uint64_t peer_bytes, peer_mapped_bytes, peer_used_bytes;
 	char verdict[320]; /* in words (verdict.c) */
 	char basis
 		[32]; /* what the time is known from: "counted", "sampled +-N %", "not modelled" */
@@ -63,6 +64,7 @@ struct view {
 	double wall_s, left_s;
 	uint64_t ndev;
 	struct view_dev dev[GM_MAX_DEV];
+	uint64_t peer_bytes;
 	uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages, zeroed_pages,
 		counted_pages;
 	uint64_t thrash_leaves, thrash_throttled, thrash_pins;

@@ -140,6 +140,7 @@ static void modelled(const struct view_dev *d, FILE *out)
 		{d->fault_s, "far faults"},
 		{d->link_s, "transfers"},
 		{d->cpu_bus_s, "the CPU over the bus"},
+		{d->peer_s, "links between devices"},
 	};
 	const char *sep = "";
 
@@ -153,7 +154,7 @@ static void modelled(const struct view_dev *d, FILE *out)
 			  "what the modelled hardware would need; not measured%s%s",
 			  strcmp(d->basis, "counted") && *d->basis ? "; " : "",
 			  strcmp(d->basis, "counted") ? d->basis : "");
-	if (d->kernel_s + d->bus_s + d->fault_s + d->link_s + d->cpu_bus_s == 0)
+	if (d->kernel_s + d->bus_s + d->fault_s + d->link_s + d->cpu_bus_s + d->peer_s == 0)
 		return;
 	fprintf(out, "  %-30s", "");
 	for (unsigned i = 0; i < GM_ARRAY_LEN(parts); i++)
@@ -182,6 +183,17 @@ static void bottom_line(const struct view_dev *d, FILE *out)
 	fprintf(out, "  %-30s%s\n", "", d->verdict);
 }
 
+static void print_peers(const struct view_dev *d, FILE *out)
+{
+	if (d->peer_bytes)
+		print_row(out, "  from devices", B(d->peer_bytes), "over links to them");
+	if (d->peer_mapped_bytes)
+		print_row(out, "  on devices", B(d->peer_mapped_bytes),
+			  "used where others have it%s%s",
+			  d->peer_used_bytes ? "; by launches, each page once: " : "",
+			  d->peer_used_bytes ? B(d->peer_used_bytes) : "");
+}
+
 static void print_device(const struct view_dev *d, FILE *out)
 {
 	fprintf(out, "  device %s, %s memory%s, %s pages\n", d->name,
@@ -203,6 +215,7 @@ static void print_device(const struct view_dev *d, FILE *out)
 			  "used over the bus instead of moved%s%s",
 			  d->bus_bytes ? "; by launches, each page once: " : "",
 			  d->bus_bytes ? B(d->bus_bytes) : "");
+	print_peers(d, out);
 	if (d->kernels && *d->verdict)
 		bottom_line(d, out);
 	if (d->restarts)
@@ -221,6 +234,8 @@ static void print_moved(const struct view *v, FILE *out)
 		print_row(out, "moved by use", B(v->counted_pages * 4096),
 			  "%s pages, used often over the bus", N(v->counted_pages));
 	print_row(out, "moved home", B(v->d2h_bytes), "%s pages", N(v->d2h_pages));
+	if (v->peer_bytes)
+		print_row(out, "between devices", B(v->peer_bytes), "not over the bus");
 	if (v->cpu_faults)
 		print_row(out, "CPU page faults", N(v->cpu_faults), "p50 %s, p99 %s",
 			  S((double)v->p50_ns / 1e9), S((double)v->p99_ns / 1e9));

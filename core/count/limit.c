@@ -26,8 +26,10 @@ static enum gm_limit_kind limit_now(void)
 
 	if (o->limit_faults && faults_so_far() >= o->limit_faults)
 		return GM_LIMIT_FAULTS;
-	if (o->limit_bytes &&
-	    gm_counted(&gmi_stats->h2d_bytes) + gm_counted(&gmi_stats->d2h_bytes) >= o->limit_bytes)
+	if (o->limit_bytes && gm_counted(&gmi_stats->h2d_bytes) +
+					      gm_counted(&gmi_stats->d2h_bytes) +
+					      gm_counted(&gmi_stats->peer_bytes) >=
+				      o->limit_bytes)
 		return GM_LIMIT_BYTES;
 	return o->limit_ns && spent_ns() >= o->limit_ns ? GM_LIMIT_TIME : GM_LIMIT_NONE;
 }

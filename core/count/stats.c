@@ -83,22 +83,30 @@ static void move_text(char *to, const char *from, size_t bytes)
 
 /* Counters that are added up: where they are. */
 #define AT(field) offsetof(struct gm_stats, field)
-static const size_t sums[] = {
-	AT(h2d_bytes),		 AT(d2h_bytes),	   AT(h2d_pages),	   AT(d2h_pages),
-	AT(prefetched_pages),	 AT(zeroed_pages), AT(cpu_faults),	   AT(cpu_faults_spurious),
-	AT(blas_calls),		 AT(blas_device),  AT(blas_host),	   AT(syscalls_pinned),
-	AT(syscalls_dispatched), AT(forks),	   AT(forks_copied_bytes), AT(thrash_leaves),
-	AT(thrash_throttled),	 AT(thrash_pins),  AT(counted_pages),	   AT(chaos_reads),
-	AT(chaos_writes),	 AT(chaos_places), AT(chaos_refused)};
+static const size_t sums[] = {AT(h2d_bytes),	       AT(d2h_bytes),
+			      AT(h2d_pages),	       AT(d2h_pages),
+			      AT(prefetched_pages),    AT(zeroed_pages),
+			      AT(cpu_faults),	       AT(cpu_faults_spurious),
+			      AT(blas_calls),	       AT(blas_device),
+			      AT(blas_host),	       AT(syscalls_pinned),
+			      AT(syscalls_dispatched), AT(forks),
+			      AT(forks_copied_bytes),  AT(thrash_leaves),
+			      AT(peer_bytes),	       AT(thrash_throttled),
+			      AT(thrash_pins),	       AT(counted_pages),
+			      AT(chaos_reads),	       AT(chaos_writes),
+			      AT(chaos_places),	       AT(chaos_refused)};
 #undef AT
 #define AT(field) offsetof(struct gm_dev_stats, field)
-static const size_t dev_sums[] = {
-	AT(kernels),	   AT(kernels_failed), AT(faults),	    AT(faults_merged),
-	AT(fault_batches), AT(modelled_ns),    AT(evicted_bytes),   AT(restarts),
-	AT(remote_bytes),  AT(kernel_ns),      AT(bus_ns),	    AT(fault_ns),
-	AT(link_ns),	   AT(cpu_bus_ns),     AT(unmodelled),	    AT(estimated),
-	AT(unseen),	   AT(touched_bytes),  AT(bus_bytes),	    AT(cpu_bus_bytes),
-	AT(copies_ns),	   AT(h2d_bytes),      AT(refetched_bytes), AT(served_ns)};
+static const size_t dev_sums[] = {AT(kernels),	      AT(kernels_failed),  AT(faults),
+				  AT(faults_merged),  AT(fault_batches),   AT(modelled_ns),
+				  AT(evicted_bytes),  AT(restarts),	   AT(remote_bytes),
+				  AT(kernel_ns),      AT(bus_ns),	   AT(fault_ns),
+				  AT(link_ns),	      AT(cpu_bus_ns),	   AT(unmodelled),
+				  AT(estimated),      AT(unseen),	   AT(touched_bytes),
+				  AT(bus_bytes),      AT(cpu_bus_bytes),   AT(copies_ns),
+				  AT(h2d_bytes),      AT(refetched_bytes), AT(served_ns),
+				  AT(peer_ns),	      AT(peer_bytes),	   AT(peer_mapped_bytes),
+				  AT(peer_used_bytes)};
 #undef AT
 #define AT(field) offsetof(struct gm_site_stats, field)
 static const size_t site_sums[] = {AT(h2d_bytes),  AT(refetched_bytes), AT(d2h_bytes),
@@ -299,6 +307,7 @@ int gm_query_counters(struct gm_counters *counters, size_t bytes)
 		.cpu_faults = atomic_load(&gmi_stats->cpu_faults),
 		.managed_bytes = atomic_load(&gmi_stats->managed_bytes),
 		.metadata_bytes = gmi_private_bytes(),
+		.peer_bytes = atomic_load(&gmi_stats->peer_bytes),
 	};
 	gm_copy(counters, &c, gm_min(bytes, sizeof c));
 	return 0;

@@ -37,6 +37,7 @@ struct gm_dev_stats {
 	/* Virtual time, and its parts: kernels, what the bus adds to them, far faults,
 	 * transfers, the CPU over the bus. */
 	_Atomic uint64_t modelled_ns, kernel_ns, bus_ns, fault_ns, link_ns, cpu_bus_ns;
+	_Atomic uint64_t peer_ns; /* copies over links between devices, and use of them in place */
 	_Atomic uint64_t unmodelled; /* launches whose time lacks a part (GM_TIME_NOT_MODELLED) */
 	_Atomic uint64_t estimated;  /* launches whose way over the bus is a mean of others */
 	/* launches of kernels of which none was looked at: touched_bytes lacks them */
@@ -52,6 +53,8 @@ struct gm_dev_stats {
 	_Atomic uint64_t served_ns;    /* measured: its kernels' faults were being served */
 	_Atomic uint64_t restarts;     /* device processes lost */
 	_Atomic uint64_t remote_bytes; /* mapped over the bus instead of moved */
+	/* of h2d_bytes: from other devices; mapped in their memory; used there by launches */
+	_Atomic uint64_t peer_bytes, peer_mapped_bytes, peer_used_bytes;
 	/* what it had used when it was noticed that it thrashes (care/notice.h); 0: it was not */
 	_Atomic uint64_t needs_bytes;
 };
@@ -135,6 +138,7 @@ struct gm_stats {
 	struct gm_dev_stats dev[GM_MAX_DEV];
 	/* pages are 4 KiB */
 	_Atomic uint64_t h2d_bytes, d2h_bytes, h2d_pages, d2h_pages, prefetched_pages;
+	_Atomic uint64_t peer_bytes;   /* from device to device, not in h2d_bytes */
 	_Atomic uint64_t zeroed_pages; /* given to the device as zeros, nothing copied */
 	_Atomic uint64_t cpu_faults;   /* SIGSEGVs that brought pages home or restored rights */
 	_Atomic uint64_t cpu_faults_spurious;

@@ -37,6 +37,8 @@ enum gm_event_kind {
 	GM_EV_ADOPT,	     /* pages moved from private memory into the store */
 	GM_EV_FORK,	     /* until the child was there */
 	GM_EV_RESIDENT,	     /* pages: what the device holds from now on */
+	GM_EV_PEER_COPY,     /* pages copied to a device from another, over their link */
+	GM_EV_PEER_MAP,	     /* pages mapped by a device in another one's memory */
 	GM_EV_KINDS
 };
 enum gm_event_cause {

@@ -17,6 +17,7 @@
 #include "core/page/hint_mirror.h"
 #include "core/page/jobs.h"
 #include "core/page/migrate.h"
+#include "core/page/peer.h"
 #include "core/page/plan.h"
 #include "core/page/residence.h"
 #include "core/page/plugin.h"
@@ -222,6 +223,7 @@ struct dev_fault {
 	 * of its threads), or only walks a table */
 	bool merged;
 	bool remote;		    /* a hint leaves the page on the host */
+	bool peer;		    /* it stays with another device (page/peer.h) */
 	bool parked;		    /* thrashing does */
 	gm_bm set;		    /* what the device gets: the page, and what comes along */
 	gm_bm had;		    /* what it had before */
@@ -291,10 +293,13 @@ static void choose_set(struct dev_fault *f)
 {
 	const struct gm_block *b = f->b;
 	unsigned order = f->bd->order;
-	gm_bm page = gm_bm_page(f->i), have = gm_bm_or(f->bd->valid, f->bd->remote);
+	gm_bm page = gm_bm_page(f->i);
+	gm_bm have = gm_bm_or(f->bd->valid, gm_bm_or(f->bd->remote, f->bd->peer));
 	gm_bm hinted = gm_bm_grow(gmc_hint_stays(b, f->ctx->dev->index), order);
-	gm_bm stays = gm_bm_andnot(hinted, f->bd->valid);
+	gm_bm peers = gmc_peer_stays(b, f->ctx);
+	gm_bm stays = gm_bm_andnot(hinted, gm_bm_or(f->bd->valid, peers));
 
+	f->peer = gm_bm_test(&peers, f->i);
 	f->remote = gm_bm_test(&stays, f->i);
 	/* its entry was forgotten, or it wants to write a copy: the whole device page again */
 	if (gm_bm_test(&have, f->i)) {
@@ -316,7 +321,9 @@ static void choose_set(struct dev_fault *f)
 	if (!gm_bm_test(&possible, f->i))
 		rest = gm_bm_and(gm_bm_grow(page, order), gm_bm_and(b->managed, b->prog_r));
 	possible = gm_bm_or(possible, page);
-	possible = f->remote ? gm_bm_and(possible, stays) : gm_bm_andnot(possible, stays);
+	possible = f->peer     ? gm_bm_and(possible, peers)
+		   : f->remote ? gm_bm_and(possible, stays)
+			       : gm_bm_andnot(possible, gm_bm_or(stays, peers));
 	ask_prefetcher(f, have, possible);
 	f->set = gm_bm_or(f->ask.come, gm_bm_andnot(rest, have));
 }
@@ -328,6 +335,12 @@ static int place_set(struct dev_fault *f)
 	gm_bm page = gm_bm_page(f->i);
 	bool remote = f->remote;
 
+	if (gm_unlikely(f->peer)) {
+		gm_bm got = gmc_peer_map(f->b, f->ctx, f->set);
+		if (gm_bm_test(&got, f->i))
+			return 0;
+		f->set = page; /* it has to come */
+	}
 	if (gm_unlikely(gmc_residence_used) &&
 	    gmc_residence_left_us(f->b, dev_index(f), f->i, f->write,
 				  remote ? gm_bm_not(f->bd->valid) : f->b->pinned))

@@ -68,7 +68,12 @@ static void check_device(struct gm_block *b, struct gm_block_dev *bd)
 	/* its own copy or the bus, not both */
 	gm_assert(gm_bm_empty(gm_bm_and(bd->valid, bd->remote)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(bd->map_w, bd->map_r)));
-	gm_assert(gm_bm_empty(gm_bm_andnot(bd->map_r, gm_bm_or(bd->valid, bd->remote))));
+	gm_bm theirs = gm_bm_or(bd->remote, bd->peer);
+	gm_assert(gm_bm_empty(gm_bm_andnot(bd->map_r, gm_bm_or(bd->valid, theirs))));
+	gm_assert(gm_bm_empty(gm_bm_andnot(bd->peer, bd->map_r)));
+	/* what has one other holder */
+	gm_assert(gm_bm_empty(gm_bm_and(bd->peer, gm_bm_or(bd->valid, bd->remote))));
+	gm_assert(gm_bm_empty(gm_bm_and(bd->peer, b->host)));
 	gm_assert(gm_bm_empty(
 		gm_bm_andnot(bd->map_w, b->prog_w))); /* never more than the program asked for */
 	gm_assert(gm_bm_empty(
@@ -82,16 +87,20 @@ static void check_device(struct gm_block *b, struct gm_block_dev *bd)
 
 void gm_block_check(struct gm_block *b)
 {
-	gm_bm any = gm_bm_zero();
+	gm_bm any = gm_bm_zero(), several = any, peer = any;
 
 	gm_assert(atomic_load_explicit(&b->lock.v, memory_order_relaxed) != 0);
 	gm_for_each_dev (b, d) {
-		gm_assert(gm_bm_empty(gm_bm_and(any, b->dev[d]->map_w)));
+		gm_bm own_w = gm_bm_andnot(b->dev[d]->map_w, b->dev[d]->peer);
+		gm_assert(gm_bm_empty(gm_bm_and(any, own_w)));
 		check_device(b, b->dev[d]);
 		gm_assert(
 			gm_bm_empty(gm_bm_and(any, gm_bm_and(b->dev[d]->valid, b->dev[d]->map_w))));
+		gm_bm_add(&several, gm_bm_and(any, b->dev[d]->valid));
 		gm_bm_add(&any, b->dev[d]->valid);
+		gm_bm_add(&peer, b->dev[d]->peer);
 	}
+	gm_assert(gm_bm_empty(gm_bm_andnot(peer, gm_bm_andnot(any, several))));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_r, b->prog_r)));
 	gm_assert(gm_bm_empty(gm_bm_andnot(b->cpu_w, b->prog_w)));
 	/* the CPU reads only current bytes */

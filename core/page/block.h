@@ -15,7 +15,7 @@
  *                               the mprotect
  *   how the VA is backed        adopted: the host store, MAP_SHARED. Clear: private anonymous.
  *   REMOTE                      dev[d]->remote: d maps the host store there; cpu_bus: the CPU maps
- *                               device memory
+ *                               device memory; dev[d]->peer: d maps that of the one that has it
  */
 #ifndef GM_CORE_BLOCK_H
 #define GM_CORE_BLOCK_H
@@ -36,6 +36,7 @@ struct gm_block_dev {
 	gm_bm map_r, map_w;
 	gm_bm evicted;		  /* sent home to make room, and not back since */
 	gm_bm remote;		  /* its PTE points into the host store */
+	gm_bm peer;		  /* its PTE points into another device's memory (peer.h) */
 	struct gm_premap *premap; /* NULL: gm_as_map has mapped nothing of it */
 	struct gm_block *block;
 	struct gm_block_dev *lru_prev, *lru_next; /* device's LRU list; under the device's lock */

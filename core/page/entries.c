@@ -23,9 +23,10 @@
 /* ---- steps ---- */
 
 static const enum gm_callback small_step[] = {
-	[GM_OP_MAP] = GM_CB_MAP,	  [GM_OP_UNMAP] = GM_CB_UNMAP,
-	[GM_OP_PROTECT] = GM_CB_PROTECT,  [GM_OP_COPY_IN] = GM_CB_HMEMCPY,
-	[GM_OP_COPY_OUT] = GM_CB_HMEMCPY, [GM_OP_ZERO] = GM_CB_HMEMCPY,
+	[GM_OP_MAP] = GM_CB_MAP,	   [GM_OP_UNMAP] = GM_CB_UNMAP,
+	[GM_OP_PROTECT] = GM_CB_PROTECT,   [GM_OP_COPY_IN] = GM_CB_HMEMCPY,
+	[GM_OP_COPY_OUT] = GM_CB_HMEMCPY,  [GM_OP_ZERO] = GM_CB_HMEMCPY,
+	[GM_OP_COPY_PEER] = GM_CB_HMEMCPY,
 };
 
 /* By the small callbacks. What lost rights leaves the TLB too, also when a later step failed. */
@@ -102,6 +103,43 @@ int gmc_ops_add(struct gm_ops *o, struct gm_op op)
 
 /* ---- which entries ---- */
 
+/* Where an entry for a page leads. */
+struct target {
+	enum gm_mem mem;
+	const struct gm_dev *in; /* whose memory; the host's: NULL */
+	uint64_t page;		 /* of it; of the store */
+};
+
+static int holder_but(const struct gm_block *b, unsigned self, unsigned i)
+{
+	gm_for_each_dev (b, d)
+		if (d != (int)self && gm_bm_test(&b->dev[d]->valid, i))
+			return d;
+	gm_assert(false);
+	return (int)self;
+}
+
+static struct target target_of(const struct gm_block *b, const struct gm_dev *dev, unsigned i)
+{
+	const struct gm_block_dev *bd = b->dev[dev->index];
+
+	if (gm_bm_test(&bd->remote, i))
+		return (struct target){GM_MEM_HOST, NULL,
+				       (gm_va_of(b, i) - b->as->base) / GM_PAGE_BYTES};
+	if (gm_likely(!gm_bm_test(&bd->peer, i)))
+		return (struct target){GM_MEM_DEVICE, dev, gm_frame_of(bd, i)};
+	int d = holder_but(b, dev->index, i);
+	return (struct target){GM_MEM_PEER, b->as->ctx[d]->dev, gm_frame_of(b->dev[d], i)};
+}
+
+static bool continues(struct target t, const struct gm_block *b, const struct gm_dev *dev,
+		      unsigned i, unsigned after)
+{
+	struct target n = target_of(b, dev, i);
+
+	return n.mem == t.mem && n.in == t.in && n.page == t.page + after;
+}
+
 /* Pages by the size of the entry that covers them: of[o] by one of 4 KiB << o. */
 struct entries {
 	gm_bm of[ORDERS];
@@ -115,17 +153,19 @@ static gm_bm one_target(const struct gm_block *b, const struct gm_dev *dev, gm_b
 			unsigned order)
 {
 	const struct gm_block_dev *bd = b->dev[dev->index];
-	bool frames = order > bd->order, attrs = b->hints && b->hints->attr[dev->index];
+	bool frames = order > bd->order || !gm_bm_empty(bd->peer);
+	bool attrs = b->hints && b->hints->attr[dev->index];
 
 	for (unsigned i = 0; (frames || attrs) && i < GM_PAGES_PER_BLOCK; i += 1u << order) {
 		if (!gm_bm_test(&set, i))
 			continue;
-		bool one = !frames || gm_bm_test(&bd->remote, i) ||
-			   !(gm_frame_of(bd, i) & ((1u << order) - 1));
+		struct target t = {0};
+		if (frames)
+			t = target_of(b, dev, i);
+		bool one = !(t.page & ((1u << order) - 1));
 		for (unsigned k = 1; one && k < 1u << order; k++)
 			one = gm_attr_of(b, dev->index, i + k) == gm_attr_of(b, dev->index, i) &&
-			      (!frames || gm_bm_test(&bd->remote, i) ||
-			       gm_frame_of(bd, i + k) == gm_frame_of(bd, i) + k);
+			      (!frames || continues(t, b, dev, i + k, k));
 		if (!one)
 			set = gm_bm_andnot(set, gm_bm_range(i, i + (1u << order)));
 	}
@@ -207,49 +247,55 @@ static void emit_runs(struct gm_ops *o, const struct gm_block *b, gm_bm set, str
 }
 
 /* One step: entries of one size, whose rights are uniform and whose targets lie side by side. */
-static unsigned map_run(const struct gm_block *b, unsigned d, const gm_bm *set, unsigned order,
-			unsigned i)
+static unsigned map_run(const struct gm_block *b, const struct gm_dev *dev, const gm_bm *set,
+			unsigned order, unsigned i, struct target t)
 {
+	unsigned d = dev->index, j = i + (1u << order);
 	const struct gm_block_dev *bd = b->dev[d];
-	bool host = gm_bm_test(&bd->remote, i);
-	unsigned j = i + (1u << order);
 
 	while (j < GM_PAGES_PER_BLOCK && gm_bm_test(set, j) &&
 	       gm_bm_test(&bd->map_w, j) == gm_bm_test(&bd->map_w, i) &&
-	       gm_bm_test(&bd->remote, j) == host &&
 	       (!b->hints || gm_attr_of(b, d, j) == gm_attr_of(b, d, i)) &&
-	       (host || gm_frame_of(bd, j) == gm_frame_of(bd, i) + (j - i)))
+	       continues(t, b, dev, j, j - i))
 		j += 1u << order;
 	return j;
+}
+
+/* As one: its entries are of one size. */
+static struct gm_op map_op(const struct gm_block *b, const struct gm_dev *dev, unsigned i,
+			   struct target t)
+{
+	bool w = gm_bm_test(&b->dev[dev->index]->map_w, i);
+	struct gm_op op = {
+		.kind = GM_OP_MAP,
+		.prot = GM_PROT_READ | (w ? GM_PROT_WRITE : 0),
+		.mem = (uint8_t)t.mem,
+		.va = gm_va_of(b, i),
+		.pa = (t.in ? t.in->phys_begin : 0) + gm_bytes_of(t.page),
+		.attr = gm_attr_of(b, dev->index, i),
+	};
+
+	if (t.mem == GM_MEM_HOST)
+		op.host = gm_alias(b->as, op.va);
+	else if (t.mem == GM_MEM_PEER)
+		op.peer = t.in->data;
+	return op;
 }
 
 /* Entries for `set`, which the bitmaps have; whole entries of `e`. */
 static void emit_maps(struct gm_ops *o, struct gm_block *b, const struct gm_dev *dev,
 		      const struct entries *e, gm_bm set)
 {
-	const struct gm_block_dev *bd = b->dev[dev->index];
-
 	for (unsigned order = dev->min_order; order < ORDERS; order++) {
 		gm_bm its = gm_bm_and(set, e->of[order]);
 		for (unsigned i = gm_bm_next(&its, 0, true), j; i < GM_PAGES_PER_BLOCK;
 		     i = gm_bm_next(&its, j, true)) {
-			bool host = gm_bm_test(&bd->remote, i);
-			uintptr_t va = b->va + i * GM_PAGE_BYTES;
-			j = map_run(b, dev->index, &its, order, i);
-			gmc_ops_add(o,
-				    (struct gm_op){
-					    .kind = GM_OP_MAP,
-					    .prot = GM_PROT_READ |
-						    (gm_bm_test(&bd->map_w, i) ? GM_PROT_WRITE : 0),
-					    .mem = host ? GM_MEM_HOST : GM_MEM_DEVICE,
-					    .entry_bytes = (uint32_t)GM_PAGE_BYTES << order,
-					    .va = va,
-					    .len = (j - i) * GM_PAGE_BYTES,
-					    .pa = host ? va - b->as->base
-						       : dev->phys_begin + gm_frame_of(bd, i) *
-										   GM_PAGE_BYTES,
-					    .host = host ? gm_alias(b->as, va) : NULL,
-					    .attr = gm_attr_of(b, dev->index, i)});
+			struct target t = target_of(b, dev, i);
+			struct gm_op op = map_op(b, dev, i, t);
+			j = map_run(b, dev, &its, order, i, t);
+			op.entry_bytes = (uint32_t)GM_PAGE_BYTES << order;
+			op.len = gm_bytes_of(j - i);
+			gmc_ops_add(o, op);
 		}
 	}
 }
@@ -268,7 +314,7 @@ static int start_again(struct gm_block *b, struct gm_ctx *ctx)
 
 	bd->unsure = err;
 	if (!err)
-		bd->map_r = bd->map_w = bd->remote = gm_bm_zero();
+		bd->map_r = bd->map_w = bd->remote = bd->peer = gm_bm_zero();
 	return err;
 }
 
@@ -292,6 +338,7 @@ static void emit_lower(struct gm_block *b, const struct gm_dev *dev, gm_bm gone,
 	gm_bm_remove(&bd->map_r, none);
 	gm_bm_remove(&bd->map_w, lost);
 	gm_bm_remove(&bd->remote, gm_bm_or(gone, none));
+	gm_bm_remove(&bd->peer, none);
 	emit_runs(o, b, gm_bm_andnot(none, parts), (struct gm_op){.kind = GM_OP_UNMAP});
 	emit_runs(o, b, gm_bm_andnot(less, parts),
 		  (struct gm_op){.kind = GM_OP_PROTECT, .prot = GM_PROT_READ});
@@ -317,7 +364,7 @@ static int fetch_after(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, struct
 int gmc_dev_lower(struct gm_block *b, struct gm_ctx *ctx, gm_bm gone, gm_bm readonly, gm_bm fetch)
 {
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	const gm_bm r = bd->map_r, w = bd->map_w, remote = bd->remote;
+	const gm_bm r = bd->map_r, w = bd->map_w, remote = bd->remote, peer = bd->peer;
 	struct gm_ops o = {.ctx = ctx};
 	uint64_t begin = gm_trace_begin();
 	int err = gm_unlikely(bd->unsure) ? start_again(b, ctx) : 0;
@@ -330,6 +377,7 @@ int gmc_dev_lower(struct gm_block *b, struct gm_ctx *ctx, gm_bm gone, gm_bm read
 		bd->map_r = r;
 		bd->map_w = w;
 		bd->remote = remote;
+		bd->peer = peer;
 		return err;
 	}
 	if (o.err) { /* no entry is left: only the bytes can be missing */
@@ -359,7 +407,7 @@ int gmc_dev_unmap_first(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, struc
 	return err;
 }
 
-int gmc_dev_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,
+int gmc_dev_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, enum gm_mem mem,
 		  struct gm_ops *o)
 {
 	const struct gm_dev *dev = ctx->dev;
@@ -382,7 +430,8 @@ int gmc_dev_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bo
 	}
 	bd->map_r = gm_bm_or(bd->map_r, set);
 	bd->map_w = gm_bm_or(gm_bm_andnot(bd->map_w, set), w);
-	bd->remote = host ? gm_bm_or(bd->remote, set) : gm_bm_andnot(bd->remote, set);
+	gm_bm_assign(&bd->remote, set, mem == GM_MEM_HOST);
+	gm_bm_assign(&bd->peer, set, mem == GM_MEM_PEER);
 	entries_of(b, dev, &now);
 	if (has_sizes(dev)) /* no step takes a part of an entry */
 		emit_runs(o, b, smaller_now(dev, &was, &now, all),
@@ -398,15 +447,15 @@ int gmc_dev_sent(struct gm_block *b, struct gm_ctx *ctx, int err)
 	if (!err || !start_again(b, ctx))
 		return err;
 	/* some may be there all the same: it is unsure */
-	bd->map_r = gm_bm_and(bd->map_r, gm_bm_or(bd->valid, bd->remote));
+	bd->map_r = gm_bm_and(bd->map_r, gm_bm_or(bd->valid, gm_bm_or(bd->remote, bd->peer)));
 	bd->map_w = gm_bm_and(bd->map_w, bd->map_r);
 	return err;
 }
 
-int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host)
+int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, enum gm_mem mem)
 {
 	struct gm_ops o = {.ctx = ctx};
-	int err = gmc_dev_enter(b, ctx, set, w, host, &o);
+	int err = gmc_dev_enter(b, ctx, set, w, mem, &o);
 
 	return err ? err : gmc_dev_sent(b, ctx, gmc_ops_flush(&o));
 }

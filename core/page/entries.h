@@ -32,15 +32,16 @@ int gmc_ops_flush(struct gm_ops *o);
 int gmc_dev_lower(struct gm_block *b, struct gm_ctx *ctx, gm_bm gone, gm_bm readonly, gm_bm fetch);
 int gmc_dev_unmap(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
 int gmc_dev_write_protect(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
-/* They are made, onto the host store (host) or onto the set's frames; those in w are writable. */
-int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host);
+/* They are made, onto the set's own frames, the host store, or the frames of the one other device
+ * that has them (mem); those in w are writable. */
+int gmc_dev_map(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, enum gm_mem mem);
 
 /*
  * Steps that wait in `o`; the bitmaps have them already. When it was sent gmc_dev_sent() must hear
  * with which result, for each block. 0, or why there is no step
  */
 int gmc_dev_unmap_first(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, struct gm_ops *o);
-int gmc_dev_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, bool host,
+int gmc_dev_enter(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm w, enum gm_mem mem,
 		  struct gm_ops *o);
 int gmc_dev_sent(struct gm_block *b, struct gm_ctx *ctx, int err);
 

@@ -4,6 +4,7 @@
 #include "core/page/migrate.h"
 #include "core/page/plan.h"
 #include "core/page/entries.h"
+#include "core/page/peer.h"
 #include <errno.h>
 
 static struct gm_hints *mirror_of(struct gm_block *b)
@@ -113,6 +114,18 @@ gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
 		left, gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d]));
 }
 
+/* What another device has now, and a link leads there. */
+static void follow_to_peers(struct gm_block *b, gm_bm set)
+{
+	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
+		gm_bm want = gm_bm_and(set, b->hints->accessed_by[d]);
+		if (b->dev[d])
+			gm_bm_remove(&want, b->dev[d]->map_r);
+		if (b->as->ctx[d] && !gm_bm_empty(want))
+			gmc_peer_map(b, b->as->ctx[d], want);
+	}
+}
+
 void gmc_hint_follow(struct gm_block *b, gm_bm set)
 {
 	if (!b->hints)
@@ -136,6 +149,7 @@ void gmc_hint_follow(struct gm_block *b, gm_bm set)
 		if (!gm_bm_empty(r))
 			gmc_map_remote(b, ctx, r, false);
 	}
+	follow_to_peers(b, gm_bm_and(set, at.in[GM_DEVICE]));
 	gm_bm away = gm_bm_and(set, gm_bm_and(at.in[GM_DEVICE], b->hints->accessed_by_cpu));
 	if (!gm_bm_empty(away))
 		gmc_bus_map(b, away);
@@ -146,10 +160,14 @@ int gmc_hint_release(struct gm_block *b, gm_bm set)
 	int err = gmc_bus_unmap(b, gm_bm_andnot(gm_bm_and(set, b->cpu_bus), gmc_bus_stays(b)));
 
 	gm_bm_remove(&set, b->pinned); /* gm_as_map pins, too */
-	for (unsigned d = 0; d < GM_MAX_DEV && !err; d++)
-		if (b->dev[d])
-			err = gmc_dev_unmap(b, b->as->ctx[d],
-					    gm_bm_andnot(gm_bm_and(set, b->dev[d]->remote),
-							 gmc_hint_stays(b, d)));
+	for (unsigned d = 0; d < GM_MAX_DEV && !err; d++) {
+		const struct gm_block_dev *bd = b->dev[d];
+		struct gm_ctx *ctx = b->as->ctx[d];
+		if (!bd)
+			continue;
+		gm_bm remote = gm_bm_andnot(bd->remote, gmc_hint_stays(b, d)),
+		      peer = gm_bm_andnot(bd->peer, gmc_peer_stays(b, ctx));
+		err = gmc_dev_unmap(b, ctx, gm_bm_and(set, gm_bm_or(remote, peer)));
+	}
 	return err;
 }

@@ -38,7 +38,8 @@ gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d);
 gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d);
 /*
  * Pages of `set` have moved: those on the host get entries on the devices of ACCESSED_BY, those on
- * a device are mapped by the CPU where it is named. What fails, a fault makes up for.
+ * a device are mapped by the CPU where it is named, and by devices with a link to that one.
+ * What fails, a fault makes up for.
  */
 void gmc_hint_follow(struct gm_block *b, gm_bm set);
 /*

@@ -19,6 +19,7 @@
 #include "core/page/hint_mirror.h"
 #include "core/page/holders.h"
 #include "core/page/jobs.h"
+#include "core/page/peer.h"
 #include "core/page/plan.h"
 #include "core/page/residence.h"
 #include "core/page/entries.h"
@@ -57,6 +58,8 @@ static int home_once(struct gm_block *b, gm_bm set, bool write)
 
 	gmc_plan(b, -1, set, write, b->pinned, &p);
 	err = gmc_bus_unmap(b, set);
+	if (!err)
+		err = gmc_peer_unmap(b, gm_bm_or(p.revoke, p.protect));
 	if (!err)
 		err = gmc_fetch_home(b, -1, p.revoke, p.protect, gm_bm_andnot(p.copy, b->host));
 	if (err)
@@ -113,18 +116,24 @@ static gm_bm never_touched(struct gm_block *b, gm_bm copy)
 }
 
 /*
- * Bytes of `copy` into the device's frames, and zeros. Pages still in private anonymous memory are
- * read at their own VA (read-only by now, rule 1). Where the driver copies, the steps wait in `o`.
+ * What comes of the move into the device's frames, and zeros. Pages still in private anonymous
+ * memory are read at their own VA (read-only by now, rule 1). Where the driver copies, the steps
+ * wait in `o`.
  */
-static int copy_in(struct gm_block *b, struct gm_ctx *ctx, gm_bm copy, gm_bm zero, struct gm_ops *o)
+static int copy_in(const struct gm_move *m, struct gm_ops *o)
 {
+	struct gm_block *b = m->b;
+	struct gm_ctx *ctx = m->ctx;
+	gm_bm copy = gm_bm_andnot(m->moved, m->peer);
 	gm_bm anon = gm_bm_and(gm_bm_andnot(copy, b->adopted), b->host);
 	int err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, anon, true, o);
 
 	if (!err)
 		err = gmc_copy_set(b, ctx, GM_OP_COPY_IN, gm_bm_andnot(copy, anon), false, o);
 	if (!err)
-		err = gmc_copy_set(b, ctx, GM_OP_ZERO, zero, false, o);
+		err = gmc_peer_copy(b, ctx, m->peer, o);
+	if (!err)
+		err = gmc_copy_set(b, ctx, GM_OP_ZERO, m->zero, false, o);
 	return err;
 }
 
@@ -164,7 +173,8 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 		err = gmc_cpu_raise(b, taken, b->prog_r, b->prog_w);
 	if (!err)
 		err = gmc_dev_enter(b, ctx, p->map_remote,
-				    gm_bm_andnot(b->prog_w, gmc_premap_readonly(b, ctx)), true, o);
+				    gm_bm_andnot(b->prog_w, gmc_premap_readonly(b, ctx)),
+				    GM_MEM_HOST, o);
 	if (!err)
 		atomic_fetch_add_explicit(&gmi_stats->dev[d].remote_bytes,
 					  gm_bytes_of(gm_bm_count(p->map_remote)),
@@ -174,24 +184,30 @@ static int to_remote(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	return err;
 }
 
-static void count_arrival(struct gm_block *b, struct gm_ctx *ctx, gm_bm moved, gm_bm zero)
+/* What came over a link between devices is the driver's own to account: it copied. */
+static void count_arrival(const struct gm_move *m)
 {
-	struct gm_dev_stats *s = &gmi_stats->dev[ctx->dev->index];
-	struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	uint64_t bytes = gm_bytes_of(gm_bm_count(moved)),
-		 again = gm_bytes_of(gm_bm_count(gm_bm_and(moved, bd->evicted)));
+	struct gm_block *b = m->b;
+	unsigned d = m->ctx->dev->index;
+	struct gm_dev_stats *s = &gmi_stats->dev[d];
+	struct gm_block_dev *bd = b->dev[d];
+	uint64_t bytes = gm_bytes_of(gm_bm_count(m->moved)),
+		 peer = gm_bytes_of(gm_bm_count(m->peer)),
+		 again = gm_bytes_of(gm_bm_count(gm_bm_and(m->moved, bd->evicted)));
 
-	gmc_account(ctx, bytes, 0);
+	gmc_account(m->ctx, bytes - peer, 0);
 	atomic_fetch_add_explicit(&s->refetched_bytes, again, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->h2d_bytes, bytes, memory_order_relaxed);
-	gm_bm_remove(&bd->evicted, gm_bm_or(moved, zero));
-	GM_COUNT(h2d_bytes, bytes);
+	atomic_fetch_add_explicit(&s->peer_bytes, peer, memory_order_relaxed);
+	gm_bm_remove(&bd->evicted, gm_bm_or(m->moved, m->zero));
+	GM_COUNT(h2d_bytes, bytes - peer);
+	GM_COUNT(peer_bytes, peer);
 	gmi_self()->h2d_bytes += bytes;
 	gmi_self()->refetched_bytes += again;
-	GM_COUNT(h2d_pages, gm_bm_count(moved));
+	GM_COUNT(h2d_pages, (bytes - peer) / GM_PAGE_BYTES);
 	GM_COUNT_SITE(b->site, h2d_bytes, bytes);
 	GM_COUNT_SITE(b->site, refetched_bytes, again);
-	GM_COUNT(zeroed_pages, gm_bm_count(zero));
+	GM_COUNT(zeroed_pages, gm_bm_count(m->zero));
 }
 
 /*
@@ -199,9 +215,11 @@ static void count_arrival(struct gm_block *b, struct gm_ctx *ctx, gm_bm moved, g
  * take them from. Steps of the device itself wait in `o` where its driver copies: it does so in
  * the same batch.
  */
-static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_plan *p,
-		     struct gm_ops *o)
+static int quiet_all(const struct gm_move *m, struct gm_ops *o)
 {
+	struct gm_block *b = m->b;
+	struct gm_ctx *ctx = m->ctx;
+	const struct gm_plan *p = &m->plan;
 	gm_bm down = gm_bm_or(p->revoke, p->protect), gets = gm_bm_or(p->copy, p->zero);
 	bool at_va = ctx->dev->aperture;
 	int err = 0;
@@ -214,9 +232,9 @@ static int quiet_all(struct gm_block *b, struct gm_ctx *ctx, const struct gm_pla
 	if (!err)
 		err = gmc_cpu_lower(b, gm_bm_and(down, b->host),
 				    gm_bm_or(p->protect, gm_bm_andnot(p->revoke, b->adopted)));
-	if (!err) /* what only another device has goes through the host store */
+	if (!err) /* what only another device has, and no link to it, goes through the host store */
 		err = gmc_fetch_home(b, (int)ctx->dev->index, p->revoke, p->protect,
-				     gm_bm_andnot(p->copy, b->host));
+				     gm_bm_andnot(p->copy, gm_bm_or(b->host, m->peer)));
 	/* what it has had over the bus: its other threads write there */
 	gm_bm remote = gm_bm_and(b->dev[ctx->dev->index]->remote, gets);
 	if (!err)
@@ -253,8 +271,9 @@ static int depart(struct gm_move *m)
 	gmc_drop_copies(b, d, p->revoke);
 	gmc_set_valid(b, ctx, gm_bm_or(bd->valid, gets));
 	gmc_residence_begin(bd, ctx, gets);
-	count_arrival(b, ctx, m->moved, m->zero);
-	gmc_block_trace(GM_EV_TO_DEVICE, b, d, m->moved, m->begin_ns);
+	count_arrival(m);
+	gmc_block_trace(GM_EV_TO_DEVICE, b, d, gm_bm_andnot(m->moved, m->peer), m->begin_ns);
+	gmc_block_trace(GM_EV_PEER_COPY, b, d, m->peer, m->begin_ns);
 	gmc_block_trace(GM_EV_ZERO, b, d, m->zero, 0);
 	gmc_retain(b);
 	/* else all that it has is mapped over the bus: nothing to evict there */
@@ -277,21 +296,23 @@ static int to_local(struct gm_move *m, struct gm_ops *o)
 	m->begin_ns = gm_trace_begin();
 	/* What quiet_all() takes into the store is seen there afterwards: by what it lacks. */
 	gm_bm zero = at_va ? gm_bm_zero() : never_touched(b, p->copy);
-	int err = quiet_all(b, m->ctx, p, o);
+	m->peer = gm_bm_and(p->copy, gmc_peer_has(b, m->ctx->dev, GM_PEER_COPY));
+	int err = quiet_all(m, o);
 	zero = at_va ? never_touched(b, p->copy) : gmc_store_holes(b, zero);
 	m->moved = gm_bm_andnot(p->copy, zero);
+	m->peer = gm_bm_and(m->peer, m->moved);
 	m->zero = gm_bm_or(zero, p->zero);
 	record_present(b, gm_bm_andnot(gm_bm_and(m->moved, b->host), b->adopted));
 	if (!err)
-		err = copy_in(b, m->ctx, m->moved, m->zero, o);
+		err = copy_in(m, o);
 	if (!err && !at_va)
-		err = gmc_dev_enter(b, m->ctx, p->map, w, false, o);
+		err = gmc_dev_enter(b, m->ctx, p->map, w, GM_MEM_DEVICE, o);
 	if (err)
 		gmc_cpu_give_back(b, gm_bm_or(p->revoke, p->protect));
 	else if (at_va)
 		err = depart(m);
 	if (!err && at_va)
-		err = gmc_dev_enter(b, m->ctx, p->map, w, false, o);
+		err = gmc_dev_enter(b, m->ctx, p->map, w, GM_MEM_DEVICE, o);
 	return err;
 }
 
@@ -348,6 +369,8 @@ static int move_begin(struct gm_move *m, gm_bm set, bool write, gm_bm pinned, st
 		gmc_plan(b, d, set, write, stay, p);
 	}
 	err = gmc_bus_unmap(b, gm_bm_or(p->revoke, p->protect));
+	if (!err)
+		err = gmc_peer_unmap(b, gm_bm_or(p->revoke, p->protect));
 	if (!err)
 		err = to_remote(b, ctx, p, o);
 	/* those are on the host now, and stay */

@@ -40,6 +40,7 @@ struct gm_move {
 	struct gm_plan plan;
 	gm_bm tried;	   /* may have got frames */
 	gm_bm moved, zero; /* what comes by a copy; as zeros */
+	gm_bm peer;	   /* of moved: from other devices, by their links */
 	uint64_t begin_ns;
 	bool open, changed; /* begun, without an error; less than was tried */
 };

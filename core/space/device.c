@@ -67,6 +67,15 @@ static void forget_physmem(struct gm_dev *dev)
 	dev->phys = NULL;
 }
 
+int gm_dev_link(struct gm_dev *dev, struct gm_dev *peer, unsigned how)
+{
+	int err = gmc_check_link(__func__, dev, peer, how);
+
+	if (!err)
+		__atomic_store_n(&dev->peers[peer->index], (uint8_t)how, __ATOMIC_RELAXED);
+	return err;
+}
+
 int gm_dev_destroy(struct gm_dev *dev)
 {
 	if (gmc_called_back(__func__))
@@ -79,6 +88,10 @@ int gm_dev_destroy(struct gm_dev *dev)
 	if (!dev->attached && !dev->nbos) {
 		err = 0;
 		gmc_devs[dev->index] = NULL;
+		for (unsigned i = 0; i < GM_MAX_DEV; i++)
+			if (gmc_devs[i])
+				__atomic_store_n(&gmc_devs[i]->peers[dev->index], 0,
+						 __ATOMIC_RELAXED);
 		forget_physmem(dev);
 		gmi_free(dev, sizeof *dev);
 	}

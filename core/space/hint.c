@@ -235,20 +235,20 @@ static int change_attrs(const struct gm_vm_piece *p, void *arg)
 	struct gm_ctx *ctx = arg;
 	struct gm_block *b = p->b;
 	struct gm_block_dev *bd = b->dev[ctx->dev->index];
-	gm_bm mapped = bd ? gm_bm_and(p->set, bd->map_r) : gm_bm_zero(), own, remote, w;
+	gm_bm mapped = bd ? gm_bm_and(p->set, bd->map_r) : gm_bm_zero(), at[3], w;
 
 	if (gm_bm_empty(mapped))
 		return refresh(b, p->lo, p->hi);
 	w = bd->map_w;
-	remote = gm_bm_and(mapped, bd->remote);
-	own = gm_bm_andnot(mapped, remote);
+	at[GM_MEM_HOST] = gm_bm_and(mapped, bd->remote);
+	at[GM_MEM_PEER] = gm_bm_and(mapped, bd->peer);
+	at[GM_MEM_DEVICE] = gm_bm_andnot(mapped, gm_bm_or(bd->remote, bd->peer));
 	int err = gmc_dev_unmap(b, ctx, mapped);
 	int mirrored = refresh(b, p->lo, p->hi);
 	err = err ? err : mirrored;
-	if (!err && !gm_bm_empty(own))
-		err = gmc_dev_map(b, ctx, own, w, false);
-	if (!err && !gm_bm_empty(remote))
-		err = gmc_dev_map(b, ctx, remote, w, true);
+	for (unsigned mem = 0; mem < GM_ARRAY_LEN(at) && !err; mem++)
+		if (!gm_bm_empty(at[mem]))
+			err = gmc_dev_map(b, ctx, at[mem], w, (enum gm_mem)mem);
 	return err;
 }
 

@@ -138,3 +138,35 @@ int gmc_check_attach(const char *caller, const struct gm_as *as, const struct gm
 				gmc_dev_name(dev), mode);
 	return 0;
 }
+
+int gmc_check_link(const char *caller, const struct gm_dev *dev, const struct gm_dev *peer,
+		   unsigned how)
+{
+	if (gmc_called_back(caller))
+		return -EDEADLK;
+	if (!dev || !peer)
+		return gmc_fail(-EINVAL, "%s is NULL", dev ? "peer" : "dev");
+	const char *name = gmc_dev_name(dev);
+	if (dev == peer)
+		return gmc_fail(-EINVAL, "driver \"%s\": peer is the device itself", name);
+	if (how != GM_PEER_COPY && how != (GM_PEER_COPY | GM_PEER_MAP))
+		return gmc_fail(
+			-EINVAL,
+			"driver \"%s\": how is 0x%x; valid: GM_PEER_COPY 0x1, GM_PEER_COPY | "
+			"GM_PEER_MAP 0x3",
+			name, how);
+	if (!(dev->cap & peer->cap & GM_DEV_CAP_PEER))
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": one of the devices was created without "
+				"GM_DEV_CAP_PEER: it has no memory",
+				name);
+	if (!dev->mmu->batch && !dev->mmu->peer_hmemcpy)
+		return gmc_fail(-EINVAL, "driver \"%s\" has neither peer_hmemcpy nor batch", name);
+	if (how & GM_PEER_MAP && dev->min_order > peer->page_order)
+		return gmc_fail(
+			-EINVAL,
+			"driver \"%s\": its smallest entry, %zu bytes, is larger than a page "
+			"of the peer, %zu bytes",
+			name, GM_PAGE_BYTES << dev->min_order, GM_PAGE_BYTES << peer->page_order);
+	return 0;
+}

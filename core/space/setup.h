@@ -13,6 +13,8 @@ int gmc_check_aperture(const struct gm_dev *dev);
 int gmc_check_physmem(const char *caller, const struct gm_dev *dev, uint64_t begin, uint64_t end);
 int gmc_check_attach(const char *caller, const struct gm_as *as, const struct gm_dev *dev,
 		     int mode);
+int gmc_check_link(const char *caller, const struct gm_dev *dev, const struct gm_dev *peer,
+		   unsigned how);
 /* The sizes of entries that core uses, as bits of bytes: 4 KiB to 2 MiB. */
 uint64_t gmc_page_sizes(const struct gm_mmu *mmu);
 const char *gmc_dev_name(const struct gm_dev *dev);

@@ -28,6 +28,7 @@
 	X(DEV_PROTECT, "mprotect", "the driver cannot lower rights")            \
 	X(COPYIN,   "copyin",   "a copy to the device fails")                \
 	X(COPYOUT,  "copyout",  "a copy from the device fails")              \
+	X(COPYPEER, "copypeer", "a copy from another device fails")          \
 	X(ZERO,     "zero",     "the device cannot zero a frame")            \
 	X(RING,     "ring",     "the device's command ring is full")         \
 	X(SPAWN,    "spawn",    "the device process does not start")         \

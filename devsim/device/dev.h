@@ -63,7 +63,7 @@ void dev_mmu_sample_end(struct ds_launch *l);
 
 /* ---- dev_touch.c: page table locked ---- */
 void dev_touch_window(unsigned i, uint64_t base, uint64_t bytes); /* bytes 0: it has gone */
-void dev_touch_map(uint64_t va, uint64_t len, bool host);
+void dev_touch_map(uint64_t va, uint64_t len, enum ds_mem mem);
 void dev_touch_unmap(uint64_t va, uint64_t len); /* before it is */
 bool dev_touch_sampled(void);			 /* is a launch being sampled? */
 /* Sets the bits of pages of the range, in one block, that were touched but dropped by a look

@@ -22,6 +22,7 @@ static struct window {
 	_Atomic uint64_t bytes; /* set last, so that dev_mmu_contains needs no lock; 0: unused */
 	int fd;
 } windows[DS_WINDOWS];
+static int peers[DS_PEERS]; /* descriptors of other devices' memory; 0: none */
 static _Atomic uint32_t pt_lock;
 
 static void lock_table(void)
@@ -112,11 +113,24 @@ static void window_remove(unsigned i)
 	atomic_store(&ctl->window[i].state, DS_W_NONE);
 }
 
+static void peer_set(uint32_t n, int fd)
+{
+	if (n >= DS_PEERS)
+		return;
+	if (peers[n] > 0)
+		close(peers[n]); /* what is mapped of it stays, but nothing is */
+	peers[n] = fd;
+}
+
+/* The host tries another layout (ASLR) where that fails, then says so. */
 bool dev_mmu_init(void)
 {
 	for (unsigned i = 0; i < DS_WINDOWS; i++)
 		if (ctl->window[i].bytes && !window_add(i))
-			return false; /* the host tries another layout (ASLR), then says so */
+			return false;
+	for (uint32_t i = 0; i < DS_PEERS; i++)
+		if (ctl->peer[i])
+			peer_set(i, receive(DS_PEER_INDEX(i)));
 	return true;
 }
 
@@ -165,10 +179,14 @@ static void map_entry(const struct ds_map *m, int flags)
 
 	if (!w || m->len > w->base + w->bytes - m->va)
 		return; /* the window has gone */
-	int fd = m->mem == DS_HOST_STORE ? w->fd : DS_FD_DEVMEM;
+	int fd = m->mem == DS_HOST_STORE   ? w->fd
+		 : m->mem == DS_PEER_STORE ? peers[m->object % DS_PEERS]
+					   : DS_FD_DEVMEM;
+	if (fd <= 0)
+		return; /* it has gone with its memory */
 	if (dev_touch_sampled() || dev_recording())
 		flags = 0; /* what is mapped in advance is not touched */
-	dev_touch_map(m->va, m->len, m->mem == DS_HOST_STORE);
+	dev_touch_map(m->va, m->len, (enum ds_mem)m->mem);
 	if (!map_once(m, fd, flags) && errno == ENOMEM) {
 		drop_entries();
 		map_once(m, fd, flags); /* or it faults again */
@@ -289,6 +307,14 @@ static void apply_locked(void)
 			dev_outside_drop(command(i)->map.va, command(i)->map.len);
 			i++;
 			break;
+		case DS_CMD_PEER:
+			peer_set(command(i)->map.object,
+				 receive(DS_PEER_INDEX(command(i)->map.object)));
+			i++;
+			break;
+		case DS_CMD_UNPEER:
+			peer_set(command(i++)->map.object, 0);
+			break;
 		case DS_CMD_WINDOW:
 			window_add((unsigned)command(i++)->map.va);
 			break;
@@ -355,11 +381,22 @@ static int map_object(const struct ds_map *m, uint64_t va)
 	return dev_outside_map(m, va);
 }
 
+/* The descriptor of another device's memory may be on its way as a command. */
+static void await_peers(const struct ds_fault *f)
+{
+	for (unsigned i = 0; i < DS_FAULT_MAPS && i < atomic_load(&f->nmaps); i++)
+		if (f->map[i].mem == DS_PEER_STORE && peers[f->map[i].object % DS_PEERS] <= 0) {
+			apply_locked();
+			return;
+		}
+}
+
 int dev_mmu_take_reply(struct ds_fault *f)
 {
 	int err = 0;
 
 	lock_table();
+	await_peers(f);
 	for (unsigned i = 0; i < DS_FAULT_MAPS && i < atomic_load(&f->nmaps); i++) {
 		if (atomic_load(&f->state) != DS_REPLIED)
 			break; /* cancelled, perhaps by a command that came with the object */

@@ -1,6 +1,6 @@
 /*
- * dev_touch.c - which pages a launch touched: of the device's memory, and of the host's, over the
- * bus.
+ * dev_touch.c - which pages a launch touched: of the device's memory; of the host's, over the bus;
+ * of other devices'.
  *
  * Entries of the page table that nobody has used are not there yet as far as the kernel is
  * concerned: after a drop (MADV_DONTNEED; the mappings stay) /proc/self/pagemap shows what was
@@ -23,9 +23,9 @@
 #define WORDS	    (BLOCK_PAGES / 64)
 
 struct record {
-	uint64_t host[WORDS]; /* its entries lead to the host's memory */
+	uint64_t host[WORDS], peer[WORDS]; /* entries that lead to the host's memory, to others' */
 	/* touched since the last look, but gone from the table */
-	uint64_t local[WORDS], remote[WORDS];
+	uint64_t local[WORDS], remote[WORDS], via[WORDS];
 	uint64_t accessed[WORDS]; /* dropped by a look, and not told to DS_CMD_ACCESSED yet */
 };
 static struct table {
@@ -150,7 +150,8 @@ static void remember_touched(const struct table *t, const struct part *p)
 		return;
 	for (unsigned w = 0; w < WORDS; w++) {
 		r->remote[w] |= bits[w] & r->host[w];
-		r->local[w] |= bits[w] & ~r->host[w];
+		r->via[w] |= bits[w] & r->peer[w];
+		r->local[w] |= bits[w] & ~(r->host[w] | r->peer[w]);
 	}
 }
 
@@ -164,7 +165,7 @@ static void forget_touched(const struct table *t, uint64_t b)
 	look_at_page_map(t, &whole, bits);
 	for (unsigned w = 0; w < WORDS; w++) {
 		r->accessed[w] |= bits[w];
-		r->local[w] = r->remote[w] = 0;
+		r->local[w] = r->remote[w] = r->via[w] = 0;
 	}
 }
 
@@ -189,7 +190,12 @@ bool dev_touch_sampled(void)
 	return sampled;
 }
 
-void dev_touch_map(uint64_t va, uint64_t len, bool host)
+static void assign_bits(uint64_t *to, uint64_t m, bool in)
+{
+	*to = in ? *to | m : *to & ~m;
+}
+
+void dev_touch_map(uint64_t va, uint64_t len, enum ds_mem mem)
 {
 	struct table *t = table_of(va);
 	struct part p;
@@ -204,8 +210,9 @@ void dev_touch_map(uint64_t va, uint64_t len, bool host)
 		t->lo = w < t->lo ? w : t->lo;
 		t->hi = w >= t->hi ? w + 1 : t->hi;
 		for (unsigned i = 0; i < WORDS; i++) {
-			uint64_t m = mask(i, p.first, p.end), *h = &t->record[p.block].host[i];
-			*h = host ? *h | m : *h & ~m;
+			uint64_t m = mask(i, p.first, p.end);
+			assign_bits(&t->record[p.block].host[i], m, mem == DS_HOST_STORE);
+			assign_bits(&t->record[p.block].peer[i], m, mem == DS_PEER_STORE);
 		}
 	}
 }
@@ -297,6 +304,7 @@ void dev_touch_end(struct ds_launch *l)
 			for (unsigned w = 0; w < WORDS; w++) {
 				nremote += (unsigned)__builtin_popcountll(r->remote[w]);
 				l->local_pages += (unsigned)__builtin_popcountll(r->local[w]);
+				l->peer_pages += (unsigned)__builtin_popcountll(r->via[w]);
 			}
 			l->remote_pages += nremote;
 			if (nremote)

@@ -23,14 +23,21 @@ static bool counts_accesses(const struct gm_sim *sim)
 	return gm_policy_of_dev(sim->dev, GM_POLICY_PLACEMENT).def->counted;
 }
 
+/* What the device has mapped in others' memory. */
+static uint64_t mapped_there(const struct gm_sim *sim)
+{
+	const struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+
+	return gm_counted(&s->remote_bytes) + gm_counted(&s->peer_mapped_bytes);
+}
+
 /* What was seen before the device came to map more over the bus tells nothing any more. */
 bool sim_cost_sample(struct gm_sim *sim, unsigned row)
 {
 	const struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	struct sim_seen *seen = &sim->seen[row];
 	uint64_t spent = gm_counted(&k->sample_ns) + gm_counted(&k->touched_pages) * RETOUCH_NS;
-	bool changed = gm_counted(&seen->mapped) !=
-		       gm_counted(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1;
+	bool changed = gm_counted(&seen->mapped) != mapped_there(sim) + 1;
 
 	if (changed)
 		atomic_store(&seen->samples, 0);
@@ -70,33 +77,39 @@ static void feed_counters(struct gm_sim *sim)
 
 static bool maps_over_bus(struct gm_sim *sim)
 {
-	return gm_counted(&gmi_stats->dev[sim->dev->index].remote_bytes) ||
-	       atomic_load(&sim->outside_mapped);
+	return mapped_there(sim) || atomic_load(&sim->outside_mapped);
 }
 
 /* Pages that the launch touched: seen, or the kernel's mean. False: nobody looked at any. */
-static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row, double *pages,
-		    double *remote)
+struct touched {
+	double pages, remote, peer; /* all; over the bus; over links to other devices */
+};
+static bool touched(struct gm_sim *sim, const struct ds_launch *l, unsigned row, struct touched *t)
 {
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
 	struct sim_seen *seen = &sim->seen[row];
-	uint64_t all = l->local_pages + l->remote_pages, n = gm_counted(&seen->samples);
+	uint64_t all = l->local_pages + l->remote_pages + l->peer_pages;
+	uint64_t n = gm_counted(&seen->samples);
 
 	if (!l->sample) {
-		*pages = n ? (double)gm_counted(&seen->pages) / (double)n : 0;
-		*remote = n ? (double)gm_counted(&seen->remote) / (double)n : 0;
+		*t = (struct touched){0};
+		if (n)
+			*t = (struct touched){(double)gm_counted(&seen->pages) / (double)n,
+					      (double)gm_counted(&seen->remote) / (double)n,
+					      (double)gm_counted(&seen->peer) / (double)n};
 		return n;
 	}
-	*pages = (double)all;
-	*remote = (double)l->remote_pages;
+	*t = (struct touched){(double)all, (double)l->remote_pages, (double)l->peer_pages};
 	if (!n) {
+		atomic_store(&seen->peer, 0);
 		atomic_store(&seen->pages, 0);
 		atomic_store(&seen->remote, 0);
 	}
 	ADD(seen->samples, 1);
 	ADD(seen->pages, all);
 	ADD(seen->remote, l->remote_pages);
-	atomic_store(&seen->mapped, gm_counted(&gmi_stats->dev[sim->dev->index].remote_bytes) + 1);
+	ADD(seen->peer, l->peer_pages);
+	atomic_store(&seen->mapped, mapped_there(sim) + 1);
 	ADD(k->samples, 1);
 	ADD(k->touched_pages, all);
 	ADD(k->remote_pages, l->remote_pages);
@@ -115,6 +128,17 @@ static double sectors_bytes(const struct ds_launch *l, unsigned sector)
 	return accesses * (double)gm_align_up((uint64_t)each, (uint64_t)sector);
 }
 
+/* Of so many pages that it touched in another memory. */
+static uint64_t in_place_bytes(const struct ds_launch *l, double pages, bool counted,
+			       const struct sim_remote *way)
+{
+	double bytes = pages * GM_PAGE_BYTES;
+
+	return (uint64_t)(counted && l->bytes && bytes > 0
+				  ? gm_min(bytes, sectors_bytes(l, way->sector))
+				  : bytes);
+}
+
 /* Explicit copies instead: all that the launch touches in before it, and back after it. */
 static uint64_t copies_ns(const struct sim_model *m, double pages)
 {
@@ -127,31 +151,36 @@ uint64_t sim_cost(struct gm_sim *sim, const struct ds_launch *l, unsigned row,
 {
 	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
 	struct gm_kernel_stats *k = &gmi_stats->kernel[row];
-	double pages, remote;
-	bool seen = touched(sim, l, row, &pages, &remote);
+	struct touched t;
+	bool seen = touched(sim, l, row, &t);
 	bool counted = l->flops || l->bytes, bus_known = seen || !maps_over_bus(sim);
-	double over = remote * GM_PAGE_BYTES;
-	if (counted && l->bytes)
-		over = gm_min(over, sectors_bytes(l, sim->model.remote.sector));
+	uint64_t over = in_place_bytes(l, t.remote, counted, &sim->model.remote);
+	uint64_t via = in_place_bytes(l, t.peer, counted, &sim->model.peer);
 	uint64_t work = sim_kernel_ns(&sim->model, l->flop_type, l->flops, l->bytes);
-	uint64_t bus = sim_remote_ns(&sim->model.remote, (uint64_t)over);
-	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus);
+	uint64_t bus = sim_remote_ns(&sim->model.remote, over);
+	uint64_t peer = sim_remote_ns(&sim->model.peer, via);
+	uint64_t launch = (uint64_t)sim->model.launch_ns, ns = gm_max(work, launch + bus + peer);
+	/* beyond what it computes meanwhile: whose that is */
+	uint64_t by_peer =
+		peer ? (uint64_t)((double)(ns - work) * (double)peer / (double)(bus + peer)) : 0;
 
 	*basis = !counted || !bus_known || gm_limit_reached() ? GM_TIME_NOT_MODELLED
-		 : remote > 0 && !l->sample		      ? GM_TIME_SAMPLED
+		 : t.remote + t.peer > 0 && !l->sample	      ? GM_TIME_SAMPLED
 							      : GM_TIME_COUNTED;
 	ADD(s->kernel_ns, work);
-	ADD(s->bus_ns, ns - work); /* beyond what it computes meanwhile */
-	ADD(s->bus_bytes, (uint64_t)over);
+	ADD(s->bus_ns, ns - work - by_peer);
+	ADD(s->bus_bytes, over);
+	ADD(s->peer_ns, by_peer);
+	ADD(s->peer_used_bytes, via);
 	ADD(s->unmodelled, *basis == GM_TIME_NOT_MODELLED);
 	ADD(s->estimated, *basis == GM_TIME_SAMPLED);
-	ADD(s->touched_bytes, (uint64_t)(pages * GM_PAGE_BYTES));
+	ADD(s->touched_bytes, (uint64_t)(t.pages * GM_PAGE_BYTES));
 	ADD(s->unseen, !seen);
-	ADD(s->copies_ns, copies_ns(&sim->model, pages) + work);
+	ADD(s->copies_ns, copies_ns(&sim->model, t.pages) + work);
 	ADD(k->unmodelled, *basis == GM_TIME_NOT_MODELLED);
 	ADD(k->estimated, *basis == GM_TIME_SAMPLED);
-	ADD(k->bus_ns, ns - work);
-	ADD(k->bus_bytes, (uint64_t)over);
+	ADD(k->bus_ns, ns - work - by_peer);
+	ADD(k->bus_bytes, over);
 	if (l->sample && l->remote_pages)
 		feed_counters(sim);
 	return ns;

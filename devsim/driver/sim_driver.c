@@ -92,7 +92,7 @@ static bool mergeable(const struct ds_cmd *a, const struct ds_cmd *b)
 		return true;
 	return (a->kind == DS_CMD_MAP || a->kind == DS_CMD_REMAP) &&
 	       a->map.off + a->map.len == b->map.off && a->map.prot == b->map.prot &&
-	       a->map.mem == b->map.mem;
+	       a->map.mem == b->map.mem && a->map.object == b->map.object;
 }
 
 static void ring_bell(struct gm_sim *sim)
@@ -232,11 +232,17 @@ uint32_t sim_ping(struct gm_sim *sim)
 
 static struct ds_map map_of(const struct gm_op *op)
 {
+	static const uint8_t mem[] = {[GM_MEM_DEVICE] = DS_DEVICE_STORE,
+				      [GM_MEM_HOST] = DS_HOST_STORE,
+				      [GM_MEM_PEER] = DS_PEER_STORE};
+	bool peer = op->kind == GM_OP_MAP && op->mem == GM_MEM_PEER;
+
 	return (struct ds_map){.va = op->va,
 			       .len = op->len,
 			       .off = op->pa,
 			       .prot = op->prot,
-			       .mem = op->mem == GM_MEM_HOST ? DS_HOST_STORE : DS_DEVICE_STORE};
+			       .mem = mem[op->mem],
+			       .object = peer ? ((const struct gm_sim *)op->peer)->number : 0};
 }
 
 bool sim_reply_add(struct sim_reply *reply, const struct ds_map *map)
@@ -256,28 +262,35 @@ bool sim_reply_add(struct sim_reply *reply, const struct ds_map *map)
 	return true;
 }
 
-static void copy_command(struct gm_sim *sim, const struct gm_op *op)
+/* Copies are done at once. What one over a link to another device takes: the others are charged
+ * by account_op(). */
+static uint64_t copy_command(struct gm_sim *sim, const struct gm_op *op)
 {
+	if (op->kind == GM_OP_COPY_PEER)
+		return sim_peer_copy(sim, op);
 	if (op->kind == GM_OP_COPY_IN)
 		gm_copy(sim->aperture + op->pa, op->host, op->len);
 	else if (op->kind == GM_OP_COPY_OUT)
 		gm_copy(op->host, sim->aperture + op->pa, op->len);
 	else
 		gm_zero(sim->aperture + op->pa, op->len);
+	return 0;
 }
 
 /* What an operation becomes. Lowering rights is forgetting the entry: the next touch faults and
  * gets the right one. */
 static const uint8_t command_of[] = {
-	[GM_OP_MAP] = DS_CMD_MAP,	 [GM_OP_UNMAP] = DS_CMD_UNMAP,
-	[GM_OP_PROTECT] = DS_CMD_UNMAP,	 [GM_OP_COPY_IN] = DS_CMD_KINDS,
-	[GM_OP_COPY_OUT] = DS_CMD_KINDS, [GM_OP_ZERO] = DS_CMD_KINDS,
+	[GM_OP_MAP] = DS_CMD_MAP,	  [GM_OP_UNMAP] = DS_CMD_UNMAP,
+	[GM_OP_PROTECT] = DS_CMD_UNMAP,	  [GM_OP_COPY_IN] = DS_CMD_KINDS,
+	[GM_OP_COPY_OUT] = DS_CMD_KINDS,  [GM_OP_ZERO] = DS_CMD_KINDS,
+	[GM_OP_COPY_PEER] = DS_CMD_KINDS,
 };
 
 static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 {
 	struct gm_sim *sim = ((struct sim_space *)pmap)->sim;
 	struct sim_reply *reply = sim_current_reply(sim);
+	uint64_t peer_ns = 0;
 	bool wait = false;
 
 	sim_maybe_kill(sim);
@@ -287,7 +300,7 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 		uint8_t kind =
 			ops[i].flags & GM_OP_REPLACE ? DS_CMD_REMAP : command_of[ops[i].kind];
 		if (kind == DS_CMD_KINDS) {
-			copy_command(sim, &ops[i]);
+			peer_ns += copy_command(sim, &ops[i]);
 			continue;
 		}
 		if (kind == DS_CMD_MAP ? reply && sim_reply_add(reply, &map) : nothing_to_tell(sim))
@@ -295,7 +308,9 @@ static int batch(void *pmap, const struct gm_op *ops, unsigned n)
 		push_command(sim, &(struct ds_cmd){.kind = kind, .map = map});
 		wait |= kind != DS_CMD_MAP;
 	}
-	return settle_commands(sim, wait);
+	int err = settle_commands(sim, wait);
+	sim_time_transfer(sim, SIM_FROM_PEER, peer_ns);
+	return err;
 }
 
 static void *aperture(void *dev_data)

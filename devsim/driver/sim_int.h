@@ -8,6 +8,7 @@
  *	sim_open                 opening, closing, fork
  *	sim_process              the process: start, loss, restart
  *	sim_service              the thread that serves the device's faults
+ *	sim_peer                 links to other devices
  *	sim_outside              shared memory outside every window: the device maps it, too
  *	sim_foreign              other memory there: copied to the device and back
  *	sim_trust                what the device says, checked: one place for each message
@@ -43,18 +44,19 @@ struct sim_space {
 /* What launches of a kernel were seen to touch since the device's mappings over the bus last
  * changed (sim_cost.c). */
 struct sim_seen {
-	_Atomic uint64_t samples, pages, remote; /* pages of 4 KiB: all, and over the bus */
-	_Atomic uint64_t mapped; /* the device's remote_bytes then, plus one; 0: never looked */
+	/* pages of 4 KiB: all, over the bus, over links to other devices */
+	_Atomic uint64_t samples, pages, remote, peer;
+	_Atomic uint64_t mapped; /* what it had mapped so then, plus one; 0: never looked */
 };
 struct sim_object {	   /* that the device's process has a descriptor of */
 	uint64_t dev, ino; /* ino 0: none */
 	bool write;
 };
-enum sim_direction { SIM_TO_DEVICE, SIM_HOME };
+enum sim_way { SIM_TO_DEVICE, SIM_HOME, SIM_FROM_PEER, SIM_WAYS };
 struct sim_time { /* ns of virtual time; under the lock (sim_time.c) */
 	struct gm_lock lock;
 	uint64_t host, background, launch[DS_LAUNCHES]; /* lines; a stream's is its own */
-	uint64_t link[2], compute;			/* busy until */
+	uint64_t link[SIM_WAYS], compute;		/* busy until */
 	uint64_t latest;
 };
 struct gm_sim {
@@ -91,7 +93,8 @@ struct gm_sim {
 		enum gm_mmu_mode mode;
 	} again[DS_WINDOWS]; /* in a fork child: to be attached again at first use */
 
-	struct sim_object object[DS_OBJECTS]; /* by number; under the spaces lock */
+	const struct gm_sim *peer[GM_MAX_DEV]; /* that it has a link to (sim_peer.c) */
+	struct sim_object object[DS_OBJECTS];  /* by number; under the spaces lock */
 	uint32_t nobjects;
 	_Atomic bool outside_mapped; /* something outside the windows is, or was, mapped there */
 
@@ -182,7 +185,7 @@ bool sim_applied(struct gm_sim *sim, uint32_t pos);
  * CPU's accesses over the bus (it waits for them at its next launch). They really wait with
  * GMEM_THROTTLE, the service thread in sim_pay(). */
 void sim_time_fault(struct gm_sim *sim);
-void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns);
+void sim_time_transfer(struct gm_sim *sim, enum sim_way way, uint64_t ns);
 void sim_time_cpu(struct gm_sim *sim, uint64_t ns);
 /* The service thread looks for faults. */
 void sim_time_faults_seen(void);
@@ -226,6 +229,15 @@ struct sim_reply *sim_current_reply(const struct gm_sim *sim);
 /* Adds an entry to it. False: no room, use the ring. */
 bool sim_reply_add(struct sim_reply *reply, const struct ds_map *map);
 bool sim_is_service_thread(void);
+
+/* ---- sim_peer.c ---- */
+/* Of a device that is up now, or is about to go, with each other one. Sims lock held. */
+void sim_peers_meet(struct gm_sim *sim, struct gm_sim *other);
+void sim_peers_part(struct gm_sim *sim, struct gm_sim *other);
+/* To a process that is about to start. Process and spaces lock held. 0 or -errno */
+int sim_send_peers(struct gm_sim *sim, int sock);
+/* GM_OP_COPY_PEER. What that takes on the modelled device */
+uint64_t sim_peer_copy(struct gm_sim *sim, const struct gm_op *op);
 
 /* ---- sim_outside.c ---- */
 /* The service thread's answer to a fault outside every window, into the reply. 0; -EFAULT, -EPERM;

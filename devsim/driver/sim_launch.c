@@ -142,7 +142,7 @@ static void fill(struct ds_launch *l, const struct request *r)
 	l->reply = 0;
 	l->written_bytes = 0;
 	l->sample = r->sample;
-	l->local_pages = l->remote_pages = l->sample_ns = 0;
+	l->local_pages = l->remote_pages = l->peer_pages = l->sample_ns = 0;
 	atomic_store(&l->journal_valid, 0);
 }
 

@@ -41,7 +41,11 @@ struct sim_model {
 	double home_scale;	       /* transfers home take so many times the time */
 	bool duplex;		       /* both directions of the link at once */
 	struct sim_remote remote, cpu; /* the device at host memory, the CPU at device memory */
-	unsigned counter_threshold;    /* accesses that make a granule hot */
+	/* the link to devices that name the same one: copies, and single accesses if peer_map */
+	char peer_name[16]; /* "": none */
+	struct sim_remote peer;
+	bool peer_map;
+	unsigned counter_threshold; /* accesses that make a granule hot */
 	uint64_t counter_granule_bytes;
 	char policy[GM_POLICY_KINDS][24]; /* by enum gm_policy_kind; "": as the environment says */
 };

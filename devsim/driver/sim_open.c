@@ -158,6 +158,9 @@ static int bring_up(struct gm_sim *sim)
 		if (err)
 			release_memory(sim);
 	}
+	for (unsigned i = 0; i < GM_MAX_DEV && !err; i++)
+		if (sims[i])
+			sim_peers_meet(sim, sims[i]);
 	for (unsigned i = 0; i < DS_WINDOWS && !err; i++) {
 		struct gm_as *as = sim->again[i].as;
 		sim->again[i].as = NULL;
@@ -197,6 +200,7 @@ static void forget_sim(struct gm_sim *sim)
 		sim->again[n++].mode = as->ctx_room[sim->dev->index]->mode;
 	}
 	gm_zero(sim->space, sizeof sim->space);
+	gm_zero(sim->peer, sizeof sim->peer);
 	gm_zero(sim->owner, sizeof sim->owner);
 	gm_zero(sim->journal_at, sizeof sim->journal_at);
 	gm_zero(sim->submitted, sizeof sim->submitted);
@@ -394,6 +398,9 @@ int gm_sim_close(struct gm_sim *sim)
 	gm_sigmask mask = gmi_block_signals();
 	gmi_lock(&sims_lock);
 	if (sim->dev) {
+		for (int i = 0; i < GM_MAX_DEV; i++)
+			if (sims[i])
+				sim_peers_part(sim, sims[i]);
 		sim_service_stop(sim);
 		gm_dev_unregister_physmem(sim->dev, gm_dev_hnid(sim->dev));
 		gm_dev_destroy(sim->dev);

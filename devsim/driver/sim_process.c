@@ -231,6 +231,8 @@ static void reset_ctl(struct gm_sim *sim)
 	atomic_store(&ctl->ready, DS_STARTING);
 	atomic_store(&ctl->cmd_head, atomic_load(&sim->cmd_head));
 	atomic_store(&ctl->cmd_tail, atomic_load(&sim->cmd_head));
+	for (unsigned i = 0; i < DS_PEERS; i++)
+		ctl->peer[i] = sim->peer[i] != NULL;
 	ctl->keep_away = sim->foreign || gmi_opt.foreign >= GM_FOREIGN_SHARED;
 	gm_zero(sim->object, sizeof sim->object);
 	ctl->host_pid = (int32_t)gm_sys0(SYS_getpid);
@@ -298,6 +300,7 @@ static int try_start(struct gm_sim *sim, struct start_args *a)
 	sim->alive = true;
 	gmi_unlock(&sim->cmd_lock);
 	err = send_windows(sim, sock);
+	err = err ? err : sim_send_peers(sim, sock);
 	gmi_unlock(&sim->spaces_lock);
 	gmi_fd_close(old);
 	if (!err) {

@@ -230,6 +230,12 @@ static int set_name(struct sim_model *m, const char *v)
 	return (size_t)gmi_snprintf(m->name, sizeof m->name, "%s", v) >= sizeof m->name;
 }
 
+static int set_peer_link(struct sim_model *m, const char *v)
+{
+	return (size_t)gmi_snprintf(m->peer_name, sizeof m->peer_name, "%s", v) >=
+	       sizeof m->peer_name;
+}
+
 static int set_policy(struct sim_model *m, enum gm_policy_kind kind, const char *v)
 {
 	struct gm_choice choice;
@@ -311,6 +317,14 @@ static const struct key {
 	{"cbw", "bytes per second of such accesses, e.g. 12G", .field = set_rate, AT(cpu.bw)},
 	{"csector", "1 to 4096: bytes that one of them moves", .field = set_count, AT(cpu.sector),
 	 4096},
+	{"peer", "up to 15 characters: a link to every device that names the same",
+	 .set = set_peer_link},
+	{"peerlatency", "that link's latency, e.g. 1us", .field = set_time, AT(peer.latency_ns)},
+	{"peerbw", "its bytes per second and direction, e.g. 450G", .field = set_rate, AT(peer.bw)},
+	{"peersector", "1 to 4096: bytes that one access in place moves", .field = set_count,
+	 AT(peer.sector), 4096},
+	{"peermap", "yes or no: no: only copies go over it, nothing is used in place",
+	 .field = set_flag, AT(peer_map)},
 	{"name", "up to 31 characters: how reports call it", .set = set_name},
 };
 
@@ -351,7 +365,7 @@ static int set_key(const struct key *k, struct sim_model *m, const char *value)
 static int parse_key(const char *s, size_t n, struct sim_model *m, char *err, size_t err_bytes)
 {
 	size_t k = span(s, '=');
-	char value[128], part[64], names[320];
+	char value[128], part[64], names[400];
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(keys); i++) {
 		if (!same_n(s, k, keys[i].name))
@@ -389,17 +403,23 @@ static int complete(const char *spec, struct sim_model *m, char *err, size_t err
 		const char *key;
 		bool there;
 	} needed[] = {
-		{"page", m->page_bytes},       {"membw", m->mem_bw > 0},
-		{"single", m->gflops[0] > 0},  {"double", m->gflops[1] > 0},
-		{"link or bw", m->nlink >= 2}, {"rbw", m->remote.bw > 0},
-		{"rsector", m->remote.sector}, {"cbw", m->cpu.bw > 0},
+		{"page", m->page_bytes},
+		{"membw", m->mem_bw > 0},
+		{"single", m->gflops[0] > 0},
+		{"double", m->gflops[1] > 0},
+		{"link or bw", m->nlink >= 2},
+		{"rbw", m->remote.bw > 0},
+		{"rsector", m->remote.sector},
+		{"cbw", m->cpu.bw > 0},
 		{"csector", m->cpu.sector},
+		{"peerbw", !m->peer_name[0] || m->peer.bw > 0},
+		{"peersector", !m->peer_name[0] || m->peer.sector},
 	};
 
 	for (unsigned i = 0; i < GM_ARRAY_LEN(needed); i++) {
 		if (needed[i].there)
 			continue;
-		gmi_snprintf(err, err_bytes, "device 'custom' needs %s=", needed[i].key);
+		gmi_snprintf(err, err_bytes, "device '%s' needs %s=", m->name, needed[i].key);
 		return -EINVAL;
 	}
 	/* Single accesses do not get more out of the link than copies do. */
@@ -411,6 +431,7 @@ static const struct sim_model blank = {.name = "custom",
 				       .workers = 2,
 				       .home_scale = 1,
 				       .duplex = true,
+				       .peer_map = true,
 				       .fault_batch = FAULT_BATCH,
 				       .counter_threshold = COUNTER_THRESHOLD,
 				       .counter_granule_bytes = COUNTER_GRANULE};
@@ -418,7 +439,7 @@ static const struct sim_model blank = {.name = "custom",
 int sim_model_parse(const char *spec, struct sim_model *m, char *err, size_t err_bytes)
 {
 	size_t n = span(spec, ',');
-	char name[64], names[320];
+	char name[64], names[400];
 	bool known = same_n(spec, n, "custom");
 
 	*m = blank;

@@ -98,7 +98,7 @@ void sim_time_fault(struct gm_sim *sim)
 	wait_really(ns);
 }
 
-void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns)
+void sim_time_transfer(struct gm_sim *sim, enum sim_way way, uint64_t ns)
 {
 	struct sim_time *t = &sim->time;
 
@@ -108,11 +108,12 @@ void sim_time_transfer(struct gm_sim *sim, enum sim_direction way, uint64_t ns)
 	uint64_t *line = line_of(sim), began = *line;
 	*line = gm_max(*line, t->link[way]) + ns;
 	t->link[way] = *line;
-	if (!sim->model.duplex)
+	if (!sim->model.duplex && way != SIM_FROM_PEER)
 		t->link[!way] = *line;
 	uint64_t waited = *line - began;
 	leave_line(sim, *line);
-	atomic_fetch_add_explicit(&gmi_stats->dev[sim->dev->index].link_ns, ns,
+	struct gm_dev_stats *s = &gmi_stats->dev[sim->dev->index];
+	atomic_fetch_add_explicit(way == SIM_FROM_PEER ? &s->peer_ns : &s->link_ns, ns,
 				  memory_order_relaxed);
 	wait_really(waited);
 }

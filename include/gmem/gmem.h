@@ -46,23 +46,35 @@ enum gm_op_kind {
 	GM_OP_COPY_IN,	/* host -> device physical memory: len bytes from `host` to pa */
 	GM_OP_COPY_OUT, /* device physical memory -> host: len bytes from pa to `host` */
 	GM_OP_ZERO,	/* device physical memory: len zero bytes at pa */
+	/* another device's memory -> this one's, over their link (gm_dev_link()): len bytes from
+	 * peer_pa of `peer` to pa; `peer` writes neither */
+	GM_OP_COPY_PEER,
 };
-enum gm_mem { GM_MEM_DEVICE, GM_MEM_HOST };
+enum gm_mem { GM_MEM_DEVICE, GM_MEM_HOST, GM_MEM_PEER };
 /* MAP: another page was there, which the device cannot reach after this returns */
 #define GM_OP_REPLACE 1
 struct gm_op {
 	uint8_t kind; /* enum gm_op_kind */
 	uint8_t prot; /* GM_PROT_* of MAP and PROTECT */
-	/* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store */
+	/* enum gm_mem: what pa counts in; GM_MEM_HOST is the offset in the space's host store,
+	 * GM_MEM_PEER the memory of the device `peer` (gm_dev_link()) */
 	uint8_t mem;
 	uint8_t flags; /* GM_OP_REPLACE */
 	/* MAP: entries of this size, of which va, len and pa are multiples. Else 0 */
 	uint32_t entry_bytes;
 	uint64_t va, len, pa;
-	/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that never
-	 * faults */
-	void *host;
-	uint64_t attr; /* MAP: what gm_set_attr() said, untouched by core; 0: nothing was said */
+	union {
+		/* COPY, and MAP of GM_MEM_HOST: the host side, at an address in this process that
+		 * never faults */
+		void *host;
+		/* COPY_PEER, and MAP of GM_MEM_PEER: the other device's dev_data */
+		void *peer;
+	};
+	union {
+		/* MAP: what gm_set_attr() said, untouched by core; 0: nothing was said */
+		uint64_t attr;
+		uint64_t peer_pa; /* COPY_PEER: where, in the other device's memory */
+	};
 };
 struct gm_va_range {
 	uint64_t va, len;
@@ -186,6 +198,27 @@ int gm_dev_register_physmem(struct gm_dev *dev, uint64_t begin, uint64_t end);
  * Source: RFC gm_dev_unregister_physmem.
  */
 int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid);
+
+#define GM_PEER_COPY 0x1 /* bytes come over it */
+#define GM_PEER_MAP  0x2 /* entries may lead to the other's memory */
+/**
+ * gm_dev_link - says that a device reaches another one's memory without the host
+ * @dev: the device
+ * @peer: the other one; the way back is a link of its own
+ * @how: GM_PEER_COPY, or GM_PEER_COPY | GM_PEER_MAP
+ *
+ * From now on, until one of them is destroyed, what only `peer` has comes to `dev` by one copy
+ * (GM_OP_COPY_PEER, to the driver of `dev`, whether or not there are apertures), not through the
+ * host's store. With GM_PEER_MAP pages stay with `peer` when `dev` touches them, which gets entries
+ * (GM_MEM_PEER), if hints or placement say so: they are GM_MADV_ACCESSED_BY `dev`; `peer` is their
+ * GM_MADV_PREFERRED_LOCATION; or `dev` is attached with GM_MMU_MODE_SHARE or leaves pages where
+ * they are by its placement. Such entries go before the page does.
+ *
+ * Return: 0; -EINVAL bad arguments, `dev` has no memory (GM_DEV_CAP_PEER), its driver has neither
+ * batch nor peer_hmemcpy, or GM_PEER_MAP where its smallest entry is larger than a page of `peer`.
+ * Source: ours; as dma_buf and drm_pagemap's interconnects, which ask the drivers of both.
+ */
+int gm_dev_link(struct gm_dev *dev, struct gm_dev *peer, unsigned how);
 
 /**
  * gm_dev_hnid - the hnode of a device
@@ -426,15 +459,18 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  *
  * GM_MADV_PREFERRED_LOCATION, UNSET_: -1: a device's touch leaves the page on the host and maps
  * it over the bus. A device's hnode: that device's touch moves the page to it whatever the
- * placement policy says; others' touches move it as usual (there is no peer-to-peer mapping).
+ * placement policy says; once it is there, devices with a link to it (gm_dev_link()) work on it in
+ * place; the touches of others move it as usual.
  *
  * GM_MADV_PREFERRED_LOCATION_SYSTEM: the same, but only pages of the host's memory move to hnid.
  * One that another device alone has comes home at that device's touch, which maps it there over
- * the bus; it is a page of the host from then on. UNSET_PREFERRED_LOCATION takes it back.
+ * the bus; it is a page of the host from then on (with a link to the other device it stays, and is
+ * used there). UNSET_PREFERRED_LOCATION takes it back.
  *
  * GM_MADV_ACCESSED_BY, UNSET_: the device has entries onto these pages before it asks, and again
  * after they came home by a touch of the CPU: over the bus, unless the device is their preferred
- * location too, when they move at its touch. -1, the CPU: pages that move to a device whose memory
+ * location too, when they move at its touch. Onto pages that another device has: over the link
+ * to that, if there is one. -1, the CPU: pages that move to a device whose memory
  * the host can address stay there when the CPU touches them, over the bus.
  *
  * Memory outside the spaces that kernels use in place (docs/outside.md) stays on the host, mapped
@@ -563,6 +599,7 @@ struct gm_counters {
 	uint64_t prefetched_pages;
 	uint64_t cpu_faults;			/* of the CPU on pages that were away */
 	uint64_t managed_bytes, metadata_bytes; /* now */
+	uint64_t peer_bytes;			/* copied from device to device, without the host */
 };
 /**
  * gm_query_counters - the numbers of this process since its start

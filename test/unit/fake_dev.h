@@ -14,10 +14,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+struct fake_dev;
 struct fake_pte {
 	uint8_t prot, mem;
 	uint32_t entry_bytes; /* of the entry that this page is part of */
 	uint64_t pa, attr;
+	struct fake_dev *peer; /* GM_MEM_PEER: in whose memory */
 };
 struct fake_dev {
 	struct gm_mmu mmu;
@@ -28,6 +30,7 @@ struct fake_dev {
 	struct fake_pte *pte; /* per 4 KiB page of the space */
 	size_t npte;
 	_Atomic unsigned maps, unmaps, faults;
+	_Atomic uint64_t peer_bytes; /* copied from others */
 	/* an access and a change of the table exclude each other, as in an MMU */
 	pthread_mutex_t lock;
 	unsigned char *touched; /* per page, since the access counter was read */
@@ -78,6 +81,21 @@ static inline void fake_check_copy(const struct fake_dev *f, const struct gm_op 
 			      op->kind, i);
 }
 
+/* Nor does anybody write what another device's memory is copied from. */
+static inline void fake_check_peer(const struct fake_dev *f, const struct gm_op *op)
+{
+	const struct fake_dev *peer = op->peer;
+
+	for (size_t i = 0; i < peer->npte; i++) {
+		const struct fake_pte *e = &peer->pte[i], *mine = &f->pte[i];
+		bool theirs = e->prot & GM_PROT_WRITE && e->mem == GM_MEM_DEVICE &&
+			      e->pa - op->peer_pa < op->len;
+		bool ours = mine->prot & GM_PROT_WRITE && mine->mem == GM_MEM_PEER &&
+			    mine->peer == peer && mine->pa - op->peer_pa < op->len;
+		cr_assert(!theirs && !ours, "a copy of what can be written, page %zu", i);
+	}
+}
+
 static int fake_op(void *pmap, const struct gm_op *op)
 {
 	struct fake_dev *f = pmap;
@@ -93,8 +111,10 @@ static int fake_op(void *pmap, const struct gm_op *op)
 	case GM_OP_MAP:
 		f->maps++;
 		for (size_t i = 0; i < n; i++)
-			f->pte[first + i] = (struct fake_pte){op->prot, op->mem, op->entry_bytes,
-							      op->pa + i * GM_PAGE_BYTES, op->attr};
+			f->pte[first + i] = (struct fake_pte){
+				op->prot,	 op->mem,
+				op->entry_bytes, op->pa + i * GM_PAGE_BYTES,
+				op->attr,	 op->mem == GM_MEM_PEER ? op->peer : NULL};
 		break;
 	case GM_OP_UNMAP:
 		f->unmaps++;
@@ -112,6 +132,11 @@ static int fake_op(void *pmap, const struct gm_op *op)
 		break;
 	case GM_OP_ZERO:
 		memset(f->mem + op->pa, 0, op->len);
+		break;
+	case GM_OP_COPY_PEER:
+		fake_check_peer(f, op);
+		memcpy(f->mem + op->pa, ((struct fake_dev *)op->peer)->mem + op->peer_pa, op->len);
+		f->peer_bytes += op->len;
 		break;
 	}
 	pthread_mutex_unlock(&f->lock);
@@ -265,7 +290,9 @@ static inline int fake_touch(struct fake_dev *f, const void *p, bool write,
 		f->faults += !err;
 	}
 	f->touched[(va - f->as->base) / GM_PAGE_BYTES] = 1;
-	char *base = e->mem == GM_MEM_HOST ? f->as->store.alias : f->mem;
+	char *base = e->mem == GM_MEM_HOST   ? f->as->store.alias
+		     : e->mem == GM_MEM_PEER ? e->peer->mem
+					     : f->mem;
 	fn((unsigned char *)base + e->pa + va % GM_PAGE_BYTES, arg);
 	pthread_mutex_unlock(&f->lock);
 	return 0;

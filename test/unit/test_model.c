@@ -205,5 +205,5 @@ static void count_line(const char *line)
 Test(model, help_names_every_profile_and_key)
 {
 	gmi_sim_help(count_line);
-	cr_expect_eq(lines, 15 + 31);
+	cr_expect_eq(lines, 15 + 37);
 }

@@ -5,6 +5,8 @@
  * one 4 KiB pages and copies by its driver, one no memory, and one cannot fault either: it
  * reaches what is mapped for it.
  *
+ * Once more where the two with memory have links: what one has the other copies, or uses in place.
+ *
  * TEST_SEED repeats a run, TEST_STEPS makes it longer or shorter, TEST_TRACE=1 prints every
  * step.
  */
@@ -33,7 +35,7 @@ enum { FAULTING = 3, WITH_MEMORY = 2, HOLDER = 3 };
 static unsigned char *at; /* of page 0 */
 static const char *step_name;
 static unsigned long step;
-static bool trace;
+static bool trace, linked;
 
 /* ---- the reference ---- */
 
@@ -423,11 +425,12 @@ static void do_query(struct span s)
 /* A driver's operation fails somewhere in a prefetch: whatever that says, no byte is lost. */
 static void do_failing_prefetch(struct span s)
 {
-	static const int kinds[] = {GM_OP_MAP, GM_OP_COPY_IN, GM_OP_COPY_OUT, GM_OP_ZERO};
+	static const int kinds[] = {GM_OP_MAP, GM_OP_COPY_IN, GM_OP_COPY_OUT, GM_OP_ZERO,
+				    GM_OP_COPY_PEER};
 	struct fake_dev *d = &dev[rng_below(WITH_MEMORY)];
 
 	d->fail_after = (int)rng_below(3);
-	d->fail_kind = kinds[rng_below(4)];
+	d->fail_kind = kinds[rng_below(linked ? 5 : 4)];
 	hmadvise(any_node(), va(s.lo), length(s), MADV_PREFETCH);
 	d->fail_kind = -1;
 	cpu_read(s);
@@ -532,6 +535,11 @@ static void open_device(unsigned k)
 		fake_open_without(&dev[k], as, k == HOLDER ? 0 : GM_DEV_CAP_REPLAYABLE);
 	for (unsigned i = 0; i < N && k == HOLDER; i++)
 		page[i].held = page[i].nheld = 0;
+	for (unsigned i = 0; linked && k < WITH_MEMORY && i < WITH_MEMORY; i++)
+		if (i != k && dev[i].dev) {
+			gm_dev_link(dev[k].dev, dev[i].dev, GM_PEER_COPY | GM_PEER_MAP);
+			gm_dev_link(dev[i].dev, dev[k].dev, GM_PEER_COPY | GM_PEER_MAP);
+		}
 }
 
 static void do_reopen(struct span s)
@@ -600,10 +608,10 @@ static unsigned long steps_to_do(void)
 {
 	const char *given = getenv("TEST_STEPS");
 
-	return given ? strtoul(given, NULL, 0) : STEPS;
+	return given ? strtoul(given, NULL, 0) : linked ? STEPS / 4 : STEPS;
 }
 
-Test(reference, memory_behaves_like_an_array)
+static void run_steps(void)
 {
 	struct sigaction sa = {.sa_handler = on_fault};
 
@@ -632,4 +640,19 @@ Test(reference, memory_behaves_like_an_array)
 	for (unsigned k = 0; k < GM_ARRAY_LEN(dev); k++)
 		fake_close(&dev[k]);
 	cr_assert_eq(gm_as_destroy(as), 0);
+}
+
+Test(reference, memory_behaves_like_an_array)
+{
+	run_steps();
+}
+
+Test(reference, also_where_devices_have_links)
+{
+	linked = true;
+	run_steps();
+	if (variant_page == 2 * MIB)
+		return; /* of which these spans have few or none */
+	cr_assert_gt(gmi_stats->peer_bytes, 0);
+	cr_assert_gt(gmi_stats->dev[0].peer_mapped_bytes + gmi_stats->dev[1].peer_mapped_bytes, 0);
 }

@@ -57,12 +57,17 @@ const key keys[] = {
 	{"cpu", "latency_ns", kind::number, true, "clatency", "ns"},
 	{"cpu", "bandwidth_GBps", kind::number, true, "cbw", "G"},
 	{"cpu", "sector", kind::number, true, "csector", ""},
+	{"peer", "link", kind::word, false, "peer", ""},
+	{"peer", "latency_ns", kind::number, false, "peerlatency", "ns"},
+	{"peer", "bandwidth_GBps", kind::number, false, "peerbw", "G"},
+	{"peer", "sector", kind::number, false, "peersector", ""},
+	{"peer", "in_place", kind::yes, false, "peermap", ""},
 	{"page_table", "shared", kind::yes, false, "shared", ""},
 	{"page_table", "counter_threshold", kind::number, false, "threshold", ""},
 	{"page_table", "counter_granule", kind::bytes, false, "granule", ""},
 };
-const char *const sections[] = {"memory", "compute", "link",	  "fault",
-				"remote", "cpu",     "page_table"};
+const char *const sections[] = {"memory", "compute", "link", "fault",
+				"remote", "cpu",     "peer", "page_table"};
 
 struct bad : std::runtime_error {
 	using std::runtime_error::runtime_error;
@@ -85,7 +90,7 @@ std::string text(double v)
 std::string valid(const std::string &section)
 {
 	std::string s = section.empty() ? "name, about, [memory], [compute], [link], [fault], "
-					  "[remote], [cpu], [page_table]"
+					  "[remote], [cpu], [peer], [page_table]"
 					: "source";
 
 	for (const key &k : keys)
@@ -125,6 +130,15 @@ std::string points(const std::string &file, const key &k, const toml::node &node
 	return s;
 }
 
+/* Of what a device string can carry. */
+bool is_word(const std::string &s, size_t most)
+{
+	return !s.empty() && s.size() <= most &&
+	       s.find_first_not_of(
+		       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+		       std::string::npos;
+}
+
 std::string value(const std::string &file, const key &k, const toml::node &node)
 {
 	unsigned line = node.source().begin.line;
@@ -143,6 +157,12 @@ std::string value(const std::string &file, const key &k, const toml::node &node)
 		return *node.value<bool>() ? "yes" : "no";
 	case kind::points:
 		return points(file, k, node);
+	case kind::word:
+		if (!node.is_string() || !is_word(*node.value<std::string>(), 15))
+			fail(file, line,
+			     std::string(k.name) +
+				     " is up to 15 letters, digits, '-', '_' and '.'");
+		return *node.value<std::string>();
 	default:
 		if (!node.is_number() || *number < 0)
 			fail(file, line, std::string(k.name) + " is a number, not negative");
@@ -205,10 +225,7 @@ profile read(const std::string &file)
 		fail(file, e.source().begin.line, std::string(e.description()));
 	}
 	profile p = {top_string(file, t, "name"), top_string(file, t, "about"), ""};
-	if (p.name.size() > 31 ||
-	    p.name.find_first_not_of(
-		    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
-		    std::string::npos)
+	if (!is_word(p.name, 31))
 		fail(file, t["name"].node()->source().begin.line,
 		     "name is up to 31 letters, digits, '-', '_' and '.'");
 	for (auto &&[k, node] : t) {
@@ -224,7 +241,7 @@ profile read(const std::string &file)
 	for (const char *s : sections)
 		if (const toml::table *section = t[s].as_table())
 			read_section(file, s, *section, p.spec);
-		else if (strcmp(s, "page_table") && strcmp(s, "fault"))
+		else if (strcmp(s, "page_table") && strcmp(s, "fault") && strcmp(s, "peer"))
 			fail(file, 1, std::string("[") + s + "] is missing; valid: " + valid(""));
 	const toml::table &link = *t["link"].as_table();
 	if (!link.contains("points") &&

@@ -48,7 +48,7 @@ def to_sqlite(t, path):
 # ---- Perfetto: the JSON that it reads, with a process for each device and one for the program's threads --------------------------
 
 LANES = {'launch': (1, 'kernels'), 'device_fault': (2, 'faults'), 'to_device': (3, 'link, to the device'),
-         'to_host': (4, 'link, home'), 'evict': (5, 'evictions'), 'revoke': (6, 'revocations')}
+         'to_host': (4, 'link, home'), 'evict': (5, 'evictions'), 'revoke': (6, 'revocations'), 'peer_copy': (7, 'links from other devices')}
 HOST = 1
 
 

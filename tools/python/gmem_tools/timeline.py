@@ -22,7 +22,7 @@ class Timeline:
         self._heat = collections.Counter()  # (grain, bin) -> pages
         self._who = {}  # grain -> number of its call site
         adders = {'cpu_fault': self._cpu_fault, 'device_fault': self._device_fault, 'resident': self._resident, 'to_device': self._moved('in'),
-                  'to_host': self._moved('out')}
+                  'to_host': self._moved('out'), 'peer_copy': self._moved('in')}
         of_kind = [adders.get(k) for k in t.kinds]
         for time, addr, _, _, pages, _, site, _, kind, device, _, flags in t.raw():
             if (add := of_kind[kind]) and (device < len(self._devices) or device == trace.NO_DEVICE):
