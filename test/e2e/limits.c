@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 	printf("memory %u\n", sum(p, 1024 * PAGE));
 	if (argc > 1 && !strcmp(argv[1], "own")) {
 		limits_itself(p);
-	} else if (argc > 1) { /* fills its table, then goes on */
+	} else if (argc > 1 && !strcmp(argv[1], "fill")) { /* its table, then goes on */
 		while (open("/dev/null", O_RDONLY) >= 0)
 			;
 		away(p, 1024 * PAGE);

@@ -79,6 +79,26 @@ in_group() { # limit, MiB at the end
 in_group 80M 8
 in_group 124M 48
 
+# A root without these: what is not there is named, when it is missed.
+cat >without <<'END'
+#!/bin/bash
+exec unshare -m bash -c 'mount -t tmpfs none "$1" && exec "${@:2}"' without "$@"
+END
+chmod +x without
+for what in /proc /dev /sys; do
+	by=(./without "$what")
+	limited "without $what" "no $what" --
+	GMEM_CHAOS=2000,write limited "without $what, under chaos" "no $what" --
+	limited "without $what, its own limit of addresses" "no $what" -- own
+done
+if ./without /proc true 2>/dev/null; then
+	./without /proc "$top/scripts/run-with-gmem.sh" --report none --device pcie4-gpu ./limits >got 2>err
+	status=$?
+	if [ $status = 0 ] && grep -q '^memory' got && [ "$(grep -cv 'no /proc' err)" = 0 ]; then ok "without /proc, wrapped"; else
+		cat got err | not_ok "without /proc, wrapped (exit $status)"
+	fi
+fi
+
 # What nobody may raise: the report is lost, and the limit is named.
 drop=()
 [ "$(id -u)" != 0 ] || drop=(setpriv --bounding-set -sys_resource)
