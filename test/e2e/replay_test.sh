@@ -26,6 +26,24 @@ check "faults and bytes are those of the runs within 3 %, times within 10 %" awk
 	/^The replays are off by at most/ { ok = $8 + 0 <= 3 && $12 + 0 <= 3 && $17 + 0 <= 10; print $8, $12, $17 }
 	END { exit !ok }' text
 
+# ---- what a recording does not tell is run ----
+timeout -k 5 200 "$build/gmem-sweep" --set GMEM_BLAS_MIN=100 --set OPENBLAS_NUM_THREADS=1 --no-copies --mem 6M --evict lru2m,adaptive \
+	--json s.json -- "$products" 6 >text 2>&1
+check "a sweep runs what would let go of pages in use, and says so" grep -q '^Run, not replayed: --evict adaptive' text
+check "and that only" jq -e '[.runs[] | select(.wall_s != null) | .policies.evict] == ["adaptive"]' s.json
+GMEM_EVICT=adaptive GMEM_DEVICE=pcie4-gpu,mem=6M GMEM_REPORT=run.json timeout 100 "$top/scripts/run-with-gmem.sh" -- "$products" 6 >/dev/null 2>&1
+check "with the faults of a run" test "$(jq '.runs[] | select(.wall_s != null) | .report.devices[0].faults' s.json)" = "$(faults run.json)"
+check "of one thread of the device nothing is said" test "$(grep -c 'touch pages side by side' text)" = 0
+stencil=$build/examples/openmp/stencil
+if [ -x "$stencil" ]; then
+	for workers in 1 2; do
+		timeout -k 5 200 "$build/gmem-sweep" --no-copies --check --mem 8M --device pcie4-gpu,workers=$workers -- "$stencil" 16M 1 >text$workers 2>&1
+	done
+	check "one worker: as the runs" grep -q '^The replays are off by at most 0.0 % in faults, 0.0 % in bytes moved' text1
+	check "several workers: that runs differ is said" test "$(cat text1 text2 | grep -c 'touch pages side by side')" = 1
+	check "and each is held against several runs" grep -Eq '^Checked with 8 MiB, the default policies: faults [0-9,]+, really [0-9,]+' text2
+fi
+
 # ---- the recording ----
 "$products" 3 >plain
 record r.gmr "$products" 3 >managed 2>/dev/null

@@ -3,7 +3,8 @@
  * after a tab, variables of the environment (GMEM_DEVICE=..., GMEM_EVICT=...): replays the
  * recording under that configuration and writes the report into the file. Prints for each, as it
  * is done, the file and, after a tab, "done", "cut" (it took longer than SECONDS), "least" (it
- * moves so much or more: docs/replay.md) or "failed".
+ * moves so much or more: docs/replay.md) or "failed"; where several threads of the device touched
+ * pages side by side, after another tab "turns", which these took.
  */
 #include "tools/replay/replay.h"
 #include "tools/view.h"
@@ -96,7 +97,7 @@ struct child {
 	char file[4096];
 };
 
-static int await_one(struct child *all, unsigned n)
+static int await_one(struct child *all, unsigned n, bool turns)
 {
 	static const char *const words[] = {[REPLAY_DONE] = "done",
 					    [REPLAY_CUT] = "cut",
@@ -111,7 +112,7 @@ static int await_one(struct child *all, unsigned n)
 		end = WEXITSTATUS(status);
 	for (unsigned i = 0; i < n; i++)
 		if (all[i].pid == pid) {
-			printf("%s\t%s\n", all[i].file, words[end]);
+			printf("%s\t%s%s\n", all[i].file, words[end], turns ? "\tturns" : "");
 			fflush(stdout);
 			all[i].pid = 0;
 		}
@@ -142,12 +143,13 @@ int main(int argc, char **argv)
 		fputs("gmem-replay: no memory\n", stderr);
 		return 1;
 	}
+	bool turns = replay_has_threads(&rec);
 	if (rec.lost)
 		fprintf(stderr, "gmem-replay: %s was full: what came later is not in it\n",
 			argv[1]);
 	while (fgets(line, sizeof line, stdin)) {
 		if (running == n)
-			bad += await_one(all, n) == REPLAY_FAILED, running--;
+			bad += await_one(all, n, turns) == REPLAY_FAILED, running--;
 		unsigned i = 0;
 		while (all[i].pid)
 			i++;
@@ -159,6 +161,6 @@ int main(int argc, char **argv)
 		running++;
 	}
 	for (; running; running--)
-		bad += await_one(all, n) == REPLAY_FAILED;
+		bad += await_one(all, n, turns) == REPLAY_FAILED;
 	return bad ? 1 : 0;
 }

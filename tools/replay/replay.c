@@ -419,14 +419,23 @@ static const struct record_kind {
 	[DS_R_ADVICE] = {advised, 1, false},	   [DS_R_CUT] = {part_only, 0, true},
 };
 
+static const struct record_kind *record_kind_of(const struct ds_record *r)
+{
+	return r->kind < DS_R_KINDS ? &record_kinds[r->kind] : &record_kinds[0];
+}
+
+static uint64_t records_behind(const struct ds_record *r)
+{
+	return r->kind == DS_R_NAME ? r->addr : record_kind_of(r)->more;
+}
+
 /* Returns how many records it is: of `left`, at least one. A place that was taken and not written
  * is nothing. */
 static uint64_t tell_one(const struct ds_record *r, uint64_t left)
 {
 	const struct ds_record_more *more = (const struct ds_record_more *)(r + 1);
-	const struct record_kind *k =
-		r->kind < DS_R_KINDS ? &record_kinds[r->kind] : &record_kinds[0];
-	uint64_t n = r->kind == DS_R_NAME ? r->addr : k->more;
+	const struct record_kind *k = record_kind_of(r);
+	uint64_t n = records_behind(r);
 
 	if (n >= left)
 		return left;
@@ -436,6 +445,26 @@ static uint64_t tell_one(const struct ds_record *r, uint64_t left)
 		let_threads_run();
 	k->told(r, more);
 	return 1 + n;
+}
+
+bool replay_has_threads(const struct recording *rec)
+{
+	const struct ds_record *r = (const struct ds_record *)(rec->head + 1);
+	int thread = -1;
+
+	for (uint64_t i = 0; i < rec->n;) {
+		if (r[i].kind == DS_R_LAUNCH)
+			thread = -1;
+		if (r[i].kind == DS_R_DEVICE && thread >= 0 && thread != r[i].arg >> 8)
+			return true;
+		if (r[i].kind == DS_R_DEVICE)
+			thread = r[i].arg >> 8;
+		uint64_t n = records_behind(&r[i]);
+		if (n >= rec->n - i)
+			break;
+		i += 1 + n;
+	}
+	return false;
 }
 
 static bool begin_replay(const struct ds_record_head *h)

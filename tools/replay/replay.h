@@ -38,6 +38,8 @@ enum replay_end {
 	REPLAY_LEAST, /* pages were evicted, and not all that came back to them is recorded */
 	REPLAY_FAILED /* said */
 };
+/* Did several threads of the device touch pages in one launch? */
+bool replay_has_threads(const struct recording *r);
 /* With the options in gmi_opt; the result is in gmi_stats. */
 enum replay_end replay_run(const struct recording *r, double limit_s);
 

@@ -8,6 +8,19 @@ from . import plan, report, runs
 RECORDING = {'GMEM_PREFETCH': 'tree:1', 'GMEM_EVICT': 'lru2m', 'GMEM_PLACEMENT': 'migrate', 'GMEM_THRASH': 'none'}
 
 
+SMALL = 4 << 20  # of memory: two blocks, and twice what is let in before a touch is recorded again (docs/replay.md)
+
+
+def why_not(sweep, config):
+    """Why a replay of this configuration would be wrong; empty: it is not."""
+    env = {**sweep.env, **config.environment()}
+    if env.get('GMEM_POLICY'):
+        return f'--policy {env["GMEM_POLICY"]}: it may let go of pages that are in use'
+    if env.get('GMEM_EVICT') == 'adaptive':
+        return '--evict adaptive: in a loop it lets go of what came last, pages that are in use'
+    return ''
+
+
 def _recording(sweep, device):
     """The name of its recording's files; the program runs if there is none yet."""
     name = 'recorded%d' % list(dict.fromkeys(c.device for c in sweep.configs)).index(device)
@@ -43,9 +56,11 @@ def _replay_file(sweep, name, end, recording, numbers):
         lines += '\t'.join([sweep.path(f'{n}{end}.json')] + [f'{k}={v}' for k, v in variables.items() if k.startswith('GMEM_')]) + '\n'
     done = subprocess.run([runs.beside('gmem-replay'), recording, str(sweep.limit)], input=lines, capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
-        path, how = line.split('\t')
+        path, how, *turns = line.split('\t')
         ended[int(os.path.basename(path).split('.')[0])] = how
-    recorded = report.load(sweep.path(name + end + '.json'))
+        sweep.turns |= bool(turns)
+    path = sweep.path(name + end + '.json')
+    recorded = report.load(path) if os.path.exists(path) else {}  # a process that was ended
     for n in numbers:
         if ended.get(n, 'failed') == 'failed':
             raise plan.Mistake(f'{sweep.configs[n].text()}: {done.stderr.strip() or "gmem-replay has ended"}')
@@ -78,7 +93,7 @@ CHECKED = 3
 
 def sample(results):
     """Where a replay can be wrong: all memory, the least that is no lower bound only, the other policies."""
-    good = [r for r in results if r.ok and not r.least and not r.config.copies]
+    good = [r for r in results if r.ok and r.wall is None and not r.least and not r.config.copies]
     tight = [r for r in good if r.evicted] or good
     picks = [max(good, key=lambda r: r.mem), min(tight, key=lambda r: r.mem)] if good else []
     others = [r for r in tight if r.config.policy() not in [p.config.policy() for p in picks]]

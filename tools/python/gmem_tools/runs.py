@@ -1,5 +1,6 @@
 """Running a program under one configuration, and what is left of it: a report for each process, made into one."""
 import collections
+import fcntl
 import json
 import os
 import re
@@ -34,6 +35,8 @@ class Sweep:
 
     def __init__(self, folder, program, limit, env, launcher, configs):
         self.folder, self.program, self.limit, self.env, self.launcher, self.configs = folder, program, limit, env, launcher, configs
+        self.run_limit = None  # of runs that are no recordings, if it is another one
+        self.turns = False     # threads of the device touch pages side by side: replays let them take turns
 
     @classmethod
     def new(cls, folder, options):
@@ -120,11 +123,21 @@ def _wait(process, limit):
 
 def run(sweep, number):
     """Runs one configuration; its result."""
-    run_as(sweep, str(number), sweep.variables(sweep.configs[number]))
+    run_as(sweep, str(number), sweep.variables(sweep.configs[number]), sweep.run_limit)
     return result(sweep, number)
 
 
-def run_as(sweep, name, variables):
+def _await_reports(sweep, name):
+    """A process that was ended leaves its report to the reporter, which holds the lock beside it until it is written."""
+    for lock in [f for f in os.listdir(sweep.folder) if f.startswith(name + '.') and f.endswith('.json.lock')]:
+        try:
+            with open(sweep.path(lock), 'rb') as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            pass  # done, and removed
+
+
+def run_as(sweep, name, variables, limit=None):
     """Runs the program; what it leaves is called so."""
     if _stopping.is_set():
         return
@@ -135,10 +148,11 @@ def run_as(sweep, name, variables):
                           start_new_session=True) as process:
         _running.add(process)
         try:
-            note = _wait(process, sweep.limit)
+            note = _wait(process, limit or sweep.limit)
         finally:
             _end(process)
             _running.discard(process)
+    _await_reports(sweep, name)
     write_end(sweep, name, {'note': note, 'wall_s': time.monotonic() - start})
 
 

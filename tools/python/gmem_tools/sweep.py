@@ -96,39 +96,50 @@ def _run_curve(sweep, numbers):
             break
 
 
-def _run_all(sweep, configs, options):
-    """Adds the configurations to the sweep and runs them, policies side by side, or replays them; the results."""
-    curves = {}
-    for c in sorted(configs, key=lambda c: -(c.mem or 0)):
-        curves.setdefault(c.policy(), []).append(sweep.add(c))
-    if not options.real:
-        numbers = [n for curve in curves.values() for n in curve]
-        _say(f'{PROG}: {len(numbers)} configurations')
-        try:
-            replay.run(sweep, numbers)
-        except BaseException:
-            runs.stop()
-            raise
-        finally:
-            _say('')
-        return [runs.result(sweep, n) for n in numbers]
+def _run_curves(sweep, curves, options):
+    """Policies side by side, as runs of the program."""
     jobs = options.jobs or max(1, len(os.sched_getaffinity(0)) // 4)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
-            for future in [pool.submit(_run_curve, sweep, numbers) for numbers in curves.values()]:
+            for future in [pool.submit(_run_curve, sweep, numbers) for numbers in curves]:
                 future.result()
         except BaseException:
             runs.stop()
             raise
-        finally:
-            _say('')
-    return [runs.result(sweep, n) for numbers in curves.values() for n in numbers]
+
+
+def _replay_curves(sweep, curves):
+    numbers = [n for curve in curves for n in curve]
+    _say(f'{PROG}: {len(numbers)} configurations')
+    try:
+        replay.run(sweep, numbers)
+    except BaseException:
+        runs.stop()
+        raise
+
+
+def _run_all(sweep, configs, options):
+    """Adds the configurations to the sweep and replays them, or runs them; the results."""
+    curves = {}
+    for c in sorted(configs, key=lambda c: -(c.mem or 0)):
+        curves.setdefault(c.policy(), []).append(sweep.add(c))
+    really = [curve for curve in curves.values() if options.real or replay.why_not(sweep, sweep.configs[curve[0]])]
+    replayed = [curve for curve in curves.values() if curve not in really]
+    try:
+        if replayed:
+            _replay_curves(sweep, replayed)
+        if really:
+            _run_curves(sweep, really, options)
+    finally:
+        _say('')
+    return [runs.result(sweep, n) for curve in curves.values() for n in curve]
 
 
 def _limit(sweep, options, results):
     """What is many times slower than a run that went well need not end: that it thrashes is seen."""
-    if options.real and options.limit is None and any(r.ok for r in results):
-        sweep.limit = max(5, 8 * max(r.wall for r in results if r.ok))
+    walls = [r.wall for r in results if r.ok and r.wall is not None]
+    if options.limit is None and walls:
+        sweep.run_limit = max(5, 8 * max(walls))
 
 
 def _run_auto(sweep, options):
@@ -209,32 +220,63 @@ def _write_csv(path, results):
                          + [r.note])
 
 
+def _range(values, form):
+    return form(min(values)) if min(values) == max(values) else f'{form(min(values))} to {form(max(values))}'
+
+
+def _run_really(real, config):
+    """Twice, and if these differ once more. Stops at the first run that does not end well."""
+    made = []
+    while len(made) < 2 or (len(made) == 2 and len({(r.faults, answer.traffic(r), r.modelled) for r in made}) > 1):
+        _say(f'{PROG}: really: {config.text()}')
+        made.append(runs.run(real, real.add(config)))
+        _say('')
+        if not made[-1].ok:
+            break
+    return made
+
+
 def _check(sweep, options, results):
-    """Some of the replays as runs, and in sentences what came of that."""
+    """Some of the replays as runs, and in sentences what came of that. Where runs differ among themselves, what is in their range is not off."""
     picked = replay.sample(results)
     if not picked:
         yield 'Nothing to check: no replay is whole.'
         return
     os.mkdir(sweep.path('check'))
     real = runs.Sweep(sweep.path('check'), sweep.program, options.limit or runs.LIMIT, sweep.env, sweep.launcher, [])
-    worst = {}
+    worst, apart = {}, 0
     for r in picked:
-        n = real.add(r.config.with_mem(r.mem))
-        _say(f'{PROG}: really: {r.config.text()}')
-        run = runs.run(real, n)
-        _say('')
-        if not run.ok:
-            yield f'Checked with {show.size(r.mem)}, {answer.flags(r.config)}: the run ended with: {run.note}'
+        made = _run_really(real, r.config.with_mem(r.mem))
+        if not made[-1].ok:
+            yield f'Checked with {show.size(r.mem)}, {answer.flags(r.config)}: the run ended with: {made[-1].note}'
             continue
         parts = []
         for what, form, get in (('faults', show.count, lambda x: x.faults), ('bytes moved', show.size, answer.traffic),
                                 ('modelled time', show.seconds, lambda x: x.modelled)):
-            off = replay.off(get(r), get(run))
-            parts.append(f'{what} {form(get(r))}, really {form(get(run))}' + (f' ({off:+.1f} %)' if off is not None else ''))
+            values = [get(run) for run in made]
+            off = replay.off(get(r), min(max(get(r), min(values)), max(values)))
+            apart = max(apart, replay.off(max(values), min(values)) or 0)
+            parts.append(f'{what} {form(get(r))}, really {_range(values, form)}' + (f' ({off:+.1f} %)' if off is not None else ''))
             worst[what] = max(worst.get(what, 0), abs(off or 0))
         yield f'Checked with {show.size(r.mem)}, {answer.flags(r.config)}: ' + '; '.join(parts) + '.'
     if worst:
         yield 'The replays are off by at most ' + ', '.join(f'{off:.1f} % in {what}' for what, off in worst.items()) + '.'
+    if apart:
+        yield f'Runs of the same configuration differ among themselves by up to {apart:.1f} %; what lies between them is not off.'
+
+
+def _about_replays(sweep, results):
+    """What is no replay though replays were asked for, and what replays cannot know."""
+    for why in dict.fromkeys(filter(None, (replay.why_not(sweep, r.config) for r in results))):
+        yield f'Run, not replayed: {why}, which a recording does not tell.'
+    replays = [r for r in results if r.wall is None and r.evicted]  # where all fits the order matters little
+    small = [r.mem for r in replays if r.mem <= replay.SMALL]
+    if small:
+        yield (f'Replays with {show.size(max(small))} may be off by some percent: pages that are used within the same 2 MiB of touches are '
+               'not recorded again, and here some of these are evicted.')
+    if sweep.turns and replays:
+        yield ('Several threads of the device touch pages side by side: in which order is up to the machine, and runs differ among '
+               'themselves; replays let them take turns (--check says how far that is from runs).')
 
 
 def document(sweep, results, sentences):
@@ -272,6 +314,8 @@ def _finish(sweep, options):
     _table(shown)
     _processes(shown)
     sentences = list(answer.sentences(results))
+    if not options.real and not options.collect:
+        sentences += _about_replays(sweep, results)
     if options.check:
         sentences += _check(sweep, options, results)
     print('', *sentences, sep='\n')
