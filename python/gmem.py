@@ -17,7 +17,7 @@ import ctypes
 import json
 import os
 
-__all__ = ['HOST', 'Counters', 'Device', 'Hints', 'Node', 'Page', 'accessed_by', 'advise', 'copy', 'counters', 'discard', 'hints',
+__all__ = ['HOST', 'Counters', 'Device', 'Hints', 'Node', 'Page', 'accessed_by', 'advise', 'atomic', 'copy', 'counters', 'discard', 'hints',
            'node', 'nodes', 'pinned', 'prefer', 'prefetch', 'query', 'read_mostly', 'report', 'version', 'where']
 
 HOST = -1  # the node of the host's memory
@@ -26,6 +26,7 @@ SONAME = 'libgmem.so.0'
 _PREFETCH, _DISCARD = 26, 0x108
 _PINNED, _READ_MOSTLY, _PREFERRED, _ACCESSED_BY = 0x100, 0x102, 0x104, 0x106  # each plus 1 takes it back
 _PREFERRED_SYSTEM = 0x10a
+_ATOMIC = {'device': 0x10c, 'global': 0x10d, 'cpu': 0x10e, None: 0x10f}
 
 
 def _load():
@@ -46,7 +47,8 @@ def _struct(name, fields):
 
 _u8, _u32, _u64, _int, _ptr = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p
 _page_info = _struct('gm_page_info', [('where', _u8), ('hnid', ctypes.c_int16), ('cpu', _u8), ('device', _u8), ('pinned', _u8), ('kind', _u8)])
-_hints_info = _struct('gm_hints_info', [('read_mostly', _u8), ('has_preferred', _u8), ('preferred', _int), ('accessed_by', _u32),
+_hints_info = _struct('gm_hints_info', [('read_mostly', _u8), ('has_preferred', _u8), ('accessed_by_cpu', _u8), ('atomic', _u8), ('preferred', _int),
+                                        ('accessed_by', _u32),
                                         ('accessed_hnid', _int * 8)])
 _hnode_info = _struct('gm_hnode_info', [(f, _u64) for f in ('total_bytes', 'used_bytes', 'page_bytes', 'faults', 'faults_merged',
                                                             'evicted_bytes', 'modelled_ns')] + [('attached', _u32)])
@@ -55,8 +57,8 @@ _counters = _struct('gm_counters', [(f, _u64) for f in ('to_device_bytes', 'to_h
 
 Page = collections.namedtuple('Page', 'where node cpu device pinned')
 Page.__doc__ = "One page: 'nomap', 'host', 'device', 'dup' or 'remote'; its device's node or HOST; rights ('', 'r', 'rw') of CPU and device"
-Hints = collections.namedtuple('Hints', 'read_mostly preferred accessed_by')
-Hints.__doc__ = 'preferred: a node, HOST, or None; accessed_by: a list of nodes'
+Hints = collections.namedtuple('Hints', 'read_mostly preferred accessed_by atomic', defaults=[None])
+Hints.__doc__ = "preferred: a node, HOST, or None; accessed_by: a list of nodes; atomic: 'device', 'global', 'cpu' or None"
 Node = collections.namedtuple('Node', [f for f, _ in _hnode_info._fields_])
 Counters = collections.namedtuple('Counters', [f for f, _ in _counters._fields_])
 _WHERE = ('nomap', 'host', 'device', 'dup', 'remote')
@@ -126,7 +128,8 @@ def hints(buffer):
     """The Hints of the buffer's first page."""
     info = _hints_info()
     _check(_lib.gm_query_hints(_span(buffer)[0], ctypes.byref(info)), 'gm_query_hints')
-    return Hints(bool(info.read_mostly), info.preferred if info.has_preferred else None, list(info.accessed_hnid[:info.accessed_by]))
+    return Hints(bool(info.read_mostly), info.preferred if info.has_preferred else None, list(info.accessed_hnid[:info.accessed_by]),
+                 (None, 'device', 'global', 'cpu')[info.atomic])
 
 
 def nodes():
@@ -189,6 +192,11 @@ def prefer(buffer, node, system=False):
 def accessed_by(buffer, node, on=True):
     """The device of this node has entries onto its pages before it asks."""
     advise(buffer, _ACCESSED_BY + (not on), node)
+
+
+def atomic(buffer, whose):
+    """Whose atomic operations on its pages are to hold: 'device', 'global' (the CPU's too), 'cpu', or None."""
+    advise(buffer, _ATOMIC[whose])
 
 
 def discard(buffer):

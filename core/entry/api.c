@@ -119,6 +119,8 @@ static int advise(int hnid, void *start, size_t len, int behavior)
 		return err;
 	err = gmc_hint_set(as, gm_align_down(lo, GM_PAGE_BYTES), gm_align_up(hi, GM_PAGE_BYTES),
 			   behavior, dev);
+	if (!err && behavior == GM_MADV_ATOMIC_CPU) /* what is away comes home now */
+		err = prefetch_to(as, lo, hi, NULL, false);
 	return err == -ENOENT ? -EINVAL : err;
 }
 

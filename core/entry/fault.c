@@ -328,12 +328,28 @@ static void choose_set(struct dev_fault *f)
 	f->set = gm_bm_or(f->ask.come, gm_bm_andnot(rest, have));
 }
 
+/* -EAGAIN: another has the page, and may keep it for a while. *parked: it stays on the host now. */
+static int take_turn(struct dev_fault *f, bool *parked)
+{
+	unsigned us;
+
+	if (gm_unlikely(gmc_residence_used) &&
+	    gmc_residence_left_us(f->b, dev_index(f), f->i, f->write,
+				  f->remote ? gm_bm_not(f->bd->valid) : f->b->pinned))
+		return -EAGAIN;
+	if (gm_likely(!f->b->thrash) || gm_bm_test(&f->bd->valid, f->i))
+		return 0;
+	enum gm_thrash_answer turn = gmc_thrash_ask(f->b, f->i, dev_index(f), &us);
+	*parked = turn == GM_THRASH_STAY;
+	return turn == GM_THRASH_WAIT ? -EAGAIN : 0;
+}
+
 /* 3. They come to the device, or are mapped there over the bus: in its turn, as far as there is
  * room. */
 static int place_set(struct dev_fault *f)
 {
-	gm_bm page = gm_bm_page(f->i);
-	bool remote = f->remote;
+	gm_bm page = gm_bm_page(f->i), local = gmc_hint_local(f->b, f->ctx->dev->index);
+	bool remote = f->remote, must = gm_bm_test(&local, f->i);
 
 	if (gm_unlikely(f->peer)) {
 		gm_bm got = gmc_peer_map(f->b, f->ctx, f->set);
@@ -341,25 +357,17 @@ static int place_set(struct dev_fault *f)
 			return 0;
 		f->set = page; /* it has to come */
 	}
-	if (gm_unlikely(gmc_residence_used) &&
-	    gmc_residence_left_us(f->b, dev_index(f), f->i, f->write,
-				  remote ? gm_bm_not(f->bd->valid) : f->b->pinned))
-		return -EAGAIN;
-	if (gm_unlikely(f->b->thrash) && !gm_bm_test(&f->bd->valid, f->i)) {
-		unsigned us;
-		enum gm_thrash_answer turn = gmc_thrash_ask(f->b, f->i, dev_index(f), &us);
-		if (turn == GM_THRASH_WAIT)
-			return -EAGAIN;
-		f->parked = turn == GM_THRASH_STAY;
-		if (f->parked)
-			return gmc_map_remote(f->b, f->ctx, f->set, f->write);
-	}
-	int err = remote ? gmc_map_remote(f->b, f->ctx, f->set, f->write)
-			 : gmc_migrate_to_dev(f->b, f->ctx, f->set, f->write);
+	bool parked = false;
+	int err = take_turn(f, &parked);
+	f->parked = parked && !must;
+	if (err || f->parked)
+		return err ? err : gmc_map_remote(f->b, f->ctx, f->set, f->write);
+	err = remote ? gmc_map_remote(f->b, f->ctx, f->set, f->write)
+		     : gmc_migrate_to_dev(f->b, f->ctx, f->set, f->write);
 	if (err == -ENOSPC) /* no room for company */
 		err = gmc_migrate_to_dev(f->b, f->ctx, page, f->write);
 	/* no room at all, or no memory for what must go: over the bus */
-	if (err == -ENOSPC || err == -ENOMEM)
+	if ((err == -ENOSPC || err == -ENOMEM) && !must)
 		err = gmc_map_remote(f->b, f->ctx, page, f->write);
 	return err;
 }

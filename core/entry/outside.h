@@ -18,7 +18,7 @@
 #ifndef GM_CORE_OUTSIDE_H
 #define GM_CORE_OUTSIDE_H
 
-#define GM_MADV_LAST GM_MADV_PREFERRED_LOCATION_SYSTEM /* of hmadvise's */
+#define GM_MADV_LAST GM_MADV_UNSET_ATOMIC /* of hmadvise's */
 
 #include "core/sys/vma.h"
 

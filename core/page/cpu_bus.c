@@ -25,6 +25,8 @@ gm_bm gmc_bus_stays(const struct gm_block *b)
 			gm_bm_add(&stays, bd->valid);
 		else if (b->hints)
 			gm_bm_add(&stays, gm_bm_and(bd->valid, b->hints->accessed_by_cpu));
+		if (b->hints)
+			gm_bm_add(&no, gm_bm_and(bd->valid, gmc_hint_alone(b, (unsigned)d)));
 	}
 	return gm_bm_andnot(stays, no);
 }

@@ -24,6 +24,8 @@ void gmc_mirror_blank(struct gm_block *b, gm_bm set)
 	gm_bm_remove(&h->prefer_host, set);
 	gm_bm_remove(&h->accessed_by_cpu, set);
 	gm_bm_remove(&h->system_only, set);
+	for (unsigned a = 0; a < GM_ARRAY_LEN(h->atomic); a++)
+		gm_bm_remove(&h->atomic[a], set);
 	for (unsigned d = 0; d < GM_MAX_DEV; d++) {
 		gm_bm_remove(&h->prefer_dev[d], set);
 		gm_bm_remove(&h->accessed_by[d], set);
@@ -35,13 +37,17 @@ void gmc_mirror_blank(struct gm_block *b, gm_bm set)
 
 int gmc_mirror_note(struct gm_block *b, gm_bm set, const struct gm_range_value *v)
 {
-	if (v->v[GM_SAID_READ_MOSTLY])
+	enum gm_atomic atomic = gm_said_atomic(v);
+
+	if (v->v[GM_SAID_FLAGS] & GM_SAID_READ_MOSTLY)
 		gm_bm_add(&b->read_mostly, set);
-	if (!v->v[GM_SAID_PREFERRED] && !v->v[GM_SAID_ACCESSED_BY])
+	if (!v->v[GM_SAID_PREFERRED] && !v->v[GM_SAID_ACCESSED_BY] && !atomic)
 		return 0;
 	struct gm_hints *h = mirror_of(b);
 	if (!h)
 		return -ENOMEM;
+	if (atomic)
+		gm_bm_add(&h->atomic[atomic], set);
 	uint64_t preferred = v->v[GM_SAID_PREFERRED] & ~GM_SAID_SYSTEM;
 	if (preferred == GM_SAID_HOST)
 		gm_bm_add(&h->prefer_host, set);
@@ -91,16 +97,62 @@ static gm_bm peers_alone(const struct gm_block *b, unsigned d)
 	return gm_bm_andnot(set, b->dev[d] ? gm_bm_or(b->host, b->dev[d]->valid) : b->host);
 }
 
-gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d)
+/*
+ * Whose atomics hold, and what it takes where the bus has none: a device's touch moves the page to
+ * it, or leaves it on the host; the CPU's touch brings it home.
+ */
+enum { DEVICE_MOVES = 1, DEVICE_STAYS = 2, CPU_MOVES = 4 };
+static const uint8_t atomic_rules[] = {
+	[GM_ATOMIC_DEVICE] = DEVICE_MOVES,
+	[GM_ATOMIC_GLOBAL] = DEVICE_MOVES | CPU_MOVES,
+	[GM_ATOMIC_CPU] = DEVICE_STAYS | CPU_MOVES,
+};
+
+static gm_bm atomic_ruled(const struct gm_block *b, unsigned rule)
+{
+	gm_bm set = gm_bm_zero();
+
+	for (unsigned a = 0; b->hints && a < GM_ARRAY_LEN(atomic_rules); a++)
+		if (atomic_rules[a] & rule)
+			gm_bm_add(&set, b->hints->atomic[a]);
+	return set;
+}
+
+static bool bus_is_atomic(const struct gm_block *b, unsigned d)
+{
+	const struct gm_ctx *ctx = b->as->ctx[d];
+
+	return !ctx || ctx->mode == GM_MMU_MODE_SHARE || (ctx->dev->cap & GM_DEV_CAP_BUS_ATOMICS) ||
+	       !ctx->dev->phys;
+}
+
+gm_bm gmc_hint_local(const struct gm_block *b, unsigned d)
+{
+	return bus_is_atomic(b, d) ? gm_bm_zero() : atomic_ruled(b, DEVICE_MOVES);
+}
+
+gm_bm gmc_hint_alone(const struct gm_block *b, unsigned d)
+{
+	return bus_is_atomic(b, d) ? gm_bm_zero() : atomic_ruled(b, CPU_MOVES);
+}
+
+/* Those that prefer device d, but what is another's and not to move for that. */
+static gm_bm prefers(const struct gm_block *b, unsigned d)
 {
 	const struct gm_hints *h = b->hints;
-
-	if (!h)
-		return gm_bm_zero();
 	gm_bm few = gm_bm_and(h->prefer_dev[d], h->system_only);
+
 	if (!gm_bm_empty(few))
 		few = gm_bm_and(few, peers_alone(b, d));
 	return gm_bm_andnot(h->prefer_dev[d], few);
+}
+
+gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d)
+{
+	if (!b->hints)
+		return gm_bm_zero();
+	return gm_bm_or(gm_bm_andnot(prefers(b, d), atomic_ruled(b, DEVICE_STAYS)),
+			gmc_hint_local(b, d));
 }
 
 gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
@@ -109,9 +161,10 @@ gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d)
 
 	if (!h)
 		return gm_bm_zero();
-	gm_bm left = gm_bm_andnot(h->prefer_dev[d], gmc_hint_comes(b, d));
-	return gm_bm_or(
+	gm_bm left = gm_bm_andnot(h->prefer_dev[d], prefers(b, d));
+	gm_bm stays = gm_bm_or(
 		left, gm_bm_andnot(gm_bm_or(h->prefer_host, h->accessed_by[d]), h->prefer_dev[d]));
+	return gm_bm_andnot(gm_bm_or(stays, atomic_ruled(b, DEVICE_STAYS)), gmc_hint_local(b, d));
 }
 
 /* What another device has now, and a link leads there. */

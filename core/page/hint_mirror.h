@@ -9,19 +9,22 @@
 
 /* A range's hints are the words of its value; all zero: none, and not in the map. */
 enum {
-	GM_SAID_READ_MOSTLY, /* flag */
+	GM_SAID_FLAGS,	     /* GM_SAID_READ_MOSTLY, GM_SAID_ATOMIC(enum gm_atomic) */
 	GM_SAID_PREFERRED,   /* 0 none, GM_SAID_HOST, GM_SAID_DEVICE(d), that | GM_SAID_SYSTEM */
 	GM_SAID_ACCESSED_BY, /* GM_SAID_BY() of devices and the CPU */
 };
-#define GM_SAID_HOST	  1
-#define GM_SAID_DEVICE(d) (2 + (uint64_t)(d))
-#define GM_SAID_SYSTEM	  (1ull << 32) /* only pages of the host go there */
-#define GM_SAID_BY(d)	  (1ull << ((d) < 0 ? GM_MAX_DEV : (d)))
+#define GM_SAID_READ_MOSTLY 1
+#define GM_SAID_ATOMIC(a)   ((uint64_t)(a) << 8)
+#define GM_SAID_HOST	    1
+#define GM_SAID_DEVICE(d)   (2 + (uint64_t)(d))
+#define GM_SAID_SYSTEM	    (1ull << 32) /* only pages of the host go there */
+#define GM_SAID_BY(d)	    (1ull << ((d) < 0 ? GM_MAX_DEV : (d)))
 
 /* The mirror; read_mostly has a place of its own in the block. */
 struct gm_hints {
 	gm_bm prefer_host, accessed_by_cpu;
 	gm_bm system_only; /* of those that prefer a device */
+	gm_bm atomic[GM_ATOMIC_CPU + 1];
 	gm_bm prefer_dev[GM_MAX_DEV], accessed_by[GM_MAX_DEV];
 	uint64_t *attr[GM_MAX_DEV]; /* by page; NULL: all 0 */
 };
@@ -32,10 +35,21 @@ int gmc_mirror_note(struct gm_block *b, gm_bm set, const struct gm_range_value *
 int gmc_mirror_note_attr(struct gm_block *b, unsigned d, gm_bm set, uint64_t attr);
 void gmc_mirror_free(struct gm_block *b);
 
+static inline enum gm_atomic gm_said_atomic(const struct gm_range_value *v)
+{
+	return (enum gm_atomic)(v->v[GM_SAID_FLAGS] >> 8 & 3);
+}
+
 /* Pages that device d's touch leaves on the host; those that its touch moves
  * whatever the policy says. */
 gm_bm gmc_hint_stays(const struct gm_block *b, unsigned d);
 gm_bm gmc_hint_comes(const struct gm_block *b, unsigned d);
+/*
+ * For atomic operations: pages that d reaches in its own memory or not at all; that the CPU does
+ * not reach in that of d.
+ */
+gm_bm gmc_hint_local(const struct gm_block *b, unsigned d);
+gm_bm gmc_hint_alone(const struct gm_block *b, unsigned d);
 /*
  * Pages of `set` have moved: those on the host get entries on the devices of ACCESSED_BY, those on
  * a device are mapped by the CPU where it is named, and by devices with a link to that one.

@@ -82,11 +82,11 @@ static int refresh_all(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 
 static void say_read_mostly(struct gm_range_value *v, int d)
 {
-	v->v[GM_SAID_READ_MOSTLY] = 1;
+	v->v[GM_SAID_FLAGS] |= GM_SAID_READ_MOSTLY;
 }
 static void unsay_read_mostly(struct gm_range_value *v, int d)
 {
-	v->v[GM_SAID_READ_MOSTLY] = 0;
+	v->v[GM_SAID_FLAGS] &= ~(uint64_t)GM_SAID_READ_MOSTLY;
 }
 static void prefer(struct gm_range_value *v, int d)
 {
@@ -109,6 +109,26 @@ static void not_accessed_by(struct gm_range_value *v, int d)
 {
 	v->v[GM_SAID_ACCESSED_BY] &= ~GM_SAID_BY(d);
 }
+static void say_atomic(struct gm_range_value *v, enum gm_atomic a)
+{
+	v->v[GM_SAID_FLAGS] = (v->v[GM_SAID_FLAGS] & GM_SAID_READ_MOSTLY) | GM_SAID_ATOMIC(a);
+}
+static void atomic_none(struct gm_range_value *v, int d)
+{
+	say_atomic(v, GM_ATOMIC_NONE);
+}
+static void atomic_device(struct gm_range_value *v, int d)
+{
+	say_atomic(v, GM_ATOMIC_DEVICE);
+}
+static void atomic_global(struct gm_range_value *v, int d)
+{
+	say_atomic(v, GM_ATOMIC_GLOBAL);
+}
+static void atomic_cpu(struct gm_range_value *v, int d)
+{
+	say_atomic(v, GM_ATOMIC_CPU);
+}
 static void forget_named(struct gm_range_value *v, int d)
 {
 	if ((v->v[GM_SAID_PREFERRED] & ~GM_SAID_SYSTEM) == GM_SAID_DEVICE(d))
@@ -128,6 +148,10 @@ static const struct hint {
 	{GM_MADV_UNSET_PREFERRED_LOCATION, NOBODY, prefer_nothing},
 	{GM_MADV_ACCESSED_BY, SOMEBODY, accessed_by},
 	{GM_MADV_UNSET_ACCESSED_BY, SOMEBODY, not_accessed_by},
+	{GM_MADV_ATOMIC_DEVICE, NOBODY, atomic_device},
+	{GM_MADV_ATOMIC_GLOBAL, NOBODY, atomic_global},
+	{GM_MADV_ATOMIC_CPU, NOBODY, atomic_cpu},
+	{GM_MADV_UNSET_ATOMIC, NOBODY, atomic_none},
 };
 
 /* Every value in [lo, hi) is changed; where there is none it starts from nothing. Region locked. */
@@ -209,7 +233,8 @@ int gm_query_hints(const void *addr, struct gm_hints_info *info)
 	*info = (struct gm_hints_info){.preferred = -1};
 	gm_sigmask mask = gmc_vm_enter(as);
 	if (gmi_rangemap_find(&as->hints, (uintptr_t)addr, &r)) {
-		info->read_mostly = r.val.v[GM_SAID_READ_MOSTLY] != 0;
+		info->read_mostly = r.val.v[GM_SAID_FLAGS] & GM_SAID_READ_MOSTLY;
+		info->atomic = (uint8_t)gm_said_atomic(&r.val);
 		info->accessed_by_cpu = (r.val.v[GM_SAID_ACCESSED_BY] & GM_SAID_BY(-1)) != 0;
 		uint64_t preferred = r.val.v[GM_SAID_PREFERRED] & ~GM_SAID_SYSTEM;
 		info->has_preferred =

@@ -3,7 +3,7 @@
 #include "core/page/driver.h"
 #include <errno.h>
 
-#define CAPS ((uint64_t)(GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER))
+#define CAPS ((uint64_t)(GM_DEV_CAP_REPLAYABLE | GM_DEV_CAP_PEER | GM_DEV_CAP_BUS_ATOMICS))
 
 const char *gmc_dev_name(const struct gm_dev *dev)
 {
@@ -62,7 +62,8 @@ int gmc_check_dev(const char *caller, const struct gm_mmu *mmu, uint64_t cap, st
 	if (cap & ~CAPS)
 		return gmc_fail(-EINVAL,
 				"driver \"%s\": unknown capability 0x%lx; valid: "
-				"GM_DEV_CAP_REPLAYABLE 0x1, GM_DEV_CAP_PEER 0x10",
+				"GM_DEV_CAP_REPLAYABLE 0x1, GM_DEV_CAP_PEER 0x10, "
+				"GM_DEV_CAP_BUS_ATOMICS 0x20",
 				name, cap & ~CAPS);
 	if (mmu->batch)
 		return 0;

@@ -32,6 +32,8 @@ struct gm_ctx; /* a device attached to a space */
 
 #define GM_DEV_CAP_REPLAYABLE 0x1  /* the device can wait for a fault and try again */
 #define GM_DEV_CAP_PEER	      0x10 /* the device has memory of its own (an hnode) */
+/* what it does to the host's memory over the bus is atomic for the CPU, too (CXL, NVLink-C2C) */
+#define GM_DEV_CAP_BUS_ATOMICS 0x20
 
 #define GM_PROT_READ  1
 #define GM_PROT_WRITE 2
@@ -414,7 +416,8 @@ enum gm_hint { GM_HINT_NONE, GM_HINT_READ, GM_HINT_WRITE };
  *
  * Return: 0 mapped, the access may be tried again; -EFAULT no such mapping, PROT_NONE, or a
  * device without GM_DEV_CAP_REPLAYABLE has no entry there; -EPERM write to read-only memory;
- * -EAGAIN try again (locks are busy); -ENOMEM the host has no room; -EINVAL not attached;
+ * -EAGAIN try again (locks are busy); -ENOMEM the host has no room; -ENOSPC the device has none
+ * for what must not be mapped over the bus (GM_MADV_ATOMIC_DEVICE); -EINVAL not attached;
  * -EOPNOTSUPP the device has no entry as small as what may be mapped there (gm_mmu.page_sizes);
  * -EIO its driver broke a rule; errors of the driver: the page is where it was, with its data.
  * Source: RFC gm_dev_fault.
@@ -433,6 +436,10 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
 #define GM_MADV_DISCARD			  0x108
 #define GM_MADV_DISCARD_PREFETCH	  0x109
 #define GM_MADV_PREFERRED_LOCATION_SYSTEM 0x10a
+#define GM_MADV_ATOMIC_DEVICE		  0x10c
+#define GM_MADV_ATOMIC_GLOBAL		  0x10d
+#define GM_MADV_ATOMIC_CPU		  0x10e
+#define GM_MADV_UNSET_ATOMIC		  0x10f
 /**
  * hmadvise - says what will happen to a range, and where
  * @hnid: the hnode that is meant; -1: the host; ignored where the hint names none
@@ -473,6 +480,17 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * to that, if there is one. -1, the CPU: pages that move to a device whose memory
  * the host can address stay there when the CPU touches them, over the bus.
  *
+ * GM_MADV_ATOMIC_DEVICE, _GLOBAL, _CPU, UNSET_: whose atomic operations on these pages are to hold.
+ * An entry, once made, allows them without a fault, so each touch is taken for one. DEVICE: at its
+ * touch the page moves to the device, and is never mapped there over the bus, whatever other
+ * hints, the placement policy and thrashing say; the touch fails (-ENOSPC, -ENOMEM) where there is
+ * no room at all. GLOBAL: the same, and the CPU's touch brings the page home, never reaching it in
+ * place: each has it alone while it works on it. CPU: the pages come home now and stay; devices
+ * reach them over the bus, and what a prefetch moves all the same comes home at the CPU's touch.
+ * Pins, pages that a system call uses at this moment, and --limit come before all that. Devices
+ * with GM_DEV_CAP_BUS_ATOMICS, or attached by GM_MMU_MODE_SHARE, need no move: for them DEVICE and
+ * GLOBAL say nothing.
+ *
  * Memory outside the spaces that kernels use in place (docs/outside.md) stays on the host, mapped
  * by who touches it: PREFETCH to a device says -EBUSY, DONTNEED and DISCARD -EINVAL (madvise(2) is
  * for that), everything else holds already and changes nothing. What kernels cannot reach:
@@ -490,7 +508,8 @@ int gm_dev_fault(struct gm_as *as, uint64_t addr, struct gm_dev *dev, enum gm_hi
  * memory is full of what must stay; -EBUSY PREFETCH moved all but some pages; errors of the
  * driver.
  * Source: RFC hmadvise; the hints beyond it follow CUDA's cudaMemAdvise; _SYSTEM is the migration
- * policy of DRM_IOCTL_XE_MADVISE (DRM_XE_MIGRATE_ONLY_SYSTEM_PAGES).
+ * policy, ATOMIC the attribute of DRM_IOCTL_XE_MADVISE (DRM_XE_MIGRATE_ONLY_SYSTEM_PAGES,
+ * DRM_XE_MEM_RANGE_ATTR_ATOMIC).
  */
 int hmadvise(int hnid, void *start, size_t len, int behavior);
 
@@ -553,10 +572,13 @@ struct gm_page_info {
  */
 int gm_query(const void *start, size_t len, struct gm_page_info *info);
 
+/* Whose atomic operations are to hold (GM_MADV_ATOMIC_*). */
+enum gm_atomic { GM_ATOMIC_NONE, GM_ATOMIC_DEVICE, GM_ATOMIC_GLOBAL, GM_ATOMIC_CPU };
 struct gm_hints_info {
 	uint8_t read_mostly;
 	uint8_t has_preferred; /* 2: by GM_MADV_PREFERRED_LOCATION_SYSTEM */
 	uint8_t accessed_by_cpu;
+	uint8_t atomic;	      /* enum gm_atomic */
 	int preferred;	      /* with has_preferred: hnode, or -1: the host */
 	uint32_t accessed_by; /* number of devices, and */
 	int accessed_hnid[8]; /* their hnodes */

@@ -5,6 +5,7 @@
 #include "core/entry/hold.h"
 #include "core/space/vm.h"
 #include "fake_dev.h"
+#include <gmem/sparse.h>
 #include "random.h"
 #include <sys/wait.h>
 
@@ -279,6 +280,110 @@ Test(hints, accessed_by_the_cpu)
 	cr_expect_eq(p[1], 8);
 }
 
+/* ---- atomic access ---- */
+
+/* What each attribute makes of the device's touch, and of the CPU's after it, where without one
+ * the page would stay with the other. */
+Test(hints, atomic_access_says_who_moves_the_page)
+{
+	static const struct {
+		const char *name;
+		int behavior, atomic;
+		enum gm_where device, cpu; /* where the touch of each leaves the page */
+	} row[] = {
+		{"none", GM_MADV_UNSET_ATOMIC, GM_ATOMIC_NONE, GM_REMOTE, GM_DEVICE},
+		{"device", GM_MADV_ATOMIC_DEVICE, GM_ATOMIC_DEVICE, GM_DEVICE, GM_DEVICE},
+		{"global", GM_MADV_ATOMIC_GLOBAL, GM_ATOMIC_GLOBAL, GM_DEVICE, GM_HOST},
+		{"cpu", GM_MADV_ATOMIC_CPU, GM_ATOMIC_CPU, GM_REMOTE, GM_HOST},
+	};
+
+	for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
+		unsigned char *p = map(6 * MIB);
+		memset(p, 4, 6 * MIB);
+		cr_assert_eq(gm_policy_set(as, a.dev, GM_POLICY_PLACEMENT, "remote"), 0);
+		cr_assert_eq(hmadvise(-1, p + 2 * MIB, MIB, GM_MADV_PREFERRED_LOCATION), 0);
+		cr_assert_eq(hmadvise(na, p + 3 * MIB, MIB, GM_MADV_ACCESSED_BY), 0);
+		cr_assert_eq(hmadvise(-1, p + 4 * MIB, MIB, GM_MADV_ACCESSED_BY), 0);
+		cr_assert_eq(after_touch(p), GM_REMOTE, "%s", row[k].name);
+		cr_assert_eq(hmadvise(-1, p, 6 * MIB, row[k].behavior), 0);
+		cr_expect_eq(hints(p).atomic, row[k].atomic);
+		for (int i = 0; i < 4; i++) /* by policy, preferred location, ACCESSED_BY */
+			cr_expect_eq(after_touch(p + i * MIB), row[k].device, "%s, %d", row[k].name,
+				     i);
+		/* the CPU may come to it in place */
+		unsigned char *q = p + 4 * MIB;
+		cr_assert_eq(hmadvise(na, q, MIB, MADV_PREFETCH), 0);
+		q[0]++;
+		cr_expect_eq(query(q).where, row[k].cpu, "%s", row[k].name);
+		cr_expect_eq(q[0], 5);
+		cr_assert_eq(hmadvise(-1, p, 6 * MIB, GM_MADV_UNSET_ATOMIC), 0);
+		cr_expect_eq(hints(p).atomic, GM_ATOMIC_NONE);
+		p[2 * MIB] = 1;
+		cr_expect_eq(after_touch(p + 2 * MIB), GM_REMOTE, "%s, taken back", row[k].name);
+		cr_assert_eq(gm_munmap(p, 6 * MIB), 0);
+	}
+}
+
+Test(hints, atomic_access_of_the_cpu_has_the_pages_home)
+{
+	unsigned char *p = map(2 * MIB);
+
+	memset(p, 4, 2 * MIB);
+	cr_assert_eq(hmadvise(na, p, 2 * MIB, MADV_PREFETCH), 0);
+	cr_assert_eq(hmadvise(na, p, 2 * MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_ATOMIC_CPU), 0);
+	cr_expect_eq(query(p).where, GM_HOST, "at once");
+	cr_expect_eq(query(p + MIB).where, GM_DEVICE);
+	cr_expect_eq(after_touch(p), GM_REMOTE, "whatever is preferred");
+	cr_expect_eq(p[0], 9);
+}
+
+/* Memory full of what must stay: over the bus, but for what may not be there. */
+Test(hints, atomic_access_without_room_is_an_error)
+{
+	unsigned char *p = map(2 * MIB), c;
+	struct gm_bo *bo;
+
+	memset(p, 4, 2 * MIB);
+	cr_assert_eq(gm_bo_create(a.dev, 8 * MIB, &bo), 0);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_ATOMIC_DEVICE), 0);
+	cr_expect_eq(fake_read(&a, p, &c), -ENOSPC);
+	cr_expect_eq(query(p).where, GM_HOST);
+	cr_expect_eq(after_touch(p + MIB), GM_REMOTE);
+	cr_assert_eq(gm_bo_destroy(bo), 0);
+	cr_expect_eq(after_touch(p), GM_DEVICE);
+	/* a pin comes first */
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_PINNED), 0);
+	cr_expect_eq(after_touch(p), GM_REMOTE);
+}
+
+Test(hints, atomic_access_needs_no_move_where_the_bus_has_atomics)
+{
+	unsigned char *p = map(2 * MIB);
+
+	a.dev->cap |= GM_DEV_CAP_BUS_ATOMICS;
+	memset(p, 4, 2 * MIB);
+	cr_assert_eq(hmadvise(-1, p, 2 * MIB, GM_MADV_PREFERRED_LOCATION), 0);
+	cr_assert_eq(hmadvise(-1, p, 2 * MIB, GM_MADV_ATOMIC_GLOBAL), 0);
+	cr_expect_eq(after_touch(p), GM_REMOTE);
+	cr_assert_eq(fake_write(&b, p + MIB, 3), 0);
+	cr_expect_eq(query(p + MIB).where, GM_DEVICE, "another device has none");
+}
+
+Test(hints, atomic_access_is_not_parked)
+{
+	unsigned char *p = map(MIB);
+
+	cr_assert_eq(gm_policy_set(NULL, a.dev, GM_POLICY_THRASH, "pin:100000"), 0);
+	for (int k = 0; k < 100 && !gmi_stats->thrash_pins; k++) {
+		cr_assert_eq(fake_write(&a, p, 1), 0);
+		p[0]++;
+	}
+	cr_assert_eq(gmi_stats->thrash_pins, 1);
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_ATOMIC_DEVICE), 0);
+	cr_expect_eq(after_touch(p), GM_DEVICE);
+}
+
 Test(hints, prefetch_says_what_did_not_move)
 {
 	unsigned char *p = map(4 * MIB);
@@ -356,10 +461,11 @@ struct hinted {
 	bool mostly;
 	int preferred; /* 0 none, 1 host, 2 a, 3 b */
 	bool system;
+	int atomic;
 	bool by[2];
 	uint64_t attr[2];
 };
-enum { HINT_ATTR = 8, HINTS };
+enum { HINT_ATTR = 10, HINTS };
 static const int hint_behavior[HINT_ATTR] = {GM_MADV_READ_MOSTLY,
 					     GM_MADV_UNSET_READ_MOSTLY,
 					     GM_MADV_PREFERRED_LOCATION,
@@ -367,7 +473,9 @@ static const int hint_behavior[HINT_ATTR] = {GM_MADV_READ_MOSTLY,
 					     GM_MADV_ACCESSED_BY,
 					     GM_MADV_UNSET_ACCESSED_BY,
 					     GM_MADV_UNSET_PREFERRED_LOCATION,
-					     GM_MADV_PREFERRED_LOCATION_SYSTEM};
+					     GM_MADV_PREFERRED_LOCATION_SYSTEM,
+					     GM_MADV_ATOMIC_GLOBAL,
+					     GM_MADV_UNSET_ATOMIC};
 
 static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t attr)
 {
@@ -393,6 +501,10 @@ static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t att
 		m->preferred = 0;
 		m->system = false;
 		break;
+	case 8:
+	case 9:
+		m->atomic = what == 8 ? GM_ATOMIC_GLOBAL : GM_ATOMIC_NONE;
+		break;
 	default:
 		m->attr[d] = attr;
 	}
@@ -407,6 +519,7 @@ static void hints_are(unsigned char *va, const struct hinted *m)
 	int want = m->preferred < 2 ? -1 : m->preferred == 2 ? na : nb;
 
 	cr_assert_eq(h.read_mostly, m->mostly, "%p", va);
+	cr_assert_eq(h.atomic, m->atomic, "%p", va);
 	cr_assert_eq(h.has_preferred, (m->preferred != 0) + m->system, "%p", va);
 	cr_assert_eq(h.preferred, want, "%p", va);
 	cr_assert_eq(h.accessed_by, (uint32_t)(m->by[0] + m->by[1]), "%p", va);

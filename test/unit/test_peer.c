@@ -216,6 +216,19 @@ Test(peer, where_only_the_hosts_pages_move_others_are_used_in_place)
 	close_two();
 }
 
+Test(peer, for_atomic_access_the_page_comes)
+{
+	open_two(65536, 65536, true, BOTH);
+	cr_assert_eq(hmadvise(gm_dev_hnid(b.dev), p, 2 * MIB, GM_MADV_ACCESSED_BY), 0);
+	used_in_place();
+	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_ATOMIC_DEVICE), 0);
+	cr_assert_eq(device_read(&b, p), 0);
+	cr_expect_eq(query(p).hnid, gm_dev_hnid(b.dev));
+	cr_assert_eq(device_read(&b, p + MIB), 0);
+	cr_expect_eq(query(p + MIB).hnid, gm_dev_hnid(a.dev), "nothing was said there");
+	close_two();
+}
+
 Test(peer, a_link_for_copies_alone_moves_pages)
 {
 	open_two(65536, 65536, true, GM_PEER_COPY);
