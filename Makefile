@@ -153,6 +153,8 @@ E2E = $(wildcard test/e2e/run.sh test/e2e/*_test.sh)
 SHARED_GMEM = -L$(BUILD) -lgmem -Wl,-rpath,'$$ORIGIN/../..'
 
 $(BUILD)/test/unit/%: TEST_LIBS = $(BUILD)/libgmem_core.a -Wl,-u,gmc_offer
+$(BUILD)/test/unit/test_dev_heap: TEST_LIBS = $(call obj,devsim/device/dev_heap.c)
+$(BUILD)/test/unit/test_dev_heap: $(call obj,devsim/device/dev_heap.c)
 $(BUILD)/test/unit/test_report: TEST_LIBS = $(SHARED_GMEM) # starts the reporter, which is found beside the library
 $(BUILD)/test/unit/test_report: $(BUILD)/libgmem.so $(BUILD)/gmem-report
 $(BUILD)/test/unit/%: test/unit/%.c $(BUILD)/libgmem_core.a | $(need_test)

@@ -46,6 +46,9 @@ int dev_region_keep(void *at, uint64_t bytes);
 /* Every thread that anybody makes from now on stands on one of `n` stacks of `each` bytes at
  * `base`; where they are used up, or it wants a larger one, pthread_create() fails with EAGAIN. */
 void dev_region_stacks(void *base, uint64_t each, unsigned n);
+/* What libraries allocate from now on lies there, as long as there is room: zeros at first, shared
+ * (dev_region_keep). Once. */
+void dev_region_heap(void *base, uint64_t bytes);
 /* Each of these threads calls `fn` first. */
 void dev_region_on_thread(void (*fn)(void));
 /* Thread-local memory that nobody uses, of the calling thread: it ends at the thread pointer. NULL:

@@ -30,6 +30,7 @@ static const struct {
 	{"libomp.so", GMO_RUNTIME},	  {"libgfortran.so.", GMO_RUNTIME},
 	{"libquadmath.so.", GMO_RUNTIME}, {"libgmem", GMO_HOOKS},
 	{"libgomp-plugin", GMO_HOOKS},	  {"libomptarget", GMO_HOOKS},
+	{"libarcher.so", GMO_HOOKS}, /* libomp loads it at its start */
 };
 
 /* A module as the loader knows it. It is kept from being closed while it is read. */

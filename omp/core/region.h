@@ -149,8 +149,8 @@ struct gmo_parallel {
  * What regions call of the host. A thread of the device fills its slot (CALLED); the thread of
  * the program that stands for it calls, and answers (ANSWERED). Arguments are taken as the
  * registers and the stack have them, so any function can be called. All of it is memory that both
- * sides share, with the stacks of the device's threads behind the slots: pointers to what lies
- * there are good on both.
+ * sides share, with the stacks of the device's threads and the heap of its libraries behind the
+ * slots: pointers to what lies there are good on both.
  */
 #define GMO_CALLERS	128 /* threads of one device process that call at a time */
 #define GMO_STARTERS	32
@@ -178,7 +178,9 @@ struct gmo_arena {
 	struct gmo_slot starter[GMO_STARTERS]; /* of threads of the program that start regions */
 };
 #define GMO_ARENA_HEAD	(((uint64_t)sizeof(struct gmo_arena) + 65535) / 65536 * 65536)
-#define GMO_ARENA_BYTES (GMO_ARENA_HEAD + GMO_STACKS * GMO_STACK_BYTES)
+#define GMO_ARENA_HEAP	(GMO_ARENA_HEAD + GMO_STACKS * GMO_STACK_BYTES) /* where it begins */
+#define GMO_HEAP_BYTES	((uint64_t)16 << 30)
+#define GMO_ARENA_BYTES (GMO_ARENA_HEAP + GMO_HEAP_BYTES)
 
 /* gmo_write, gmo_read: bytes between a device address and the window (gmo_write also from the
  * arguments). */

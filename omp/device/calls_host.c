@@ -329,5 +329,6 @@ bool gmo_calls_host_begin(struct gmo_arena *a)
 		return false;
 	arena = a;
 	dev_region_stacks((char *)a + GMO_ARENA_HEAD, GMO_STACK_BYTES, GMO_STACKS);
+	dev_region_heap((char *)a + GMO_ARENA_HEAP, GMO_HEAP_BYTES);
 	return true;
 }

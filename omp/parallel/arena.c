@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -117,6 +118,18 @@ static bool is_open(void)
 	       st.st_dev == made.file.st_dev;
 }
 
+/* Beyond the limit for files ftruncate() would raise a signal. */
+static int size_arena(int fd)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < GMO_ARENA_BYTES) {
+		errno = EFBIG;
+		return -1;
+	}
+	return ftruncate(fd, (off_t)GMO_ARENA_BYTES);
+}
+
 static struct gmo_arena *map_arena(void)
 {
 	int low = memfd_create("parallel-regions", MFD_CLOEXEC), fd = -1;
@@ -126,7 +139,7 @@ static struct gmo_arena *map_arena(void)
 		close(low);
 	else
 		fd = low;
-	if (fd >= 0 && ftruncate(fd, (off_t)GMO_ARENA_BYTES) == 0 && fstat(fd, &made.file) == 0)
+	if (fd >= 0 && size_arena(fd) == 0 && fstat(fd, &made.file) == 0)
 		p = mmap(NULL, GMO_ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 			 fd, 0);
 	if (p == MAP_FAILED) {
@@ -149,8 +162,9 @@ static struct gmo_arena *arena_of_process(void)
 	if (!a || !start_masked(caretaker, a)) {
 		gm_log(GM_LOG_WARN,
 		       "parallel regions run on the host: no memory or thread for what they call "
-		       "(error %d)",
-		       errno);
+		       "(%s)",
+		       errno == EFBIG ? "the limit for files, ulimit -f, is smaller"
+				      : strerror(errno));
 		return NULL;
 	}
 	made.at = a;

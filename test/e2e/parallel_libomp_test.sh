@@ -8,7 +8,9 @@ needs omp "parallel regions of clang's programs"
 compiler=([c]=clang-14 [cc]=clang++-14)
 run_all <<'ROWS'
 constructs constructs.c 14
+language language.cc 5
 once once.cc 3
+handed handed.cc 2
 starter starter.c 5
 cg cg.c 18
 is is.c 5

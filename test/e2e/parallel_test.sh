@@ -11,6 +11,7 @@ run_all <<'EOF'
 constructs constructs.c 14
 language language.cc 5
 once once.cc 3
+handed handed.cc 2
 starter starter.c 5
 calls calls.f90 7
 cg cg.c 18
