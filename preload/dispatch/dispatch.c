@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/audit.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -121,23 +122,62 @@ static long do_stub(struct call *c)
 	return go_on(c, &plain_stubs);
 }
 
-/* A fork that libc knows nothing of: core must still give the child a heap of its own. */
-static long raw_fork(long flags, struct call *c)
+/* What clone and clone3 ask for. */
+struct birth {
+	uint64_t flags;
+	uintptr_t stack; /* its end; 0: as the parent's */
+	int *parent_tid, *child_tid, *pidfd;
+	struct clone_args *args; /* a copy, for the call by clone3; NULL: by clone */
+};
+
+static long fork_call(const struct birth *b, const struct call *c)
 {
-	if (flags & CLONE_PARENT_SETTID)
-		gmp_keep((void *)c->a[2], sizeof(int), true);
+	if (!b->args)
+		return gm_sys5(SYS_clone, b->flags, 0, c->a[2], c->a[3], c->a[4]);
+	b->args->flags = b->flags;
+	b->args->stack = b->args->stack_size = 0;
+	return gm_sys2(SYS_clone3, b->args, sizeof(*b->args));
+}
+
+/* CLONE_CLEAR_SIGHAND: the program's handlers go, ours stay. */
+static void clear_handlers(void)
+{
+	for (int sig = 1; sig <= GMP_NSIG; sig++) {
+		struct gm_ksigaction act;
+		if (gmp_sigaction(sig, NULL, &act) || act.handler == SIG_DFL ||
+		    act.handler == SIG_IGN)
+			continue;
+		act = (struct gm_ksigaction){.handler = SIG_DFL};
+		gmp_sigaction(sig, &act, NULL);
+	}
+}
+
+/* A fork that libc knows nothing of: core must still give the child a heap of its own. */
+static long raw_fork(struct birth *b, struct call *c)
+{
+	bool clear = b->flags & CLONE_CLEAR_SIGHAND;
+
+	if (b->flags & CLONE_PARENT_SETTID)
+		gmp_keep(b->parent_tid, sizeof(int), true);
+	if (b->flags & CLONE_PIDFD)
+		gmp_keep(b->pidfd, sizeof(int), true);
+	b->flags &= ~CLONE_CLEAR_SIGHAND;
 	gmp_fork_prepare();
-	long r = gm_sys5(SYS_clone, flags, 0, c->a[2], c->a[3], c->a[4]);
+	long r = fork_call(b, c);
 	if (r) {
 		gmp_fork_parent();
 		return r;
 	}
 	gmp_fork_child();
 	/* the kernel's write came before the child had its memory */
-	if (flags & CLONE_CHILD_SETTID) {
+	if (b->flags & CLONE_CHILD_SETTID) {
 		int tid = gmi_gettid();
-		gmp_copy((void *)c->a[3], &tid, sizeof(tid));
+		gmp_copy(b->child_tid, &tid, sizeof(tid));
 	}
+	if (clear)
+		clear_handlers();
+	if (b->stack)
+		c->g[REG_RSP] = (greg_t)b->stack; /* the child goes on there */
 	return 0;
 }
 
@@ -146,15 +186,15 @@ static long raw_fork(long flags, struct call *c)
 
 /* A stub makes the call, with no holds: where the kernel writes, now or when the child ends,
  * stays on the host; and the child cannot take a fault on its stack before it is armed. */
-static void keep_for_child(const struct call *c)
+static void keep_for_child(const struct birth *b)
 {
-	if (c->a[0] & CLONE_TIDS) {
-		gmp_keep((void *)c->a[2], sizeof(int), true);
-		gmp_keep((void *)c->a[3], sizeof(int), true);
+	if (b->flags & (CLONE_TIDS | CLONE_PIDFD)) {
+		gmp_keep(b->parent_tid, sizeof(int), true);
+		gmp_keep(b->child_tid, sizeof(int), true);
+		gmp_keep(b->pidfd, sizeof(int), true);
 	}
-	if (c->a[1] && gmi_vm_contains((char *)c->a[1] - 1))
-		gmp_keep((void *)gm_align_down((uintptr_t)c->a[1] - 1, GM_BLOCK_BYTES),
-			 GM_BLOCK_BYTES, true);
+	if (b->stack && gmi_vm_contains((char *)b->stack - 1))
+		gmp_keep((void *)gm_align_down(b->stack - 1, GM_BLOCK_BYTES), GM_BLOCK_BYTES, true);
 }
 
 /* The child runs on this thread's memory and stack until it execs or ends. libc's own children
@@ -164,36 +204,85 @@ static long do_vfork(struct call *c)
 	return go_on(c, &vfork_stubs);
 }
 
-static bool is_vfork(const struct call *c)
+static long give_birth(struct birth *b, struct call *c)
 {
-	return (c->a[0] & CLONE_VM) && (c->a[0] & CLONE_VFORK) && !c->a[1];
+	if (gmp_in_fork)
+		return do_stub(c);
+	if (!(b->flags & CLONE_VM))
+		return raw_fork(b, c);
+	if (!(b->flags & (CLONE_THREAD | CLONE_VFORK)))
+		gmp_stop_never();
+	keep_for_child(b);
+	if (b->flags & CLONE_VFORK && !b->stack)
+		return do_vfork(c);
+	if ((b->flags & THREAD_FLAGS) != THREAD_FLAGS || gmp_making_own)
+		return do_stub(c);
+	atomic_fetch_add(&gmp_births, 1);
+	return go_on(c, &clone_stubs);
 }
 
 static long do_clone(struct call *c)
 {
-	if (gmp_in_fork)
-		return do_stub(c);
-	if (c->a[0] & CLONE_VM) {
-		if (!(c->a[0] & (CLONE_THREAD | CLONE_VFORK)))
-			gmp_stop_never();
-		keep_for_child(c);
-		if (is_vfork(c))
-			return do_vfork(c);
-		if ((c->a[0] & THREAD_FLAGS) != THREAD_FLAGS || gmp_making_own)
-			return do_stub(c);
-		atomic_fetch_add(&gmp_births, 1);
-		return go_on(c, &clone_stubs);
+	struct birth b = {.flags = (uint64_t)c->a[0],
+			  .stack = (uintptr_t)c->a[1],
+			  .parent_tid = (int *)c->a[2],
+			  .child_tid = (int *)c->a[3],
+			  .pidfd = (int *)c->a[2]};
+
+	return give_birth(&b, c);
+}
+
+/* The program's clone_args, of any size that the kernel takes. 0, -EINVAL, -E2BIG, -EFAULT */
+static long take_clone_args(struct clone_args *args, const char *from, size_t size)
+{
+	char more;
+
+	memset(args, 0, sizeof(*args));
+	if (size < CLONE_ARGS_SIZE_VER0)
+		return -EINVAL;
+	if (size > GM_PAGE_BYTES)
+		return -E2BIG;
+	if (gmp_copy(args, from, gm_min(size, sizeof(*args))))
+		return -EFAULT;
+	for (size_t at = sizeof(*args); at < size; at++) {
+		if (gmp_copy(&more, from + at, 1))
+			return -EFAULT;
+		if (more)
+			return -E2BIG; /* a newer kernel's */
 	}
-	long r = raw_fork(c->a[0], c);
-	if (!r && c->a[1])
-		c->g[REG_RSP] = c->a[1]; /* the child goes on there */
-	return r;
+	return 0;
+}
+
+/* The kernel reads the program's own structure where a stub makes the call, and then needs every
+ * register as it is: it stays on the host, and so does what it names. */
+static long do_clone3(struct call *c)
+{
+	struct clone_args args;
+	long err = take_clone_args(&args, (const char *)c->a[0], (size_t)c->a[1]);
+
+	if (err)
+		return err;
+	if (!args.stack != !args.stack_size)
+		return -EINVAL;
+	if (args.flags & CLONE_VM && args.flags & CLONE_CLEAR_SIGHAND)
+		return -ENOSYS; /* it would need ours: libc then uses clone */
+	gmp_keep((void *)c->a[0], (size_t)c->a[1], true);
+	gmp_keep((void *)args.set_tid, gm_min(args.set_tid_size, 32u) * sizeof(pid_t), true);
+	struct birth b = {.flags = args.flags,
+			  .stack = args.stack + args.stack_size,
+			  .parent_tid = (int *)args.parent_tid,
+			  .child_tid = (int *)args.child_tid,
+			  .pidfd = (int *)args.pidfd,
+			  .args = &args};
+	return give_birth(&b, c);
 }
 
 static long do_fork(struct call *c)
 {
-	struct call none = {.uc = c->uc};
-	return gmp_in_fork ? do_stub(c) : raw_fork(SIGCHLD, &none);
+	struct call none = {.uc = c->uc, .g = c->g};
+	struct birth b = {.flags = SIGCHLD};
+
+	return gmp_in_fork ? do_stub(c) : raw_fork(&b, &none);
 }
 
 /* What the kernel does for a dying thread needs its robust mutexes: they stay on the host from
@@ -246,11 +335,6 @@ static long do_exit(struct call *c)
 	gmp_call_on((void *)gm_align_down((uintptr_t)c->g[REG_RSP] - GMP_REDZONE, 16), end,
 		    (void *)c->a[0]);
 	__builtin_unreachable();
-}
-
-static long do_clone3(struct call *c)
-{
-	return -ENOSYS; /* libc then uses clone */
 }
 
 static long do_execve(struct call *c)
