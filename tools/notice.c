@@ -10,7 +10,7 @@ static const char *where_site(unsigned site)
 	for (unsigned i = 0; i < named.nsites; i++)
 		if (named.site[i].row == site && site)
 			return named.site[i].where;
-	return "nobody that was seen";
+	return NULL;
 }
 
 void notice_show(const struct gm_stats *s, int fd)

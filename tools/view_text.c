@@ -309,10 +309,11 @@ void view_text(const struct view *v, FILE *out)
 		"by these)\n",
 		v->nkernels, print_kernel, "");
 	print_list(v, out, "", v->nrefused, print_refused, " regions");
-	print_list(v, out,
-		   "  moved by the allocations of (blocks of 2 MiB and more; to device, home, "
-		   "faults of the device, of the CPU)\n",
-		   v->nsites, print_site, "");
+	print_list(
+		v, out,
+		"  moved, by who asked for the memory (to device, home, faults of the device, of "
+		"the CPU)\n",
+		v->nsites, print_site, "");
 	print_list(
 		v, out,
 		"  over the bus from outside the window (launches that were looked at; faults of "

@@ -121,8 +121,8 @@ static size_t say_owner(const struct gm_stats *s, size_t counter,
 {
 	if (!where) /* nobody here can read symbols */
 		return (size_t)gmi_snprintf(to, bytes, " (by whose allocation: with a report)");
-	return (size_t)gmi_snprintf(to, bytes, ", most of what %.160s allocated",
-				    where(most(s, counter)));
+	const char *who = where(most(s, counter));
+	return who ? (size_t)gmi_snprintf(to, bytes, ", most of what %.160s allocated", who) : 0;
 }
 
 static size_t say_too_small(const struct gm_stats *s, unsigned d,

@@ -22,7 +22,7 @@ void gmc_notice_bounced(void);
 void gmc_notice_tell(void);
 /*
  * The next line from these counters, or 0. told: what was said already (0 at first). where(site):
- * the name of a call site of these counters; NULL: they have none.
+ * the name of a call site of these counters, or NULL; where NULL: nobody can read symbols.
  */
 size_t gm_notice_next(const struct gm_stats *s, uint32_t *told, const char *(*where)(unsigned site),
 		      char *line, size_t bytes);

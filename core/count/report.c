@@ -283,9 +283,7 @@ int gmi_report_start(void)
 {
 	int r = 0;
 
-	bool nothing = gmi_opt.report == GM_REPORT_NONE && !*gmi_opt.trace_file &&
-		       gmi_opt.progress == GM_PROGRESS_NONE;
-	if (nothing || atomic_load(&tried))
+	if (!gm_opt_reports() || atomic_load(&tried))
 		return 0;
 	gm_sigmask old = gmi_block_signals();
 	gmi_lock(&start_lock);

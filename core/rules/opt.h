@@ -94,6 +94,13 @@ struct gm_options {
 };
 GM_EXPORT extern struct gm_options gmi_opt;
 
+/* Does somebody read what is counted, and names who asked for memory? */
+static inline bool gm_opt_reports(void)
+{
+	return gmi_opt.report != GM_REPORT_NONE || *gmi_opt.trace_file ||
+	       gmi_opt.progress != GM_PROGRESS_NONE;
+}
+
 /*
  * Parses all GMEM_* of envp into gmi_opt. Returns 0, or -EINVAL with one line in err naming the
  * variable, the value and the valid ones. Allocates nothing. Unknown GMEM_ names are errors.

@@ -109,7 +109,7 @@ unsigned gmp_callsite_of(const void *pc)
 	struct walk w = {.pc = {(uintptr_t)pc}, .n = 1};
 	struct dl_find_object found;
 
-	if (gmi_opt.report != GM_REPORT_NONE && !_dl_find_object((void *)w.pc[0], &found) &&
+	if (gm_opt_reports() && !_dl_find_object((void *)w.pc[0], &found) &&
 	    gmp_python_is(found.dlfo_link_map)) {
 		w.n = 0;
 		add_python(&w, found.dlfo_link_map);
@@ -122,8 +122,7 @@ unsigned gmp_callsite_of(const void *pc)
 /* jemalloc 5.3's internal entries; it asserts the sizes itself. Returns p. */
 static void *note_site(void *p, size_t bytes)
 {
-	if (p && gmp_on && bytes >= GM_BLOCK_BYTES && gmi_opt.report != GM_REPORT_NONE &&
-	    gmi_vm_contains(p))
+	if (p && gmp_on && bytes >= GM_BLOCK_BYTES && gm_opt_reports() && gmi_vm_contains(p))
 		/* not noted: counted as "other" */
 		gmi_vm_note_site(gmi_vm_space(), p, bytes, call_site());
 	return p;
@@ -139,8 +138,7 @@ void gmp_callsite_sample(const void *p, size_t bytes)
 	static __thread size_t since = SAMPLE_BYTES; /* the first one, too */
 
 	since += bytes;
-	if (since < SAMPLE_BYTES || !gmp_on || gmi_opt.report == GM_REPORT_NONE ||
-	    !gmi_vm_contains(p))
+	if (since < SAMPLE_BYTES || !gmp_on || !gm_opt_reports() || !gmi_vm_contains(p))
 		return;
 	since = 0;
 	gmi_vm_sample_site(gmi_vm_space(), p, call_site());

@@ -20,6 +20,9 @@ check "diff: a difference below the double, in percent" grep -Eq '^  wall_s +16.
 check "diff: what only one of them has" grep -q '^site other (only in the first)$' text
 check "diff: nothing of what is the same" test "$(grep -c 'd2h_pages' text)" = 0
 check "diff --all: that as well" grep -Eq '^  migrated.d2h_pages +128,475 pages +128,475 pages$' <($report diff --all one.json two.json)
+# one line of the source, reached by two ways
+jq '.sites += [.sites[0] | .h2d_bytes = 1048576]' "$old" >ways.json
+check "diff: rows of the same line are one" grep -Eq '^  h2d_bytes +498 MiB +499 MiB  ' <($report diff one.json ways.json)
 echo '{"program": 1}' >bad.json
 check "what is no report is named" grep -q 'bad.json is not a report of gmem' <($report diff one.json bad.json 2>&1)
 

@@ -20,6 +20,7 @@ check "a process that runs is seen, with its command" jq -e ".[] | select(.pid =
 check "and its device: what is resident, of how much" \
 	jq -e ".[] | select(.pid == $pid) | .devices[0] | .mem_bytes == 6 * 1048576 and .resident_bytes > 0 and .resident_bytes <= .mem_bytes" now.json
 check "and what goes over the link per second" jq -e ".[] | select(.pid == $pid) | .to_devices_bytes_per_s > 0 and .devices[0].faults_per_s > 0" now.json
+check "that it thrashes: all that comes had to go before" jq -e ".[] | select(.pid == $pid) | .devices[0] | .thrashes and .refetched_bytes_per_s > 0" now.json
 check "as text as well" grep -Eq "^ *$pid .*\./products 1000000" text
 check "one that is stopped is shown still" jq -e ".[] | select(.pid == $pid) | .cpu_faults_per_s == 0" stopped.json
 kill $pid

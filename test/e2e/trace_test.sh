@@ -52,6 +52,8 @@ check "bytes that come home name what brought them" test "$(sqlite3 evict.db "SE
 	WHERE kind = 'to_host' AND cause NOT IN ('evict', 'cpu fault', 'system call', 'fork')")" = ""
 check "device faults name their kernel" test "$(sqlite3 evict.db "SELECT group_concat(DISTINCT kernel) FROM event WHERE kind = 'device_fault'")" = blas
 if command -v addr2line >/dev/null; then
+	trace_run alone 60 --report none --device pcie4-gpu,mem=6M -- ./products 3
+	check "also where there is no report" grep -q 'make_matrix (sweep_contract.c:' <($report export alone.gmt --csv /dev/stdout)
 	check "and who asked for the memory" grep -q 'make_matrix (sweep_contract.c:' <(sqlite3 evict.db "SELECT DISTINCT site FROM event")
 fi
 

@@ -91,7 +91,7 @@ def _knee(curve):
 def _blame(curve):
     """At the largest memory that thrashes: which allocation moved most, and during which kernel."""
     bad = knee(curve)[1]
-    sites = bad.report.get('sites', []) if bad else []
+    sites = report.keyed(bad.report, 'sites').values() if bad else []
     everything = sum(map(report.moved, sites))
     if not everything:
         return

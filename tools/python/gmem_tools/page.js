@@ -161,7 +161,7 @@ function sites() {
 	for (const run of runs) {
 		const rows = (run.report.sites || []).slice();
 		if (rows.length)
-			table('#sites', runs.length > 1 ? run.name : 'By the allocations of (blocks of 2 MiB and more)', [
+			table('#sites', runs.length > 1 ? run.name : 'By who asked for the memory', [
 				{name: 'asked for by', get: s => s.where}, {name: 'to device', get: s => s.h2d_bytes || 0, show: bytes},
 				{name: 'home', get: s => s.d2h_bytes || 0, show: bytes},
 				{name: 'faults of devices', get: s => s.device_faults || 0, show: count},
@@ -186,16 +186,19 @@ function kernels() {
 	const all = [].concat(...runs.map((run, i) => (run.report.kernels || []).map(k => Object.assign({run: run.name, index: i}, k))));
 	if (!all.length)
 		return nothing('#kernel-bars', 'No kernel ran on a device.');
-	nothing('#kernel-bars', 'Time measured in the device process, by kernel' + (runs.length > 1 ? ' and run:' : ':'));
-	const longest = all.slice().sort((a, b) => b.wall_s - a.wall_s).slice(0, 20);
-	bars('#kernel-bars', 'Time by kernel', longest.map(k => ({name: runs.length > 1 ? `${k.name}, ${k.run}` : k.name, value: k.wall_s,
-		color: color(k.index)})), seconds);
+	const measured = all.some(k => k.wall_s); // replays have measured nothing
+	const [what, get, form] = measured ? ['Time measured in the device process', k => k.wall_s || 0, seconds]
+		: ['Bytes moved to the device', k => k.h2d_bytes || 0, bytes];
+	nothing('#kernel-bars', `${what}, by kernel` + (runs.length > 1 ? ' and run:' : ':'));
+	const most = all.slice().sort((a, b) => get(b) - get(a)).slice(0, 20);
+	bars('#kernel-bars', `${what}, by kernel`, most.map(k => ({name: runs.length > 1 ? `${k.name}, ${k.run}` : k.name, value: get(k),
+		color: color(k.index)})), form);
 	table('#kernel-table', 'All kernels', [
 		{name: 'kernel', get: k => k.name}].concat(runs.length > 1 ? [{name: 'run', get: k => k.run}] : [], [
 		{name: 'device', get: k => k.device || 0}, {name: 'launches', get: k => k.launches || 0, show: count},
-		{name: 'failed', get: k => k.failed || 0, show: count}, {name: 'measured', get: k => k.wall_s || 0, show: seconds},
+		{name: 'failed', get: k => k.failed || 0, show: count}].concat(measured ? [{name: 'measured', get: k => k.wall_s || 0, show: seconds}] : [], [
 		{name: 'modelled', get: k => k.modelled_s, show: seconds}, {name: 'faults', get: k => k.faults || 0, show: count},
-		{name: 'moved to device', get: k => k.h2d_bytes || 0, show: bytes}]), all);
+		{name: 'moved to device', get: k => k.h2d_bytes || 0, show: bytes}])), all);
 }
 
 // ---- comparison: one number of all runs ------------------------------------------------------------------------------------
@@ -230,7 +233,9 @@ function policies(runs) { // what tells the curves apart
 	const varied = names.filter(n => new Set(runs.map(r => value(r, n))).size > 1);
 	return r => varied.map(n => n === 'device' ? value(r, n) : `${n} ${value(r, n)}`).join(', ') || 'default policies';
 }
-function curves(where, runs, [what, form, get]) {
+const more = r => r.cut || r.least ? 'more than ' : ''; // ended at its limit, or not all of it is recorded
+function curves(where, all, [what, form, get]) {
+	const runs = all.filter(r => get(r) != null); // replays have no measured time
 	const HEIGHT = 380, LEFT = 90, RIGHT = 240, BOTTOM = 40, TOP = 12, name = policies(runs);
 	d3.select(where).selectAll('svg').remove();
 	const g = svg(where, HEIGHT, `${what} over the memory of the device`).attr('role', 'group');
@@ -251,11 +256,11 @@ function curves(where, runs, [what, form, get]) {
 		const mark = d3.symbol().type(d3.symbols[i % d3.symbols.length]).size(90);
 		const point = g.append('g').selectAll('g').data(values).join('g').attr('class', 'point').attr('tabindex', 0)
 			.attr('transform', r => `translate(${x(r.mem_bytes)},${at(r)})`)
-			.attr('aria-label', r => `${key}, ${bytes(r.mem_bytes)}: ${r.cut ? 'more than ' : ''}${form(get(r))}`);
-		point.append('path').attr('d', mark).style('fill', r => r.cut ? '#fff' : color(i)).style('stroke', color(i)).style('stroke-width', 2);
-		point.filter(r => r.cut).append('path').attr('d', 'M0,-8v-14m-5,5l5,-5l5,5').style('fill', 'none').style('stroke', color(i))
+			.attr('aria-label', r => `${key}, ${bytes(r.mem_bytes)}: ${more(r)}${form(get(r))}`);
+		point.append('path').attr('d', mark).style('fill', r => more(r) ? '#fff' : color(i)).style('stroke', color(i)).style('stroke-width', 2);
+		point.filter(more).append('path').attr('d', 'M0,-8v-14m-5,5l5,-5l5,5').style('fill', 'none').style('stroke', color(i))
 			.style('stroke-width', 2);
-		tips(point, r => `${key}\n${bytes(r.mem_bytes)} of memory: ${r.cut ? 'more than ' : ''}${form(get(r))}` + (r.note ? `\n${r.note}` : ''));
+		tips(point, r => `${key}\n${bytes(r.mem_bytes)} of memory: ${more(r)}${form(get(r))}` + (r.note ? `\n${r.note}` : ''));
 		const legend = g.append('g').attr('transform', `translate(${WIDTH - RIGHT + 24},${TOP + 14 + i * 22})`);
 		legend.append('path').attr('d', 'M0,0h34').attr('class', 'line').style('stroke', color(i)).style('stroke-dasharray', DASHES[i % DASHES.length]);
 		legend.append('path').attr('transform', 'translate(17,0)').attr('d', mark).style('fill', color(i));
@@ -266,12 +271,13 @@ function sweeps() {
 	data.sweeps.forEach((sweep, i) => {
 		const where = `#sweep${i} `, shown = sweep.runs.filter(r => r.report && !r.copies), name = policies(shown);
 		const select = d3.select(where + '.field');
-		select.selectAll('option').data(SWEPT).join('option').text(c => c[0]);
-		const draw = () => curves(where + '.curves', shown, SWEPT[select.property('selectedIndex')]);
+		const known = SWEPT.filter(([what, form, get]) => shown.some(r => get(r) != null));
+		select.selectAll('option').data(known).join('option').text(c => c[0]);
+		const draw = () => curves(where + '.curves', shown, known[select.property('selectedIndex')]);
 		select.on('change', draw);
 		draw();
 		table(where + '.table', 'Runs', [{name: 'policies', get: name}, {name: 'memory', get: r => r.mem_bytes, show: bytes}].concat(
-			SWEPT.map(([what, form, get]) => ({name: what, get, show: form})), [{name: '', get: r => r.note}]), shown.slice());
+			known.map(([what, form, get]) => ({name: what, get, show: form})), [{name: '', get: r => r.note}]), shown.slice());
 	});
 }
 
@@ -369,6 +375,7 @@ function overTime() {
 	}
 }
 
+addEventListener('beforeprint', () => document.querySelectorAll('details').forEach(d => { d.open = true; }));
 sweeps();
 overTime();
 flame();

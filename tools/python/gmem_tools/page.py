@@ -53,8 +53,9 @@ def sentences(r):
         else:
             yield (f'{d["name"]}: too small: {show.size(evicted)} were sent home to make room'
                    + (f', {evicted / mem:.3g} times its memory of {show.size(mem)}.' if mem else '.'))
-    site = max(r.get('sites', []), key=report.moved, default=None)
-    everything = sum(map(report.moved, r.get('sites', [])))
+    sites = report.keyed(r, 'sites').values()
+    site = max(sites, key=report.moved, default=None)
+    everything = sum(map(report.moved, sites))
     if site and everything:
         yield (f'{100 * report.moved(site) / everything:.0f} % of all bytes moved were of '
                + ('small blocks.' if site['where'] == 'other' else f'memory asked for by {site["where"]}.'))

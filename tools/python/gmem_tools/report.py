@@ -91,7 +91,8 @@ def moved(site):
 
 
 def keyed(report, name):
-    """The items of a list by what they are called; those of the same name (a kernel on two devices) are told apart."""
+    """The items of a list by what they are called. A kernel on two devices is told apart; call sites of the same line, reached by
+    different ways, are one."""
     key = {'devices': 'name', 'kernels': 'name', 'sites': 'where'}[name]
     items = {}
     for index, item in enumerate(report.get(name, [])):
@@ -100,7 +101,9 @@ def keyed(report, name):
             called = f'{index}: {called}'
         elif name == 'kernels' and len(report['devices']) > 1:
             called = f'{called} (device {item.get("device", 0)})'
-        items.setdefault(called, item)
+        if name == 'sites' and called in items:
+            item = {k: items[called].get(k, 0) + v if isinstance(v, int) and k != 'row' else items[called].get(k, v) for k, v in item.items()}
+        items[called] = item
     return items
 
 

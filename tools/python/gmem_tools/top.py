@@ -26,6 +26,18 @@ def _rate(before, after, get):
     return max(0, get(after) - get(before)) / seconds if seconds > 0 else None
 
 
+THRASHES = 0.5  # so much of what comes to a device had had to be evicted before
+
+
+def _device_rates(rate, i, device, held):
+    def per_s(key):
+        return rate(lambda p: p['report']['devices'][i][key] if i < len(p['report']['devices']) else 0)
+    came, again = per_s('h2d_bytes'), per_s('refetched_bytes')
+    return {'name': device['name'], 'mem_bytes': device['mem_bytes'], 'resident_bytes': held, 'faults_per_s': per_s('faults'),
+            'evicted_bytes_per_s': per_s('evicted_bytes'), 'refetched_bytes_per_s': again,
+            'thrashes': bool(came and again >= THRASHES * came), 'kernels': device['kernels']}
+
+
 def rates(before, after):
     """The process `after` with what happens in it per second."""
     r = after['report']
@@ -37,13 +49,7 @@ def rates(before, after):
             'to_devices_bytes_per_s': rate(lambda p: p['report']['migrated']['h2d_bytes']),
             'home_bytes_per_s': rate(lambda p: p['report']['migrated']['d2h_bytes']),
             'thrashing_per_s': rate(lambda p: p['report']['thrash']['granules']),
-            'devices': [{'name': d['name'], 'mem_bytes': d['mem_bytes'], 'resident_bytes': held,
-                         'faults_per_s': rate(lambda p, i=i: p['report']['devices'][i]['faults']
-                                              if i < len(p['report']['devices']) else 0),
-                         'evicted_bytes_per_s': rate(lambda p, i=i: p['report']['devices'][i]['evicted_bytes']
-                                                     if i < len(p['report']['devices']) else 0),
-                         'kernels': d['kernels']}
-                        for i, (d, held) in enumerate(zip(r['devices'], after['now']['resident_bytes']))]}
+            'devices': [_device_rates(rate, i, d, held) for i, (d, held) in enumerate(zip(r['devices'], after['now']['resident_bytes']))]}
 
 
 def _per_s(value, form):
@@ -65,7 +71,7 @@ def lines(processes):
                     f'{_per_s(p["cpu_faults_per_s"], lambda v: f"{v:,.0f}"):>12} {_per_s(p["to_devices_bytes_per_s"], show.size_about):>12} '
                     f'{_per_s(p["home_bytes_per_s"], show.size_about):>12}  {p["command"]}')
         for d in p['devices']:
-            warn = '  THRASHES' if p['thrashing_per_s'] and d['evicted_bytes_per_s'] else ''
+            warn = '  THRASHES' if d['thrashes'] else ''
             text.append(f'{"":>8} {d["name"]} {_bar(d["resident_bytes"], d["mem_bytes"])} {show.size(d["resident_bytes"])} of '
                         f'{show.size(d["mem_bytes"])}, {show.count(d["kernels"])} kernels, faults {_per_s(d["faults_per_s"], lambda v: f"{v:,.0f}")}, '
                         f'evicted {_per_s(d["evicted_bytes_per_s"], show.size_about)}{warn}')
@@ -94,7 +100,7 @@ def _screen(window, interval):
             return
         height, width = window.getmaxyx()
         window.erase()
-        head = f'{PROG}  {time.strftime("%H:%M:%S")}  {len(processes)} processes, every {interval:g} s; q ends'
+        head = f'{PROG}  {time.strftime("%H:%M:%S")}  {len(processes)} process{"es" if len(processes) != 1 else ""}, every {interval:g} s; q ends'
         for y, line in enumerate([head] + lines(processes)):
             if y < height - 1:
                 style = curses.A_REVERSE if y == 1 and processes else curses.A_BOLD if line.endswith('THRASHES') or y == 0 else 0
