@@ -125,13 +125,44 @@ static bool in_text(const struct dl_phdr_info *info, uint64_t at)
 
 /* ---- calls ---- */
 
+/*
+ * Is it an entry of a procedure linkage table? An executable that is not position-independent and
+ * takes a function's address has it for the function's address, and everybody's. It jumps to where
+ * its slot points: that must be the function itself.
+ */
+static bool is_linkage_entry(const void *fn)
+{
+	const ElfW(Sym) *sym = NULL;
+	Dl_info info;
+
+	return dladdr1(fn, &info, (void **)&sym, RTLD_DL_SYMENT) && sym &&
+	       sym->st_shndx == SHN_UNDEF;
+}
+
+/* The first module behind the executable that has the function itself. */
+static void *find_definition(const char *name)
+{
+	struct link_map *m = dlopen(NULL, RTLD_LAZY | RTLD_NOLOAD);
+	void *found = NULL;
+	Dl_info info;
+
+	if (m)
+		dlclose(m);
+	while (!found && m && (m = m->l_next)) {
+		void *fn = dlsym(m, name); /* m's, or of what it needs */
+		if (fn && dladdr(fn, &info) && info.dli_fbase == (void *)m->l_addr)
+			found = fn;
+	}
+	return found;
+}
+
 static void *resolve_symbol(void *handle, const char *name)
 {
 	void *fn = dlsym(RTLD_DEFAULT, name);
 
 	if (!fn && handle) /* loaded with RTLD_LOCAL */
 		fn = dlsym(handle, name);
-	return fn;
+	return fn && is_linkage_entry(fn) ? find_definition(name) : fn;
 }
 
 static bool is_pointer_to_function(const Elf64_Rela *r, const Elf64_Sym *sym)

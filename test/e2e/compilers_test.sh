@@ -1,5 +1,6 @@
 #!/bin/bash
-# OpenMP target programs of Debian's other clangs (make deps-compilers), on the host and on two devices: what they print must be the same.
+# OpenMP programs of Debian's other clangs (make deps-compilers): target regions, on the host and on two devices, and regions for the CPU
+# (--offload openmp): what they print must be the same.
 # Version 14 has tests of its own (omp_test.sh).
 # shellcheck source=test/e2e/common.sh
 . "$(dirname "$0")/common.sh"
@@ -30,6 +31,24 @@ check() { # VERSION PROGRAM
 	rm -f report.json
 }
 
+check_loops() { # VERSION PROGRAM REGIONS: at least so many on the device
+	local file compiler=clang-$1
+	file=$(echo "$top/test/e2e/parallel/$2".c*)
+	[ "${file%.cc}" = "$file" ] || compiler=clang++-$1
+	if ! "$compilers/bin/$compiler" -O2 -w -fopenmp -D_GNU_SOURCE -I"$top" "$file" -o "$2" -lm 2>err; then
+		not_ok "$compiler compiles $2" <err
+		return
+	fi
+	OMP_NUM_THREADS=4 timeout 100 "./$2" >want 2>err
+	if OMP_NUM_THREADS=4 timeout 100 "$top/scripts/run-with-gmem.sh" --offload openmp --report report.json -- "./$2" >out 2>err &&
+		cmp -s out want && [ "$(jq '[.kernels[] | select(.name | test("omp_outlined")) | .launches] | add' report.json)" -ge "$3" ]; then
+		ok "loops of $2 by $compiler"
+	else
+		{ diff out want && jq -c .refused report.json; } | cat - err | not_ok "loops of $2 by $compiler"
+	fi
+	rm -f report.json
+}
+
 for version in 13 15 16 19; do
 	if [ -n "$("$top/scripts/compilers.sh" -n "$compilers" $version)" ]; then
 		skip "programs of clang $version" "clang-$version, libomp5-$version are not unpacked (make deps-compilers)"
@@ -45,6 +64,14 @@ for version in 13 15 16 19; do
 		check $version $program
 	done
 	[ $version != 19 ] || check 19 flang
+	while read -r program regions; do
+		check_loops $version "$program" "$regions"
+	done <<-'EOF'
+		constructs 14
+		language 5
+		forks 10
+		handed 2
+	EOF
 	unset LD_LIBRARY_PATH
 done
 exit $failed

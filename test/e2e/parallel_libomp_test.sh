@@ -18,6 +18,11 @@ particles particles.c 20
 forks forks.c 10
 ROWS
 
+# A function's address is then that of an entry of the program's own linkage table, also for who handles exceptions.
+clang++-14 -fno-pie -no-pie -O2 -fopenmp "$src/handed.cc" -o fixed
+./fixed >want
+same "exceptions of a program that is not position-independent" 2 gmem --offload openmp -- ./fixed
+
 # ---- ends, threads, children ----
 build ends ends.c
 ./ends >want

@@ -20,6 +20,11 @@ particles-c particles.c 20
 particles-f particles.f90 13
 EOF
 
+# A function's address is then that of an entry of the program's own linkage table, also for who handles exceptions.
+g++ -fno-pie -no-pie -O2 -fopenmp "$src/handed.cc" -o fixed
+./fixed >want
+same "exceptions of a program that is not position-independent" 2 gmem --offload openmp -- ./fixed
+
 # ---- ends, threads, children ----
 build ends ends.c
 ./ends >want
