@@ -17,6 +17,7 @@ static void fill_device(struct view_dev *to, const struct gm_dev_stats *d)
 	to->fault_batches = gm_counted(&d->fault_batches);
 	to->resident_peak_bytes = gm_counted(&d->resident_peak_bytes);
 	to->evicted_bytes = gm_counted(&d->evicted_bytes);
+	to->given_bytes = gm_counted(&d->given_bytes);
 	to->remote_bytes = gm_counted(&d->remote_bytes);
 	to->restarts = gm_counted(&d->restarts);
 	to->unmodelled = gm_counted(&d->unmodelled);

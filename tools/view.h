@@ -15,7 +15,8 @@
 struct view_dev {
 	char name[64];
 	uint64_t mem_bytes, page_bytes, kernels, kernels_failed, faults, faults_merged,
-		fault_batches, resident_peak_bytes, evicted_bytes, remote_bytes, restarts;
+		fault_batches, resident_peak_bytes, evicted_bytes, given_bytes, remote_bytes,
+		restarts;
 	uint64_t unmodelled, touched_bytes, bus_bytes, cpu_bus_bytes;
 	/* The known parts of the modelled time, and their sum: the whole only if nothing is
 	 * unmodelled. */

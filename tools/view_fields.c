@@ -131,6 +131,8 @@ static const struct view_field device_fields[] = {
 	{NULL, "resident_peak_bytes", VIEW_BYTES, AT(view_dev, resident_peak_bytes),
 	 "most device memory that held pages at one time"},
 	{NULL, "evicted_bytes", VIEW_BYTES, AT(view_dev, evicted_bytes), "sent home to make room"},
+	{NULL, "given_bytes", VIEW_BYTES, AT(view_dev, given_bytes),
+	 "of these, because another process of `--share` wanted the room"},
 	{NULL, "remote_bytes", VIEW_BYTES, AT(view_dev, remote_bytes),
 	 "mapped over the bus instead of moved"},
 	{NULL, "peer_bytes", VIEW_BYTES, AT(view_dev, peer_bytes),

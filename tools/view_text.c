@@ -209,7 +209,9 @@ static void print_device(const struct view_dev *d, FILE *out)
 			  "at the peak, %s of its memory",
 			  PART(d->resident_peak_bytes, d->mem_bytes));
 	if (d->evicted_bytes)
-		print_row(out, "  evicted", B(d->evicted_bytes), "sent home to make room");
+		print_row(out, "  evicted", B(d->evicted_bytes), "sent home to make room%s%s",
+			  d->given_bytes ? "; for other processes: " : "",
+			  d->given_bytes ? B(d->given_bytes) : "");
 	if (d->remote_bytes)
 		print_row(out, "  remote", B(d->remote_bytes),
 			  "used over the bus instead of moved%s%s",

@@ -9,6 +9,7 @@
 #include "core/count/limit.h"
 #include "core/page/jobs.h"
 #include "core/page/migrate.h"
+#include "core/page/share.h"
 #include "core/page/driver.h"
 #include <errno.h>
 
@@ -137,6 +138,8 @@ uint32_t gmc_background_turn(uint32_t todo)
 		gmc_limit_tell();
 	if (todo & GM_JOB_NOTICE)
 		gmc_notice_tell();
+	if (todo & GM_JOB_SHARE && gmc_share_serve())
+		again |= GM_JOB_SHARE;
 	gmc_spare_look(todo & GM_JOB_SPARE);
 	in_background = was;
 	gmi_restore_signals(mask);

@@ -97,16 +97,15 @@ static const size_t sums[] = {AT(h2d_bytes),	       AT(d2h_bytes),
 			      AT(chaos_places),	       AT(chaos_refused)};
 #undef AT
 #define AT(field) offsetof(struct gm_dev_stats, field)
-static const size_t dev_sums[] = {AT(kernels),	      AT(kernels_failed),  AT(faults),
-				  AT(faults_merged),  AT(fault_batches),   AT(modelled_ns),
-				  AT(evicted_bytes),  AT(restarts),	   AT(remote_bytes),
-				  AT(kernel_ns),      AT(bus_ns),	   AT(fault_ns),
-				  AT(link_ns),	      AT(cpu_bus_ns),	   AT(unmodelled),
-				  AT(estimated),      AT(unseen),	   AT(touched_bytes),
-				  AT(bus_bytes),      AT(cpu_bus_bytes),   AT(copies_ns),
-				  AT(h2d_bytes),      AT(refetched_bytes), AT(served_ns),
-				  AT(peer_ns),	      AT(peer_bytes),	   AT(peer_mapped_bytes),
-				  AT(peer_used_bytes)};
+static const size_t dev_sums[] = {
+	AT(kernels),	    AT(kernels_failed), AT(faults),	     AT(faults_merged),
+	AT(fault_batches),  AT(modelled_ns),	AT(evicted_bytes),   AT(restarts),
+	AT(remote_bytes),   AT(kernel_ns),	AT(bus_ns),	     AT(fault_ns),
+	AT(link_ns),	    AT(cpu_bus_ns),	AT(unmodelled),	     AT(estimated),
+	AT(unseen),	    AT(touched_bytes),	AT(bus_bytes),	     AT(cpu_bus_bytes),
+	AT(copies_ns),	    AT(h2d_bytes),	AT(refetched_bytes), AT(served_ns),
+	AT(given_bytes),    AT(peer_ns),	AT(peer_bytes),	     AT(peer_mapped_bytes),
+	AT(peer_used_bytes)};
 #undef AT
 #define AT(field) offsetof(struct gm_site_stats, field)
 static const size_t site_sums[] = {AT(h2d_bytes),  AT(refetched_bytes), AT(d2h_bytes),

@@ -48,6 +48,7 @@ struct gm_dev_stats {
 		copies_ns; /* the same launches with all that they touch copied in and back */
 	_Atomic uint64_t resident_bytes, resident_peak_bytes;
 	_Atomic uint64_t evicted_bytes;
+	_Atomic uint64_t given_bytes; /* of these, for other processes (page/share.h) */
 	_Atomic uint64_t h2d_bytes,
 		refetched_bytes;       /* moved to it; of these, what it had had to evict */
 	_Atomic uint64_t served_ns;    /* measured: its kernels' faults were being served */

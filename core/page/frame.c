@@ -2,6 +2,7 @@
 #include "core/page/frame.h"
 #include "core/page/evict.h"
 #include "core/page/spare.h"
+#include "core/page/share.h"
 #include "core/page/store.h"
 #include "core/sys/inject.h"
 #include "core/page/frame_lru.h"
@@ -115,8 +116,18 @@ static uint64_t preferred_frame(const struct gm_block_dev *bd, unsigned n)
 
 static uint64_t any_free_frame(struct gm_dev *dev, uint64_t prefer)
 {
-	return gm_inject(GM_INJ_FRAME) ? GM_PHYS_NONE
-				       : gmi_phys_alloc(dev->phys, dev->page_order, prefer);
+	if (gm_inject(GM_INJ_FRAME) || !gmc_share_take(dev))
+		return GM_PHYS_NONE;
+	uint64_t frame = gmi_phys_alloc(dev->phys, dev->page_order, prefer);
+	if (frame == GM_PHYS_NONE)
+		gmc_share_give(dev);
+	return frame;
+}
+
+void gmc_frame_free(struct gm_dev *dev, uint64_t frame)
+{
+	gmi_phys_free(dev->phys, frame, dev->page_order);
+	gmc_share_give(dev);
 }
 
 /* The host has memory behind a frame that is used for the first time; false: it has none. */
@@ -182,7 +193,7 @@ void gmc_frame_give(struct gm_dev *dev, uint64_t frame)
 {
 	if (gm_unlikely(too_many_spare(dev, (int64_t)gm_dev_page_bytes(dev))))
 		unback_frame(dev, frame);
-	gmi_phys_free(dev->phys, frame, dev->page_order);
+	gmc_frame_free(dev, frame);
 	gm_spare_grows();
 }
 
@@ -190,13 +201,13 @@ int gmc_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_
 		   uint64_t *frame)
 {
 	while ((*frame = any_free_frame(dev, prefer)) == GM_PHYS_NONE) {
-		int err = gmc_evict(dev, own, keep);
+		int err = gmc_share_ask(dev) ? 0 : gmc_evict(dev, own, keep);
 		if (err)
 			return err;
 	}
 	if (back_frame(dev, *frame))
 		return 0;
-	gmi_phys_free(dev->phys, *frame, dev->page_order);
+	gmc_frame_free(dev, *frame);
 	return -ENOMEM;
 }
 
@@ -214,7 +225,7 @@ int gmc_frames_take(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm kee
 		if (err)
 			return err;
 		if (!frame_put(bd, n, (uint32_t)(f >> GM_PAGE_SHIFT))) {
-			gmi_phys_free(dev->phys, f, bd->order);
+			gmc_frame_free(dev, f);
 			return -ENOMEM;
 		}
 	}

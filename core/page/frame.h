@@ -17,6 +17,9 @@ int gmc_frame_take(struct gm_dev *dev, struct gm_block *own, gm_bm keep, uint64_
  * host behind them (spare.h), that goes back, too. */
 void gmc_frame_give(struct gm_dev *dev, uint64_t frame);
 
+/* The same, but what is behind it stays. */
+void gmc_frame_free(struct gm_dev *dev, uint64_t frame);
+
 /* Every device page with a page in `set` has a frame, evicting if it must, but not `keep`. 0,
  * -EAGAIN, -ENOSPC, -ENOMEM */
 int gmc_frames_take(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, gm_bm keep);

@@ -13,6 +13,7 @@ enum gm_job {
 	GM_JOB_NOTICE = 16, /* there is something to be said about how the run goes (notice.h) */
 	GM_JOB_HOME = 32,   /* a limit was reached: all pages go home (limit.h) */
 	GM_JOB_SPARE = 64,  /* memory is kept for speed, and limited (page/spare.h) */
+	GM_JOB_SHARE = 128, /* another process wants frames (page/share.h) */
 	GM_JOB_WATCH = 8,   /* a device is attached whose driver may hang (driver.h) */
 };
 /* From anywhere, also signal handlers and with locks held. */
@@ -30,5 +31,7 @@ void gmc_reclaim_pressure(struct gm_dev *dev);
 uint32_t gmc_jobs_take(void);
 void gmc_jobs_wait(int64_t timeout_ns);
 void gmc_jobs_forked(void);
+/* They are asked for in that word from now on, which other processes may share; NULL: as before. */
+void gmc_jobs_from(_Atomic uint32_t *word);
 
 #endif

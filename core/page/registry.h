@@ -115,6 +115,7 @@ struct gm_dev {
 	struct gm_lock purge_lock; /* rank block */
 	struct gm_bo *purgeable;   /* read without it, too */
 	struct gm_sparse *ranges;
+	unsigned share; /* its number among processes that share it, plus one (share.h); 0: none */
 	uint8_t peers[GM_MAX_DEV]; /* GM_PEER_* of the link to each other; atomic */
 	bool broken;		   /* its driver broke a rule (driver.h): out of use; atomic */
 	/* our own simulated one: its functions wait for its process as long as it takes */

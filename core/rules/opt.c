@@ -202,6 +202,14 @@ static int parse_word(const struct option *o, const char *value, char *err, size
 	return 0;
 }
 
+static int parse_share(const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	for (const char *c = value; *c; c++)
+		if (!name_char(*c))
+			return -EINVAL;
+	return opt_copy(gmi_opt.share, sizeof gmi_opt.share, value, length(value)) ? 0 : -EINVAL;
+}
+
 static int parse_size(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	return gmi_parse_bytes(value, FIELD(o, uint64_t));
@@ -615,6 +623,11 @@ static const struct option options[] = {
 	 "a device that has to evict gets so much of its memory freed in the background, from half "
 	 "of that on",
 	 parse_percent, AT(reclaim_percent)},
+	{"GMEM_SHARE", "--share", "NAME", "", "up to 31 letters, digits, '-', '_' and '.'",
+	 "the memory of each device is that of all processes with this name: who has the most of "
+	 "it gives "
+	 "when another one needs some (docs/sharing.md)",
+	 parse_share, .offset = 0},
 	{"GMEM_WATCHDOG", "--watchdog", "SECONDS", "0", "a whole number, 0: never",
 	 "a device process that does not answer for so long (it is stopped, or broken) is ended "
 	 "and taken for lost",

@@ -65,6 +65,7 @@ struct gm_options {
 	int watchdog_s; /* GMEM_WATCHDOG; 0: a silent device is waited for */
 	enum gm_fault_kind fault;
 	enum gm_foreign_kind foreign; /* GMEM_FOREIGN */
+	char share[32];		      /* GMEM_SHARE; empty: devices are the process's own */
 	char policy_file[1024];	      /* GMEM_POLICY: absolute; empty: no plug-in */
 	bool throttle;		      /* GMEM_THROTTLE=1 */
 	/* GMEM_LIMIT; each 0: none. limit_end: the program is to end then */

@@ -8,6 +8,7 @@
  * to no copy, no binding and no fault, and who had been given it is waited out (bindings, faults:
  * by the sparse lock) or makes it stay (copies: users). A step that fails leaves it as it was.
  */
+#include "core/page/frame.h"
 #include "core/page/evict.h"
 #include "core/page/driver.h"
 #include "core/space/sparse.h"
@@ -78,7 +79,7 @@ static int take_frames(struct gm_dev *dev, struct gm_bo *bo)
 		return err;
 	}
 	for (uint64_t i = 0; i < bo->bytes / gm_dev_page_bytes(dev); i++)
-		gmi_phys_free(dev->phys, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT, dev->page_order);
+		gmc_frame_free(dev, (uint64_t)bo->frame[i] << GM_PAGE_SHIFT);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "devsim/driver/sim_int.h"
 #include "core/entry/leave.h"
 #include "core/page/registry.h"
+#include "core/page/share.h"
 #include "core/sys/at_fork.h"
 #include "core/sys/own_thread.h"
 #include "core/page/driver.h"
@@ -105,6 +106,15 @@ static void publish_stats(const struct gm_sim *sim)
 		;
 }
 
+/* Its own, or its part of what several processes have. */
+static int meet_memory(struct gm_sim *sim, struct gm_dev *dev)
+{
+	if (!sim->model.mem_bytes)
+		return 0;
+	int err = gm_dev_register_physmem(dev, 0, sim->model.mem_bytes);
+	return err || !gmi_opt.share[0] ? err : gmc_share_join(dev, sim->number);
+}
+
 static int meet_core(struct gm_sim *sim)
 {
 	struct gm_dev *dev;
@@ -126,8 +136,7 @@ static int meet_core(struct gm_sim *sim)
 		gmc_dev_patient(dev);
 	if (err)
 		return err;
-	if (sim->model.mem_bytes)
-		err = gm_dev_register_physmem(dev, 0, sim->model.mem_bytes);
+	err = meet_memory(sim, dev);
 	if (err) {
 		gm_dev_destroy(dev);
 		return err;

@@ -291,10 +291,10 @@ static void count_line(const char *line)
 Test(opt, help_has_every_option_and_flags_lead_to_variables)
 {
 	gmi_opt_help(count_line, true);
-	cr_assert_eq(lines, 2 + 27);
+	cr_assert_eq(lines, 2 + 28);
 	lines = 0;
 	gmi_opt_help(count_line, false);
-	cr_assert_eq(lines, 3 * 27);
+	cr_assert_eq(lines, 3 * 28);
 	cr_assert_str_eq(gmi_opt_flag("--blas-min"), "GMEM_BLAS_MIN");
 	cr_assert_null(gmi_opt_flag("--blas"));
 }
