@@ -10,9 +10,10 @@
  * find them where the caller put them (preload/openmp/libomp.c).
  *
  * syscall: any call may be made by it, also those that return twice. Only those by which a
- * process may confine itself are looked at (preload/dispatch/leave.c).
+ * process may confine itself, or be traced, are looked at (preload/dispatch/leave.c).
  */
 #define DEEPBIND 8 /* RTLD_DEEPBIND */
+#define NR_ptrace 101
 #define NR_prctl 157
 #define NR_unshare 272
 #define NR_setns 308
@@ -61,7 +62,7 @@ dlmopen:
 syscall:
 	.cfi_startproc
 	endbr64
-	.irp nr, NR_prctl, NR_unshare, NR_setns, NR_seccomp, NR_landlock_restrict_self
+	.irp nr, NR_prctl, NR_ptrace, NR_unshare, NR_setns, NR_seccomp, NR_landlock_restrict_self
 	cmp	$\nr, %rdi
 	je	gmp_confining_syscall
 	.endr

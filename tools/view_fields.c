@@ -21,8 +21,8 @@ const struct view_field view_fields[] = {
 	 "after it counts as not modelled"},
 	{NULL, "limit_s", VIEW_SECONDS, AT(view, limit_s), "when that was, from its start"},
 	{NULL, "left", VIEW_TEXT, AT(view, left),
-	 "the system call by which it confined itself, and before which it became an ordinary "
-	 "process; empty: it did not"},
+	 "the system call by which it confined itself, or had itself traced, and before which it "
+	 "became an ordinary process; empty: it did not"},
 	{NULL, "left_s", VIEW_SECONDS, AT(view, left_s), "when that was, from its start"},
 	{"migrated", "h2d_bytes", VIEW_BYTES, AT(view, h2d_bytes), "copied from host to device"},
 	{"migrated", "d2h_bytes", VIEW_BYTES, AT(view, d2h_bytes), "copied from device to host"},

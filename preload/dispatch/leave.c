@@ -4,6 +4,9 @@
  * pass through. From then on it makes no system call that it would not make without us, but that
  * its heap comes from mmap and never from brk. Its children are not preloaded.
  *
+ * One that asks to be traced (PTRACE_TRACEME) leaves as well: its tracer would be told of each page
+ * fault, and of each dispatched call, which it could undo. What it executes is preloaded as ever.
+ *
  * One that must be alone for a call (unshare, setns) gets the same without our threads, which
  * come back behind it. One whose confinement the kernel refuses does not leave.
  *
@@ -19,6 +22,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -62,6 +66,8 @@ enum gmp_confinement gmp_confines(long nr, const long a[6])
 			       : GMP_FREE;
 	case SYS_landlock_restrict_self:
 		return GMP_CONFINED;
+	case SYS_ptrace:
+		return a[0] == PTRACE_TRACEME ? GMP_TRACED : GMP_FREE;
 	case SYS_unshare:
 		return a[0] & alone ? GMP_ALONE : GMP_FREE;
 	case SYS_setns:
@@ -73,7 +79,9 @@ enum gmp_confinement gmp_confines(long nr, const long a[6])
 
 static const char *name_of(long nr)
 {
-	return nr == SYS_landlock_restrict_self ? "landlock" : "seccomp";
+	return nr == SYS_ptrace			  ? "ptrace"
+	       : nr == SYS_landlock_restrict_self ? "landlock"
+						  : "seccomp";
 }
 
 static _Atomic uint32_t state; /* futex */
@@ -104,7 +112,7 @@ static void armed_leaves(uint64_t *kmask)
 	gmp_armed = false;
 }
 
-static void leave_now(const char *by, uint64_t *kmask)
+static void leave_now(enum gmp_confinement how, const char *by, uint64_t *kmask)
 {
 	uint32_t in = IN;
 
@@ -116,14 +124,15 @@ static void leave_now(const char *by, uint64_t *kmask)
 	gmi_outside_leave();
 	gmi_sims_rest();
 	gmp_own_threads_gone();
-	gmi_log(GM_LOG_INFO, "this process confines itself (%s): from here on it runs without GMEM",
-		by);
+	gmi_log(GM_LOG_INFO, "this process %s (%s): from here on it runs without GMEM",
+		how == GMP_TRACED ? "is traced" : "confines itself", by);
 	gmi_report_leave(by);
 	if (gmp_armed)
 		armed_leaves(kmask);
 	gmp_mmap_leave();
 	gmp_malloc_leave();
-	gmp_children_plain(environ);
+	if (how == GMP_CONFINED)
+		gmp_children_plain(environ);
 	gmp_on = false;
 	atomic_store(&state, OUT);
 	gmi_futex_wake(&state, INT32_MAX);
@@ -194,13 +203,13 @@ long gmp_confined_call(enum gmp_confinement how, long nr, const long a[6], uint6
 		return call_alone(nr, a);
 	const bool strict = nr == SYS_prctl ? a[1] == SECCOMP_MODE_STRICT
 					    : nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_STRICT;
-	long refused = strict	   ? 0 /* it has no more arguments to look at */
-		       : gmp_armed ? gmp_held_call(nr, a, refusal, NULL)
-				   : refusal(nr, a, NULL);
+	long refused = strict || how == GMP_TRACED ? 0 /* it has no more arguments to look at */
+		       : gmp_armed		   ? gmp_held_call(nr, a, refusal, NULL)
+						   : refusal(nr, a, NULL);
 	if (refused)
 		return refused;
 	gm_sigmask mask = gmi_block_signals();
-	leave_now(name_of(nr), kmask ? kmask : &mask);
+	leave_now(how, name_of(nr), kmask ? kmask : &mask);
 	gmi_restore_signals(mask);
 	return make_call(nr, a);
 }
@@ -236,6 +245,20 @@ GMP_HOOK int prctl(int option, ...)
 	return gmp_confines(SYS_prctl, a) == GMP_FREE
 		       ? GMP_REAL(prctl)(option, a[1], a[2], a[3], a[4])
 		       : (int)checked(SYS_prctl, a);
+}
+
+/* (Its result is that of the other requests, which go on as they came.) */
+GMP_HOOK long ptrace(enum __ptrace_request request, ...)
+{
+	long a[6] = {request};
+	va_list ap;
+
+	va_start(ap, request);
+	for (unsigned i = 1; i < 4; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	return gmp_confines(SYS_ptrace, a) == GMP_FREE ? GMP_REAL(ptrace)(request, a[1], a[2], a[3])
+						       : checked(SYS_ptrace, a);
 }
 
 GMP_HOOK int unshare(int flags)

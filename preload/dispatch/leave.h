@@ -1,5 +1,5 @@
 /*
- * leave.h - processes that confine themselves. See leave.c.
+ * leave.h - processes that confine themselves, or ask to be traced. See leave.c.
  */
 #ifndef GMP_LEAVE_H
 #define GMP_LEAVE_H
@@ -10,6 +10,7 @@
 enum gmp_confinement {
 	GMP_FREE,     /* an ordinary call */
 	GMP_ALONE,    /* the kernel makes it only for a process of one thread */
+	GMP_TRACED,   /* from then on somebody sees each signal, and expects the program's */
 	GMP_CONFINED, /* from then on calls may be forbidden */
 };
 /* What a system call with these arguments means. */

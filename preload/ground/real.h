@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,7 +32,7 @@
 
 /* clang-format off */
 #define GMP_REALS(X) \
-	X(dlopen) X(dlmopen) X(syscall) X(prctl) X(unshare) X(setns) X(setgroups) \
+	X(dlopen) X(dlmopen) X(syscall) X(prctl) X(ptrace) X(unshare) X(setns) X(setgroups) \
 	X(vmsplice) X(pthread_create) X(thrd_create) X(pthread_sigmask) X(pthread_kill) \
 	X(pthread_cancel) X(sigaction) X(signal) X(sysv_signal) X(sigset) X(sigignore) X(sighold) \
 	X(sigrelse) X(siginterrupt) X(sigprocmask) X(sigpending) X(sigsuspend) X(sigaltstack) \

@@ -40,6 +40,8 @@
 #define SPECIAL(n, how, ...) ROW(n, __VA_ARGS__), .special = (how)}
 #define SPECIAL_NR(n, how, ...) ROW(n, __VA_ARGS__), .special = (how), .norestart = true}
 #define MANY(n, table, ...)  ROW(n, __VA_ARGS__), .commands = &(table)}
+#define MANY_BUT(n, how, table, ...)                                                              \
+	ROW(n, __VA_ARGS__), .commands = &(table), .special = (how)}
 #define NONE(n)		     [SYS_##n] = {.name = #n}
 #define NONE_BUT(n, how)     [SYS_##n] = {.name = #n, .special = (how)}
 /* clang-format on */
@@ -257,7 +259,7 @@ const struct gmp_syscall gmp_syscalls[GMP_NSYSCALLS] = {
 	CALL(sched_setattr, VAL, IOC(64)),
 	CALL(sched_getattr, VAL, OUT(2)),
 	CALL(getcpu, OUTC(4), OUTC(4), OUTC(24)),
-	MANY(ptrace, gmp_ptrace_commands, VAL, VAL, IOC(16), IOC(32768)),
+	MANY_BUT(ptrace, GMP_CONFINE, gmp_ptrace_commands, VAL, VAL, IOC(16), IOC(32768)),
 	SPECIAL(seccomp, GMP_CONFINE, VAL, VAL, LAY1(FPROG)),
 	CALL(uname, OUT1(struct utsname)),
 	CALL(sysinfo, OUT1(struct sysinfo)),

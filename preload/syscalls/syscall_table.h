@@ -135,7 +135,7 @@ enum gmp_special { /* what dispatch does instead of hold, call, unhold */
 		   GMP_SIGTIMEDWAIT,
 		   GMP_SIGPENDING,
 		   GMP_PRCTL,
-		   GMP_CONFINE, /* may confine the process, or needs it to be alone */
+		   GMP_CONFINE, /* may confine the process, or have it traced, or needs it alone */
 		   GMP_PROCESS_VM,
 		   GMP_LIMIT,
 		   GMP_KILL,
