@@ -13,6 +13,7 @@
 #include "core/page/jobs.h"
 #include "core/page/plugin.h"
 #include "core/page/residence.h"
+#include "core/page/spill.h"
 #include "core/page/thread.h"
 #include "core/sys/inject.h"
 #include "core/page/migrate.h"
@@ -431,7 +432,10 @@ static int send_home(const struct wish *w, gm_bm set, bool adaptive)
 	uint64_t before = gmi_phys_used_bytes(dev->phys);
 	uint8_t cause = gm_trace_cause(GM_CAUSE_EVICT);
 	uint64_t begin = gm_trace_begin();
-	int err = gmc_migrate_home(b, set, true);
+	/* whoever evicts is in the middle of his own block */
+	gm_bm gone = b == w->own ? gm_bm_zero() : gmc_spill(b, dev, set),
+	      left = gm_bm_andnot(set, gone);
+	int err = gm_bm_empty(left) ? 0 : gmc_migrate_home(b, left, true);
 
 	gm_trace_cause(cause);
 	if (!err && gmi_phys_used_bytes(dev->phys) >= before && b == w->own)

@@ -111,6 +111,7 @@ struct gm_dev {
 	struct gm_frames *frames;		  /* NULL: no policy has counted single pages */
 	struct gm_choice choice[GM_POLICY_KINDS]; /* policies: atomic */
 	unsigned attached, nbos;		  /* registry lock */
+	unsigned spill; /* index + 1 of the memory below (gm_dev_spill()); 0: none. Atomic */
 	/* buffer objects that are not needed, and ranges that may have them bound (purge.c) */
 	struct gm_lock purge_lock; /* rank block */
 	struct gm_bo *purgeable;   /* read without it, too */

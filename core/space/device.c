@@ -76,6 +76,31 @@ int gm_dev_link(struct gm_dev *dev, struct gm_dev *peer, unsigned how)
 	return err;
 }
 
+int gm_dev_spill(struct gm_dev *dev, struct gm_dev *to)
+{
+	if (gmc_called_back(__func__))
+		return -EDEADLK;
+	gm_sigmask mask = gmc_registry_enter();
+	int err = gmc_check_spill(dev, to);
+
+	if (!err)
+		__atomic_store_n(&dev->spill, to ? to->index + 1 : 0, __ATOMIC_RELAXED);
+	gmc_registry_leave(mask);
+	return err;
+}
+
+/* No other one's links or memory name it any more. Registry lock held. */
+static void forget_in_others(const struct gm_dev *dev)
+{
+	for (unsigned i = 0; i < GM_MAX_DEV; i++) {
+		if (!gmc_devs[i])
+			continue;
+		__atomic_store_n(&gmc_devs[i]->peers[dev->index], 0, __ATOMIC_RELAXED);
+		if (gmc_devs[i]->spill == dev->index + 1)
+			__atomic_store_n(&gmc_devs[i]->spill, 0, __ATOMIC_RELAXED);
+	}
+}
+
 int gm_dev_destroy(struct gm_dev *dev)
 {
 	if (gmc_called_back(__func__))
@@ -88,10 +113,7 @@ int gm_dev_destroy(struct gm_dev *dev)
 	if (!dev->attached && !dev->nbos) {
 		err = 0;
 		gmc_devs[dev->index] = NULL;
-		for (unsigned i = 0; i < GM_MAX_DEV; i++)
-			if (gmc_devs[i])
-				__atomic_store_n(&gmc_devs[i]->peers[dev->index], 0,
-						 __ATOMIC_RELAXED);
+		forget_in_others(dev);
 		forget_physmem(dev);
 		gmi_free(dev, sizeof *dev);
 	}

@@ -171,3 +171,27 @@ int gmc_check_link(const char *caller, const struct gm_dev *dev, const struct gm
 			name, GM_PAGE_BYTES << dev->min_order, GM_PAGE_BYTES << peer->page_order);
 	return 0;
 }
+
+int gmc_check_spill(const struct gm_dev *dev, const struct gm_dev *to)
+{
+	if (!dev)
+		return gmc_fail(-EINVAL, "dev is NULL");
+	if (!to)
+		return 0;
+	const char *name = gmc_dev_name(dev);
+	if (!(dev->cap & to->cap & GM_DEV_CAP_PEER))
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": one of the devices was created without "
+				"GM_DEV_CAP_PEER: it has no memory",
+				name);
+	if (to->page_order > dev->page_order)
+		return gmc_fail(-EINVAL,
+				"driver \"%s\": a page of the memory below, %zu bytes, is larger "
+				"than its own, %zu bytes",
+				name, gm_dev_page_bytes(to), gm_dev_page_bytes(dev));
+	for (const struct gm_dev *d = to; d; d = d->spill ? gmc_devs[d->spill - 1] : NULL)
+		if (d == dev)
+			return gmc_fail(-EINVAL, "driver \"%s\": its memory lies below \"%s\"'s",
+					name, gmc_dev_name(to));
+	return 0;
+}

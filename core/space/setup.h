@@ -15,6 +15,8 @@ int gmc_check_attach(const char *caller, const struct gm_as *as, const struct gm
 		     int mode);
 int gmc_check_link(const char *caller, const struct gm_dev *dev, const struct gm_dev *peer,
 		   unsigned how);
+/* Registry lock held. */
+int gmc_check_spill(const struct gm_dev *dev, const struct gm_dev *to);
 /* The sizes of entries that core uses, as bits of bytes: 4 KiB to 2 MiB. */
 uint64_t gmc_page_sizes(const struct gm_mmu *mmu);
 const char *gmc_dev_name(const struct gm_dev *dev);

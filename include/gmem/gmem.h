@@ -223,6 +223,26 @@ int gm_dev_unregister_physmem(struct gm_dev *dev, int hnid);
 int gm_dev_link(struct gm_dev *dev, struct gm_dev *peer, unsigned how);
 
 /**
+ * gm_dev_spill - says which memory lies below a device's own
+ * @dev: the device
+ * @to: the device whose memory that is; NULL: none any more, the host's is next
+ *
+ * For hardware with several memories (HBM and a larger, slower one; another tile's): each is a
+ * gm_dev of its driver with an hnode of its own, those beside the first with GM_DEV_CAP_PEER alone,
+ * attached to the same spaces; gm_dev_link() says that they reach each other. What eviction takes
+ * from `dev` then goes to `to`, where it takes the place of what was used longest ago, and home
+ * only where there is no further memory, `to` is not attached, or readers have copies. From there
+ * it comes back at the next touch of `dev`, or is used in place, as links, hints and placement
+ * say. Hints and prefetch name either hnode.
+ *
+ * Return: 0; -EINVAL bad arguments, one of them has no memory (GM_DEV_CAP_PEER), a page of `to` is
+ * larger than one of `dev`, or `dev` lies below `to` already.
+ * Source: ours; as memory tiers of the kernel, and drm_pagemap, where each memory of a device is a
+ * pagemap of its own.
+ */
+int gm_dev_spill(struct gm_dev *dev, struct gm_dev *to);
+
+/**
  * gm_dev_hnid - the hnode of a device
  * @dev: the device
  *
@@ -599,7 +619,7 @@ struct gm_hnode_info {
 	uint64_t page_bytes;
 	/* served; and those on pages that had just come for another */
 	uint64_t faults, faults_merged;
-	uint64_t evicted_bytes; /* sent home for want of room */
+	uint64_t evicted_bytes; /* sent home, or to the memory below, for want of room */
 	uint64_t modelled_ns;	/* virtual time of a simulated device */
 	uint32_t attached;	/* spaces */
 };

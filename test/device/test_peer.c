@@ -101,6 +101,22 @@ Test(peer, without_one_they_go_through_the_host)
 	cr_expect_eq(gmi_stats->h2d_bytes, BYTES);
 }
 
+Test(peer, a_second_memory_takes_what_does_not_fit)
+{
+	a = open_device("pcie4-gpu,mem=4M,page=64K,bw=1G,peerbw=2G,peersector=32,peer=x");
+	b = open_device(SPEC "x");
+	cr_assert_eq(gm_dev_spill(gm_sim_dev(a), gm_sim_dev(b)), 0, "%s", gm_last_error());
+	p = managed(BYTES);
+	uint64_t home = gmi_stats->d2h_bytes;
+	device_set(a, p, 3, BYTES);
+	struct gm_hnode_info below;
+	cr_assert_eq(gm_query_hnode(hnid(b), &below), 0);
+	cr_expect_geq(below.used_bytes, BYTES - 4 * MIB);
+	cr_expect_eq(gmi_stats->d2h_bytes, home, "nothing has gone home");
+	device_set(a, p, 4, BYTES);
+	cr_expect(all_bytes(p, 4, BYTES));
+}
+
 Test(peer, prefetch_takes_the_link)
 {
 	open_two("x", "x");
