@@ -115,17 +115,19 @@ $(BUILD)/libgmem_preload.so: $(call obj,$(PRELOAD_SRC)) $(BUILD)/libgmem.so prel
 $(BUILD)/gmem-devsim: $(call obj,$(DEV_SRC))
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -rdynamic -o $@ $^ -ldl -lpthread -lm
 
+# elfutils' libdw, and libiberty for names of C++ (tools/symbol.c).
+DWARF_LIBS = -ldw -lelf -llzma -lbz2 -lz -liberty
 # The only user of jansson; static, so that the reporter starts fast and installs alone.
 $(BUILD)/gmem-report: $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(call obj,$(TOOL_SRC)) $(BUILD)/libgmem_core.a \
-	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
+	    -Wl,-Bstatic -ljansson $(DWARF_LIBS) -Wl,-Bdynamic -lm -lpthread
 
 # Core and the driver as they are, in another world: tools/replay/replay.h.
 REPLAY_OBJ = $(call obj,$(wildcard tools/replay/*.c) tools/view.c tools/view_fields.c tools/view_json.c tools/verdict.c tools/symbol.c)
 REPLAY_WRAP = $(patsubst %,-Wl$(comma)--wrap=%,gmi_futex_wait gmi_block_signals gmi_restore_signals)
 $(BUILD)/gmem-replay: $(REPLAY_OBJ) $(BUILD)/libgmem_core.a
 	$(call Q,LD )$(CC) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $(REPLAY_OBJ) $(REPLAY_WRAP) -Wl,-u,gmc_offer $(BUILD)/libgmem_core.a \
-	    -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lm -lpthread
+	    -Wl,-Bstatic -ljansson $(DWARF_LIBS) -Wl,-Bdynamic -lm -lpthread
 
 # Other names of gmem-report, which starts the part written in Python.
 $(BUILD)/gmem-sweep $(BUILD)/gmem-top: $(BUILD)/gmem-report

@@ -11,6 +11,11 @@ build cmd:objcopy                    binutils
 build hdr:stdio.h                    libc6-dev
 build lib:libjemalloc_pic.a          libjemalloc-dev
 build hdr:jansson.h                  libjansson-dev
+build hdr:elfutils/libdwfl.h         libdw-dev
+build lib:liblzma.a                  liblzma-dev
+build lib:libbz2.a                   libbz2-dev
+build lib:libz.a                     zlib1g-dev
+build hdr:libiberty/demangle.h       libiberty-dev
 build cmd:g++                        g++
 build hdr:toml++/toml.h              libtomlplusplus-dev
 build file:/usr/share/nodejs/d3/dist/d3.min.js node-d3

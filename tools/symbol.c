@@ -1,20 +1,14 @@
 /*
- * symbol.c - names for addresses, by binutils' addr2line where it is installed (no library of its
- * kind is small enough to be linked in). One process for all addresses of a module.
+ * symbol.c - names for addresses, by elfutils' libdw: functions with file and line, also those that
+ * were inlined, from the module's own tables or those of a debug package. Read by this process,
+ * never by the program's.
  */
 #include "tools/view.h"
-#include <elf.h>
-#include <fcntl.h>
-#include <spawn.h>
+#include <dwarf.h>
+#include <elfutils/libdwfl.h>
+#include <libiberty/demangle.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-extern char **environ;
-
-#define LINE_BYTES 512
-#define AT_ONCE	   256 /* addresses in one command line */
 
 static const char *base_name(const char *path)
 {
@@ -39,107 +33,169 @@ static void name_by_offset(struct symbol *s)
 			 (unsigned long long)s->offset);
 }
 
-/* Has it names for all its functions, or only for those that others may call? */
-static bool has_all_names(const char *module)
+/* ---- one function more: the first is the innermost ---- */
+
+struct place {
+	const char *file; /* NULL: not known */
+	int line;
+};
+
+static void add_function(struct symbol *s, const char *linkage, struct place at)
 {
-	Elf64_Ehdr h;
-	Elf64_Shdr s;
-	int fd = open(module, O_RDONLY | O_CLOEXEC);
-	bool has = false;
+	size_t used = s->named ? strlen(s->name) : 0, room = sizeof s->name - used;
+	char *plain = cplus_demangle(linkage, DMGL_PARAMS | DMGL_ANSI);
+	const char *function = plain ? plain : linkage, *before = used ? " < " : "";
 
-	if (fd >= 0 && pread(fd, &h, sizeof h, 0) == sizeof h &&
-	    !memcmp(h.e_ident, ELFMAG, SELFMAG) && h.e_shentsize == sizeof s)
-		for (unsigned i = 0; i < h.e_shnum && !has; i++)
-			has = pread(fd, &s, sizeof s, (off_t)(h.e_shoff + i * sizeof s)) ==
-				      sizeof s &&
-			      s.sh_type == SHT_SYMTAB;
-	if (fd >= 0)
-		close(fd);
-	return has;
-}
-
-/* One function more, with file:line, from what addr2line says: the first is the innermost. */
-static void add_function(struct symbol *s, char *function, char *line, bool all_names)
-{
-	size_t at = s->named ? strlen(s->name) : 0;
-
-	/* Without them it names the nearest function before it, which is not the one. */
-	if (function[0] == '?' || (line[0] == '?' && !all_names))
-		return;
-	function[strcspn(function, "\n")] = '\0';
-	line[strcspn(line, "\n ")] = '\0';
-	snprintf(s->name + at, sizeof s->name - at, "%s%s%s%s%s", at ? " < " : "", function,
-		 line[0] == '?' ? " in " : " (", base_name(line[0] == '?' ? s->module : line),
-		 line[0] == '?' ? "" : ")");
+	if (at.file && at.line)
+		snprintf(s->name + used, room, "%s%s (%s:%d)", before, function, base_name(at.file),
+			 at.line);
+	else if (at.file)
+		snprintf(s->name + used, room, "%s%s (%s)", before, function, base_name(at.file));
+	else
+		snprintf(s->name + used, room, "%s%s in %s", before, function,
+			 base_name(s->module));
+	free(plain);
 	s->named = true;
 }
 
-/* From a child that runs argv: for each of the n symbols its address and two lines for its function
- * and those that it is inlined in. */
-static void ask(char *const *argv, struct symbol *const *s, size_t n)
-{
-	char function[LINE_BYTES], line[LINE_BYTES];
-	bool all_names = has_all_names(s[0]->module);
-	posix_spawn_file_actions_t actions;
-	int pipe_fd[2], status;
-	pid_t pid;
+/* ---- from DWARF ---- */
 
-	if (pipe2(pipe_fd, O_CLOEXEC))
-		return;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	int err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	close(pipe_fd[1]);
-	FILE *in = fdopen(pipe_fd[0], "r");
-	size_t i = SIZE_MAX;
-	while (!err && in && fgets(function, sizeof function, in)) {
-		if (!strncmp(function, "0x", 2))
-			i++;
-		else if (i < n && fgets(line, sizeof line, in))
-			add_function(s[i], function, line, all_names);
-	}
-	if (in)
-		fclose(in);
-	else
-		close(pipe_fd[0]);
-	if (!err)
-		waitpid(pid, &status, 0);
+static const char *name_of_die(Dwarf_Die *die)
+{
+	Dwarf_Attribute a;
+	const char *name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &a));
+
+	return name ? name : dwarf_diename(die);
 }
 
-/* The symbols of one module, at most AT_ONCE. */
-static void ask_module(struct symbol *const *s, size_t n)
+static int number_of_die(Dwarf_Die *die, unsigned attribute)
 {
-	static char address[AT_ONCE][24];
-	char *argv[6 + AT_ONCE] = {"addr2line", "-aifC", "-e", s[0]->module};
+	Dwarf_Attribute a;
+	Dwarf_Word value;
 
-	for (size_t i = 0; i < n; i++) {
-		/* A return address: the call is before it. */
-		snprintf(address[i], sizeof address[i], "0x%llx",
-			 (unsigned long long)s[i]->offset - 1);
-		argv[4 + i] = address[i];
+	return dwarf_formudata(dwarf_attr(die, attribute, &a), &value) ? 0 : (int)value;
+}
+
+/* Where an inlined function was called. */
+static struct place called_at(Dwarf_Die *cu, Dwarf_Die *inlined)
+{
+	Dwarf_Files *files;
+	struct place p = {.line = number_of_die(inlined, DW_AT_call_line)};
+
+	if (!dwarf_getsrcfiles(cu, &files, NULL))
+		p.file = dwarf_filesrc(files, (size_t)number_of_die(inlined, DW_AT_call_file), NULL,
+				       NULL);
+	return p;
+}
+
+/* The scopes around the innermost one at `at`, where they stand in the code and not where what was
+ * inlined was defined. */
+static int scopes_at(Dwarf_Die *cu, Dwarf_Addr at, Dwarf_Die **scopes)
+{
+	Dwarf_Die *found, innermost;
+
+	if (dwarf_getscopes(cu, at, &found) <= 0)
+		return 0;
+	innermost = found[0];
+	free(found);
+	return dwarf_getscopes_die(&innermost, scopes);
+}
+
+/* clang writes no table of which unit has which addresses. */
+static Dwarf_Die *unit_at(Dwfl_Module *m, GElf_Addr at, Dwarf_Addr *bias)
+{
+	Dwarf_Die *cu = dwfl_module_addrdie(m, at, bias);
+
+	if (!cu)
+		while ((cu = dwfl_module_nextcu(m, cu, bias)) && dwarf_haspc(cu, at - *bias) != 1)
+			;
+	return cu;
+}
+
+static struct place line_at(Dwarf_Die *cu, Dwarf_Addr at)
+{
+	Dwarf_Line *line = dwarf_getsrc_die(cu, at);
+	struct place p = {NULL, 0};
+
+	if (line && !dwarf_lineno(line, &p.line))
+		p.file = dwarf_linesrc(line, NULL, NULL);
+	return p;
+}
+
+static void add_scopes(Dwfl_Module *m, GElf_Addr at, struct symbol *s)
+{
+	Dwarf_Addr bias;
+	Dwarf_Die *scopes, *cu = unit_at(m, at, &bias);
+	int n = cu ? scopes_at(cu, at - bias, &scopes) : 0;
+	struct place p = cu ? line_at(cu, at - bias) : (struct place){NULL, 0};
+
+	for (int i = 0; i < n; i++) {
+		int tag = dwarf_tag(&scopes[i]);
+		const char *name = name_of_die(&scopes[i]);
+		if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram)
+			continue;
+		if (name)
+			add_function(s, name, p);
+		if (tag == DW_TAG_subprogram)
+			break;
+		p = called_at(cu, &scopes[i]);
 	}
-	ask(argv, s, n);
+	if (n > 0)
+		free(scopes);
+}
+
+/* ---- from the table of symbols: only what the address lies in, for a stripped module's nearest
+ * one before it is another function ---- */
+
+static void add_symbol(Dwfl_Module *m, GElf_Addr at, struct symbol *s)
+{
+	GElf_Off offset;
+	GElf_Sym sym;
+	const char *name = dwfl_module_addrinfo(m, at, &offset, &sym, NULL, NULL, NULL);
+
+	if (name && offset < sym.st_size)
+		add_function(s, name, (struct place){NULL, 0});
+}
+
+static void name_in(Dwfl_Module *m, struct symbol *s)
+{
+	GElf_Addr bias;
+
+	if (!dwfl_module_getelf(m, &bias))
+		return;
+	/* a return address: the call is before it */
+	add_scopes(m, s->offset - 1 + bias, s);
+	if (!s->named)
+		add_symbol(m, s->offset - 1 + bias, s);
 }
 
 void symbol_names(struct symbol *all, size_t n)
 {
-	struct symbol *batch[AT_ONCE];
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = dwfl_build_id_find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.section_address = dwfl_offline_section_address,
+	};
 
+	unsetenv("DEBUGINFOD_URLS"); /* nothing is fetched from anywhere */
 	for (size_t i = 0; i < n; i++) {
 		all[i].name[0] = '\0';
 		name_by_offset(&all[i]);
 	}
 	for (size_t i = 0; i < n; i++) {
-		size_t k = 0;
 		if (all[i].asked || !*all[i].module)
 			continue;
-		for (size_t j = i; j < n && k < AT_ONCE; j++)
+		Dwfl *dwfl = dwfl_begin(&callbacks);
+		Dwfl_Module *m = dwfl ? dwfl_report_offline(dwfl, "", all[i].module, -1) : NULL;
+		if (dwfl)
+			dwfl_report_end(dwfl, NULL, NULL);
+		for (size_t j = i; j < n; j++)
 			if (!all[j].asked && !strcmp(all[j].module, all[i].module)) {
 				all[j].asked = true;
-				batch[k++] = &all[j];
+				if (m)
+					name_in(m, &all[j]);
 			}
-		ask_module(batch, k);
+		if (dwfl)
+			dwfl_end(dwfl);
 	}
 }

@@ -182,7 +182,8 @@ static const struct view_field refused_fields[] = {
 };
 static const struct view_field site_fields[] = {
 	{NULL, "where", VIEW_TEXT, AT(view_site, where),
-	 "who asked for memory that moved: function and line where binutils' addr2line finds them, "
+	 "who asked for memory that moved: function and line where its module or a debug package "
+	 "has them, "
 	 "the innermost that is no allocator by its name; in Python (CPython 3.8 to 3.13) the "
 	 "line of the program's own, not of a package. Blocks of 2 MiB and more, mappings, and "
 	 "by samples small blocks; `other`: what nobody has looked at"},

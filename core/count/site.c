@@ -29,7 +29,7 @@ static unsigned module_number(const struct link_map *map)
 	return 0;
 }
 
-/* As addr2line wants it: whoever reads the report has only the files. */
+/* As tools/symbol.c wants it: whoever reads the report has only the files. */
 static uint64_t describe_frame(uintptr_t pc)
 {
 	struct dl_find_object found;

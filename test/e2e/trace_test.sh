@@ -51,11 +51,9 @@ check "a CPU fault has its instruction, thread, cause and call site" \
 check "bytes that come home name what brought them" test "$(sqlite3 evict.db "SELECT group_concat(DISTINCT cause) FROM event
 	WHERE kind = 'to_host' AND cause NOT IN ('evict', 'cpu fault', 'system call', 'fork')")" = ""
 check "device faults name their kernel" test "$(sqlite3 evict.db "SELECT group_concat(DISTINCT kernel) FROM event WHERE kind = 'device_fault'")" = blas
-if command -v addr2line >/dev/null; then
-	trace_run alone 60 --report none --device pcie4-gpu,mem=6M -- ./products 3
-	check "also where there is no report" grep -q 'make_matrix (sweep_contract.c:' <($report export alone.gmt --csv /dev/stdout)
-	check "and who asked for the memory" grep -q 'make_matrix (sweep_contract.c:' <(sqlite3 evict.db "SELECT DISTINCT site FROM event")
-fi
+trace_run alone 60 --report none --device pcie4-gpu,mem=6M -- ./products 3
+check "also where there is no report" grep -q 'make_matrix (sweep_contract.c:' <($report export alone.gmt --csv /dev/stdout)
+check "and who asked for the memory" grep -q 'make_matrix (sweep_contract.c:' <(sqlite3 evict.db "SELECT DISTINCT site FROM event")
 
 $report export evict.gmt --csv evict.csv --perfetto perfetto.json
 check "CSV has a line for each event" test "$(wc -l <evict.csv)" = $(($(jq .trace.events evict.json) + 1))
