@@ -19,6 +19,7 @@
 #define SETUP_NS     ((uint64_t)1000000000)
 #define ASK_MOST     GM_BLOCK_BYTES
 #define MARGIN_SHARE 16 /* of the memory: who has less than that more is not asked */
+#define MARGIN_MOST  4	/* what one eviction sends home is left out, up to so much of the memory */
 
 struct member {
 	_Atomic uint32_t jobs; /* enum gm_job: futex of its background thread (jobs.h) */
@@ -276,12 +277,18 @@ void gmc_share_give(struct gm_dev *dev)
 
 /* ---- asking ---- */
 
+static uint64_t margin(const struct gm_dev *dev)
+{
+	uint64_t total = gmi_phys_total_bytes(dev->phys);
+
+	return gm_max(total / MARGIN_SHARE, gm_min((uint64_t)GM_BLOCK_BYTES, total / MARGIN_MOST));
+}
+
 /* Who has the most, if that is more than this process has by the margin, and who answers. */
 static struct member *richest(const struct gm_dev *dev, uint64_t *more)
 {
 	unsigned n = number_of(dev);
-	uint64_t mine = atomic_load(&me->held[n]),
-		 most = mine + gmi_phys_total_bytes(dev->phys) / MARGIN_SHARE;
+	uint64_t mine = atomic_load(&me->held[n]), most = mine + margin(dev);
 	struct member *rich = NULL;
 
 	for (unsigned i = 0; i < MEMBERS; i++) {
