@@ -6,19 +6,22 @@
 /* Counts; the used leaves of the granules that are hot now. */
 static gm_bm count_used(struct gm_block_dev *bd, const uint16_t *accesses, struct gm_counting how)
 {
+	struct gm_block_rare *rare = gmc_block_rare(bd);
 	gm_bm hot = gm_bm_zero();
 
+	if (!rare) /* no memory: nothing is counted */
+		return hot;
 	for (unsigned g = 0; g < GM_LEAVES; g += how.granule_leaves) {
 		unsigned sum = 0;
 		for (unsigned i = g; i < g + how.granule_leaves; i++) {
-			bd->hits[i] = (uint16_t)gm_min(bd->hits[i] + accesses[i], UINT16_MAX);
-			sum += bd->hits[i];
+			rare->hits[i] = (uint16_t)gm_min(rare->hits[i] + accesses[i], UINT16_MAX);
+			sum += rare->hits[i];
 		}
 		for (unsigned i = g; sum >= how.threshold && i < g + how.granule_leaves; i++) {
-			if (bd->hits[i])
+			if (rare->hits[i])
 				gm_bm_add(&hot,
 					  gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
-			bd->hits[i] = 0;
+			rare->hits[i] = 0;
 		}
 	}
 	return gm_bm_and(hot, bd->remote);

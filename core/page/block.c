@@ -2,7 +2,6 @@
  * block.c - finding and making blocks; what must always be true of one.
  */
 #include "core/page/registry.h"
-#include "core/page/residence.h"
 
 /* Metadata is 0.1 % at most: a block and one device of 4 KiB pages that lie side by side, the rest
  * (64 B here) is shared. */
@@ -10,7 +9,15 @@
 _Static_assert(sizeof(struct gm_block) + sizeof(struct gm_block_dev) + GM_ROWS(0) * 8 + 64 <=
 		       GM_BLOCK_BYTES / 1000,
 	       "a block's metadata");
+_Static_assert(sizeof(struct gm_block_dev) + GM_ROWS(0) * 8 <= 896, "its size class in alloc.c");
 #endif
+
+struct gm_block_rare *gmc_block_rare(struct gm_block_dev *bd)
+{
+	if (!bd->rare)
+		bd->rare = gmi_alloc(sizeof *bd->rare);
+	return bd->rare;
+}
 
 static size_t block_dev_bytes(unsigned order)
 {
@@ -22,7 +29,7 @@ void gmc_block_dev_free(struct gm_block *b, unsigned d)
 	struct gm_block_dev *bd = b->dev[d];
 
 	__atomic_store_n(&b->dev[d], NULL, __ATOMIC_RELEASE);
-	gmc_residence_free(bd);
+	gmi_free(bd->rare, sizeof *bd->rare);
 	gmi_free(bd, block_dev_bytes(bd->order));
 }
 

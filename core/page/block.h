@@ -30,6 +30,11 @@ struct gm_hints;
 
 #define GM_NO_FRAME UINT32_MAX
 
+/* What few devices need, by 64 KiB. */
+struct gm_block_rare {
+	uint32_t until_us[GM_LEAVES]; /* it stays until then (residence.h) */
+	uint16_t hits[GM_LEAVES];     /* access counters of pages over the bus (counter.c) */
+};
 struct gm_block_dev {
 	gm_bm valid; /* the device's memory holds the current bytes */
 	/* rights that the device was last given; it may have forgotten (a PTE cache) */
@@ -52,10 +57,8 @@ struct gm_block_dev {
 	 * use when last asked */
 	uint16_t gone[GM_LEAVES];
 	uint32_t promoted, lately;
-	/* by 64 KiB: it stays until then (residence.h); NULL: it never had to */
-	uint32_t *until_us;
-	uint16_t hits[GM_LEAVES]; /* access counters of pages over the bus (counter.c) */
-	uint32_t used[GM_LEAVES]; /* the same for each 64 KiB */
+	struct gm_block_rare *rare; /* NULL: nothing of it was needed yet */
+	uint32_t used[GM_LEAVES];   /* the same for each 64 KiB */
 	/*
 	 * Where the device pages lie, by 16 of them. 0: nowhere. Odd: those of the mask (from bit
 	 * 48 on) side by side, as if the first were at the number from bit 1 on. Else a pointer to
@@ -127,6 +130,8 @@ static inline uintptr_t gm_va_of(const struct gm_block *b, unsigned i)
 }
 /* Block locked, and the device was not refused (gm_ctx_refuses). NULL: no memory. */
 struct gm_block_dev *gmc_block_dev_get(struct gm_block *b, struct gm_ctx *ctx);
+/* Made at its first use. NULL: no memory. */
+struct gm_block_rare *gmc_block_rare(struct gm_block_dev *bd);
 /* Device d's part of the block goes; it has no frames. */
 void gmc_block_dev_free(struct gm_block *b, unsigned d);
 /* So do those of other devices than `self` that have nothing any more. */

@@ -25,25 +25,24 @@ void gmc_residence_begin(struct gm_block_dev *bd, const struct gm_ctx *ctx, gm_b
 
 	if (gm_likely(!c.def->keep))
 		return;
-	if (!bd->until_us)
-		bd->until_us = gmi_alloc(GM_LEAVES * sizeof *bd->until_us);
-	if (!bd->until_us)
+	struct gm_block_rare *rare = gmc_block_rare(bd);
+	if (!rare)
 		return;
 	atomic_store_explicit(&gmc_residence_used, true, memory_order_relaxed);
 	uint32_t until = residence_now_us() + c.number * 1000;
 	gm_bm_for_each_leaf (&set, i)
-		bd->until_us[i / GM_LEAF_PAGES] = until ? until : 1;
+		rare->until_us[i / GM_LEAF_PAGES] = until ? until : 1;
 }
 
 gm_bm gmc_residence_kept(const struct gm_block_dev *bd)
 {
 	gm_bm set = gm_bm_zero();
 
-	if (gm_likely(!bd->until_us))
+	if (gm_likely(!bd->rare))
 		return set;
 	uint32_t now = residence_now_us();
 	for (unsigned i = 0; i < GM_LEAVES; i++)
-		if (left_us(bd->until_us[i], now))
+		if (left_us(bd->rare->until_us[i], now))
 			gm_bm_add(&set, gm_bm_range(i * GM_LEAF_PAGES, (i + 1) * GM_LEAF_PAGES));
 	/* a device page goes as a whole */
 	return gm_bm_and(gm_bm_grow(set, bd->order), bd->valid);
@@ -72,13 +71,8 @@ unsigned gmc_residence_left_us(const struct gm_block *b, int d, unsigned i, bool
 	now = residence_now_us();
 	gm_for_each_dev (b, other) {
 		const struct gm_block_dev *bd = b->dev[other];
-		if (other != d && bd->until_us && gm_bm_test(&bd->valid, i))
-			most = gm_max(most, left_us(bd->until_us[i / GM_LEAF_PAGES], now));
+		if (other != d && bd->rare && gm_bm_test(&bd->valid, i))
+			most = gm_max(most, left_us(bd->rare->until_us[i / GM_LEAF_PAGES], now));
 	}
 	return most;
-}
-
-void gmc_residence_free(struct gm_block_dev *bd)
-{
-	gmi_free(bd->until_us, GM_LEAVES * sizeof *bd->until_us);
 }

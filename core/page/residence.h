@@ -31,7 +31,5 @@ gm_bm gmc_residence_elsewhere(const struct gm_block *b, int d);
  */
 unsigned gmc_residence_left_us(const struct gm_block *b, int d, unsigned i, bool write,
 			       gm_bm stays);
-/* The device has none of the block any more. */
-void gmc_residence_free(struct gm_block_dev *bd);
 
 #endif
