@@ -15,47 +15,36 @@ struct gm_dynamic {		    /* NULL: it has none */
 	const uint32_t *hash, *gnu; /* System V's table, GNU's */
 };
 
+/* The section's word with that tag; 0: it has none. */
+static inline uintptr_t gm_dynamic_word(const ElfW(Dyn) * d, ElfW(Sxword) tag)
+{
+	while (d && d->d_tag != DT_NULL && d->d_tag != tag)
+		d++;
+	return d && d->d_tag == tag ? d->d_un.d_ptr : 0;
+}
+
 /*
- * The loader adds the module's bias to these addresses where it may write; where it may not (the
- * vDSO, musl), they lie below every module.
+ * The same for an address. The loader adds the module's bias to these where it may write; where
+ * it may not (the vDSO, musl), they lie below every module.
  */
+static inline const void *gm_dynamic_at(const ElfW(Dyn) * d, uintptr_t bias, ElfW(Sxword) tag)
+{
+	uintptr_t at = gm_dynamic_word(d, tag);
+
+	return (const void *)(at && at < bias ? at + bias : at);
+}
+
 static inline struct gm_dynamic gm_dynamic_of(const ElfW(Dyn) * d, uintptr_t bias)
 {
-	struct gm_dynamic m = {.names = NULL};
-
-	for (; d && d->d_tag != DT_NULL; d++) {
-		uintptr_t value = d->d_un.d_ptr;
-		const void *at = (const void *)(value < bias ? value + bias : value);
-		switch (d->d_tag) {
-		case DT_RELA:
-			m.rela[0] = at;
-			break;
-		case DT_RELASZ:
-			m.nrela[0] = value / sizeof **m.rela;
-			break;
-		case DT_JMPREL:
-			m.rela[1] = at;
-			break;
-		case DT_PLTRELSZ:
-			m.nrela[1] = value / sizeof **m.rela;
-			break;
-		case DT_SYMTAB:
-			m.symbols = at;
-			break;
-		case DT_STRTAB:
-			m.names = at;
-			break;
-		case DT_HASH:
-			m.hash = at;
-			break;
-		case DT_GNU_HASH:
-			m.gnu = at;
-			break;
-		default:
-			break;
-		}
-	}
-	return m;
+	return (struct gm_dynamic){
+		.rela = {gm_dynamic_at(d, bias, DT_RELA), gm_dynamic_at(d, bias, DT_JMPREL)},
+		.nrela = {gm_dynamic_word(d, DT_RELASZ) / sizeof(ElfW(Rela)),
+			  gm_dynamic_word(d, DT_PLTRELSZ) / sizeof(ElfW(Rela))},
+		.symbols = gm_dynamic_at(d, bias, DT_SYMTAB),
+		.names = gm_dynamic_at(d, bias, DT_STRTAB),
+		.hash = gm_dynamic_at(d, bias, DT_HASH),
+		.gnu = gm_dynamic_at(d, bias, DT_GNU_HASH),
+	};
 }
 
 #endif

@@ -18,22 +18,7 @@ particles particles.c 20
 forks forks.c 10
 ROWS
 
-# A function's address is then that of an entry of the program's own linkage table, also for who handles exceptions.
-clang++-14 -fno-pie -no-pie -O2 -fopenmp "$src/handed.cc" -o fixed
-./fixed >want
-same "exceptions of a program that is not position-independent" 2 gmem --offload openmp -- ./fixed
-
-# ---- ends, threads, children ----
-build ends ends.c
-./ends >want
-same "threads and a child with regions of their own" 20 gmem --offload openmp -- ./ends
-run_ends
-if grep -q 'parallel region main.omp_outlined.* touched memory that the program does not have: address 0' err; then
-	ok "a crash names the region and the address"
-else
-	not_ok "a crash names the region and the address" <err
-fi
-
+run_ends main.omp_outlined
 # ---- which regions ----
 clang-14 -O2 -g -fopenmp -I"$top" "$src/forks.c" -o forks
 ./forks >want

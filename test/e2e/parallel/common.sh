@@ -37,14 +37,27 @@ run_all() {
 		same "$program on a small one, under chaos" "$least" gmem --offload blas,openmp --chaos 2000,write --device pcie4-gpu,mem=2M,page=4K -- "./$program"
 	done
 }
-run_ends() { # the ways out of a region
+# Threads, children, and the ways out of a region; NAME is what one that crashes is called
+run_ends() {
 	local how
+	# A function's address is then that of an entry of the program's own linkage table, also for who handles exceptions.
+	"${compiler[cc]}" -fno-pie -no-pie -O2 -fopenmp "$src/handed.cc" -o fixed
+	./fixed >want
+	same "exceptions of a program that is not position-independent" 2 gmem --offload openmp -- ./fixed
+	build ends ends.c
+	./ends >want
+	same "threads and a child with regions of their own" 20 gmem --offload openmp -- ./ends
 	for how in exit abort crash; do
 		bash -c "exec ./ends $how" >want 2>err
 		ends=$?
 		same "$how in a region" 0 gmem --offload openmp -- ./ends $how 2>/dev/null
 	done
 	ends=0
+	if grep -q "parallel region $1.* touched memory that the program does not have: address 0" err; then
+		ok "a crash names the region and the address"
+	else
+		not_ok "a crash names the region and the address" <err
+	fi
 }
 # Regions that stay on the host, with the reason, once in the report.
 stays() { # NAME WHY FLAG PROGRAM

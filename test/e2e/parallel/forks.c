@@ -64,28 +64,27 @@ static int count_all(void)
 	return n;
 }
 
+static void lock_both(omp_lock_t *lock)
+{
+#pragma omp critical
+	on_both++;
+	omp_set_lock(lock);
+	on_host++;
+	omp_unset_lock(lock);
+}
+
 static void one_side(int n, omp_lock_t *lock)
 {
 #pragma omp parallel for
-	for (int i = 0; i < n; i++) {
-#pragma omp critical
-		on_both++;
-		omp_set_lock(lock);
-		on_host++;
-		omp_unset_lock(lock);
-	}
+	for (int i = 0; i < n; i++)
+		lock_both(lock);
 }
 
 static void other_side(int n, omp_lock_t *lock)
 {
-#pragma omp parallel for
-	for (int i = 0; i < n; i++) {
-#pragma omp critical
-		on_both++;
-		omp_set_lock(lock);
-		on_host++;
-		omp_unset_lock(lock);
-	}
+#pragma omp parallel for schedule(dynamic)
+	for (int i = 0; i < n; i++)
+		lock_both(lock);
 }
 
 int main(int argc, char **argv)
