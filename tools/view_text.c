@@ -183,15 +183,21 @@ static void bottom_line(const struct view_dev *d, FILE *out)
 	fprintf(out, "  %-30s%s\n", "", d->verdict);
 }
 
+/* What was mapped instead of moved; `used`: of it, by launches. */
+static void print_in_place(FILE *out, const char *name, uint64_t mapped, const char *what,
+			   uint64_t used)
+{
+	if (mapped)
+		print_row(out, name, B(mapped), "%s%s%s", what,
+			  used ? "; by launches, each page once: " : "", used ? B(used) : "");
+}
+
 static void print_peers(const struct view_dev *d, FILE *out)
 {
 	if (d->peer_bytes)
 		print_row(out, "  from devices", B(d->peer_bytes), "over links to them");
-	if (d->peer_mapped_bytes)
-		print_row(out, "  on devices", B(d->peer_mapped_bytes),
-			  "used where others have it%s%s",
-			  d->peer_used_bytes ? "; by launches, each page once: " : "",
-			  d->peer_used_bytes ? B(d->peer_used_bytes) : "");
+	print_in_place(out, "  on devices", d->peer_mapped_bytes, "used where others have it",
+		       d->peer_used_bytes);
 }
 
 static void print_device(const struct view_dev *d, FILE *out)
@@ -212,11 +218,8 @@ static void print_device(const struct view_dev *d, FILE *out)
 		print_row(out, "  evicted", B(d->evicted_bytes), "sent home to make room%s%s",
 			  d->given_bytes ? "; for other processes: " : "",
 			  d->given_bytes ? B(d->given_bytes) : "");
-	if (d->remote_bytes)
-		print_row(out, "  remote", B(d->remote_bytes),
-			  "used over the bus instead of moved%s%s",
-			  d->bus_bytes ? "; by launches, each page once: " : "",
-			  d->bus_bytes ? B(d->bus_bytes) : "");
+	print_in_place(out, "  remote", d->remote_bytes, "used over the bus instead of moved",
+		       d->bus_bytes);
 	print_peers(d, out);
 	if (d->kernels && *d->verdict)
 		bottom_line(d, out);

@@ -120,6 +120,18 @@ static void give_block_back(struct wish *w, struct gm_block *b)
 		gmi_unlock(&b->lock);
 }
 
+/* May some of it go that lies in `within`? Its block is locked then. The device is. */
+static bool offer_within(struct wish *w, struct gm_block_dev *bd, gm_bm within, gm_bm *may)
+{
+	if (!take_candidate(w, bd))
+		return false;
+	*may = gm_bm_and(may_go(w, bd), within);
+	if (!gm_bm_empty(*may))
+		return true;
+	give_block_back(w, bd->block);
+	return false;
+}
+
 /* The coldest block whose lock is free and of which something may go; the caller's own when it is
  * the only one. Device locked. */
 static struct gm_block_dev *coldest_block(struct wish *w, gm_bm *may)
@@ -131,12 +143,8 @@ static struct gm_block_dev *coldest_block(struct wish *w, gm_bm *may)
 			mine = bd;
 			continue;
 		}
-		if (!take_candidate(w, bd))
-			continue;
-		*may = may_go(w, bd);
-		if (!gm_bm_empty(*may))
+		if (offer_within(w, bd, gm_bm_all(), may))
 			return bd;
-		give_block_back(w, bd->block);
 	}
 	bd = w->busy ? NULL : mine;
 	*may = bd ? may_go(w, bd) : gm_bm_zero();
@@ -154,12 +162,8 @@ static struct gm_block_dev *coldest_page(struct wish *w, gm_bm *may)
 		gm_bm page = gm_bm_page_of_order(first, bd->order);
 		if (bd->block == w->own && !gm_bm_empty(gm_bm_and(w->keep, page)))
 			continue;
-		if (!take_candidate(w, bd))
-			continue;
-		*may = gm_bm_and(may_go(w, bd), page);
-		if (!gm_bm_empty(*may))
+		if (offer_within(w, bd, page, may))
 			return bd;
-		give_block_back(w, bd->block);
 	}
 	return NULL;
 }

@@ -36,19 +36,6 @@ static size_t unit_of(const struct gm_iova *v)
 	return (size_t)GM_PAGE_BYTES << v->dev->min_order;
 }
 
-static gm_sigmask iova_enter(struct gm_iova *v)
-{
-	gm_sigmask mask = gmi_block_signals();
-
-	gmi_lock(&v->lock);
-	return mask;
-}
-static void iova_leave(struct gm_iova *v, gm_sigmask mask)
-{
-	gmi_unlock(&v->lock);
-	gmi_restore_signals(mask);
-}
-
 static struct gm_op enter_op(const struct gm_iova *v, const struct gm_range *r)
 {
 	const struct gm_bo *bo = (const struct gm_bo *)r->val.v[0];
@@ -108,7 +95,7 @@ static int give_addresses(struct gm_iova *v, uint64_t lo, uint64_t hi, struct gm
 int gmc_iova_fault(struct gm_iova *v, uint64_t va, struct gm_dev *dev, bool write)
 {
 	struct gm_range r;
-	gm_sigmask mask = iova_enter(v);
+	gm_sigmask mask = gm_lock_masked(&v->lock);
 	int err = 0;
 
 	if (dev != v->dev || !gmi_rangemap_find(&v->map, va, &r))
@@ -118,7 +105,7 @@ int gmc_iova_fault(struct gm_iova *v, uint64_t va, struct gm_dev *dev, bool writ
 	struct gm_op op = err ? (struct gm_op){0} : enter_op(v, &r);
 	if (!err)
 		err = gmc_ops_send(&v->ctx, &op, 1);
-	iova_leave(v, mask);
+	gm_unlock_masked(&v->lock, mask);
 	return err;
 }
 
@@ -142,9 +129,9 @@ int gm_iova_map(struct gm_iova *v, void *addr, size_t len, int prot, uint64_t *a
 	int err = gmc_bo_user(v->of, v->dev, lo, hi - lo, prot, &bo);
 	if (err)
 		return err;
-	gm_sigmask mask = iova_enter(v);
+	gm_sigmask mask = gm_lock_masked(&v->lock);
 	err = take_addresses(v, bo, prot, at);
-	iova_leave(v, mask);
+	gm_unlock_masked(&v->lock, mask);
 	if (err)
 		gm_bo_destroy(bo);
 	else
@@ -162,10 +149,10 @@ int gm_iova_unmap(struct gm_iova *v, uint64_t at, size_t len)
 		return -EINVAL;
 	if (!iova_alive(v))
 		return -ENODEV;
-	gm_sigmask mask = iova_enter(v);
+	gm_sigmask mask = gm_lock_masked(&v->lock);
 	int err = give_addresses(v, gm_align_down(at, unit_of(v)),
 				 gm_align_up(at + len, unit_of(v)), &bo);
-	iova_leave(v, mask);
+	gm_unlock_masked(&v->lock, mask);
 	return err ? err : gm_bo_destroy(bo);
 }
 

@@ -27,20 +27,6 @@ void gmc_bo_unuse(struct gm_bo *bo)
 	atomic_fetch_sub(&bo->users, 1);
 }
 
-static gm_sigmask purge_enter(struct gm_dev *dev)
-{
-	gm_sigmask mask = gmi_block_signals();
-
-	gmi_lock(&dev->purge_lock);
-	return mask;
-}
-
-static void purge_leave(struct gm_dev *dev, gm_sigmask mask)
-{
-	gmi_unlock(&dev->purge_lock);
-	gmi_restore_signals(mask);
-}
-
 /* ---- the lists; purge lock held ---- */
 
 static struct gm_bo **place_of(struct gm_dev *dev, const struct gm_bo *bo)
@@ -102,11 +88,11 @@ __attribute__((constructor)) static void offer_purge(void)
 
 bool gmc_bo_keeps_frames(struct gm_bo *bo)
 {
-	gm_sigmask mask = purge_enter(bo->dev);
+	gm_sigmask mask = gm_lock_masked(&bo->dev->purge_lock);
 	bool has = atomic_load(&bo->need) != GM_BO_LOST;
 
 	purgeable_remove(bo->dev, bo);
-	purge_leave(bo->dev, mask);
+	gm_unlock_masked(&bo->dev->purge_lock, mask);
 	return has;
 }
 
@@ -120,7 +106,7 @@ int gm_bo_advise(struct gm_bo *bo, enum gm_bo_need need, int *retained)
 		return -EOPNOTSUPP;
 	if (!gmc_bo_alive(bo))
 		return -ENODEV;
-	gm_sigmask mask = purge_enter(bo->dev);
+	gm_sigmask mask = gm_lock_masked(&bo->dev->purge_lock);
 	unsigned was = atomic_load(&bo->need);
 	if (was != GM_BO_LOST && was != need) {
 		if (need == GM_BO_DONTNEED)
@@ -129,7 +115,7 @@ int gm_bo_advise(struct gm_bo *bo, enum gm_bo_need need, int *retained)
 			purgeable_remove(bo->dev, bo);
 		atomic_store(&bo->need, need);
 	}
-	purge_leave(bo->dev, mask);
+	gm_unlock_masked(&bo->dev->purge_lock, mask);
 	if (retained)
 		*retained = was != GM_BO_LOST;
 	return 0;

@@ -73,19 +73,6 @@ static struct gm_ctx *ctx_of(const struct gm_sparse *s)
 	return ctx && ctx->dev == s->dev ? ctx : NULL;
 }
 
-static gm_sigmask sparse_enter(struct gm_as *as)
-{
-	gm_sigmask mask = gmi_block_signals();
-
-	gmi_lock(&as->sparse_lock);
-	return mask;
-}
-static void sparse_leave(struct gm_as *as, gm_sigmask mask)
-{
-	gmi_unlock(&as->sparse_lock);
-	gmi_restore_signals(mask);
-}
-
 /* ---- changes on their way to the driver; sparse lock held ---- */
 
 static struct gm_op op_of(const struct gm_sparse *s, const struct change *c, bool replace)
@@ -273,14 +260,14 @@ int gm_sparse_bind(struct gm_sparse *s, const struct gm_bind *bind, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!bind_ok(s, &bind[i]))
 			return -EINVAL;
-	gm_sigmask mask = sparse_enter(s->as);
+	gm_sigmask mask = gm_lock_masked(&s->as->sparse_lock);
 	struct gm_ctx *ctx = ctx_of(s);
 	int err = ctx ? usable(bind, n) : -ENODEV;
 	for (size_t i = 0; i < n && !err; i++)
 		err = bind_one(s, ctx, &bind[i]);
 	if (!err)
 		err = changes_send(s, ctx);
-	sparse_leave(s->as, mask);
+	gm_unlock_masked(&s->as->sparse_lock, mask);
 	return err;
 }
 
@@ -291,7 +278,7 @@ int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 	if (!s || !bind || offset >= bytes_of(s))
 		return -EINVAL;
 	const size_t page = gm_dev_page_bytes(s->dev);
-	gm_sigmask mask = sparse_enter(s->as);
+	gm_sigmask mask = gm_lock_masked(&s->as->sparse_lock);
 	const struct slot slot = slot_at(s, offset / page);
 	*bind = (struct gm_bind){.offset = offset / page * page,
 				 .bytes = page,
@@ -299,7 +286,7 @@ int gm_sparse_query(struct gm_sparse *s, uint64_t offset, struct gm_bind *bind)
 				 .bo_offset = slot.page * page,
 				 .prot = slot.prot,
 				 .attr = slot.attr};
-	sparse_leave(s->as, mask);
+	gm_unlock_masked(&s->as->sparse_lock, mask);
 	return 0;
 }
 
@@ -310,7 +297,7 @@ void *gm_sparse_addr(const struct gm_sparse *s)
 
 int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool write)
 {
-	gm_sigmask mask = sparse_enter(as);
+	gm_sigmask mask = gm_lock_masked(&as->sparse_lock);
 	int err = -ENOENT;
 
 	for (struct gm_sparse *s = as->sparse; s && err == -ENOENT; s = s->next) {
@@ -327,7 +314,7 @@ int gmc_sparse_fault(struct gm_as *as, uint64_t va, struct gm_dev *dev, bool wri
 		if (!err)
 			err = gmc_ops_send(ctx, &op, 1);
 	}
-	sparse_leave(as, mask);
+	gm_unlock_masked(&as->sparse_lock, mask);
 	return err;
 }
 

@@ -184,6 +184,19 @@ GM_EXPORT void gmi_futex_wake_bits(_Atomic uint32_t *w, uint32_t bits);
 typedef uint64_t gm_sigmask;
 GM_EXPORT gm_sigmask gmi_block_signals(void);
 GM_EXPORT void gmi_restore_signals(gm_sigmask old);
+/* Both, as a call from outside begins and ends that holds one lock. */
+static inline gm_sigmask gm_lock_masked(struct gm_lock *l)
+{
+	gm_sigmask mask = gmi_block_signals();
+
+	gmi_lock(l);
+	return mask;
+}
+static inline void gm_unlock_masked(struct gm_lock *l, gm_sigmask mask)
+{
+	gmi_unlock(l);
+	gmi_restore_signals(mask);
+}
 /* The mask that our own threads live with: as gmi_block_signals(), but for the signal that
  * setuid() and its like send to every thread and wait for; and with those that faults raise:
  * they take none, and what somebody sends is the program's. */
