@@ -274,53 +274,52 @@ static uint32_t unmap_merged(uint32_t i, uint32_t head)
 	return i;
 }
 
+static void apply_one(uint32_t kind, const struct ds_map *m)
+{
+	switch (kind) {
+	case DS_CMD_REMAP:
+		cancel_replies(m->va, m->len);
+		map_entry(m, 0);
+		break;
+	case DS_CMD_MAP:
+		map_entry(m, MAP_POPULATE);
+		break;
+	case DS_CMD_ACCESSED:
+		accessed(m->va, m->len);
+		break;
+	case DS_CMD_PING:
+		break;
+	case DS_CMD_OBJECT:
+		dev_outside_object(m->object, receive(DS_OBJECT_INDEX(m->object)));
+		break;
+	case DS_CMD_DROP:
+		cancel_replies(m->va, m->len);
+		dev_outside_drop(m->va, m->len);
+		break;
+	case DS_CMD_PEER:
+		peer_set(m->object, receive(DS_PEER_INDEX(m->object)));
+		break;
+	case DS_CMD_UNPEER:
+		peer_set(m->object, 0);
+		break;
+	case DS_CMD_WINDOW:
+		window_add((unsigned)m->va);
+		break;
+	default:
+		window_remove((unsigned)m->va);
+	}
+}
+
 static void apply_locked(void)
 {
 	uint32_t head = atomic_load(&ctl->cmd_head), i = atomic_load(&ctl->cmd_tail);
 
 	while (i != head) {
-		switch (command(i)->kind) {
-		case DS_CMD_UNMAP:
+		if (command(i)->kind == DS_CMD_UNMAP) {
 			i = unmap_merged(i, head);
-			break;
-		case DS_CMD_REMAP:
-			cancel_replies(command(i)->map.va, command(i)->map.len);
-			map_entry(&command(i++)->map, 0);
-			break;
-		case DS_CMD_MAP:
-			map_entry(&command(i++)->map, MAP_POPULATE);
-			break;
-		case DS_CMD_ACCESSED:
-			accessed(command(i)->map.va, command(i)->map.len);
+		} else {
+			apply_one(command(i)->kind, &command(i)->map);
 			i++;
-			break;
-		case DS_CMD_PING:
-			i++;
-			break;
-		case DS_CMD_OBJECT:
-			dev_outside_object(command(i)->map.object,
-					   receive(DS_OBJECT_INDEX(command(i)->map.object)));
-			i++;
-			break;
-		case DS_CMD_DROP:
-			cancel_replies(command(i)->map.va, command(i)->map.len);
-			dev_outside_drop(command(i)->map.va, command(i)->map.len);
-			i++;
-			break;
-		case DS_CMD_PEER:
-			peer_set(command(i)->map.object,
-				 receive(DS_PEER_INDEX(command(i)->map.object)));
-			i++;
-			break;
-		case DS_CMD_UNPEER:
-			peer_set(command(i++)->map.object, 0);
-			break;
-		case DS_CMD_WINDOW:
-			window_add((unsigned)command(i++)->map.va);
-			break;
-		default:
-			window_remove((unsigned)command(i++)->map.va);
-			break;
 		}
 		atomic_store(&ctl->cmd_tail, i);
 	}

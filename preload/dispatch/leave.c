@@ -233,15 +233,21 @@ __attribute__((visibility("hidden"))) long gmp_confining_syscall(long nr, long a
 						  : checked(nr, args);
 }
 
+/* The words behind the named argument, up to the n-th of all. */
+#define READ_WORDS(a, named, n)                                                                    \
+	do {                                                                                       \
+		va_list ap;                                                                        \
+		va_start(ap, named);                                                               \
+		for (unsigned i = 1; i < (n); i++)                                                 \
+			(a)[i] = va_arg(ap, long);                                                 \
+		va_end(ap);                                                                        \
+	} while (0)
+
 GMP_HOOK int prctl(int option, ...)
 {
 	long a[6] = {option};
-	va_list ap;
 
-	va_start(ap, option);
-	for (unsigned i = 1; i < 5; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
+	READ_WORDS(a, option, 5);
 	return gmp_confines(SYS_prctl, a) == GMP_FREE
 		       ? GMP_REAL(prctl)(option, a[1], a[2], a[3], a[4])
 		       : (int)checked(SYS_prctl, a);
@@ -251,12 +257,8 @@ GMP_HOOK int prctl(int option, ...)
 GMP_HOOK long ptrace(enum __ptrace_request request, ...)
 {
 	long a[6] = {request};
-	va_list ap;
 
-	va_start(ap, request);
-	for (unsigned i = 1; i < 4; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
+	READ_WORDS(a, request, 4);
 	return gmp_confines(SYS_ptrace, a) == GMP_FREE ? GMP_REAL(ptrace)(request, a[1], a[2], a[3])
 						       : checked(SYS_ptrace, a);
 }

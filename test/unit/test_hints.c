@@ -477,6 +477,12 @@ static const int hint_behavior[HINT_ATTR] = {GM_MADV_READ_MOSTLY,
 					     GM_MADV_ATOMIC_GLOBAL,
 					     GM_MADV_UNSET_ATOMIC};
 
+static void prefer_model(struct hinted *m, int where, bool system)
+{
+	m->preferred = where;
+	m->system = system;
+}
+
 static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t attr)
 {
 	switch (what) {
@@ -485,21 +491,18 @@ static void hint_model(struct hinted *m, unsigned what, unsigned d, uint64_t att
 		m->mostly = what == 0;
 		break;
 	case 2:
-		m->preferred = 1;
-		m->system = false;
+		prefer_model(m, 1, false);
 		break;
 	case 3:
 	case 7:
-		m->preferred = 2 + (int)d;
-		m->system = what == 7;
+		prefer_model(m, 2 + (int)d, what == 7);
 		break;
 	case 4:
 	case 5:
 		m->by[d] = what == 4;
 		break;
 	case 6:
-		m->preferred = 0;
-		m->system = false;
+		prefer_model(m, 0, false);
 		break;
 	case 8:
 	case 9:
