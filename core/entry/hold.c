@@ -10,6 +10,8 @@
 #include "core/space/range.h"
 #include "core/sys/vectors.h"
 
+#define LONG_BYTES ((uintptr_t)64 << 20) /* longer ones may name what is not there */
+
 /* Is every page of [lo, hi) in place for the kernel? A look without locks: right, or followed by
  * the slow way. */
 static bool in_place(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
@@ -39,6 +41,20 @@ __attribute__((noinline, cold)) static void make_ready(struct gm_hold_wish *w)
 	gmi_aside(fulfil_hold, w);
 }
 
+static void shorten_hold(void *wish)
+{
+	gmc_hold_shorten(wish);
+}
+
+__attribute__((noinline, cold)) static uintptr_t usable_end(struct gm_as *as, uintptr_t lo,
+							    uintptr_t hi, bool write)
+{
+	struct gm_hold_wish w = {as, lo, hi, write};
+
+	gmi_aside(shorten_hold, &w);
+	return w.hi;
+}
+
 unsigned gmi_hold(const void *p, size_t len, bool write)
 {
 	uintptr_t lo = (uintptr_t)p, hi = lo + len;
@@ -50,6 +66,8 @@ unsigned gmi_hold(const void *p, size_t len, bool write)
 		return 0;
 	lo = gm_max(lo, as->base);
 	hi = gm_min(hi, as->base + as->bytes);
+	if (gm_unlikely(hi - lo > LONG_BYTES) && (hi = usable_end(as, lo, hi, write)) <= lo)
+		return 0;
 	struct gm_thread *t = gmi_self();
 	unsigned n = atomic_load_explicit(&t->nholds, memory_order_relaxed);
 	/* deeper than ever seen: the last hold widens, and stays until the call below it ends */

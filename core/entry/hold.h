@@ -20,6 +20,9 @@ struct gm_hold_wish {
 	uintptr_t lo, hi;
 	bool write;
 };
+/* Ends w where the kernel would end: at memory that is not there. For long ones: programs name
+ * lengths that no memory has. */
+void gmc_hold_shorten(struct gm_hold_wish *w);
 /* What a hold asks for, when it is not there: moves pages. */
 void gmc_hold_ready(const struct gm_hold_wish *w);
 #endif

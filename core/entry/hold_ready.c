@@ -5,6 +5,7 @@
 #include "core/page/activate.h"
 #include "core/page/adopt.h"
 #include "core/space/range.h"
+#include "core/space/vm.h"
 #include <errno.h>
 
 /*
@@ -30,6 +31,11 @@ static void adopt_for_call(struct gm_as *as, uintptr_t lo, uintptr_t hi)
 		if (locked)
 			gmi_unlock(&b->lock);
 	}
+}
+
+void gmc_hold_shorten(struct gm_hold_wish *w)
+{
+	w->hi = gmc_vm_usable_end(w->as, w->lo, w->hi, w->write);
 }
 
 void gmc_hold_ready(const struct gm_hold_wish *w)

@@ -394,6 +394,19 @@ void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags
 	return (void *)va;
 }
 
+uintptr_t gmc_vm_usable_end(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write)
+{
+	const int needs = write ? PROT_WRITE : PROT_READ;
+	gm_sigmask old = gmc_vm_enter(as);
+	struct gm_range r;
+
+	while (lo < hi && gmi_rangemap_find(&as->regions, lo, &r) &&
+	       gm_vm_rights(gm_vm_prot(&r.val)) & needs)
+		lo = r.end;
+	gmc_vm_leave(as, old);
+	return gm_min(lo, hi);
+}
+
 bool gmi_vm_may_migrate(int prot, int flags)
 {
 	const int odd = MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB | MAP_32BIT;

@@ -44,6 +44,8 @@ GM_EXPORT bool gmi_vm_may_migrate(int prot, int flags);
 
 /* New private anonymous memory anywhere in the window. align 0: 2 MiB when len >= 2 MiB, else a
  * page. Address or -errno. */
+/* As far as [lo, hi) is mapped from lo on, and the program may read there, or write. */
+uintptr_t gmc_vm_usable_end(struct gm_as *as, uintptr_t lo, uintptr_t hi, bool write);
 GM_EXPORT void *gmi_vm_map(struct gm_as *as, size_t len, size_t align, int prot, int flags,
 			   enum gm_region_kind kind, unsigned site);
 /* mmap with MAP_FIXED or MAP_FIXED_NOREPLACE on [addr, addr+len) inside the window, of any kind

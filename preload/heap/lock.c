@@ -7,6 +7,7 @@
  */
 #include "preload/heap/gmp_mmap.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -55,6 +56,8 @@ struct locking {
 	uintptr_t lo, hi;
 	long flags, result; /* the first error */
 	bool accessible;    /* only what may be touched */
+	uintptr_t seen;	    /* up to here */
+	bool hole;	    /* not all of that is mapped */
 };
 
 static long lock_mapping(const struct gm_vma *v, void *arg)
@@ -62,6 +65,8 @@ static long lock_mapping(const struct gm_vma *v, void *arg)
 	struct locking *l = arg;
 	bool away = v->shared && gmi_vm_contains((void *)v->lo);
 
+	l->hole |= v->lo > l->seen;
+	l->seen = v->hi;
 	if (is_ours(v) || (l->accessible && !v->read && !v->write && !away))
 		return 0;
 	long r = lock_piece(gm_max(l->lo, (uintptr_t)v->lo), gm_min(l->hi, (uintptr_t)v->hi),
@@ -70,12 +75,15 @@ static long lock_mapping(const struct gm_vma *v, void *arg)
 	return 0;
 }
 
-/* Everything in [lo, hi) that is mapped and the program's. The first error, or 0. */
+/* Everything in [lo, hi) that is mapped and the program's: all that may be touched, or all, where
+ * holes are an error. The first error, or 0. */
 static long lock_theirs(uintptr_t lo, uintptr_t hi, long flags, bool accessible)
 {
-	struct locking l = {lo, hi, flags, 0, accessible};
+	struct locking l = {lo, hi, flags, 0, accessible, lo, false};
 
 	gmi_vma_each(lo, hi, lock_mapping, &l);
+	if (!l.result && !accessible && (l.hole || l.seen < hi))
+		return -ENOMEM;
 	return l.result;
 }
 

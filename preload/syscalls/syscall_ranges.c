@@ -26,10 +26,12 @@ static size_t range_gap(const struct gmp_range *r, uintptr_t lo, uintptr_t hi)
 /* A free slot takes a range that is far from all others; else the nearest hull grows. */
 void gmp_ranges_add(struct gmp_ranges *rs, const void *p, size_t n, bool write)
 {
-	uintptr_t lo = (uintptr_t)p, hi = lo + n;
+	uintptr_t lo = (uintptr_t)p, hi;
 	struct gmp_range *best = NULL;
 
-	if (!n || hi < lo || !gmp_managed(p, n))
+	n = gm_min(n, UINTPTR_MAX - lo); /* getcwd, for one, takes any length */
+	hi = lo + n;
+	if (!n || !gmp_managed(p, n))
 		return;
 	for (struct gmp_range *r = rs->r; r < rs->r + rs->n; r++)
 		if (!best || range_gap(r, lo, hi) < range_gap(best, lo, hi))
