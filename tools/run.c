@@ -294,6 +294,22 @@ static bool loads(const char *self, const char *lib)
 	return ok;
 }
 
+/* With an auditor (LD_AUDIT) the loader has less room for thread-local variables, and no more for
+ * the library's, if it is not told. */
+static void make_room_beside_auditors(void)
+{
+	const char *audit = getenv("LD_AUDIT"), *old = getenv("GLIBC_TUNABLES");
+	char *all;
+
+	if (!audit || !*audit || (old && strstr(old, "optional_static_tls")))
+		return;
+	if (asprintf(&all, "%s%sglibc.rtld.optional_static_tls=4096", old && *old ? old : "",
+		     old && *old ? ":" : "") < 0)
+		return;
+	setenv("GLIBC_TUNABLES", all, 1);
+	free(all);
+}
+
 static int preload(const char *self, const char *lib)
 {
 	const char *old = getenv("LD_PRELOAD");
@@ -308,6 +324,7 @@ static int preload(const char *self, const char *lib)
 		return OWN_FAILURE;
 	setenv("LD_PRELOAD", all, 1);
 	free(all);
+	make_room_beside_auditors();
 	return 0;
 }
 

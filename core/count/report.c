@@ -132,13 +132,20 @@ static int claim_file(const char *file)
 	}
 }
 
+/* Is the file, by whose name all processes of the run would write, another's? `named`: the pid in
+ * its name, which makes it the file of that process alone. */
+static bool is_mains_file(int named)
+{
+	int self = (int)gm_sys0(SYS_getpid);
+
+	return gmi_opt.main_pid && gmi_opt.main_pid != self && named != self;
+}
+
 /* Fills path; *lock: the claim's descriptor, or -1 when the name is this process's alone. */
 static int choose_file(char *path, size_t bytes, int *lock)
 {
-	bool child = gmi_opt.main_pid && gmi_opt.main_pid != (int)gm_sys0(SYS_getpid);
-
 	gmi_snprintf(path, bytes, "%s", gmi_opt.report_file);
-	*lock = child ? -EWOULDBLOCK : claim_file(gmi_opt.report_file);
+	*lock = is_mains_file(gmi_opt.report_pid) ? -EWOULDBLOCK : claim_file(gmi_opt.report_file);
 	if (*lock >= 0)
 		return 0;
 	if (*lock != -EWOULDBLOCK)
@@ -164,10 +171,8 @@ static void choose_file_or_text(char *path, size_t bytes, int *lock)
 /* FILE of the main process, FILE.<pid> of its children. */
 static void name_trace(char *path, size_t bytes)
 {
-	int self = (int)gm_sys0(SYS_getpid);
-
-	if (gmi_opt.main_pid && gmi_opt.main_pid != self)
-		gmi_snprintf(path, bytes, "%s.%d", gmi_opt.trace_file, self);
+	if (is_mains_file(gmi_opt.trace_pid))
+		gmi_snprintf(path, bytes, "%s.%d", gmi_opt.trace_file, (int)gm_sys0(SYS_getpid));
 	else
 		gmi_snprintf(path, bytes, "%s", gmi_opt.trace_file);
 	if (!*gmi_opt.trace_file)

@@ -499,6 +499,15 @@ static int set_path(const struct option *o, const char *value, char *to, size_t 
 	return fits ? 0 : -EINVAL;
 }
 
+/* The pid that set_path puts into it; 0: none. */
+static int pid_in_path(const char *value)
+{
+	for (; *value; value++)
+		if (value[0] == '%' && (value[1] == 'p' || (value[1] == 'r' && !*gmi_opt.rank)))
+			return (int)gm_sys0(SYS_getpid);
+	return 0;
+}
+
 static int parse_report(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	size_t n = length(value);
@@ -509,6 +518,7 @@ static int parse_report(const struct option *o, const char *value, char *err, si
 	if (n < 6 || !gm_text_same(value + n - 5, ".json"))
 		return -EINVAL;
 	gmi_opt.report = GM_REPORT_JSON;
+	gmi_opt.report_pid = pid_in_path(value);
 	return set_path(o, value, gmi_opt.report_file, sizeof gmi_opt.report_file, err, err_bytes);
 }
 
@@ -529,6 +539,7 @@ static int parse_plugin(const struct option *o, const char *value, char *err, si
 static int parse_trace(const struct option *o, const char *value, char *err, size_t err_bytes)
 {
 	gmi_opt.report_given = true;
+	gmi_opt.trace_pid = pid_in_path(value);
 	return *value ? set_path(o, value, gmi_opt.trace_file, sizeof gmi_opt.trace_file, err,
 				 err_bytes)
 		      : -EINVAL;

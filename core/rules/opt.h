@@ -77,8 +77,9 @@ struct gm_options {
 	bool report_given;	/* GMEM_REPORT stood in the environment */
 	char rank[12];		/* of an MPI program's process, as its launcher says; empty: none */
 	char report_file[1024]; /* absolute; each %p and %r in it is already the pid or rank */
-	char trace_file[1024];	/* as report_file; empty: no trace */
-	char record_file[1024]; /* as report_file; empty: no recording */
+	int report_pid, trace_pid; /* that pid, as it was when they were read; 0: it is not in it */
+	char trace_file[1024];	   /* as report_file; empty: no trace */
+	char record_file[1024];	   /* as report_file; empty: no recording */
 	enum gm_progress_kind progress;
 	enum gm_log_level log;
 	enum gm_children_kind children;

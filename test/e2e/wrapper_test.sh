@@ -48,6 +48,19 @@ report_of_the_last_image_after_exec() {
 report_with_pid() {
 	status 0 "$run" --report "$tmp/p-%p.json" /bin/true && ls "$tmp"/p-[0-9]*.json >/dev/null
 }
+report_with_pid_of_a_child() {
+	local names
+	status 0 "$run" --report "$tmp/c-%p.json" --blas-min 8 -- sh -c "GMEM_CHAOS=2000,write ls -lR /usr/include >$tmp/ls.out; exit 0" ||
+		return 1
+	names=$(cd "$tmp" && echo c-*.json)
+	[[ "$names" =~ ^c-[0-9]+\.json\ c-[0-9]+\.json$ ]] || { echo "$names"; return 1; }
+}
+beside_an_auditor() {
+	echo '__attribute__((visibility("default"))) unsigned la_version(unsigned v) { return v; }' >"$tmp/audit.c" &&
+		cc -shared -fPIC -o "$tmp/audit.so" "$tmp/audit.c" || return 1
+	LD_AUDIT=$tmp/audit.so status 0 "$run" --report "$tmp/a.json" -- ls / && silent err &&
+		grep -q '"program": ".*ls' "$tmp/a.json"
+}
 json_is_shown_as_text() {
 	status 0 "$run" --report "$tmp/s.json" /bin/true && status 0 "$BUILD/gmem-report" "$tmp/s.json" &&
 		says out 'gmem: /bin/true'
