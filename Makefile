@@ -291,6 +291,7 @@ install: all
 	@$(call put,644,docs/report.schema.json tools/gmem.gdb,$(PREFIX)/share/gmem)
 	@$(call put,644,python/gmem.py,$(PYTHONDIR))
 	@$(foreach m,$(MAN_SRC),$(call put,644,$(m),$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))) &&) :
+	@$(call put_link,run-with-gmem.1,$(PREFIX)/share/man/man1/run-with-gmem.sh.1)
 	@$(call put,644,README.md CHANGELOG.md LICENSE,$(DOCDIR))
 	@$(call put,644,$(filter-out %.head.md,$(wildcard docs/*.md)),$(DOCDIR)/docs)
 	@$(call put,644,$(wildcard docs/pictures/*.png),$(DOCDIR)/docs/pictures)

@@ -90,7 +90,7 @@ leaves_nothing() {
 installed_in "$prefix/lib"
 run "make uninstall leaves nothing" leaves_nothing
 installed_in "$prefix/lib/x86_64-linux-gnu"
-run "manual pages" test -s "$prefix/share/man/man1/run-with-gmem.1"
+run "manual pages" test -s "$prefix/share/man/man1/run-with-gmem.1" -a -s "$prefix/share/man/man1/run-with-gmem.sh.1"
 run "license, changes and documents" test -s "$prefix/share/doc/gmem/LICENSE" -a -s "$prefix/share/doc/gmem/CHANGELOG.md" -a \
 	-s "$prefix/share/doc/gmem/docs/drivers.md"
 
