@@ -142,13 +142,14 @@ static void put_dir(struct gm_cgroup *c, const char *line, const char *path)
 
 bool gmc_cgroup_find(struct gm_cgroup *c, const char *groups, const char *mounts)
 {
-	char *text = gmi_alloc(2 * PROC_BYTES), *mount = text + PROC_BYTES;
+	char *text = gmi_alloc(2 * PROC_BYTES), *mount;
 	const char *path = NULL;
 	unsigned version = 0;
 
 	c->version = 0;
 	if (!text)
 		return false;
+	mount = text + PROC_BYTES;
 	if (file_text(groups, text, PROC_BYTES) && file_text(mounts, mount, PROC_BYTES))
 		path = group_path(text, &version);
 	for (const char *line = path ? mount : NULL; line; line = line_after(line))

@@ -16,7 +16,7 @@ struct gm_dynamic {		    /* NULL: it has none */
 };
 
 /* The section's word with that tag; 0: it has none. */
-static inline uintptr_t gm_dynamic_word(const ElfW(Dyn) * d, ElfW(Sxword) tag)
+static inline uintptr_t gm_dynamic_word(const ElfW(Dyn) * d, int64_t tag)
 {
 	while (d && d->d_tag != DT_NULL && d->d_tag != tag)
 		d++;
@@ -27,7 +27,7 @@ static inline uintptr_t gm_dynamic_word(const ElfW(Dyn) * d, ElfW(Sxword) tag)
  * The same for an address. The loader adds the module's bias to these where it may write; where
  * it may not (the vDSO, musl), they lie below every module.
  */
-static inline const void *gm_dynamic_at(const ElfW(Dyn) * d, uintptr_t bias, ElfW(Sxword) tag)
+static inline const void *gm_dynamic_at(const ElfW(Dyn) * d, uintptr_t bias, int64_t tag)
 {
 	uintptr_t at = gm_dynamic_word(d, tag);
 
