@@ -159,6 +159,15 @@ int gmc_premap_restore(struct gm_block *b, gm_bm set)
 
 /* ---- made and ended ---- */
 
+/* A mapping that gave `set` the right to write is undone: what had it before keeps it. */
+static void take_write_back(struct gm_block *b, struct gm_ctx *ctx, struct gm_premap *h, gm_bm set)
+{
+	gm_bm back = gm_bm_and(set, h->fresh_w);
+
+	if (!gm_bm_empty(back) && !gmc_dev_write_protect(b, ctx, back))
+		gm_bm_remove(&h->w, back);
+}
+
 int gmc_premap_add(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
 {
 	if (!gm_bm_empty(gm_bm_andnot(set, gm_bm_and(b->prog_r, b->managed))))
@@ -179,17 +188,29 @@ int gmc_premap_add(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write
 		return err;
 	gm_bm_add(&h->pins, gm_bm_andnot(set, b->pinned));
 	gm_bm_add(&h->r, set);
-	if (write)
-		gm_bm_add(&h->w, set);
+	h->fresh_w = write ? gm_bm_andnot(set, h->w) : gm_bm_zero();
+	gm_bm_add(&h->w, h->fresh_w);
 	gm_bm_add(&b->pinned, set);
 	err = gmc_dev_write_protect(b, ctx, gm_bm_andnot(set, h->w));
 	if (!err)
 		err = premap_enter(b, ctx, set);
-	if (err && !gmc_dev_unmap(b, ctx, fresh)) {
+	if (!err)
+		return 0;
+	take_write_back(b, ctx, h, set);
+	if (!gmc_dev_unmap(b, ctx, fresh)) {
 		count_down(h, gm_bm_andnot(set, fresh));
 		let_go(b, h, fresh);
 	}
 	return err;
+}
+
+int gmc_premap_undo(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write)
+{
+	struct gm_premap *h = premap_of(b, ctx->dev->index);
+
+	if (h && write)
+		take_write_back(b, ctx, h, set);
+	return gmc_premap_remove(b, ctx, set);
 }
 
 int gmc_premap_remove(struct gm_block *b, struct gm_ctx *ctx, gm_bm set)

@@ -13,6 +13,9 @@
 struct gm_premap {
 	gm_bm r, w; /* what it must be able to reach; w: write, too */
 	gm_bm pins; /* pinned only because of that */
+	/* which the last mapping gave the right to write. A later one of another thread changes
+	 * it: what both wanted to write is then not of it, and keeps the right */
+	gm_bm fresh_w;
 	/* by page: how often more than once it is mapped; NULL: no page is */
 	uint16_t *more;
 };
@@ -46,5 +49,7 @@ int gmc_premap_add(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write
  * driver's error
  */
 int gmc_premap_remove(struct gm_block *b, struct gm_ctx *ctx, gm_bm set);
+/* The same for an add that was part of a mapping that failed elsewhere. */
+int gmc_premap_undo(struct gm_block *b, struct gm_ctx *ctx, gm_bm set, bool write);
 
 #endif

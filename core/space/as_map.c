@@ -33,6 +33,14 @@ static int unmap_block(struct gm_block *b, gm_bm unused, void *arg)
 	return gmc_premap_remove(b, q->ctx, gm_block_pages(b, q->lo, q->done));
 }
 
+static int undo_block(struct gm_block *b, gm_bm unused, void *arg)
+{
+	const struct request *q = arg;
+
+	return gmc_premap_undo(b, q->ctx, gm_block_pages(b, q->lo, q->done),
+			       q->prot & GM_PROT_WRITE);
+}
+
 static int check_request(struct gm_as *as, struct gm_dev *dev, const void *addr, size_t len,
 			 struct request *q)
 {
@@ -82,6 +90,6 @@ int gm_as_map(struct gm_as *as, struct gm_dev *dev, void *addr, size_t len, int 
 	if (!err)
 		err = gmc_each_block(as, q.lo, q.hi, true, map_block, &q);
 	if (err && q.done) /* the block that failed has undone itself */
-		gmc_each_block(as, q.lo, q.done, false, unmap_block, &q);
+		gmc_each_block(as, q.lo, q.done, false, undo_block, &q);
 	return err;
 }

@@ -603,6 +603,21 @@ Test(devices, premapping_refuses_what_it_cannot_give, .init = premap, .fini = cl
 	cr_assert_eq(gm_as_unmap(as, dev, NULL, PAGE), -EINVAL);
 }
 
+Test(devices, a_mapping_that_fails_half_way_gives_no_right, .init = premap, .fini = close_both)
+{
+	unsigned char *p = premapped, c = 0;
+	struct gm_dev *dev = cannot.dev;
+
+	cr_assert_eq(gm_as_unmap(as, dev, p, 4 * MIB), 0);
+	cr_assert_eq(gm_as_map(as, dev, p, 4 * MIB, GM_PROT_READ), 0);
+	cr_assert_eq(gm_as_map(as, dev, p + PAGE, PAGE, GM_PROT_READ | GM_PROT_WRITE), 0);
+	cr_assert_eq(gm_mprotect(p + 3 * MIB, MIB, PROT_READ), 0);
+	cr_assert_eq(gm_as_map(as, dev, p, 4 * MIB, GM_PROT_READ | GM_PROT_WRITE), -EPERM);
+	cr_expect_eq(fake_write(&cannot, p, 8), -EPERM, "what came before the error");
+	cr_expect_eq(fake_write(&cannot, p + PAGE, 8), 0, "it had the right before");
+	cr_expect_eq(fake_read(&cannot, p, &c), 0);
+}
+
 /* The CPU works on a page in one device's memory; then another device takes the page. */
 Test(devices, the_cpu_follows_a_page_from_device_to_device, .init = setup)
 {
