@@ -66,6 +66,28 @@ unsigned gmi_site(const uintptr_t *pc, unsigned n)
 	return 0;
 }
 
+bool gmi_site_is_ours(const struct link_map *module)
+{
+	static const char *const ours[] = {"libgmem", "libgomp-plugin-", "libomptarget."};
+	const char *name = module->l_name;
+
+	for (const char *c = name; *c; c++)
+		name = *c == '/' ? c + 1 : name;
+	for (unsigned i = 0; i < GM_ARRAY_LEN(ours); i++)
+		if (gm_text_after(name, ours[i]))
+			return true;
+	return false;
+}
+
+unsigned gmc_site_of(const void *pc)
+{
+	struct dl_find_object found;
+
+	if (!_dl_find_object((void *)pc, &found) && gmi_site_is_ours(found.dlfo_link_map))
+		return 0;
+	return gmi_site((uintptr_t[]){(uintptr_t)pc}, 1);
+}
+
 /* ---- lines that are no machine's code ---- */
 
 static _Atomic uint64_t line_keys[GM_SITE_LINES]; /* [0] stays free */

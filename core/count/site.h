@@ -18,6 +18,11 @@ _Static_assert(GM_SITES <= 256, "a site is a byte in gm_block and in the samples
  * for signal handlers of ours: touches the loader's data.
  */
 GM_EXPORT unsigned gmi_site(const uintptr_t *pc, unsigned n);
+/* Is it a library of ours, or a plug-in? What these ask for is somebody else's, or nobody's. */
+struct link_map;
+GM_EXPORT bool gmi_site_is_ours(const struct link_map *module);
+/* The index of who called us from there; 0: one of ours did. */
+unsigned gmc_site_of(const void *pc);
 /*
  * A frame for gmi_site() that is a line of Python or the like: `key` tells it from others (not 0),
  * `fill` describes it (all zeros till then) when it is new. 0: no room. Lock-free.

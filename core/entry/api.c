@@ -225,7 +225,7 @@ void *gm_mmap(struct gm_as *as, void *addr, size_t len, int prot, int flags, int
 
 	as = as ? as : gm_as_default();
 	flags &= ~MAP_PEER_SHARED;
-	unsigned site = gmi_site((uintptr_t[]){(uintptr_t)__builtin_return_address(0)}, 1);
+	unsigned site = gmc_site_of(__builtin_return_address(0));
 	if (!as || !len || ((flags & placed) && !within(as, addr, len)) ||
 	    (flags & (MAP_SHARED | MAP_ANONYMOUS | MAP_PRIVATE)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		p = (void *)-EINVAL;

@@ -26,12 +26,15 @@
 #define SAMPLE_BYTES (512 << 10) /* of small blocks' memory, between two looks at the stack */
 
 /* Whoever calls malloc on somebody's behalf is not the one we look for. */
-static const char *const go_between[] = {"libgmem", "libc.so", "libstdc++.so", "ld-linux"};
+static const char *const go_between[] = {"libc.so", "libstdc++.so", "ld-linux"};
 
-static bool is_go_between(const char *path)
+static bool is_go_between(const struct link_map *module)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *path = module->l_name, *slash = strrchr(path, '/'),
+		   *name = slash ? slash + 1 : path;
 
+	if (gmi_site_is_ours(module))
+		return true;
 	for (unsigned i = 0; i < GM_ARRAY_LEN(go_between); i++)
 		if (!strncmp(name, go_between[i], strlen(go_between[i])))
 			return true;
@@ -83,7 +86,7 @@ static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *context, void *
 	if (!pc || ++w->seen > MAX_FRAMES)
 		return _URC_END_OF_STACK;
 	bool known = !_dl_find_object((void *)pc, &found);
-	if (known && is_go_between(found.dlfo_link_map->l_name))
+	if (known && is_go_between(found.dlfo_link_map))
 		return w->n ? _URC_END_OF_STACK : _URC_NO_REASON;
 	if (known && gmp_python_is(found.dlfo_link_map)) {
 		has_python(true);

@@ -43,6 +43,11 @@ if [ "$(jq -c '[.kernels[].name | select(test("_omp_fn"))] | sort' report.json)"
 else
 	jq -c '[.kernels, .refused]' report.json | not_ok "and only these run there"
 fi
+if jq -e '.sites | all(.where + .stack | test("make_description_room|gmo_|libgmem") | not)' report.json >jq.out; then
+	ok "no site is a line of ours"
+else
+	jq -c .sites report.json | not_ok "no site is a line of ours"
+fi
 gmem -- ./cg >got 2>err
 if cmp -s got want && [ "$(launches)" = 0 ] && grep -q 'for the CPU.*--offload openmp' <(jq -r .idle report.json); then
 	ok "none without being asked, and the report names the flag"
