@@ -13,6 +13,7 @@ until "$top_" --once --json --interval 0.2 >now.json && jq -e ".[] | select(.pid
 done
 "$top_" --once --json --interval 1 >now.json
 "$top_" --once --interval 0.2 >text
+"$build/gmem-report" --live | jq "map(select(.report.pid == $pid))" >seen.json
 kill -STOP $pid
 "$top_" --once --json --interval 0.2 >stopped.json
 kill -CONT $pid
@@ -27,6 +28,21 @@ kill $pid
 wait $pid
 "$top_" --once --json --interval 0.2 >after.json
 check "one that has ended is not" jq -e "map(select(.pid == $pid)) == []" after.json
+cat >reuse.py <<'END'
+from copy import deepcopy
+import json
+from gmem_tools import top
+one = json.load(open('seen.json', encoding='utf-8'))[0]
+later, other = deepcopy(one), deepcopy(one)
+later['report']['wall_s'] += 1
+other['report']['wall_s'] = 0.1
+for p in later, other:
+    p['now']['time_ns'] += 10**9
+    p['report']['cpu_faults']['count'] = 7
+rate = [top.rates(one, p)['cpu_faults_per_s'] for p in (later, other)]
+assert rate[0] is not None and rate[1] is None, rate
+END
+check "a process that got another's number has no rates at first" env PYTHONPATH="$build/python" /usr/bin/python3 -B reuse.py
 check "that nothing runs is said" grep -q 'No process of this user' \
 	<(cd "$build/python" && /usr/bin/python3 -B -c 'from gmem_tools import top; print(*top.lines([]))')
 exit $failed

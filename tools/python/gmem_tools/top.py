@@ -19,8 +19,8 @@ def snapshot():
 
 
 def _rate(before, after, get):
-    """Per second between two looks at the same process; None: there was none before."""
-    if not before or before['report']['command'] != after['report']['command']:
+    """Per second between two looks at the same process; None: there was none before, or another with its number."""
+    if not before or before['report']['command'] != after['report']['command'] or before['report']['wall_s'] > after['report']['wall_s']:
         return None
     seconds = (after['now']['time_ns'] - before['now']['time_ns']) / 1e9
     return max(0, get(after) - get(before)) / seconds if seconds > 0 else None
