@@ -20,6 +20,7 @@ enum ds_blas_op {
 	DS_HER2K,
 	DS_TRMM,
 	DS_TRSM,
+	DS_GEMM3M, /* complex gemm by three real products; arguments as gemm's */
 	DS_BLAS_OPS
 };
 /* CBLAS enumerators (all libraries agree on them). */

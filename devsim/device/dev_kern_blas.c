@@ -144,6 +144,7 @@ static double elements(const struct ds_blas_args *a)
 
 	switch (a->op) {
 	case DS_GEMM:
+	case DS_GEMM3M:
 		return m * k + k * n + 2 * m * n;
 	case DS_SYMM:
 	case DS_HEMM:
@@ -174,6 +175,7 @@ static const struct routine {
 	[DS_HER2K] = {"her2k", call_syr2k, turn_rank, flops_syr2k},
 	[DS_TRMM] = {"trmm", call_trmm, turn_sided, flops_trmm},
 	[DS_TRSM] = {"trsm", call_trmm, turn_sided, flops_trmm},
+	[DS_GEMM3M] = {"gemm3m", call_gemm, turn_gemm, flops_gemm},
 };
 
 /* ---- the library; all under `lock` ---- */
@@ -211,6 +213,8 @@ static any_fn *find_entry(int op, char type)
 	if (!*e) {
 		snprintf(name, sizeof name, "%c%s_", type, routines[op].name);
 		*(void **)e = dlsym(library, name);
+		if (!*e && op == DS_GEMM3M) /* as the host's: preload/blas/blas_host.c */
+			*e = find_entry(DS_GEMM, type);
 	}
 	return *e;
 }

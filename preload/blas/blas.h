@@ -1,5 +1,5 @@
 /*
- * blas.h - offload of BLAS-3: nine routines in up to four types, by their Fortran and their
+ * blas.h - offload of BLAS-3: nine routines, and gemm3m, in up to four types, by their Fortran and their
  * CBLAS names.
  *
  *	what  a large call on managed matrices runs on the device, any other on the host
@@ -44,7 +44,7 @@ typedef void gmp_blas_fn(GMP_BLAS_PARAMS);
 #define GMP_BLAS_TYPES(X, op, name) \
 	X(op, 's', s##name) X(op, 'd', d##name) GMP_BLAS_COMPLEX(X, op, name)
 #define GMP_BLAS_ROUTINES(X) \
-	GMP_BLAS_TYPES(X, DS_GEMM, gemm) \
+	GMP_BLAS_TYPES(X, DS_GEMM, gemm) GMP_BLAS_COMPLEX(X, DS_GEMM3M, gemm3m) \
 	GMP_BLAS_TYPES(X, DS_SYMM, symm) GMP_BLAS_COMPLEX(X, DS_HEMM, hemm) \
 	GMP_BLAS_TYPES(X, DS_SYRK, syrk) GMP_BLAS_COMPLEX(X, DS_HERK, herk) \
 	GMP_BLAS_TYPES(X, DS_SYR2K, syr2k) GMP_BLAS_COMPLEX(X, DS_HER2K, her2k) \

@@ -79,13 +79,15 @@ struct shape {
 #define ARGS_SYRK	   .arg = {UPLO, TRANSA, N, K, ALPHA, A, LDA, BETA, C, LDC}
 #define ARGS_SYR2K	   .arg = {UPLO, TRANSA, N, K, ALPHA, A, LDA, B, LDB, BETA, C, LDC}
 #define ARGS_TRMM	   .arg = {SIDE, UPLO, TRANSA, DIAG, M, N, ALPHA, A, LDA, B, LDB}
+#define SHAPE_GEMM	   .arg = {TRANSA, TRANSB, M, N, K, ALPHA, A, LDA, B, LDB, BETA, C, LDC}, \
+			   .matrix = {FLIPPED(M, K, TRANSA), FLIPPED(K, N, TRANSB), DIM(M, N)}, \
+			   .work = {M, N, K}
 #define DIM(r, c)	   {.rows = (r), .cols = (c)}
 #define FLIPPED(r, c, o)   {.rows = (r), .cols = (c), .flip = (o)}
 #define NO_MATRIX	   {.rows = END}
 static const struct shape shapes[DS_BLAS_OPS] = {
-	[DS_GEMM]  = {.arg = {TRANSA, TRANSB, M, N, K, ALPHA, A, LDA, B, LDB, BETA, C, LDC},
-		      .matrix = {FLIPPED(M, K, TRANSA), FLIPPED(K, N, TRANSB), DIM(M, N)},
-		      .work = {M, N, K}},
+	[DS_GEMM]  = {SHAPE_GEMM},
+	[DS_GEMM3M] = {SHAPE_GEMM},
 	[DS_SYMM]  = {ARGS_SYMM, .matrix = {DIM(ORDER, ORDER), DIM(M, N), DIM(M, N)},
 		      .work = {M, N, ORDER}},
 	[DS_HEMM]  = {ARGS_SYMM, .matrix = {DIM(ORDER, ORDER), DIM(M, N), DIM(M, N)},

@@ -187,7 +187,7 @@ static void undefined(const struct object *caller, const char *symbol)
 	__builtin_unreachable();
 }
 
-static gmp_blas_fn *resolve_blas(const struct object *caller, const char *symbol)
+static gmp_blas_fn *look_up(const struct object *caller, const char *symbol)
 {
 	gmp_blas_fn *fn = look_at_library(RTLD_NEXT, symbol);
 
@@ -195,10 +195,23 @@ static gmp_blas_fn *resolve_blas(const struct object *caller, const char *symbol
 		fn = look_in(caller->name, symbol, RTLD_NOLOAD);
 	if (!fn)
 		fn = look_everywhere(symbol);
+	return fn ? fn : look_in("libblas.so.3", symbol, 0);
+}
+
+/* A program that asks whether there is a gemm3m finds ours: where its library has none, gemm does
+ * the same. */
+static gmp_blas_fn *resolve_blas(const struct object *caller, unsigned symbol)
+{
+	static const unsigned plain[GMP_BLAS_NROUTINES] = {
+		[GMP_BLAS_cgemm3m] = GMP_BLAS_cgemm,
+		[GMP_BLAS_zgemm3m] = GMP_BLAS_zgemm,
+	};
+	gmp_blas_fn *fn = look_up(caller, names[symbol]);
+
+	if (!fn && plain[symbol / 2])
+		fn = look_up(caller, names[2 * plain[symbol / 2] + symbol % 2]);
 	if (!fn)
-		fn = look_in("libblas.so.3", symbol, 0);
-	if (!fn)
-		undefined(caller, symbol);
+		undefined(caller, names[symbol]);
 	return fn;
 }
 
@@ -230,7 +243,7 @@ struct gmp_blas_host gmp_blas_find(unsigned symbol, const void *caller)
 	gmp_blas_fn *fn = atomic_load_explicit(&o->host[symbol].fn, memory_order_acquire);
 
 	if (gm_unlikely(!fn)) {
-		fn = resolve_blas(o, names[symbol]);
+		fn = resolve_blas(o, symbol);
 		o->host[symbol].lib = lib_of(fn);
 		atomic_store_explicit(&o->host[symbol].fn, fn, memory_order_release);
 	}

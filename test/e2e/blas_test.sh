@@ -60,6 +60,20 @@ the_reference_blas() {
 			same GMEM_BLAS_MIN=1 ./contract errors
 	)
 }
+gemm3m() {
+	$cc -std=gnu11 -O1 -o gemm3m "$e2e/gemm3m.c" -l:libopenblas.so.0 &&
+		same GMEM_BLAS_MIN=100 ./gemm3m && quiet && counted blas_device -eq 4
+}
+gemm3m_of_a_blas_that_has_none() {
+	local dir
+
+	dir=$(dirname "$(ldconfig -p | awk '/libopenblas\.so\.0/ {print $NF; exit}')")/blas
+	[ -e "$dir/libblas.so.3" ] || { echo "libblas3 is not installed"; return 77; }
+	$cc -std=gnu11 -O1 -o gemm "$e2e/gemm3m.c" -Dzgemm3m_=zgemm_ -Dcblas_cgemm3m=cblas_cgemm -lblas &&
+		$cc -std=gnu11 -O1 -Wl,--unresolved-symbols=ignore-in-object-files -o gemm3m "$e2e/gemm3m.c" -lblas || return 1
+	timeout 100 env LD_LIBRARY_PATH="$dir" GMEM_BLAS_MIN=100 "$top/scripts/run-with-gmem.sh" --report report.json -- ./gemm3m >got 2>err || { cat err; return 1; }
+	LD_LIBRARY_PATH=$dir ./gemm | cmp - got && counted blas_device -eq 4
+}
 other_page_sizes() {
 	local page
 
