@@ -1,6 +1,6 @@
 /*
- * blas.h - offload of BLAS-3: nine routines, and gemm3m, in up to four types, by their Fortran and their
- * CBLAS names.
+ * blas.h - offload of BLAS-3: nine routines, and gemm3m, in up to four types, by their Fortran
+ * and their CBLAS names.
  *
  *	what  a large call on managed matrices runs on the device, any other on the host
  *	who   the program, by the BLAS names; nothing else of the preload

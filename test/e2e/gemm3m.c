@@ -1,5 +1,4 @@
-/* gemm3m, which not every BLAS has: the product's bits, in both interfaces and layouts. argv[1]: the
- * size. */
+/* gemm3m, which not every BLAS has: the product's bits, in both interfaces and layouts. */
 #include <complex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +20,9 @@ static void print_bits(const char *what, const void *p, size_t bytes)
 	printf("%s %lx\n", what, sum);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-	int n = argc > 1 ? atoi(argv[1]) : 300;
+	int n = 300;
 	size_t nn = (size_t)n * (size_t)n;
 	double complex *a = malloc(nn * sizeof *a), *b = malloc(nn * sizeof *b),
 		       *c = calloc(nn, sizeof *c), one = 1 - 0.5 * I, half = 0.5 + I;
