@@ -26,6 +26,11 @@ struct given {
 
 /* ---- the definitions ---- */
 
+static bool is_gemm(const struct given *g)
+{
+	return g->op == DS_GEMM || g->op == DS_GEMM3M;
+}
+
 static bool one_of(char letter, const char *set)
 {
 	return letter && strchr(set, letter & ~0x20);
@@ -80,6 +85,7 @@ static bool want_valid(const struct given *g)
 {
 	switch (g->op) {
 	case DS_GEMM:
+	case DS_GEMM3M:
 		return want_gemm(g);
 	case DS_SYRK:
 	case DS_HERK:
@@ -167,7 +173,7 @@ static void check_rank_operands(const struct given *g, const struct ds_blas_args
 /* What is multiplied by 0 is not read. */
 static void check_operands(const struct given *g, const struct ds_blas_args *a)
 {
-	bool zero = a->alpha[0] == 0 && a->alpha[1] == 0, gemm = g->op == DS_GEMM;
+	bool zero = a->alpha[0] == 0 && a->alpha[1] == 0, gemm = is_gemm(g);
 	bool rank = g->op >= DS_SYRK && g->op <= DS_HER2K;
 
 	for (int i = 0; i < 2 && zero; i++)
@@ -180,7 +186,7 @@ static void check_operands(const struct given *g, const struct ds_blas_args *a)
 
 static double want_work(const struct given *g)
 {
-	if (g->op == DS_GEMM)
+	if (is_gemm(g))
 		return (double)g->m * g->n * g->k;
 	if (g->op >= DS_SYRK && g->op <= DS_HER2K)
 		return (double)g->n * g->n * g->k;
@@ -237,13 +243,13 @@ static void put_scalar(struct words *o, const struct given *g, const double *d, 
 
 static void put_options(struct words *o, const struct given *g, bool rank, bool tri)
 {
-	if (g->op != DS_GEMM && !rank)
+	if (!is_gemm(g) && !rank)
 		put_option(o, &g->side, "LR", DS_LEFT);
-	if (g->op != DS_GEMM)
+	if (!is_gemm(g))
 		put_option(o, &g->uplo, "UL", DS_UPPER);
-	if (g->op == DS_GEMM || rank || tri)
+	if (is_gemm(g) || rank || tri)
 		put_option(o, &g->ta, "NTC", DS_NO_TRANS);
-	if (g->op == DS_GEMM)
+	if (is_gemm(g))
 		put_option(o, &g->tb, "NTC", DS_NO_TRANS);
 	if (tri)
 		put_option(o, &g->diag, "NU", DS_NON_UNIT);
@@ -263,7 +269,7 @@ static struct words words_of(const struct given *g)
 	if (!rank)
 		put_number(&o, &g->m);
 	put_number(&o, &g->n);
-	if (g->op == DS_GEMM || rank)
+	if (is_gemm(g) || rank)
 		put_number(&o, &g->k);
 	put_scalar(&o, g, g->alpha, g->alpha_f, g->op == DS_HERK);
 	put_pointer(&o, g->a);
@@ -389,9 +395,11 @@ Test(blas_args, every_routine_has_its_types)
 	for (unsigned i = 0; i < GMP_BLAS_NROUTINES; i++)
 		of_op[routines[i].op]++;
 	for (unsigned op = 0; op < DS_BLAS_OPS; op++)
-		cr_expect_eq(of_op[op], op == DS_HEMM || op == DS_HERK || op == DS_HER2K ? 2 : 4,
-			     "op %u", op);
-	cr_expect_eq(GMP_BLAS_NROUTINES, 30);
+		cr_expect_eq(
+			of_op[op],
+			op == DS_HEMM || op == DS_HERK || op == DS_HER2K || op == DS_GEMM3M ? 2 : 4,
+			"op %u", op);
+	cr_expect_eq(GMP_BLAS_NROUTINES, 32);
 }
 
 /* The largest numbers that the interface can carry neither wrap nor come out small. */
