@@ -80,7 +80,7 @@ static void costs(size_t page_bytes, unsigned ndev)
 }
 
 #define COSTS(name, page_bytes, ndev)                                                              \
-	Test(metadata, name, .timeout = 60)                                                        \
+	Test(metadata, name, .timeout = 300)                                                       \
 	{                                                                                          \
 		costs(page_bytes, ndev);                                                           \
 	}
