@@ -62,7 +62,8 @@ static bool frame_put(struct gm_block_dev *bd, unsigned n, uint32_t f)
 	return t;
 }
 
-static void frame_clear(struct gm_block_dev *bd, unsigned n)
+/* true: the table that its row is holds nothing any more. */
+static bool frame_clear(struct gm_block_dev *bd, unsigned n)
 {
 	uint64_t row = bd->row[n / GM_ROW_PAGES],
 		 bit = 1ull << (GM_ROW_MASK_SHIFT + n % GM_ROW_PAGES);
@@ -70,15 +71,22 @@ static void frame_clear(struct gm_block_dev *bd, unsigned n)
 	if (row & 1) {
 		row &= ~bit;
 		row_store(bd, n, row >> GM_ROW_MASK_SHIFT ? row : 0);
-		return;
+		return false;
 	}
 	uint32_t *t = (uint32_t *)row;
 	unsigned k = 0;
 	__atomic_store_n(&t[n % GM_ROW_PAGES], GM_NO_FRAME, __ATOMIC_RELAXED);
 	while (k < GM_ROW_PAGES && t[k] == GM_NO_FRAME)
 		k++;
-	if (k < GM_ROW_PAGES)
-		return;
+	return k == GM_ROW_PAGES;
+}
+
+/* Who looks for the page of a frame reads all rows of its owner, whose lock it has not: the
+ * device's is held. */
+static void row_free(struct gm_block_dev *bd, unsigned n)
+{
+	uint32_t *t = (uint32_t *)bd->row[n / GM_ROW_PAGES];
+
 	row_store(bd, n, 0);
 	gmi_free(t, ROW_TABLE_BYTES);
 }
@@ -86,8 +94,8 @@ static void frame_clear(struct gm_block_dev *bd, unsigned n)
 void gmc_frames_forget(struct gm_block_dev *bd)
 {
 	for (unsigned n = 0; n < GM_PAGES_PER_BLOCK >> bd->order; n++)
-		if (gm_frame_at(bd, n) != GM_NO_FRAME)
-			frame_clear(bd, n);
+		if (gm_frame_at(bd, n) != GM_NO_FRAME && frame_clear(bd, n))
+			row_free(bd, n); /* a fork's child: nobody looks */
 }
 
 /* ---- frames of a block ---- */
@@ -245,7 +253,11 @@ void gmc_frames_drop(struct gm_block *b, struct gm_dev *dev, gm_bm set)
 		gmc_frame_lru_gone(dev, f);
 		gmc_plugin_gone(dev, f);
 		gmc_frame_give(dev, gm_bytes_of(f));
-		frame_clear(bd, n);
+		if (frame_clear(bd, n)) {
+			gmi_lock(&dev->lock);
+			row_free(bd, n);
+			gmi_unlock(&dev->lock);
+		}
 	}
 	if (gm_bm_empty(bd->valid))
 		gmc_lru_remove(dev, bd);
