@@ -290,14 +290,12 @@ int gmi_report_start(void)
 
 	if (!gm_opt_reports() || atomic_load(&tried))
 		return 0;
-	gm_sigmask old = gmi_block_signals();
-	gmi_lock(&start_lock);
+	gm_sigmask old = gm_lock_masked(&start_lock);
 	if (!atomic_load(&tried)) {
 		r = start_reporter();
 		atomic_store(&tried, true);
 	}
-	gmi_unlock(&start_lock);
-	gmi_restore_signals(old);
+	gm_unlock_masked(&start_lock, old);
 	return r;
 }
 

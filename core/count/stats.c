@@ -216,8 +216,7 @@ static unsigned find_or_make_row(const struct rows *r, unsigned d, const char *n
 
 	if (gm_likely(i))
 		return i;
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&lock);
+	gm_sigmask mask = gm_lock_masked(&lock);
 	i = find_row(r, d, name, &end);
 	if (!i && end < r->n && name[0]) {
 		char *row = r->first + (i = end) * r->bytes;
@@ -226,8 +225,7 @@ static unsigned find_or_make_row(const struct rows *r, unsigned d, const char *n
 		gmi_snprintf(row + 1, NAME_BYTES - 1, "%s", name + 1);
 		__atomic_store_n(row, name[0], __ATOMIC_RELEASE);
 	}
-	gmi_unlock(&lock);
-	gmi_restore_signals(mask);
+	gm_unlock_masked(&lock, mask);
 	return i;
 }
 

@@ -113,14 +113,12 @@ void gmc_outside_name_adopted(uint64_t lo, uint64_t hi, const struct gm_vma *vma
 
 	name_it(lo, vma, name);
 	const struct gm_range_value v = {{gmi_object_row(name)}};
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&names.lock);
+	gm_sigmask mask = gm_lock_masked(&names.lock);
 	if (!names.is_made)
 		gmi_rangemap_init(&names.rows, GM_PAGE_BYTES, ADDRESSES);
 	names.is_made = true;
 	gmi_rangemap_assign(&names.rows, lo, hi, &v); /* else it has none */
-	gmi_unlock(&names.lock);
-	gmi_restore_signals(mask);
+	gm_unlock_masked(&names.lock, mask);
 }
 
 void gmc_outside_forget_names(void)
@@ -135,11 +133,9 @@ static unsigned adopted_row(uint64_t va, uint64_t *end)
 {
 	struct gm_range r = {0};
 
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&names.lock);
+	gm_sigmask mask = gm_lock_masked(&names.lock);
 	bool found = names.is_made && gmi_rangemap_find(&names.rows, va, &r);
-	gmi_unlock(&names.lock);
-	gmi_restore_signals(mask);
+	gm_unlock_masked(&names.lock, mask);
 	if (found)
 		*end = gm_min(*end, r.end);
 	else

@@ -34,8 +34,7 @@ int gmi_activate(void)
 	if (gmi_preload_start)
 		gmi_preload_start();
 	gmc_copy_choose(); /* while nobody waits */
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&activation.lock);
+	gm_sigmask mask = gm_lock_masked(&activation.lock);
 	if (atomic_load(&gmi_active) == GM_INACTIVE) {
 		/* Calls that start from now on hold; the hook deals with earlier ones. */
 		atomic_store(&gmi_active, GM_ACTIVATING);
@@ -46,19 +45,16 @@ int gmi_activate(void)
 		atomic_store(&activation.tid, 0);
 		atomic_store(&gmi_active, err ? GM_INACTIVE : GM_ACTIVE);
 	}
-	gmi_unlock(&activation.lock);
-	gmi_restore_signals(mask);
+	gm_unlock_masked(&activation.lock, mask);
 	return err;
 }
 
 void gmc_deactivate(void)
 {
-	gm_sigmask mask = gmi_block_signals();
-	gmi_lock(&activation.lock);
+	gm_sigmask mask = gm_lock_masked(&activation.lock);
 	activation.done = false;
 	atomic_store(&gmi_active, GM_INACTIVE);
-	gmi_unlock(&activation.lock);
-	gmi_restore_signals(mask);
+	gm_unlock_masked(&activation.lock, mask);
 }
 
 /* The parent's thread that held the lock is not here. */

@@ -287,15 +287,10 @@ static struct gm_block_dev *pick_no_hotter(struct wish *w, uint8_t heat, gm_bm *
 	struct gm_block_dev *bd;
 
 	gmi_lock(&w->dev->lock);
-	for (bd = w->dev->lru_head; bd; bd = bd->lru_next) {
-		if (bd->block == w->own || __atomic_load_n(&bd->heat, __ATOMIC_RELAXED) > heat ||
-		    !take_candidate(w, bd))
-			continue;
-		*may = may_go(w, bd);
-		if (!gm_bm_empty(*may))
+	for (bd = w->dev->lru_head; bd; bd = bd->lru_next)
+		if (bd->block != w->own && __atomic_load_n(&bd->heat, __ATOMIC_RELAXED) <= heat &&
+		    offer_within(w, bd, gm_bm_all(), may))
 			break;
-		give_block_back(w, bd->block);
-	}
 	gmi_unlock(&w->dev->lock);
 	return bd;
 }

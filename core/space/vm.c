@@ -26,15 +26,12 @@ const struct gm_vm_memory gmc_vm_nothing = {.prot = PROT_NONE, .flags = RESERVAT
 
 gm_sigmask gmc_vm_enter(struct gm_as *as)
 {
-	gm_sigmask old = gmi_block_signals();
-	gmi_lock(&as->region_lock);
-	return old;
+	return gm_lock_masked(&as->region_lock);
 }
 
 void gmc_vm_leave(struct gm_as *as, gm_sigmask old)
 {
-	gmi_unlock(&as->region_lock);
-	gmi_restore_signals(old);
+	gm_unlock_masked(&as->region_lock, old);
 }
 
 /* ---- walking ---- */

@@ -190,17 +190,24 @@ Test(peer, accessed_by_maps_what_another_device_has)
 	in_place_for(2 * MIB, 65536, true);
 }
 
+/* With what `hint` says of the first MiB b's touch takes the page; beyond, it stays. */
+static void only_there_it_comes(int hint, const char *beyond)
+{
+	used_in_place();
+	cr_assert_eq(hmadvise(-1, p, MIB, hint), 0);
+	cr_assert_eq(device_read(&b, p), 0);
+	cr_assert_eq(query(p).hnid, gm_dev_hnid(b.dev));
+	cr_assert_eq(device_read(&b, p + MIB), 0);
+	cr_assert_eq(query(p + MIB).hnid, gm_dev_hnid(a.dev), "%s", beyond);
+	close_two();
+}
+
 Test(peer, a_preferred_location_is_used_in_place_by_others)
 {
 	open_two(65536, 65536, true, BOTH);
 	cr_assert_eq(hmadvise(gm_dev_hnid(a.dev), p, 2 * MIB, GM_MADV_PREFERRED_LOCATION), 0);
-	used_in_place();
-	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_UNSET_PREFERRED_LOCATION), 0);
-	cr_assert_eq(device_read(&b, p), 0);
-	cr_assert_eq(query(p).hnid, gm_dev_hnid(b.dev), "as if nothing had been said");
-	cr_assert_eq(device_read(&b, p + MIB), 0);
-	cr_assert_eq(query(p + MIB).hnid, gm_dev_hnid(a.dev));
-	close_two();
+	/* where it is taken back: as if nothing had been said */
+	only_there_it_comes(GM_MADV_UNSET_PREFERRED_LOCATION, "it is said there");
 }
 
 Test(peer, where_only_the_hosts_pages_move_others_are_used_in_place)
@@ -220,13 +227,7 @@ Test(peer, for_atomic_access_the_page_comes)
 {
 	open_two(65536, 65536, true, BOTH);
 	cr_assert_eq(hmadvise(gm_dev_hnid(b.dev), p, 2 * MIB, GM_MADV_ACCESSED_BY), 0);
-	used_in_place();
-	cr_assert_eq(hmadvise(-1, p, MIB, GM_MADV_ATOMIC_DEVICE), 0);
-	cr_assert_eq(device_read(&b, p), 0);
-	cr_expect_eq(query(p).hnid, gm_dev_hnid(b.dev));
-	cr_assert_eq(device_read(&b, p + MIB), 0);
-	cr_expect_eq(query(p + MIB).hnid, gm_dev_hnid(a.dev), "nothing was said there");
-	close_two();
+	only_there_it_comes(GM_MADV_ATOMIC_DEVICE, "nothing was said there");
 }
 
 Test(peer, a_link_for_copies_alone_moves_pages)
