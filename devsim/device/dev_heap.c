@@ -11,8 +11,10 @@
  * give their pages back.
  */
 #include "devsim/device/dev_region.h"
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +30,7 @@
 #define LEAST_LOG 6
 #define CLASSES	  144
 #define MOST	  ((uint64_t)1 << 40)
+#define MOST_EVEN ((uint64_t)1 << 30) /* alignment: head.offset has room for it */
 
 /* libc's own, by the names that nothing interposes. */
 extern void *__libc_malloc(size_t bytes);
@@ -125,7 +128,7 @@ static void *heap_take(uint64_t bytes, uint64_t alignment, bool zeros)
 {
 	uint64_t dirty;
 
-	if (!heap.base || bytes > MOST || alignment > MOST)
+	if (!heap.base || bytes > MOST || alignment > MOST_EVEN)
 		return NULL;
 	unsigned class = heap_class(bytes + sizeof(struct head) + (alignment > 16 ? alignment : 0));
 	char *block = pop_block(class, &dirty);
@@ -239,8 +242,16 @@ EXPORT void *pvalloc(size_t bytes)
 
 EXPORT size_t malloc_usable_size(void *p)
 {
-	/* libc keeps its size in the word before, with three flags; one word of it is its own */
-	return !p ? 0 : is_in_heap(p) ? heap_room(p) : (((size_t *)p)[-1] & ~(size_t)7) - 8;
+	static size_t (*_Atomic of_libc)(void *p);
+	size_t (*real)(void *p) = atomic_load(&of_libc);
+
+	if (is_in_heap(p))
+		return heap_room(p);
+	if (!real) {
+		*(void **)&real = dlsym(RTLD_NEXT, "malloc_usable_size");
+		atomic_store(&of_libc, real);
+	}
+	return real(p);
 }
 
 void dev_region_heap(void *base, uint64_t bytes)

@@ -133,6 +133,21 @@ Test(dev_heap, blocks_keep_what_is_written)
 	free(before);
 }
 
+Test(dev_heap, what_is_libcs_has_the_room_that_libc_says)
+{
+	unsigned char *small = malloc(1000), *mapped = malloc(MIB); /* of its heap; by itself */
+	size_t rooms[] = {malloc_usable_size(small), malloc_usable_size(mapped)};
+
+	give(64 * MIB);
+	cr_expect_eq(malloc_usable_size(small), rooms[0]);
+	/* pages, but for the two words before what the caller has */
+	cr_expect(!GIVEN || ((uintptr_t)mapped + rooms[1]) % 4096 == 0, "%zu", rooms[1]);
+	memset(mapped, 1, rooms[1]);
+	free(mapped);
+	free(small);
+	cr_expect_eq(malloc_usable_size(NULL), 0);
+}
+
 Test(dev_heap, when_it_is_used_up_libc_goes_on)
 {
 	unsigned char *p[64];
