@@ -593,8 +593,9 @@ static const struct option options[] = {
 	 parse_device, AT(device)},
 	{"GMEM_OFFLOAD", "--offload", "WHAT", "blas",
 	 "none, blas, openmp, openmp:REGEX, several of them separated by ',' (REGEX comes last)",
-	 "what runs on the device: BLAS-3 calls; parallel regions of OpenMP programs for the CPU "
-	 "(gcc's), all or those whose functions' names, as in the report, match (docs/parallel.md)",
+	 "what runs on the device: BLAS-3 calls; parallel regions of OpenMP programs for the CPU, "
+	 "all or those whose functions' names, as in the report, or FILE:LINE (clang -g) match "
+	 "(docs/parallel.md)",
 	 parse_offload, AT(offload_blas)},
 	{"GMEM_BLAS_MIN", "--blas-min", "N", "500", "a number, 0 or more",
 	 "BLAS-3 calls with (m*n*k)^(1/3) below N stay on the host", parse_number, AT(blas_min)},
